@@ -1,0 +1,57 @@
+# One command per chore. Every target installs what it needs first; that is instant when nothing changed.
+.POSIX:
+SHELL = /bin/sh
+
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN = .venv/bin
+STAMP = .venv/.installed
+
+.PHONY: help install demo run test check format migrate migration lock audit clean
+
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 16
+
+install: $(STAMP) ## Make .venv from the lock
+
+$(STAMP): requirements-dev.lock
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or name it with PYTHON=…" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $(STAMP)
+
+demo: install ## Play Stripe into a server of its own and show the records
+	$(BIN)/python -m app demo
+
+run: install ## Serve on port 8000, with a .env made on first use
+	$(BIN)/python -m app run
+
+test: install ## The whole suite, on SQLite and PostgreSQL
+	$(BIN)/python -m pytest
+
+check: install ## Format, lint, types, layers, migrations
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m tests.check_migrations
+
+format: install ## Format and mend what can be mended
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+migrate: install ## Bring the database of DATABASE_URL up to the code
+	$(BIN)/python -m app migrate
+
+migration: install ## Write a migration from the models: make migration m="what it does"
+	$(BIN)/alembic revision --autogenerate -m "$(m)"
+
+lock: install ## Make both locks anew from pyproject.toml
+	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -c requirements.lock pyproject.toml --group dev -o requirements-dev.lock
+
+audit: install ## Look the locked versions up in the vulnerability database; says so where there is no network
+	-$(BIN)/pip-audit --require-hashes --disable-pip -r requirements.lock
+
+clean: ## Remove what the targets made, but not var/ and .env
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

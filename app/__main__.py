@@ -1,0 +1,5 @@
+"""`python -m app`."""
+
+from .cli import cli
+
+cli()

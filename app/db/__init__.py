@@ -1,0 +1,51 @@
+"""The database: the only package that knows which one it is."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ..errors import ConfigurationError
+from .base import Batch, Database, Row
+
+__all__ = ["Batch", "Database", "Row", "is_sqlite", "open_database", "sqlite_path"]
+
+
+def open_database(url: str) -> Database:
+    """A database by its address, as people write it. Nothing is connected yet.
+
+    Raises:
+        ConfigurationError: for an address of any other kind.
+    """
+    if is_sqlite(url):
+        from .sqlite import SqliteDatabase
+
+        return SqliteDatabase(sqlite_path(url))
+    from .postgres import PostgresDatabase
+
+    return PostgresDatabase(url)
+
+
+def is_sqlite(url: str) -> bool:
+    """Whether the address names a SQLite file rather than a PostgreSQL server.
+
+    Raises:
+        ConfigurationError: when it is neither.
+    """
+    kind = urlsplit(url).scheme.split("+")[0]
+    if kind not in ("sqlite", "postgres", "postgresql"):
+        raise ConfigurationError(
+            "DATABASE_URL is neither PostgreSQL nor SQLite: write postgresql://user:password@host/name, "
+            "or sqlite:///path/to/file.db, or leave it unset."
+        )
+    return kind == "sqlite"
+
+
+def sqlite_path(url: str) -> Path:
+    """The file that a `sqlite:///` address names.
+
+    Raises:
+        ConfigurationError: when it names none; a database in memory would forget every event.
+    """
+    path = url.partition("://")[2].partition("?")[0].removeprefix("/")
+    if not path or path == ":memory:":
+        raise ConfigurationError("DATABASE_URL names no file: write sqlite:///path/to/file.db.")
+    return Path(path)

@@ -1,0 +1,64 @@
+"""What both databases offer: ordinary sessions, and batches, the transactions of the webhook path."""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, ClassVar, Protocol
+
+from sqlalchemy import Table
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+Row = dict[str, Any]
+
+
+class Batch(Protocol):
+    """One transaction of the webhook path, in a handful of statements however many events it carries."""
+
+    async def begin(self, lock: Sequence[str]) -> None:
+        """Begin, and hold these locks till the end. Whoever else names one of them waits, or we do."""
+
+    async def load(
+        self, rows: Mapping[Table, Collection[str]], known: tuple[Table, Collection[str]]
+    ) -> tuple[dict[Table, list[Row]], set[str]]:
+        """The rows with these ids; and which ids of `known` exist."""
+
+    async def fetch(self, sql: str, *parameters: Any) -> list[Row]:
+        """The rows of a query with parameters named `?`."""
+
+    async def write(self, rows: Mapping[Table, Sequence[Row]]) -> None:
+        """Insert these rows, or replace those with the same ids."""
+
+
+class Database(ABC):
+    """One database: ordinary SQLModel sessions on an engine, and batches."""
+
+    name: ClassVar[str]
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+        self._reading = engine.execution_options(reading=True)
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[AsyncSession]:
+        """A session whose changes are committed when the block ends without an error."""
+        async with AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncSession]:
+        """A session for reading alone: on SQLite it takes no write lock."""
+        async with AsyncSession(self._reading, expire_on_commit=False) as session:
+            yield session
+
+    @abstractmethod
+    def batch(self) -> AbstractAsyncContextManager[Batch]:
+        """A transaction that commits when the block ends, and leaves nothing when it raises."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Close all connections."""
+
+    @abstractmethod
+    def is_unavailable(self, error: BaseException) -> bool:
+        """Whether the database as a whole cannot work now, rather than with what it was given."""

@@ -1,0 +1,211 @@
+"""PostgreSQL through asyncpg: no ORM on the webhook path, where each round trip counts."""
+
+import hashlib
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import cache
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import asyncpg
+import orjson
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Integer, Table
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from .base import Database, Row
+
+LIBPQ_ONLY = {"channel_binding", "gssencmode", "pgbouncer"}
+"""Parameters that people copy from their provider and that asyncpg would send on as server settings."""
+
+BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
+# A plan that was made while a table was small must not stay a sequential scan when it has grown.
+PLAN_BY_INDEX = "SET LOCAL enable_seqscan = off"
+
+UNAVAILABLE = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.TransactionRollbackError,  # deadlock, serialization: the batch was fine
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.UndefinedTableError,  # migrations are behind
+    asyncpg.UndefinedColumnError,
+    asyncpg.InsufficientPrivilegeError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+
+
+class PostgresDatabase(Database):
+    """A pool of asyncpg connections for batches, and an SQLAlchemy engine on the same address."""
+
+    name = "postgresql"
+
+    def __init__(self, url: str) -> None:
+        self._dsn, pooled = _for_asyncpg(url)
+        # pgbouncer in transaction mode may give the next statement another server connection,
+        # on which a prepared statement of ours does not exist.
+        self._arguments: dict[str, Any] = {"statement_cache_size": 0} if pooled else {}
+        self._pool: asyncpg.Pool | None = None
+        super().__init__(
+            create_async_engine(
+                "postgresql+asyncpg://",
+                async_creator=self._connect,
+                pool_pre_ping=True,
+                **({"connect_args": {"prepared_statement_cache_size": 0}} if pooled else {}),
+            )
+        )
+
+    async def _connect(self) -> asyncpg.Connection:
+        return await asyncpg.connect(self._dsn, **self._arguments)
+
+    async def _open_pool(self) -> asyncpg.Pool:
+        if self._pool is None:
+            self._pool = await asyncpg.create_pool(
+                self._dsn, min_size=0, max_size=4, reset=_leave_as_it_is, **self._arguments
+            )
+        return self._pool
+
+    @asynccontextmanager
+    async def batch(self) -> AsyncIterator["PostgresBatch"]:
+        pool = await self._open_pool()
+        async with pool.acquire() as connection:
+            try:
+                yield PostgresBatch(connection)
+                await connection.execute("COMMIT")
+            except BaseException:
+                # A connection that cannot roll back is closed, and its transaction with it.
+                if connection.is_in_transaction():
+                    await _roll_back(connection)
+                raise
+
+    async def close(self) -> None:
+        if self._pool is not None:
+            await self._pool.close()
+        await self.engine.dispose()
+
+    def is_unavailable(self, error: BaseException) -> bool:
+        # asyncpg's error for a value that it cannot encode is an InterfaceError too.
+        return isinstance(error, UNAVAILABLE) and not isinstance(error, ValueError)
+
+
+async def _leave_as_it_is(connection: Any) -> None:
+    """asyncpg's own reset is a round trip a batch, and batches leave nothing to reset."""
+
+
+async def _roll_back(connection: Any) -> None:
+    try:
+        await connection.execute("ROLLBACK")
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        connection.terminate()
+
+
+def _for_asyncpg(url: str) -> tuple[str, bool]:
+    """The address as asyncpg takes it, and whether a pgbouncer stands before the server."""
+    parts = urlsplit(url)
+    query = parse_qsl(parts.query)
+    pooled = dict(query).get("pgbouncer") == "true" or parts.port in (6432, 6543)
+    kept = [(name, value) for name, value in query if name not in LIBPQ_ONLY]
+    return urlunsplit(parts._replace(scheme="postgresql", query=urlencode(kept))), pooled
+
+
+class PostgresBatch:
+    """Begin with locks, load, write, commit: four round trips."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    async def begin(self, lock: Sequence[str]) -> None:
+        # A row that does not exist yet locks nothing, so the names are locked instead, in one order.
+        keys = ",".join(str(key) for key in sorted({_lock_key(name) for name in lock}))
+        locks = f"SELECT pg_advisory_xact_lock(key) FROM unnest('{{{keys}}}'::bigint[]) AS key"  # noqa: S608
+        await self._connection.execute(f"{BEGIN}; {PLAN_BY_INDEX}; {locks}")
+
+    async def load(
+        self, rows: Mapping[Table, Collection[str]], known: tuple[Table, Collection[str]]
+    ) -> tuple[dict[Table, list[Row]], set[str]]:
+        # A statement of its own: one that waits for a lock reads with the snapshot from before the wait.
+        tables = tuple(rows)
+        statement = _load_statement(tables, known[0])
+        record = await self._connection.fetchrow(
+            statement, *(list(ids) for ids in rows.values()), list(known[1])
+        )
+        loaded = {table: orjson.loads(record[i]) if record[i] else [] for i, table in enumerate(tables)}
+        return loaded, set(record[len(tables)])
+
+    async def fetch(self, sql: str, *parameters: Any) -> list[Row]:
+        for number in range(1, len(parameters) + 1):
+            sql = sql.replace("?", f"${number}", 1)
+        return [dict(record) for record in await self._connection.fetch(sql, *parameters)]
+
+    async def write(self, rows: Mapping[Table, Sequence[Row]]) -> None:
+        filled = {table: entries for table, entries in rows.items() if entries}
+        if filled:
+            columns = (column for table, entries in filled.items() for column in _columns(table, entries))
+            await self._connection.execute(_write_statement(tuple(filled)), *columns)
+
+
+def _lock_key(name: str) -> int:
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)
+
+
+@cache
+def _load_statement(tables: tuple[Table, ...], known: Table) -> str:
+    parts = [
+        f"(SELECT json_agg(t) FROM {table.name} t WHERE t.id = ANY(${number}::text[]))"  # noqa: S608
+        for number, table in enumerate(tables, 1)
+    ]
+    ids = f"ARRAY(SELECT id FROM {known.name} WHERE id = ANY(${len(tables) + 1}::text[]))"  # noqa: S608
+    return f"SELECT {', '.join(parts)}, {ids}"
+
+
+@cache
+def _write_statement(tables: tuple[Table, ...]) -> str:
+    """One statement for all tables; each column comes as one array."""
+    upserts, first = [], 1
+    for table in tables:
+        upserts.append(_upsert(table, first))
+        first += len(table.columns)
+    *others, last = upserts
+    ctes = ", ".join(f"w{number} AS ({upsert})" for number, upsert in enumerate(others))
+    return f"WITH {ctes} {last}" if ctes else last
+
+
+def _upsert(table: Table, first: int) -> str:
+    columns = list(table.columns)
+    names = ", ".join(column.name for column in columns)
+    arrays = ", ".join(f"${first + i}::{_sql_type(column)}[]" for i, column in enumerate(columns))
+    values = ", ".join(column.name + ("::jsonb" if _is_json(column) else "") for column in columns)
+    changes = ", ".join(f"{column.name} = excluded.{column.name}" for column in columns[1:])
+    return (
+        f"INSERT INTO {table.name} ({names}) SELECT {values} FROM unnest({arrays}) AS entry ({names}) "  # noqa: S608
+        f'ORDER BY id COLLATE "C" ON CONFLICT (id) DO UPDATE SET {changes}'
+    )
+
+
+def _columns(table: Table, rows: Sequence[Row]) -> list[list[Any]]:
+    return [
+        # asyncpg takes a list in a jsonb[] for a second dimension: JSON goes as text.
+        [None if row[column.name] is None else orjson.dumps(row[column.name]).decode() for row in rows]
+        if _is_json(column)
+        else [row[column.name] for row in rows]
+        for column in table.columns
+    ]
+
+
+def _is_json(column: Column[Any]) -> bool:
+    return isinstance(column.type, JSON)
+
+
+def _sql_type(column: Column[Any]) -> str:
+    match column.type:
+        case BigInteger():
+            return "bigint"
+        case Integer():
+            return "integer"
+        case Boolean():
+            return "boolean"
+        case _:
+            return "text"

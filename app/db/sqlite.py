@@ -1,0 +1,181 @@
+"""SQLite: the standard library in one thread for batches, aiosqlite for ordinary sessions."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import orjson
+from sqlalchemy import JSON, URL, Column, Connection, Table, event
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from .base import Database, Row
+
+T = TypeVar("T")
+
+BUSY_TIMEOUT_SECONDS = 10
+# WAL lets readers and the one writer work at once; FULL makes every commit survive a power cut.
+PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    f"PRAGMA busy_timeout = {BUSY_TIMEOUT_SECONDS * 1000}",
+)
+
+
+class SqliteDatabase(Database):
+    """One file. Batches are written by one thread with a connection of its own."""
+
+    name = "sqlite"
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite-batches")
+        self._connection: sqlite3.Connection | None = None
+        super().__init__(make_engine(path))
+
+    @asynccontextmanager
+    async def batch(self) -> AsyncIterator["SqliteBatch"]:
+        batch = SqliteBatch(self._in_thread)
+        try:
+            yield batch
+            await self._in_thread(lambda connection: connection.execute("COMMIT"))
+        except BaseException:
+            await self._in_thread(_roll_back)
+            raise
+
+    async def _in_thread(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        def run() -> T:
+            if self._connection is None:
+                self._connection = _connect(self._path)
+            return work(self._connection)
+
+        # Shielded: a statement that has begun is not left running behind the one that follows it.
+        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, run))
+
+    async def close(self) -> None:
+        await self._in_thread(lambda connection: connection.close())
+        self._thread.shutdown()
+        await self.engine.dispose()
+
+    def is_unavailable(self, error: BaseException) -> bool:
+        # Locked, full, not writable, no such table; SQLite knows no error of data that is operational.
+        return isinstance(error, sqlite3.OperationalError)
+
+
+def make_engine(path: Path) -> AsyncEngine:
+    """The engine for ordinary sessions, and for migrations."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    url = URL.create("sqlite+aiosqlite", database=str(path))
+    engine = create_async_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def set_up(connection: Any, _: object) -> None:
+        connection.isolation_level = None  # transactions begin where `begin` says, not where sqlite3 guesses
+        cursor = connection.cursor()
+        for pragma in PRAGMAS:
+            cursor.execute(pragma)
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A transaction that first reads and then writes fails when another has written in between,
+        # so those that may write take the write lock at once.
+        reading = connection.get_execution_options().get("reading")
+        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False
+    )
+    connection.row_factory = sqlite3.Row
+    for pragma in PRAGMAS:
+        connection.execute(pragma)
+    return connection
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
+
+
+class SqliteBatch:
+    """SQLite has one writer at a time: `BEGIN IMMEDIATE` is all the locking there is."""
+
+    def __init__(self, in_thread: Callable[[Callable[[sqlite3.Connection], Any]], Any]) -> None:
+        self._in_thread = in_thread
+
+    async def begin(self, lock: Sequence[str]) -> None:
+        await self._in_thread(lambda connection: connection.execute("BEGIN IMMEDIATE"))
+
+    async def load(
+        self, rows: Mapping[Table, Collection[str]], known: tuple[Table, Collection[str]]
+    ) -> tuple[dict[Table, list[Row]], set[str]]:
+        def run(connection: sqlite3.Connection) -> tuple[dict[Table, list[Row]], set[str]]:
+            loaded = {table: _select(connection, table, ids) for table, ids in rows.items()}
+            sql = f"SELECT id FROM {known[0].name} WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608
+            return loaded, {row["id"] for row in connection.execute(sql, (_json(list(known[1])),))}
+
+        result: tuple[dict[Table, list[Row]], set[str]] = await self._in_thread(run)
+        return result
+
+    async def fetch(self, sql: str, *parameters: Any) -> list[Row]:
+        result: list[Row] = await self._in_thread(
+            lambda connection: [dict(row) for row in connection.execute(sql, parameters)]
+        )
+        return result
+
+    async def write(self, rows: Mapping[Table, Sequence[Row]]) -> None:
+        def run(connection: sqlite3.Connection) -> None:
+            for table, entries in rows.items():
+                connection.executemany(_upsert(table), [_parameters(table, row) for row in entries])
+
+        await self._in_thread(run)
+
+
+def _select(connection: sqlite3.Connection, table: Table, ids: Collection[str]) -> list[Row]:
+    if not ids:
+        return []
+    sql = f"SELECT * FROM {table.name} WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608
+    found = connection.execute(sql, (_json(list(ids)),)).fetchall()
+    return [
+        {column.name: _from_sqlite(column, row[column.name]) for column in table.columns} for row in found
+    ]
+
+
+def _from_sqlite(column: Column[Any], value: Any) -> Any:
+    if value is None:
+        return None
+    if isinstance(column.type, JSON):
+        return orjson.loads(value)
+    return bool(value) if column.type.python_type is bool else value
+
+
+@cache
+def _upsert(table: Table) -> str:
+    names = [column.name for column in table.columns]
+    changes = ", ".join(f"{name} = excluded.{name}" for name in names[1:])
+    marks = ", ".join("?" * len(names))
+    return (
+        f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks}) "  # noqa: S608
+        f"ON CONFLICT (id) DO UPDATE SET {changes}"
+    )
+
+
+def _parameters(table: Table, row: Row) -> list[Any]:
+    return [
+        _json(row[column.name])
+        if row[column.name] is not None and isinstance(column.type, JSON)
+        else row[column.name]
+        for column in table.columns
+    ]
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()

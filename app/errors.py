@@ -1,0 +1,88 @@
+"""The one error tree. Every class carries its HTTP status and its facts; its message names the remedy."""
+
+from typing import Any, ClassVar
+
+
+class ServiceError(Exception):
+    """Base of all errors of this service; rendered as problem+json (RFC 9457)."""
+
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Internal error"
+
+    def __init__(self, detail: str, **facts: Any) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.facts = facts
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {}
+
+
+class ConfigurationError(ServiceError):
+    """The process must not start like this; the message says which variable to set."""
+
+    title = "Configuration error"
+
+
+class InvalidSignature(ServiceError):
+    """The request was not provably signed by Stripe for this endpoint, now."""
+
+    status = 400
+    title = "Invalid signature"
+
+
+class InvalidPayload(ServiceError):
+    """Rightly signed, yet not UTF-8 or not a JSON object: nothing that Stripe sends."""
+
+    status = 400
+    title = "Invalid payload"
+
+
+class MalformedEvent(ServiceError):
+    """The event is stored, but something inside that a handler needs is not what it should be."""
+
+    title = "Malformed event"
+
+
+class PayloadTooLarge(ServiceError):
+    status = 413
+    title = "Payload too large"
+
+
+class Unauthorized(ServiceError):
+    status = 401
+    title = "Unauthorized"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"WWW-Authenticate": "X-API-Key"}
+
+
+class NotFound(ServiceError):
+    status = 404
+    title = "Not found"
+
+
+class Conflict(ServiceError):
+    """The change contradicts what is stored; nothing was changed."""
+
+    status = 409
+    title = "Conflict"
+
+
+class InvalidRequest(ServiceError):
+    status = 422
+    title = "Invalid request"
+
+
+class Unavailable(ServiceError):
+    """Nothing durable can be written now: the one case in which a 200 would lose an event."""
+
+    status = 503
+    title = "Service unavailable"
+    retry_after_seconds: ClassVar[int] = 5
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": str(self.retry_after_seconds)}

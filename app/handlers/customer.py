@@ -1,0 +1,29 @@
+"""`customer.created`, `.updated`, `.deleted`: the customer's record, and the user that it names."""
+
+from ..models import Customer
+from ..stripe_events import StripeEvent
+from ..stripe_objects import customer_values, metadata, required_id
+from ..unit_of_work import UnitOfWork
+from .links import link_by_metadata
+from .snapshots import judge_snapshot, ordering_values
+
+
+def customer_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
+    customer = ensure_customer(unit_of_work, required_id(event.object, "id"))
+    link_by_metadata(unit_of_work, customer, metadata(event.object), event)
+
+    judgement = judge_snapshot(event, customer, unit_of_work)
+    if judgement is None:
+        return
+    newest = judgement.newest
+    values = customer_values(newest.object) | ordering_values(judgement)
+    # The object in `customer.deleted` is the customer as it last was, not always marked as deleted.
+    values["deleted"] = values["deleted"] or newest.type == "customer.deleted"
+    unit_of_work.change(customer, **values)
+
+
+def ensure_customer(unit_of_work: UnitOfWork, customer_id: str) -> Customer:
+    """The record, or one that only links and subscriptions have spoken of so far."""
+    return unit_of_work.find(Customer, customer_id) or unit_of_work.add(
+        Customer, customer_id, needs_refresh=True
+    )

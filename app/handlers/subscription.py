@@ -1,0 +1,44 @@
+"""`customer.subscription.*`: each carries the whole subscription; the newest snapshot becomes the record."""
+
+from ..models import Subscription
+from ..ordering import Position, is_terminal
+from ..stripe_events import StripeEvent
+from ..stripe_objects import Values, metadata, required_id, subscription_values
+from ..unit_of_work import UnitOfWork
+from .customer import ensure_customer
+from .links import link_by_metadata
+from .snapshots import judge_snapshot, ordering_values
+
+
+def subscription_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
+    values = subscription_values(event.object, event.created)
+    subscription = ensure_subscription(unit_of_work, required_id(event.object, "id"))
+    customer = ensure_customer(unit_of_work, values["customer_id"])
+    link_by_metadata(unit_of_work, customer, metadata(event.object), event)
+
+    judgement = judge_snapshot(event, subscription, unit_of_work)
+    if judgement is None:
+        return
+    newest = judgement.newest
+    if newest is not event:
+        values = subscription_values(newest.object, newest.created)
+    values |= ordering_values(judgement)
+    values |= overlay_values(subscription.overlay, judgement.position)
+    unit_of_work.change(subscription, **values)
+
+
+def ensure_subscription(unit_of_work: UnitOfWork, subscription_id: str) -> Subscription:
+    """The record, or a provisional one, which any snapshot replaces."""
+    return unit_of_work.find(Subscription, subscription_id) or unit_of_work.add(
+        Subscription, subscription_id, needs_refresh=True
+    )
+
+
+def overlay_values(overlay: Values | None, place: Position | None) -> Values:
+    """What the last internal update lays over the snapshot at `place`.
+
+    A snapshot with a greater `created` has ended it; so has a terminal status from Stripe.
+    """
+    if overlay is None or (place and (is_terminal(place.rank) or place.created > overlay["created"])):
+        return {}
+    return dict(overlay["values"])

@@ -1,0 +1,316 @@
+"""The inbox: takes events in, in batches, each batch one transaction. Nothing else begins one for them.
+
+While one batch commits, the events that arrive make up the next: an idle server commits a single event at
+once, a busy one dozens together. `accept` returns after the commit, and the answer 200 is given after it.
+"""
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, cast
+
+import structlog
+from sqlalchemy import Table
+
+from .db import Batch, Database, Row
+from .errors import ServiceError, Unavailable
+from .handlers.snapshots import current_position
+from .models import Customer, EventState, Record, Subscription, WebhookEvent
+from .ordering import contested, position
+from .signals import event_signal, has_receivers
+from .stripe_events import StripeEvent, parse
+from .unit_of_work import KINDS, UnitOfWork
+
+log = structlog.get_logger(__name__)
+
+Status = Literal["processed", "duplicate", "ignored", "deferred"]
+
+MAX_BATCH_EVENTS = 128
+"""Advisory locks share one table with all others on the server, so a batch takes a bounded number."""
+MAX_BATCH_BYTES = 4 * 1024 * 1024
+MAX_WAITING_EVENTS = 10_000
+MAX_WAITING_BYTES = 64 * 1024 * 1024
+MAX_ERROR_LENGTH = 1000
+EARLIER_SNAPSHOTS = 20
+"""How many snapshots from before a contested second are read, to find the one that a circle returns to."""
+
+STATUS_OF_STATE: dict[str, Status] = {
+    EventState.PROCESSED: "processed",
+    EventState.IGNORED: "ignored",
+    EventState.FAILED: "deferred",
+    EventState.PENDING: "deferred",
+}
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of an event: its state in the inbox, or why it was rejected and not stored."""
+
+    event: StripeEvent
+    state: str
+    error: str | None = None
+    duplicate: bool = False
+    rejected: ServiceError | None = None
+
+    @property
+    def status(self) -> Status:
+        return "duplicate" if self.duplicate else STATUS_OF_STATE[self.state]
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    event: StripeEvent
+    outcome: asyncio.Future[Outcome] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+    def settle(self, outcome: Outcome) -> None:
+        # A request that was cancelled has given up its future, and left its event in.
+        if self.outcome.done():
+            return
+        if outcome.rejected is not None:
+            self.outcome.set_exception(outcome.rejected)
+        else:
+            self.outcome.set_result(outcome)
+
+    def fail(self, error: Exception) -> None:
+        if not self.outcome.done():
+            self.outcome.set_exception(error)
+
+
+class Inbox:
+    """Stores events and applies them. `livemode` None takes both modes; `clock` gives Unix seconds."""
+
+    def __init__(self, database: Database, *, livemode: bool | None, clock: Callable[[], float]) -> None:
+        self.database = database
+        self._livemode = livemode
+        self._clock = clock
+        self._queue: deque[_Waiting] = deque()
+        self._queued_bytes = 0
+        self._arrived = asyncio.Event()
+        self._stopping = False
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to commit what is accepted, in a task of its own."""
+        self._task = asyncio.create_task(self._run(), name="inbox")
+
+    async def stop(self) -> None:
+        """Commit what has been accepted, then end."""
+        self._stopping = True
+        self._arrived.set()
+        if self._task is not None:
+            await self._task
+
+    async def accept(self, event: StripeEvent) -> Outcome:
+        """Take an event in; returns once it is durable.
+
+        Raises:
+            Unavailable: when it could not be stored.
+            Conflict, NotFound: for an internal event that contradicts what is stored.
+        """
+        size = len(event.body)
+        if len(self._queue) >= MAX_WAITING_EVENTS or self._queued_bytes + size > MAX_WAITING_BYTES:
+            raise Unavailable("Too many events are waiting to be stored. Send it again later.")
+        waiting = _Waiting(event)
+        self._queue.append(waiting)
+        self._queued_bytes += size
+        self._arrived.set()
+        return await waiting.outcome
+
+    async def _run(self) -> None:
+        while self._queue or not self._stopping:
+            await self._arrived.wait()
+            await self._settle(self._take())
+            if not self._queue and not self._stopping:
+                self._arrived.clear()
+
+    def _take(self) -> list[_Waiting]:
+        """The next batch. It leaves the queue when it is taken, and its bytes with it."""
+        batch: list[_Waiting] = []
+        size = 0
+        while self._queue and len(batch) < MAX_BATCH_EVENTS and size < MAX_BATCH_BYTES:
+            batch.append(self._queue.popleft())
+            size += len(batch[-1].event.body)
+        self._queued_bytes -= size
+        return batch
+
+    async def _settle(self, batch: Sequence[_Waiting]) -> None:
+        """Commit the batch and tell each of its requests. Never raises."""
+        if not batch:
+            return
+        try:
+            outcomes = await self._commit([waiting.event for waiting in batch])
+        except Exception as error:
+            await self._settle_after_error(batch, error)
+        else:
+            for waiting, outcome in zip(batch, outcomes, strict=True):
+                waiting.settle(outcome)
+
+    async def _settle_after_error(self, batch: Sequence[_Waiting], error: Exception) -> None:
+        """Only an error of the database comes here. It is split down to the event that causes it."""
+        if self.database.is_unavailable(error):
+            log.error("database_unavailable", error=type(error).__name__, events=len(batch))
+            unavailable = Unavailable("The database cannot take the event now. Send it again later.")
+            for waiting in batch:
+                waiting.fail(unavailable)
+        elif len(batch) > 1:
+            middle = len(batch) // 2
+            await self._settle(batch[:middle])
+            await self._settle(batch[middle:])
+        else:
+            await self._keep_as_failed(batch[0], error)
+
+    async def _keep_as_failed(self, waiting: _Waiting, error: Exception) -> None:
+        outcome = _failed(waiting.event, error)
+        try:
+            async with self.database.batch() as batch:
+                await batch.begin([])
+                await batch.write({_table(WebhookEvent): [self._row(outcome)]})
+        except Exception as second:
+            log.error("event_not_stored", event_id=waiting.event.id, error=type(second).__name__)
+            waiting.fail(Unavailable("The event cannot be stored. Send it again later."))
+        else:
+            waiting.settle(outcome)
+
+    async def _commit(self, events: Sequence[StripeEvent]) -> list[Outcome]:
+        """One transaction: lock, load, apply, write."""
+        named = _named(events)
+        async with self.database.batch() as batch:
+            await batch.begin([f"{kind}:{id}" for kind, ids in named.items() for id in ids])
+            ids = {_table(model): named[kind] for kind, model in KINDS.items()}
+            loaded, known = await batch.load(ids, known=(_table(WebhookEvent), named["event"]))
+            unit_of_work = UnitOfWork(int(self._clock()))
+            for model in KINDS.values():
+                unit_of_work.fill(model, loaded[_table(model)])
+            fresh = [event for event in _once(events) if event.id not in known]
+            await _load_history(batch, unit_of_work, [event for event in fresh if self._is_handled(event)])
+            applied = {event.id: self._apply(event, unit_of_work) for event in fresh}
+            await batch.write(self._rows(unit_of_work, applied.values()))
+        return [_outcome_of(event, applied.get(event.id)) for event in events]
+
+    def _apply(self, event: StripeEvent, unit_of_work: UnitOfWork) -> Outcome:
+        if not self._is_handled(event):
+            return Outcome(event, self._state_unhandled(event))
+        if event.problem:
+            return Outcome(event, EventState.FAILED, event.problem)
+        try:
+            with unit_of_work.undone_on_error():
+                event_signal(event.type).send(event, unit_of_work=unit_of_work)
+        except ServiceError as error:
+            if event.source == "internal":
+                return Outcome(event, EventState.FAILED, rejected=error)
+            return _failed(event, error)
+        except Exception as error:
+            log.error("handler_failed", event_id=event.id, event_type=event.type, error=type(error).__name__)
+            return _failed(event, error)
+        if event.object_id in unit_of_work.history:
+            unit_of_work.history[event.object_id].append(event)
+        return Outcome(event, EventState.PROCESSED)
+
+    def _is_handled(self, event: StripeEvent) -> bool:
+        return not event.thin and has_receivers(event.type) and self._is_ours(event)
+
+    def _is_ours(self, event: StripeEvent) -> bool:
+        """Not of a connected account, nor of the other mode: those grant nothing here."""
+        if event.source == "internal":
+            return True
+        return event.account is None and self._livemode in (None, event.livemode)
+
+    def _state_unhandled(self, event: StripeEvent) -> str:
+        # A thin event says only which object changed: it waits to be read from Stripe.
+        waits = event.thin and has_receivers(event.type.removeprefix("v1.")) and self._is_ours(event)
+        return EventState.PENDING if waits else EventState.IGNORED
+
+    def _rows(self, unit_of_work: UnitOfWork, outcomes: Iterable[Outcome]) -> dict[Table, list[Row]]:
+        rows: dict[Table, list[Row]] = defaultdict(list)
+        for row, _ in unit_of_work.changed():
+            values = row.__dict__ | {"version": row.__dict__["version"] + 1, "updated_at": unit_of_work.now}
+            rows[_table(type(row))].append(values)
+        stored = [outcome for outcome in outcomes if outcome.rejected is None]
+        rows[_table(WebhookEvent)] = [self._row(outcome) for outcome in stored]
+        return rows
+
+    def _row(self, outcome: Outcome) -> Row:
+        event, settled = outcome.event, outcome.state in (EventState.PROCESSED, EventState.IGNORED)
+        return {
+            "id": event.id,
+            "type": event.type,
+            "object_id": event.object_id,
+            "created": event.created,
+            "api_version": event.api_version,
+            "livemode": event.livemode,
+            "account": event.account,
+            "source": event.source,
+            "body": event.body,
+            "signature": event.signature,
+            "received_at": event.received_at,
+            "state": outcome.state,
+            "attempts": 0 if outcome.state == EventState.PENDING else 1,
+            "last_error": outcome.error,
+            "processed_at": int(self._clock()) if settled else None,
+        }
+
+
+def _table(model: type[Record]) -> Table:
+    return cast(Table, model.__table__)  # type: ignore[attr-defined]
+
+
+def _named(events: Iterable[StripeEvent]) -> dict[str, set[str]]:
+    """The ids of all records that the events may touch, and of the events themselves."""
+    named: dict[str, set[str]] = {kind: set() for kind in ("event", *KINDS)}
+    for event in events:
+        named["event"].add(event.id)
+        for kind, ids in event.names.items():
+            named[kind] |= ids
+    return named
+
+
+def _once(events: Iterable[StripeEvent]) -> Iterable[StripeEvent]:
+    return {event.id: event for event in events}.values()
+
+
+async def _load_history(batch: Batch, unit_of_work: UnitOfWork, events: Iterable[StripeEvent]) -> None:
+    """Load the earlier events of those objects whose newest snapshot their positions leave open."""
+    arrivals: dict[tuple[type[Record], str], list[StripeEvent]] = defaultdict(list)
+    for event in events:
+        kind = KINDS.get(event.object.get("object", ""))
+        if kind in (Subscription, Customer) and event.object_id and not event.problem:
+            arrivals[kind, event.object_id].append(event)
+    for (model, object_id), group in arrivals.items():
+        row = cast(Subscription | Customer | None, unit_of_work.find(model, object_id))
+        current = current_position(row)
+        burst = row.snapshot_burst if row else 0
+        if contested(current, burst, [position(event) for event in group]):
+            since = min(event.created for event in group)
+            known = await _history(batch, object_id, min(since, current.created)) if current else []
+            unit_of_work.history[object_id] = known
+
+
+async def _history(batch: Batch, object_id: str, since: int) -> list[StripeEvent]:
+    """The object's events that were applied, from `since` (Unix seconds) on, and some from before."""
+    table = WebhookEvent.__tablename__
+    select = (
+        f"SELECT body, received_at FROM {table} "  # noqa: S608
+        "WHERE object_id = ? AND state = 'processed' AND source <> 'internal' AND created"
+    )
+    recent = await batch.fetch(f"{select} >= ?", object_id, since)
+    earlier = await batch.fetch(
+        f"{select} < ? ORDER BY created DESC LIMIT ?", object_id, since, EARLIER_SNAPSHOTS
+    )
+    return [
+        parse(row["body"].encode(), signature=None, received_at=row["received_at"])
+        for row in recent + earlier
+    ]
+
+
+def _failed(event: StripeEvent, error: Exception) -> Outcome:
+    text = f"{type(error).__name__}: {error}".replace("\x00", "")
+    return Outcome(event, EventState.FAILED, text.encode("utf-8", "replace").decode()[:MAX_ERROR_LENGTH])
+
+
+def _outcome_of(event: StripeEvent, applied: Outcome | None) -> Outcome:
+    if applied is None:
+        return Outcome(event, EventState.PROCESSED, duplicate=True)
+    return applied if applied.event is event else Outcome(event, applied.state, duplicate=True)

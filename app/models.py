@@ -1,0 +1,156 @@
+"""The records: what is stored, as SQLModel classes. Times are Unix seconds, amounts minor currency units."""
+
+from typing import Any, ClassVar
+
+from sqlalchemy import JSON, BigInteger, Index, MetaData, Text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import configure_mappers, registry
+from sqlmodel import Field, SQLModel
+
+# Ids sort by their bytes on both databases, so that rows are always locked in one order.
+IdText = Text().with_variant(Text(collation="C"), "postgresql")
+Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Record(SQLModel, registry=registry(metadata=MetaData(naming_convention=NAMING))):
+    """Base of all tables. A registry of its own keeps an application's SQLModel tables apart from ours."""
+
+    __tablename__: ClassVar[str]
+
+    id: str
+
+
+class Subscription(Record, table=True):
+    """A Stripe subscription: the newest snapshot, with an internal update laid over it where there is one."""
+
+    __tablename__ = "billing_subscription"
+
+    id: str = Field(primary_key=True, sa_type=IdText)
+    customer_id: str | None = Field(default=None, sa_type=IdText, index=True)
+    status: str | None = Field(default=None, sa_type=Text)
+    """As Stripe spells it; null while only an invoice has spoken of this subscription."""
+    items: list[dict[str, Any]] = Field(default_factory=list, sa_type=Json)
+    plan_id: str | None = Field(default=None, sa_type=Text)
+    quantity: int | None = Field(default=None, sa_type=BigInteger)
+    start_date: int | None = Field(default=None, sa_type=BigInteger)
+    expiry_date: int | None = Field(default=None, sa_type=BigInteger)
+    paid_through: int | None = Field(default=None, sa_type=BigInteger)
+    current_period_start: int | None = Field(default=None, sa_type=BigInteger)
+    current_period_end: int | None = Field(default=None, sa_type=BigInteger)
+    trial_end: int | None = Field(default=None, sa_type=BigInteger)
+    cancel_at: int | None = Field(default=None, sa_type=BigInteger)
+    cancel_at_period_end: bool = False
+    canceled_at: int | None = Field(default=None, sa_type=BigInteger)
+    ended_at: int | None = Field(default=None, sa_type=BigInteger)
+    pause_collection: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    livemode: bool | None = None
+    stripe_metadata: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
+    needs_refresh: bool = False
+    """The events alone do not settle the state: read it again from Stripe."""
+
+    snapshot_rank: int | None = None
+    """With `snapshot_created`, where the newest snapshot stands in the order (see `ordering`)."""
+    snapshot_created: int | None = Field(default=None, sa_type=BigInteger)
+    snapshot_burst: int = 0
+    """How many snapshots share that rank and second."""
+    snapshot_event_id: str | None = Field(default=None, sa_type=Text)
+    overlay: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    """The last internal update: its values and its `created`."""
+    version: int = Field(default=0, sa_type=BigInteger)
+    updated_at: int = Field(default=0, sa_type=BigInteger)
+
+
+class Invoice(Record, table=True):
+    """A Stripe invoice, as far as access and billing pages need it."""
+
+    __tablename__ = "billing_invoice"
+
+    id: str = Field(primary_key=True, sa_type=IdText)
+    customer_id: str | None = Field(default=None, sa_type=IdText, index=True)
+    subscription_id: str | None = Field(default=None, sa_type=IdText, index=True)
+    status: str | None = Field(default=None, sa_type=Text)
+    amount_due: int | None = Field(default=None, sa_type=BigInteger)
+    amount_paid: int | None = Field(default=None, sa_type=BigInteger)
+    amount_remaining: int | None = Field(default=None, sa_type=BigInteger)
+    currency: str | None = Field(default=None, sa_type=Text)
+    attempt_count: int = Field(default=0, sa_type=BigInteger)
+    next_payment_attempt: int | None = Field(default=None, sa_type=BigInteger)
+    hosted_invoice_url: str | None = Field(default=None, sa_type=Text)
+    created: int | None = Field(default=None, sa_type=BigInteger)
+    paid_at: int | None = Field(default=None, sa_type=BigInteger)
+    livemode: bool | None = None
+
+    snapshot_created: int | None = Field(default=None, sa_type=BigInteger)
+    snapshot_event_id: str | None = Field(default=None, sa_type=Text)
+    version: int = Field(default=0, sa_type=BigInteger)
+    updated_at: int = Field(default=0, sa_type=BigInteger)
+
+
+class Customer(Record, table=True):
+    """A Stripe customer and the application's user that it belongs to."""
+
+    __tablename__ = "billing_customer"
+
+    id: str = Field(primary_key=True, sa_type=IdText)
+    user_id: str | None = Field(default=None, sa_type=IdText, index=True)
+    link_source: str | None = Field(default=None, sa_type=Text)
+    """Where the link came from: `internal`, `metadata` or `checkout`."""
+    links: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
+    """What each source says of the user, so that they merge in any order."""
+    email: str | None = Field(default=None, sa_type=Text)
+    livemode: bool | None = None
+    deleted: bool = False
+    needs_refresh: bool = False
+
+    snapshot_rank: int | None = None
+    snapshot_created: int | None = Field(default=None, sa_type=BigInteger)
+    snapshot_burst: int = 0
+    snapshot_event_id: str | None = Field(default=None, sa_type=Text)
+    version: int = Field(default=0, sa_type=BigInteger)
+    updated_at: int = Field(default=0, sa_type=BigInteger)
+
+
+class EventState:
+    """The states of an event in the inbox."""
+
+    PENDING = "pending"
+    PROCESSED = "processed"
+    IGNORED = "ignored"
+    FAILED = "failed"
+    DEAD = "dead"
+
+
+class WebhookEvent(Record, table=True):
+    """The inbox: one row an event, the body exactly as it was signed."""
+
+    __tablename__ = "billing_event"
+
+    id: str = Field(primary_key=True, sa_type=IdText)
+    type: str = Field(sa_type=Text)
+    object_id: str | None = Field(default=None, sa_type=IdText)
+    created: int | None = Field(default=None, sa_type=BigInteger)
+    api_version: str | None = Field(default=None, sa_type=Text)
+    livemode: bool | None = None
+    account: str | None = Field(default=None, sa_type=Text)
+    source: str = Field(default="stripe", sa_type=Text)
+    body: str = Field(sa_type=Text)
+    signature: str | None = Field(default=None, sa_type=Text)
+    received_at: int = Field(sa_type=BigInteger)
+    state: str = Field(sa_type=Text)
+    attempts: int = 0
+    last_error: str | None = Field(default=None, sa_type=Text)
+    processed_at: int | None = Field(default=None, sa_type=BigInteger)
+
+    __table_args__ = (
+        Index("ix_billing_event_object_id_created", "object_id", "created"),
+        Index("ix_billing_event_received_at_id", "received_at", "id"),
+    )
+
+
+configure_mappers()

@@ -1,0 +1,64 @@
+"""Errors as problem+json (RFC 9457), everywhere the same."""
+
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from .errors import ServiceError
+
+MEDIA_TYPE = "application/problem+json"
+
+REMEDIES = {
+    404: "There is nothing at this address. See /docs for those that exist.",
+    405: "This address does not take this method; the header Allow names those that it takes.",
+}
+
+
+def problem(
+    status: int, title: str, detail: str, headers: dict[str, str] | None = None, **facts: Any
+) -> Response:
+    """A problem as a response; the facts are members of their own beside the standard ones."""
+    members = {"type": "about:blank", "title": title, "status": status, "detail": detail} | facts
+    return Response(orjson.dumps(members), status, headers, MEDIA_TYPE)
+
+
+def problem_of(error: ServiceError) -> Response:
+    return problem(error.status, error.title, error.detail, error.headers, **error.facts)
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Render every error of this service, of validation and of routing as a problem."""
+    app.add_exception_handler(ServiceError, _service_error)
+    app.add_exception_handler(RequestValidationError, _invalid_request)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _unexpected_error)
+
+
+async def _service_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ServiceError)
+    return problem_of(error)
+
+
+async def _invalid_request(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    # Never the input itself: it may hold what does not belong into a log or an answer.
+    faults = [
+        {"field": ".".join(str(part) for part in fault["loc"][1:]) or "body", "message": fault["msg"]}
+        for fault in error.errors()
+    ]
+    detail = "; ".join(f"{fault['field']}: {fault['message']}" for fault in faults)
+    return problem(422, "Invalid request", f"Nothing was changed. {detail}", errors=faults)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    title = str(error.detail)
+    headers = dict(error.headers) if error.headers else None
+    return problem(error.status_code, title, REMEDIES.get(error.status_code, title), headers)
+
+
+async def _unexpected_error(request: Request, error: Exception) -> Response:
+    return problem(500, "Internal error", "Something here failed; the log has it under this request's time.")

@@ -1,0 +1,100 @@
+"""The rows that one transaction has loaded and will write. Handlers read and change them; no I/O here."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar, cast
+
+from .models import Customer, Invoice, Record, Subscription
+from .stripe_events import StripeEvent
+
+R = TypeVar("R", bound=Record)
+Key = tuple[type[Record], str]
+
+KINDS: dict[str, type[Record]] = {"subscription": Subscription, "invoice": Invoice, "customer": Customer}
+"""The records that events name, by Stripe's word for the object."""
+
+
+def _blank(model: type[Record]) -> dict[str, Any]:
+    return {name: field.get_default(call_default_factory=True) for name, field in model.model_fields.items()}
+
+
+BLANKS = {model: _blank(model) for model in KINDS.values()}
+
+
+def make_row(model: type[R], values: Mapping[str, Any]) -> R:
+    """A row outside any ORM session: its constructor would cost more than all else that an event needs."""
+    row = object.__new__(model)
+    row.__dict__.update(values)
+    return row
+
+
+class UnitOfWork:
+    """What a batch of events reads and writes. `now` in Unix seconds.
+
+    Change a row with `change`, never by its attributes: only that is written, and undone when a handler
+    raises. Values are replaced, never changed in place.
+    """
+
+    def __init__(self, now: int) -> None:
+        self.now = now
+        self.history: dict[str, list[StripeEvent]] = {}
+        """The earlier events of the objects whose newest snapshot their positions leave open."""
+        self._rows: dict[Key, Record] = {}
+        self._before: dict[Key, dict[str, Any] | None] = {}
+        self._undo: dict[Key, dict[str, Any] | None] | None = None
+
+    def fill(self, model: type[Record], rows: Iterable[Mapping[str, Any]]) -> None:
+        """Take in loaded rows."""
+        for values in rows:
+            self._rows[model, values["id"]] = make_row(model, values)
+
+    def find(self, model: type[R], id: str | None) -> R | None:
+        """The row, or None. Only what the event names has been loaded."""
+        return cast(R | None, self._rows.get((model, id)) if id is not None else None)
+
+    def add(self, model: type[R], id: str, **values: Any) -> R:
+        """A new row; columns that are not given have their defaults."""
+        row = make_row(model, BLANKS[model] | {"id": id})
+        self._remember((model, id), None)
+        self._rows[model, id] = row
+        self.change(row, **values)
+        return row
+
+    def change(self, row: Record, **values: Any) -> None:
+        """Change columns of a row."""
+        state = row.__dict__
+        if all(state[name] == value for name, value in values.items()):
+            return
+        self._remember((type(row), row.id), state)
+        state.update(values)
+
+    def changed(self) -> Iterator[tuple[Record, dict[str, Any] | None]]:
+        """Each row that differs from what was loaded, and its columns as loaded (None for a new row)."""
+        for key, before in self._before.items():
+            yield self._rows[key], before
+
+    @contextmanager
+    def undone_on_error(self) -> Iterator[None]:
+        """Changes made inside are taken back when the block raises."""
+        self._undo = {}
+        try:
+            yield
+        except BaseException:
+            self._take_back(self._undo)
+            raise
+        finally:
+            self._undo = None
+
+    def _remember(self, key: Key, state: dict[str, Any] | None) -> None:
+        for journal in (self._before, self._undo):
+            if journal is not None and key not in journal:
+                journal[key] = dict(state) if state is not None else None
+
+    def _take_back(self, journal: dict[Key, dict[str, Any] | None]) -> None:
+        for key, state in journal.items():
+            if state is None:
+                del self._rows[key], self._before[key]
+            else:
+                self._rows[key].__dict__.update(state)
+                if self._before[key] == state:
+                    del self._before[key]

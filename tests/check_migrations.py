@@ -1,0 +1,26 @@
+"""`alembic check` against a fresh database: the migrations must lead to the models."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from alembic import command
+from alembic.util import CommandError
+
+from app.migrations import alembic_config, migrate
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        url = f"sqlite:///{Path(folder) / 'check.db'}"
+        migrate(url)
+        try:
+            command.check(alembic_config(url))
+        except CommandError as error:
+            sys.stderr.write(f"{error}\nRun: make migration m='…'\n")
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

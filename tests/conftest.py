@@ -1,0 +1,95 @@
+"""Fixtures. A test that takes `database_url` runs on both databases, each time on a fresh one."""
+
+import asyncio
+import itertools
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from app.migrations import migrate
+
+from .databases import PostgresServer, run_sql, with_database
+
+settings.register_profile(
+    "default", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], print_blob=True
+)
+settings.load_profile("default")
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A PostgreSQL server: the one of TEST_DATABASE_URL, or one started here."""
+    if url := os.environ.get("TEST_DATABASE_URL"):
+        yield url
+        return
+    server = PostgresServer()
+    server.start()
+    yield server.url
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_url: str) -> Iterator[str]:
+    """The name of a migrated database that others are copied from."""
+    name = f"billing_template_{os.getpid()}"
+    asyncio.run(run_sql(postgres_url, f"CREATE DATABASE {name}"))
+    migrate(with_database(postgres_url, name))
+    yield name
+    asyncio.run(run_sql(postgres_url, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture
+def postgres_database(postgres_url: str, postgres_template: str) -> Iterator[str]:
+    """The address of a fresh, migrated PostgreSQL database."""
+    yield from _database(postgres_url, postgres_template)
+
+
+@pytest.fixture
+def empty_postgres_database(postgres_url: str) -> Iterator[str]:
+    """The address of a fresh PostgreSQL database without any table."""
+    yield from _database(postgres_url, "template0")
+
+
+def _database(server: str, template: str) -> Iterator[str]:
+    name = f"billing_{os.getpid()}_{next(_numbers)}"
+    asyncio.run(run_sql(server, f"CREATE DATABASE {name} TEMPLATE {template}"))
+    yield with_database(server, name)
+    asyncio.run(run_sql(server, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file that others are copied from."""
+    path = tmp_path_factory.mktemp("template") / "template.db"
+    migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def sqlite_database(tmp_path: Path, sqlite_template: Path) -> str:
+    """The address of a fresh, migrated SQLite database."""
+    shutil.copy(sqlite_template, tmp_path / "app.db")
+    return f"sqlite:///{tmp_path / 'app.db'}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The address of a fresh, migrated database, on each kind in turn."""
+    kind = "sqlite" if request.param == "sqlite" else "postgres"
+    url: str = request.getfixturevalue(f"{kind}_database")
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of a fresh database without any table, on each kind in turn."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'empty.db'}"
+    url: str = request.getfixturevalue("empty_postgres_database")
+    return url
