@@ -238,7 +238,7 @@ class Inbox:
             "id": event.id,
             "type": event.type,
             "object_id": event.object_id,
-            "created": event.created,
+            "created": event.created or None,
             "api_version": event.api_version,
             "livemode": event.livemode,
             "account": event.account,

@@ -15,7 +15,7 @@ from .errors import ConfigurationError
 from .inbox import Inbox
 from .migrations import migrate_async
 from .problems import install_error_handlers
-from .routers import webhook
+from .routers import health, internal, webhook
 from .service import Service
 
 DESCRIPTION = "Keeps subscription records in step with Stripe and answers feature-limit checks."
@@ -39,8 +39,8 @@ def install(app: FastAPI, settings: Settings, clock: Callable[[], float]) -> Non
     inbox = Inbox(database, livemode=settings.livemode, clock=clock)
     app.state.billing = Service(settings, database, inbox, clock)
     app.router.routes.append(_webhook_route(app.state.billing))
-    # app.include_router(internal.router)
-    # app.include_router(health.router)
+    app.include_router(internal.router)
+    app.include_router(health.router)
     install_error_handlers(app)
     _describe_webhook(app)
 

@@ -32,14 +32,34 @@ async def stored(database: Database, like: Truth) -> Truth:
     }
 
 
-SUBSCRIPTION_NAMES = (
-    "customer_id plan_id quantity status start_date expiry_date paid_through trial_end cancel_at "
-    "cancel_at_period_end canceled_at ended_at livemode"
-).split()
-INVOICE_NAMES = (
-    "subscription_id status amount_due amount_paid amount_remaining currency attempt_count "
-    "next_payment_attempt hosted_invoice_url created paid_at"
-).split()
+SUBSCRIPTION_NAMES = [
+    "customer_id",
+    "plan_id",
+    "quantity",
+    "status",
+    "start_date",
+    "expiry_date",
+    "paid_through",
+    "trial_end",
+    "cancel_at",
+    "cancel_at_period_end",
+    "canceled_at",
+    "ended_at",
+    "livemode",
+]
+INVOICE_NAMES = [
+    "subscription_id",
+    "status",
+    "amount_due",
+    "amount_paid",
+    "amount_remaining",
+    "currency",
+    "attempt_count",
+    "next_payment_attempt",
+    "hosted_invoice_url",
+    "created",
+    "paid_at",
+]
 CUSTOMER_NAMES = ("user_id", "email", "livemode", "deleted")
 
 

@@ -37,7 +37,7 @@ async def inbox_on(url: str) -> AsyncIterator[Inbox]:
 
 
 async def take_in(inbox: Inbox, batches: Sequence[Sequence[Event]], shape: Shape) -> list[str]:
-    statuses = []
+    statuses: list[str] = []
     for batch in batches:
         events = [parse(event_body(event, shape), signature=None, received_at=1) for event in batch]
         outcomes = await asyncio.gather(*(inbox.accept(event) for event in events))

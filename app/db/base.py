@@ -34,10 +34,11 @@ class Database(ABC):
     """One database: ordinary SQLModel sessions on an engine, and batches."""
 
     name: ClassVar[str]
+    reading_options: ClassVar[dict[str, str]] = {}
 
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
-        self._reading = engine.execution_options(reading=True)
+        self._reading = engine.execution_options(reading=True, **self.reading_options)
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[AsyncSession]:
@@ -47,7 +48,7 @@ class Database(ABC):
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncSession]:
-        """A session for reading alone: on SQLite it takes no write lock."""
+        """A session for reading alone: one snapshot for all its queries, and no lock that a writer needs."""
         async with AsyncSession(self._reading, expire_on_commit=False) as session:
             yield session
 

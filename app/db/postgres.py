@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
@@ -42,6 +42,7 @@ class PostgresDatabase(Database):
     """A pool of asyncpg connections for batches, and an SQLAlchemy engine on the same address."""
 
     name = "postgresql"
+    reading_options: ClassVar[dict[str, str]] = {"isolation_level": "REPEATABLE READ"}
 
     def __init__(self, url: str) -> None:
         self._dsn, pooled = _for_asyncpg(url)

@@ -1,0 +1,46 @@
+"""`/healthz`: the process is alive. `/readyz`: it can do its work. Both open, for balancers."""
+
+import asyncio
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from ..errors import Unavailable
+from ..migrations import behind
+from ..service import Service, service_of
+
+router = APIRouter(tags=["health"])
+
+DATABASE_TIMEOUT_SECONDS = 2
+
+
+@router.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """Alive."""
+    return {"status": "alive"}
+
+
+@router.get("/readyz", responses={503: {"description": "Not ready, why, and what to do"}})
+async def readyz(request: Request) -> dict[str, Any]:
+    """Ready: the database answers and its migrations are those of the code. Else 503, with the remedy."""
+    service = service_of(request)
+    if reason := await _unready(service):
+        raise Unavailable(reason)
+    return {"status": "ready", "notes": _notes(service)}
+
+
+async def _unready(service: Service) -> str | None:
+    try:
+        async with asyncio.timeout(DATABASE_TIMEOUT_SECONDS):
+            return await behind(service.database)
+    except Exception as error:
+        return (
+            f"The database does not answer ({type(error).__name__}). Check that it runs, and that "
+            "DATABASE_URL names it with the right user and password."
+        )
+
+
+def _notes(service: Service) -> list[str]:
+    if service.settings.livemode is None:
+        return ["LIVEMODE is unset: events of test mode and live mode both count. Set it in production."]
+    return []

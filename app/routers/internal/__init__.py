@@ -1,0 +1,16 @@
+"""The internal API, for the application's other services: everything under `/internal`, behind a key."""
+
+from fastapi import APIRouter, Security
+
+from . import customers, events, subscriptions, users
+from .keys import api_key_header
+from .responses import INVALID, UNAUTHORIZED
+
+router = APIRouter(
+    prefix="/internal",
+    tags=["internal"],
+    dependencies=[Security(api_key_header)],
+    responses=UNAUTHORIZED | INVALID,
+)
+for part in (subscriptions, customers, users, events):
+    router.include_router(part.router)

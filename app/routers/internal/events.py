@@ -1,0 +1,58 @@
+"""`/internal/events`: the inbox, as it is."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query
+from sqlalchemy import select, tuple_
+from sqlmodel import col
+
+from ...errors import NotFound
+from ...models import WebhookEvent
+from ...stripe_objects import as_id
+from .keys import GuardedRoute
+from .pages import Cursor, Limit, decode_cursor, encode_cursor
+from .responses import NOT_FOUND, Running
+from .schemas import EVENT_COLUMNS, EventOut, Id, Page
+
+router = APIRouter(prefix="/events", route_class=GuardedRoute)
+
+State = Literal["pending", "processed", "ignored", "failed", "dead"]
+
+# Never the body, nor the signature: the list is for looking, and they are large.
+COLUMNS = [WebhookEvent.id, *(getattr(WebhookEvent, name) for name in EVENT_COLUMNS)]
+
+
+@router.get("")
+async def list_events(
+    service: Running,
+    state: State | None = None,
+    type: Annotated[Id | None, Query()] = None,
+    object_id: Annotated[Id | None, Query()] = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+) -> Page[EventOut]:
+    """The events, newest first."""
+    key = (col(WebhookEvent.received_at), col(WebhookEvent.id))
+    query = select(*COLUMNS).order_by(key[0].desc(), key[1].desc()).limit(limit + 1)
+    filters = {"state": state, "type": type, "object_id": object_id}
+    for name, value in filters.items():
+        if value is not None:
+            query = query.where(getattr(WebhookEvent, name) == value)
+    if cursor is not None:
+        query = query.where(tuple_(*key) < tuple(decode_cursor(cursor, int, str)))
+    async with service.database.reading() as session:
+        rows = (await session.execute(query)).all()
+    last = rows[limit - 1] if len(rows) > limit else None
+    following = encode_cursor(last.received_at, last.id) if last else None
+    return Page(data=[EventOut.of(row) for row in rows[:limit]], next_cursor=following)
+
+
+@router.get("/{event_id}", responses=NOT_FOUND)
+async def get_event(event_id: str, service: Running) -> EventOut:
+    """An event and what became of it."""
+    if as_id(event_id):
+        async with service.database.reading() as session:
+            row = (await session.execute(select(*COLUMNS).where(col(WebhookEvent.id) == event_id))).first()
+            if row is not None:
+                return EventOut.of(row)
+    raise NotFound("No event with this id is known here.")

@@ -1,0 +1,28 @@
+"""What the routes share: the running service, and how their errors are documented."""
+
+from typing import Annotated, Any
+
+from fastapi import Depends
+
+from ...problems import MEDIA_TYPE
+from ...service import Service, service_of
+
+Running = Annotated[Service, Depends(service_of)]
+
+Responses = dict[int | str, dict[str, Any]]
+
+
+def _problem(status: int, title: str, detail: str) -> Responses:
+    example = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    return {
+        status: {
+            "description": title,
+            "content": {MEDIA_TYPE: {"schema": {"type": "object"}, "example": example}},
+        }
+    }
+
+
+UNAUTHORIZED = _problem(401, "Unauthorized", "The key fits none of INTERNAL_API_KEY.")
+NOT_FOUND = _problem(404, "Not found", "No subscription with this id is known here.")
+CONFLICT = _problem(409, "Conflict", "Stripe has ended subscription sub_XXX (canceled); nothing was changed.")
+INVALID = _problem(422, "Invalid request", "Nothing was changed. start_date: Input should be a valid integer")

@@ -1,0 +1,61 @@
+"""`/internal/subscription/update` and `/internal/subscriptions/{subscription_id}`."""
+
+import uuid
+from typing import Any
+
+import orjson
+from fastapi import APIRouter
+
+from ...errors import NotFound
+from ...service import Service
+from ...stripe_events import StripeEvent
+from ...stripe_objects import as_id
+from . import queries
+from .keys import GuardedRoute
+from .responses import CONFLICT, NOT_FOUND, Running
+from .schemas import SubscriptionOut, SubscriptionUpdate
+
+router = APIRouter(route_class=GuardedRoute)
+
+
+@router.post("/subscription/update", responses=CONFLICT)
+async def update_subscription(update: SubscriptionUpdate, service: Running) -> SubscriptionOut:
+    """Create or update a subscription, as another service knows it.
+
+    Lies over what Stripe has said so far, and ends with Stripe's next word on this subscription. 409, and
+    nothing changed, for a subscription that Stripe has ended or that belongs to another customer.
+    """
+    event = internal_event(service, "internal.subscription.updated", update.model_dump())
+    event.names["subscription"].add(update.subscription_id)
+    event.names["customer"].add(update.customer_id)
+    await service.inbox.accept(event)
+    return await _stored(service, update.subscription_id)
+
+
+@router.get("/subscriptions/{subscription_id}", responses=NOT_FOUND)
+async def get_subscription(subscription_id: str, service: Running) -> SubscriptionOut:
+    """A subscription as it stands."""
+    return await _stored(service, subscription_id)
+
+
+async def _stored(service: Service, subscription_id: str) -> SubscriptionOut:
+    if as_id(subscription_id):
+        async with service.database.reading() as session:
+            if found := await queries.subscription(session, subscription_id):
+                return found
+    raise NotFound("No subscription with this id is known here.")
+
+
+def internal_event(service: Service, event_type: str, content: dict[str, Any]) -> StripeEvent:
+    """What a caller of the internal API says, as an event for the inbox."""
+    now = int(service.clock())
+    return StripeEvent(
+        id=f"int_{uuid.uuid4().hex}",
+        type=event_type,
+        created=now,
+        object=content,
+        source="internal",
+        body=orjson.dumps(content).decode(),
+        received_at=now,
+        names={"subscription": set(), "invoice": set(), "customer": set()},
+    )
