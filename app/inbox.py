@@ -205,7 +205,7 @@ class Inbox:
         except Exception as error:
             log.error("handler_failed", event_id=event.id, event_type=event.type, error=type(error).__name__)
             return _failed(event, error)
-        if event.object_id in unit_of_work.history:
+        if event.source != "internal" and event.object_id in unit_of_work.history:
             unit_of_work.history[event.object_id].append(event)
         return Outcome(event, EventState.PROCESSED)
 

@@ -21,7 +21,7 @@ router = APIRouter(prefix="/customers", route_class=GuardedRoute)
 async def list_customers(
     service: Running, linked: bool | None = None, limit: Limit = 20, cursor: Cursor = None
 ) -> Page[CustomerSummary]:
-    """The customers. `linked=false`: those with a subscription and no user, the likeliest to be locked out."""
+    """The customers. `linked=false`: those with a subscription and no user, who may be locked out."""
     query = select(Customer).order_by(col(Customer.id)).limit(limit + 1)
     if cursor is not None:
         query = query.where(col(Customer.id) > decode_cursor(cursor, str)[0])
@@ -53,7 +53,7 @@ async def link_customer(customer_id: str, link: CustomerLink, service: Running) 
     if not as_id(customer_id):
         raise _unknown()
     content = {"customer_id": customer_id, "user_id": link.user_id}
-    event = internal_event(service, "internal.customer.linked", content)
+    event = internal_event(service, "internal.customer.linked", customer_id, content)
     event.names["customer"].add(customer_id)
     await service.inbox.accept(event)
     return await _stored(service, customer_id)

@@ -41,7 +41,7 @@ async def list_events(
     if cursor is not None:
         query = query.where(tuple_(*key) < tuple(decode_cursor(cursor, int, str)))
     async with service.database.reading() as session:
-        rows = (await session.execute(query)).all()
+        rows = (await (await session.connection()).execute(query)).all()
     last = rows[limit - 1] if len(rows) > limit else None
     following = encode_cursor(last.received_at, last.id) if last else None
     return Page(data=[EventOut.of(row) for row in rows[:limit]], next_cursor=following)
@@ -52,7 +52,7 @@ async def get_event(event_id: str, service: Running) -> EventOut:
     """An event and what became of it."""
     if as_id(event_id):
         async with service.database.reading() as session:
-            row = (await session.execute(select(*COLUMNS).where(col(WebhookEvent.id) == event_id))).first()
-            if row is not None:
+            query = select(*COLUMNS).where(col(WebhookEvent.id) == event_id)
+            if row := (await (await session.connection()).execute(query)).first():
                 return EventOut.of(row)
     raise NotFound("No event with this id is known here.")

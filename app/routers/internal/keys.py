@@ -4,11 +4,12 @@ import hmac
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from fastapi import Request, Response
+from fastapi import Request, Response, status
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader
+from starlette.exceptions import HTTPException
 
-from ...errors import Unauthorized
+from ...errors import InvalidRequest, Unauthorized
 from ...service import service_of
 
 # Documents the key on the OpenAPI page; the check is `GuardedRoute`'s.
@@ -27,7 +28,13 @@ class GuardedRoute(APIRoute):
 
         async def guarded(request: Request) -> Response:
             _check(request)
-            return await handle(request)
+            try:
+                return await handle(request)
+            except HTTPException as error:
+                if error.status_code != status.HTTP_400_BAD_REQUEST:
+                    raise
+                # FastAPI's word for a body that is not even text.
+                raise InvalidRequest("The body is not JSON in UTF-8. Nothing was changed.") from None
 
         return guarded
 

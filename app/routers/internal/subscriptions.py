@@ -25,7 +25,9 @@ async def update_subscription(update: SubscriptionUpdate, service: Running) -> S
     Lies over what Stripe has said so far, and ends with Stripe's next word on this subscription. 409, and
     nothing changed, for a subscription that Stripe has ended or that belongs to another customer.
     """
-    event = internal_event(service, "internal.subscription.updated", update.model_dump())
+    event = internal_event(
+        service, "internal.subscription.updated", update.subscription_id, update.model_dump()
+    )
     event.names["subscription"].add(update.subscription_id)
     event.names["customer"].add(update.customer_id)
     await service.inbox.accept(event)
@@ -46,9 +48,10 @@ async def _stored(service: Service, subscription_id: str) -> SubscriptionOut:
     raise NotFound("No subscription with this id is known here.")
 
 
-def internal_event(service: Service, event_type: str, content: dict[str, Any]) -> StripeEvent:
-    """What a caller of the internal API says, as an event for the inbox."""
+def internal_event(service: Service, event_type: str, object_id: str, content: dict[str, Any]) -> StripeEvent:
+    """What a caller of the internal API says of an object, as an event for the inbox."""
     now = int(service.clock())
+    content = content | {"id": object_id}
     return StripeEvent(
         id=f"int_{uuid.uuid4().hex}",
         type=event_type,
