@@ -1,17 +1,24 @@
 """The commands: `python -m app …`."""
 
+import asyncio
 import os
 import secrets
+import sys
 from pathlib import Path
 from typing import Annotated
 
+import httpx
 import typer
 import uvicorn
+from rich.console import Console
 
+from . import simulator
 from .config import DatabaseSettings, load_settings
+from .demo import run_demo
 from .errors import ConfigurationError
 from .logs import configure_logging
 from .migrations import migrate as migrate_database
+from .simulator import SCENARIOS, SHAPES
 
 cli = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Subscription records in step with Stripe."
@@ -19,6 +26,8 @@ cli = typer.Typer(
 
 APP = f"{__package__}.main:app"
 GRACEFUL_SHUTDOWN_SECONDS = 20
+PLAIN_WIDTH = 100
+"""Columns of output that goes to no terminal."""
 
 
 @cli.command()
@@ -31,7 +40,7 @@ def serve(
     try:
         load_settings()
     except ConfigurationError as error:
-        raise typer.Exit(_complain(error)) from None
+        raise typer.Exit(_complain(error.detail)) from None
     configure_logging()
     uvicorn.run(
         APP,
@@ -67,6 +76,62 @@ def migrate() -> None:
     typer.echo("The database is at the newest migration.")
 
 
+@cli.command()
+def simulate(
+    url: Annotated[str, typer.Option(help="The webhook's address.")] = "http://127.0.0.1:8000/webhook/stripe",
+    scenario: Annotated[
+        list[str] | None,
+        typer.Option(help=f"One of {', '.join(SCENARIOS)}; may be repeated; all if left out."),
+    ] = None,
+    secret: Annotated[
+        str | None, typer.Option(help="The signing secret; that of the environment or .env if left out.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same events.")] = 1,
+    shape: Annotated[
+        str, typer.Option(help="API version: old (2024-06-20) or new (2026-10-28.endive).")
+    ] = "new",
+    duplicates: Annotated[float, typer.Option(help="Share of events sent twice, 0 to 1.", min=0, max=1)] = 0,
+    delayed: Annotated[float, typer.Option(help="Share of events sent last, 0 to 1.", min=0, max=1)] = 0,
+    reorder: Annotated[bool, typer.Option(help="Send in random order.")] = False,
+) -> None:
+    """Play scenarios of Stripe into a running server, each for a user of its own."""
+    if unknown := sorted(set(scenario or ()) - SCENARIOS.keys()):
+        raise typer.BadParameter(
+            f"There is no scenario {', '.join(unknown)}. There are: {', '.join(SCENARIOS)}."
+        )
+    if shape not in SHAPES:
+        raise typer.BadParameter(f"The shape is one of {', '.join(SHAPES)}.")
+    try:
+        report = asyncio.run(
+            simulator.simulate(
+                url,
+                secret or load_settings().stripe_webhook_secret[0].get_secret_value(),
+                scenarios=scenario or tuple(SCENARIOS),
+                seed=seed,
+                shape=SHAPES[shape],
+                faults=simulator.Faults(duplicates, reorder, delayed),
+            )
+        )
+    except httpx.HTTPError as error:
+        raise typer.Exit(_complain(f"{url} cannot be reached: {error}. Start it with `make run`.")) from None
+    except ConfigurationError as error:
+        raise typer.Exit(_complain(error.detail)) from None
+    typer.echo(f"Sent {report.sent} deliveries of {report.events} events: {dict(report.by_status)}")
+    for subscription in report.truth["subscriptions"].values():
+        typer.echo(
+            f"  {subscription['user_id']}: {subscription['status']} ({subscription['subscription_id']})"
+        )
+    for refused in report.refused[:10]:
+        typer.secho(refused, err=True, fg=typer.colors.RED)
+    raise typer.Exit(1 if report.refused else 0)
+
+
+@cli.command()
+def demo() -> None:
+    """Play Stripe into a server of its own, and show the records; ends by itself."""
+    raise typer.Exit(0 if run_demo(Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)) else 1)
+
+
 def _write_env(path: Path) -> bool:
     """Write the settings that must not be empty, once; False when the file is there."""
     lines = (
@@ -84,6 +149,6 @@ def _write_env(path: Path) -> bool:
     return True
 
 
-def _complain(error: ConfigurationError) -> int:
-    typer.secho(error.detail, err=True, fg=typer.colors.RED)
+def _complain(problem: str) -> int:
+    typer.secho(problem, err=True, fg=typer.colors.RED)
     return 1

@@ -14,7 +14,7 @@ import httpx
 from .account import Account
 from .model import Event
 from .render import NEW, OLD, Shape, event_body
-from .scenarios import SCENARIOS, play
+from .scenarios import SCENARIOS, duration, play
 from .truth import Truth, truth
 
 
@@ -100,20 +100,22 @@ async def simulate(
     scenarios: Sequence[str] = tuple(SCENARIOS),
     seed: int = 1,
     shape: Shape = NEW,
-    start: int | None = None,
+    end: int | None = None,
     faults: Faults | None = None,
     concurrency: int = 8,
 ) -> Report:
     """Play scenarios, each for a user of its own, and deliver their events to a running server.
 
+    Every scenario ends at `end` (Unix seconds), which is now if left out.
+
     Raises:
         KeyError: for a scenario that there is not.
         httpx.HTTPError: when the server cannot be reached.
     """
-    account = Account(seed, int(time.time()) if start is None else start)
-    began = account.now
+    end = int(time.time()) if end is None else end
+    account = Account(seed)
     for name in scenarios:
-        account.now = began
+        account.now = end - duration(name)
         play(account, name, user_id=f"user_{name}")
     order = deliveries(account.events, random.Random(seed), faults or Faults())
     report = await deliver(url, order, secret, shape=shape, concurrency=concurrency)

@@ -159,6 +159,13 @@ def play(account: Account, name: str, *, user_id: str | None = None) -> Subscrip
     return scenario(account, account.create_customer(f"{user_id or name}@example.com", **metadata))
 
 
+def duration(name: str) -> int:
+    """How long a scenario takes by the account's clock, in seconds."""
+    account = Account(start=0)
+    play(account, name)
+    return account.now
+
+
 def random_history(account: Account, rng: random.Random, *, customers: int = 1, steps: int = 10) -> None:
     """An arbitrary history that Stripe could have sent, with many changes within one second."""
     people = [account.create_customer(f"c{n}@example.com", user_id=f"user_{n}") for n in range(customers)]

@@ -1,0 +1,41 @@
+"""A process that takes a file of event bodies into a database: `python -m tests.take_in URL FILE`."""
+
+import asyncio
+import json
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+from app import handlers
+from app.db import open_database
+from app.inbox import Inbox
+from app.stripe_events import parse
+
+CONCURRENCY = 32
+
+
+async def main(url: str, bodies: list[str]) -> None:
+    handlers.connect()
+    database = open_database(url)
+    inbox = Inbox(database, livemode=None, clock=time.time)
+    inbox.start()
+    counts: Counter[str] = Counter()
+    queue = iter(bodies)
+
+    async def work() -> None:
+        for body in queue:
+            outcome = await inbox.accept(parse(body.encode(), signature=None, received_at=1))
+            counts[outcome.status] += 1
+
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    await asyncio.to_thread(sys.stdin.readline)
+    await asyncio.gather(*(work() for _ in range(CONCURRENCY)))
+    await inbox.stop()
+    await database.close()
+    sys.stdout.write(json.dumps(counts))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], json.loads(Path(sys.argv[2]).read_text())))
