@@ -1,6 +1,7 @@
 """PostgreSQL through asyncpg: no ORM on the webhook path, where each round trip counts."""
 
 import hashlib
+import uuid
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
@@ -16,6 +17,12 @@ from .base import Database, Row
 
 LIBPQ_ONLY = {"channel_binding", "gssencmode", "pgbouncer"}
 """Parameters that people copy from their provider and that asyncpg would send on as server settings."""
+
+# Names of their own, since pgbouncer may have another client's statement of the same name.
+ONE_TIME_STATEMENTS = {
+    "prepared_statement_cache_size": 0,
+    "prepared_statement_name_func": lambda: f"billing_{uuid.uuid4().hex}",
+}
 
 BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 # A plan that was made while a table was small must not stay a sequential scan when it has grown.
@@ -55,7 +62,7 @@ class PostgresDatabase(Database):
                 "postgresql+asyncpg://",
                 async_creator=self._connect,
                 pool_pre_ping=True,
-                **({"connect_args": {"prepared_statement_cache_size": 0}} if pooled else {}),
+                connect_args=ONE_TIME_STATEMENTS if pooled else {},
             )
         )
 

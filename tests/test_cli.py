@@ -1,0 +1,73 @@
+"""The commands, run as a user runs them."""
+
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+
+from .databases import free_port
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")}
+    return kept | {"PYTHONPATH": str(ROOT)}
+
+
+def app(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "app", *arguments]
+    return subprocess.run(
+        command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def test_the_demo_ends_by_itself_with_the_records_equal_to_the_truth(tmp_path: Path) -> None:
+    result = app("demo", cwd=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "The records equal Stripe's truth." in result.stdout
+    assert re.search(r"user_failed_payment +price_team .* past_due +grace", result.stdout)
+
+
+def test_run_writes_its_env_once_and_the_simulator_reaches_it(tmp_path: Path) -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "app", "run", "--port", str(port)]
+    server = subprocess.Popen(
+        command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    try:
+        for _ in range(200):
+            try:
+                httpx.get(f"http://127.0.0.1:{port}/readyz", trust_env=False).raise_for_status()
+                break
+            except httpx.HTTPError:
+                time.sleep(0.05)
+        url = f"http://127.0.0.1:{port}/webhook/stripe"
+        sent = app("simulate", "--url", url, "--scenario", "seats", "--duplicates", "1", cwd=tmp_path)
+        assert sent.returncode == 0, sent.stderr
+        assert "user_seats: active" in sent.stdout
+        refused = app("simulate", "--url", url, "--secret", "whsec_test_other", cwd=tmp_path)
+        assert refused.returncode == 1
+        assert "STRIPE_WEBHOOK_SECRET" in refused.stderr
+    finally:
+        server.send_signal(signal.SIGINT)
+        output, _ = server.communicate(timeout=30)
+    assert "stripe listen --forward-to" in output
+    written = tmp_path / ".env"
+    assert stat.S_IMODE(written.stat().st_mode) == 0o600
+    assert (tmp_path / "var" / "app.db").exists()
+
+
+def test_simulate_says_what_is_wrong(tmp_path: Path) -> None:
+    unknown = app("simulate", "--scenario", "nonsense", cwd=tmp_path)
+    assert unknown.returncode == 2
+    assert "sign_up" in unknown.stderr
+    nobody = app("simulate", "--secret", "whsec_test_x", "--url", "http://127.0.0.1:1/", cwd=tmp_path)
+    assert nobody.returncode == 1
+    assert "make run" in nobody.stderr

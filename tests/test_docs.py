@@ -1,0 +1,98 @@
+"""What the code has, the README tells; and what the README shows, runs."""
+
+import doctest
+import re
+from pathlib import Path
+
+import pytest
+from fastapi.routing import APIRoute
+
+from app import handlers, simulator
+from app.cli import cli
+from app.config import Settings
+from app.handlers import HANDLERS
+from app.routers import health, internal
+from app.simulator import SCENARIOS
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+
+
+@pytest.mark.parametrize("name", list(Settings.model_fields))
+def test_every_setting_is_in_the_readme(name: str) -> None:
+    assert f"`{name.upper()}`" in README
+
+
+@pytest.mark.parametrize("event_type", list(HANDLERS))
+def test_every_signal_is_in_the_readme(event_type: str) -> None:
+    assert f"`{event_type}`" in README
+
+
+def routes() -> list[str]:
+    found = []
+    for part in (internal.customers, internal.events, internal.subscriptions, internal.users):
+        for route in part.router.routes:
+            assert isinstance(route, APIRoute)
+            found += [f"`{method} /internal{route.path}`" for method in route.methods or ()]
+    found += [f"`GET {route.path}`" for route in health.router.routes if isinstance(route, APIRoute)]
+    return found
+
+
+def test_every_route_is_in_the_readme() -> None:
+    assert len(routes()) > 8
+    assert [route for route in routes() if route not in README] == []
+
+
+def test_every_command_is_in_a_document_or_a_make_target() -> None:
+    told = README + (ROOT / "Makefile").read_text() + (ROOT / "Dockerfile").read_text()
+    commands = [command.callback.__name__ for command in cli.registered_commands if command.callback]
+    assert "simulate" in commands
+    assert [name for name in commands if f"python -m app {name}" not in told] == []
+
+
+def test_every_make_target_that_the_documents_name_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for document in DOCUMENTS:
+        named = set(re.findall(r"`make ([a-z-]+)", document.read_text()))
+        assert named <= targets, document.name
+
+
+def test_every_link_between_documents_leads_somewhere() -> None:
+    for document in DOCUMENTS:
+        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_the_python_examples_of_the_readme_run() -> None:
+    examples = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert examples
+    for example in examples:
+        exec(compile(example, "README.md", "exec"), {})  # noqa: S102
+
+
+def test_the_examples_in_the_simulators_docstring_run() -> None:
+    assert doctest.testmod(simulator) == doctest.TestResults(failed=0, attempted=10)
+
+
+def test_scenarios_named_in_the_readme_exist() -> None:
+    assert set(re.findall(r"--scenario (\w+)", README)) <= SCENARIOS.keys()
+
+
+def test_a_handled_event_without_a_receiver_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handlers, "has_receivers", lambda event_type: event_type != "invoice.paid")
+    with pytest.raises(RuntimeError, match=r"invoice\.paid"):
+        handlers.connect()
+
+
+def test_env_example_has_every_setting_that_must_be_set() -> None:
+    example = (ROOT / ".env.example").read_text()
+    required = [name for name, field in Settings.model_fields.items() if field.is_required()]
+    assert [name for name in required if f"{name.upper()}=" not in example] == []
+
+
+def test_locks_carry_hashes_and_no_addresses() -> None:
+    for lock in ROOT.glob("requirements*.lock"):
+        text = lock.read_text()
+        assert "--hash=sha256:" in text
+        assert "://" not in text
