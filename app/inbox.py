@@ -16,9 +16,9 @@ from sqlalchemy import Table
 from .db import Batch, Database, Row
 from .errors import ServiceError, Unavailable
 from .handlers.snapshots import current_position
-from .models import Customer, EventState, Record, Subscription, WebhookEvent
+from .models import Customer, EventState, Record, Subscription, User, WebhookEvent
 from .ordering import contested, position
-from .signals import event_signal, has_receivers
+from .signals import event_signal, has_receivers, users_changed
 from .stripe_events import StripeEvent, parse
 from .unit_of_work import KINDS, UnitOfWork
 
@@ -167,7 +167,7 @@ class Inbox:
         try:
             async with self.database.batch() as batch:
                 await batch.begin([])
-                await batch.write({_table(WebhookEvent): [self._row(outcome)]})
+                await batch.write({_table(WebhookEvent): [self._row(outcome)]}, (_table(User), ()))
         except Exception as second:
             log.error("event_not_stored", event_id=waiting.event.id, error=type(second).__name__)
             waiting.fail(Unavailable("The event cannot be stored. Send it again later."))
@@ -187,7 +187,10 @@ class Inbox:
             fresh = [event for event in _once(events) if event.id not in known]
             await _load_history(batch, unit_of_work, [event for event in fresh if self._is_handled(event)])
             applied = {event.id: self._apply(event, unit_of_work) for event in fresh}
-            await batch.write(self._rows(unit_of_work, applied.values()))
+            users = unit_of_work.users()
+            await batch.write(self._rows(unit_of_work, applied.values()), (_table(User), users))
+        if users:
+            users_changed.send(self, user_ids=users)
         return [_outcome_of(event, applied.get(event.id)) for event in events]
 
     def _apply(self, event: StripeEvent, unit_of_work: UnitOfWork) -> Outcome:

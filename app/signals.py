@@ -9,6 +9,12 @@ from blinker import NamedSignal, Namespace
 events = Namespace()
 
 
+domain = Namespace()
+
+users_changed: NamedSignal = domain.signal("users_changed")
+"""After a commit that may change what users have: `user_ids` is the set of them. For caches."""
+
+
 def event_signal(event_type: str) -> NamedSignal:
     """The signal of an event type, such as `customer.subscription.updated`."""
     return events.signal(event_type)

@@ -73,6 +73,18 @@ class UnitOfWork:
         for key, before in self._before.items():
             yield self._rows[key], before
 
+    def users(self) -> set[str]:
+        """The users whose limits the changes may touch, those that a customer was taken from included."""
+        users: set[str | None] = set()
+        for row, before in self.changed():
+            if isinstance(row, Customer):
+                users |= {row.user_id, before["user_id"] if before else None}
+            elif isinstance(row, Subscription | Invoice) and (
+                customer := self.find(Customer, row.customer_id)
+            ):
+                users.add(customer.user_id)
+        return {user for user in users if user is not None}
+
     @contextmanager
     def undone_on_error(self) -> Iterator[None]:
         """Changes made inside are taken back when the block raises."""

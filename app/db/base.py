@@ -26,8 +26,11 @@ class Batch(Protocol):
     async def fetch(self, sql: str, *parameters: Any) -> list[Row]:
         """The rows of a query with parameters named `?`."""
 
-    async def write(self, rows: Mapping[Table, Sequence[Row]]) -> None:
-        """Insert these rows, or replace those with the same ids."""
+    async def write(
+        self, rows: Mapping[Table, Sequence[Row]], counters: tuple[Table, Collection[str]]
+    ) -> None:
+        """Insert these rows, or replace those with the same ids. Count the `version` of the counters up,
+        and tell the other processes their ids."""
 
 
 class Database(ABC):

@@ -24,6 +24,8 @@ ONE_TIME_STATEMENTS = {
     "prepared_statement_name_func": lambda: f"billing_{uuid.uuid4().hex}",
 }
 
+USERS_CHANNEL = "billing_users"
+
 BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 # A plan that was made while a table was small must not stay a sequential scan when it has grown.
 PLAN_BY_INDEX = "SET LOCAL enable_seqscan = off"
@@ -128,7 +130,7 @@ class PostgresBatch:
     async def begin(self, lock: Sequence[str]) -> None:
         # A row that does not exist yet locks nothing, so the names are locked instead, in one order.
         keys = ",".join(str(key) for key in sorted({_lock_key(name) for name in lock}))
-        locks = f"SELECT pg_advisory_xact_lock(key) FROM unnest('{{{keys}}}'::bigint[]) AS key"  # noqa: S608
+        locks = f"SELECT pg_advisory_xact_lock(key) FROM unnest('{{{keys}}}'::bigint[]) AS key"
         await self._connection.execute(f"{BEGIN}; {PLAN_BY_INDEX}; {locks}")
 
     async def load(
@@ -148,11 +150,13 @@ class PostgresBatch:
             sql = sql.replace("?", f"${number}", 1)
         return [dict(record) for record in await self._connection.fetch(sql, *parameters)]
 
-    async def write(self, rows: Mapping[Table, Sequence[Row]]) -> None:
+    async def write(
+        self, rows: Mapping[Table, Sequence[Row]], counters: tuple[Table, Collection[str]]
+    ) -> None:
         filled = {table: entries for table, entries in rows.items() if entries}
-        if filled:
-            columns = (column for table, entries in filled.items() for column in _columns(table, entries))
-            await self._connection.execute(_write_statement(tuple(filled)), *columns)
+        columns = (column for table, entries in filled.items() for column in _columns(table, entries))
+        statement = _write_statement(tuple(filled), counters[0])
+        await self._connection.execute(statement, *columns, list(counters[1]))
 
 
 def _lock_key(name: str) -> int:
@@ -162,23 +166,26 @@ def _lock_key(name: str) -> int:
 @cache
 def _load_statement(tables: tuple[Table, ...], known: Table) -> str:
     parts = [
-        f"(SELECT json_agg(t) FROM {table.name} t WHERE t.id = ANY(${number}::text[]))"  # noqa: S608
+        f"(SELECT json_agg(t) FROM {table.name} t WHERE t.id = ANY(${number}::text[]))"
         for number, table in enumerate(tables, 1)
     ]
-    ids = f"ARRAY(SELECT id FROM {known.name} WHERE id = ANY(${len(tables) + 1}::text[]))"  # noqa: S608
+    ids = f"ARRAY(SELECT id FROM {known.name} WHERE id = ANY(${len(tables) + 1}::text[]))"
     return f"SELECT {', '.join(parts)}, {ids}"
 
 
 @cache
-def _write_statement(tables: tuple[Table, ...]) -> str:
+def _write_statement(tables: tuple[Table, ...], counters: Table) -> str:
     """One statement for all tables; each column comes as one array."""
-    upserts, first = [], 1
+    parts, first = [], 1
     for table in tables:
-        upserts.append(_upsert(table, first))
+        parts.append(f"{table.name}_written AS ({_upsert(table, first)})")
         first += len(table.columns)
-    *others, last = upserts
-    ctes = ", ".join(f"w{number} AS ({upsert})" for number, upsert in enumerate(others))
-    return f"WITH {ctes} {last}" if ctes else last
+    parts.append(
+        f"counted AS (INSERT INTO {counters.name} AS counter (id, version) "
+        f'SELECT id, 1 FROM unnest(${first}::text[]) AS id ORDER BY id COLLATE "C" '
+        "ON CONFLICT (id) DO UPDATE SET version = counter.version + 1 RETURNING id)"
+    )
+    return f"WITH {', '.join(parts)} SELECT pg_notify('{USERS_CHANNEL}', id) FROM counted"
 
 
 def _upsert(table: Table, first: int) -> str:
@@ -188,7 +195,7 @@ def _upsert(table: Table, first: int) -> str:
     values = ", ".join(column.name + ("::jsonb" if _is_json(column) else "") for column in columns)
     changes = ", ".join(f"{column.name} = excluded.{column.name}" for column in columns[1:])
     return (
-        f"INSERT INTO {table.name} ({names}) SELECT {values} FROM unnest({arrays}) AS entry ({names}) "  # noqa: S608
+        f"INSERT INTO {table.name} ({names}) SELECT {values} FROM unnest({arrays}) AS entry ({names}) "
         f'ORDER BY id COLLATE "C" ON CONFLICT (id) DO UPDATE SET {changes}'
     )
 

@@ -1,0 +1,179 @@
+"""The statements about usage, which both databases understand but for a few words.
+
+A user's usage of a feature is one row. Every statement that takes from it is guarded by conditions on that
+row alone and on the user's version: it needs no lock before it, and any number of transactions may run it at
+once. Amounts never overflow: the limit is compared with what is left, not with a sum.
+"""
+
+from functools import cache
+
+from sqlalchemy import Table, TextClause, text
+
+# Each `:name` that PostgreSQL could take for another type is cast where it first stands.
+NOW, AMOUNT, LIMIT = "CAST(:now AS BIGINT)", "CAST(:amount AS BIGINT)", "CAST(:limit AS BIGINT)"
+START, END = "CAST(:period_start AS BIGINT)", "CAST(:period_end AS BIGINT)"
+
+# A consumable's period is over, and the user's next one has begun. Without a renewal it stays open.
+OVER = f"(usage.period_end <= {NOW} AND usage.period_start < {START})"
+USED = f"CASE WHEN {OVER} THEN 0 ELSE usage.used END"
+# After a change of plan the usage stays, and starts anew when the sooner of both periods ends.
+PERIOD = (
+    f"period_start = CASE WHEN {OVER} THEN {START} ELSE usage.period_start END, "
+    f"period_end = CASE WHEN {OVER} OR {END} < usage.period_end THEN {END} ELSE usage.period_end END"
+)
+SAME_VERSION = (
+    "COALESCE((SELECT version FROM billing_user WHERE id = CAST(:user_id AS TEXT)), 0) = "
+    "CAST(:version AS BIGINT)"
+)
+NEW_KEY = (
+    "NOT EXISTS (SELECT 1 FROM billing_usage_key WHERE user_id = CAST(:user_id AS TEXT) "
+    "AND feature = CAST(:feature AS TEXT) AND operation = 'consume' "
+    f"AND key = CAST(:key AS TEXT) AND expires_at > {NOW})"
+)
+ROW = "WHERE user_id = :user_id AND feature = :feature"
+
+
+@cache
+def count_up(table: Table) -> str:
+    """Count the version of `:id` up, from nothing to 1."""
+    return (
+        f"INSERT INTO {table.name} (id, version) VALUES (:id, 1) "
+        f"ON CONFLICT (id) DO UPDATE SET version = {table.name}.version + 1"
+    )
+
+
+class _Words:
+    """How a dialect reads a row's holds, a JSON array of `{"id", "amount", "expires_at"}`."""
+
+    def __init__(self, dialect: str) -> None:
+        member = "hold.value ->> '{}'" if dialect == "postgresql" else "json_extract(hold.value, '$.{}')"
+        if dialect == "postgresql":
+            self.each, self.json = "jsonb_array_elements(usage.holds) AS hold(value)", "CAST(:hold AS jsonb)"
+            self.array, self.empty = "COALESCE(jsonb_agg(hold.value), '[]'::jsonb)", "'[]'::jsonb"
+            self.append = "({0}) || " + self.json
+        else:
+            self.each, self.json = "json_each(usage.holds) AS hold", "json(:hold)"
+            self.array, self.empty = "json_group_array(json(hold.value))", "'[]'"
+            self.append = "json_insert(({0}), '$[#]', " + self.json + ")"
+        self.amount = f"CAST({member.format('amount')} AS BIGINT)"
+        self.lives = f"CAST({member.format('expires_at')} AS BIGINT) > {NOW}"
+        self.others = f"{member.format('id')} <> CAST(:hold_id AS TEXT)"
+        self.mine = f"{member.format('id')} = CAST(:hold_id AS TEXT)"
+
+        # SQLite knows no alias here.
+        self.returned = f"used + {self.held()} AS used, period_end".replace("usage.", "")
+
+    def held(self, *conditions: str) -> str:
+        """The sum of the live holds; most rows have none."""
+        where = " AND ".join((self.lives, *conditions))
+        total = f"(SELECT COALESCE(SUM({self.amount}), 0) FROM {self.each} WHERE {where})"
+        return f"CASE WHEN usage.holds = {self.empty} THEN 0 ELSE {total} END"
+
+    def kept(self, *conditions: str) -> str:
+        """The array of the live holds."""
+        where = " AND ".join((self.lives, *conditions))
+        return f"SELECT {self.array} FROM {self.each} WHERE {where}"
+
+
+@cache
+def consume(dialect: str, *, keyed: bool) -> TextClause:
+    """Take `:amount`, if the limit that holds now allows it. One row if it did: `used`, `period_end`."""
+    words = _Words(dialect)
+    conditions = f"{AMOUNT} <= {LIMIT} AND {SAME_VERSION}" + (f" AND {NEW_KEY}" if keyed else "")
+    return text(
+        "INSERT INTO billing_usage AS usage "
+        "(user_id, feature, used, holds, period_start, period_end, updated_at) "
+        f"SELECT CAST(:user_id AS TEXT), CAST(:feature AS TEXT), {AMOUNT}, {words.empty}, "
+        f"{START}, {END}, {NOW} "
+        f"WHERE {conditions} "
+        f"ON CONFLICT (user_id, feature) DO UPDATE SET "
+        f"used = {USED} + {AMOUNT}, {PERIOD}, updated_at = {NOW} "
+        f"WHERE {USED} <= {LIMIT} - {AMOUNT} - {words.held()} "
+        f"RETURNING {words.returned}"
+    )
+
+
+@cache
+def hold(dialect: str) -> TextClause:
+    """As `consume`, but add `:hold` to the row's holds. Holds that have expired are dropped."""
+    words = _Words(dialect)
+    first = words.append.format(words.empty) if dialect == "postgresql" else f"json_array({words.json})"
+    return text(
+        "INSERT INTO billing_usage AS usage "
+        "(user_id, feature, used, holds, period_start, period_end, updated_at) "
+        f"SELECT CAST(:user_id AS TEXT), CAST(:feature AS TEXT), 0, {first}, {START}, {END}, {NOW} "
+        f"WHERE {AMOUNT} <= {LIMIT} AND {SAME_VERSION} "
+        "ON CONFLICT (user_id, feature) DO UPDATE SET "
+        f"holds = {words.append.format(words.kept())}, used = {USED}, {PERIOD}, updated_at = {NOW} "
+        f"WHERE {USED} <= {LIMIT} - {AMOUNT} - {words.held()} "
+        f"RETURNING {words.returned}"
+    )
+
+
+@cache
+def settle(dialect: str) -> TextClause:
+    """Take `:amount` in place of the hold `:hold_id`: always what it still holds, beyond that guarded."""
+    words = _Words(dialect)
+    guard = f"{USED} <= {LIMIT} - {AMOUNT} - {words.held(words.others)} AND {SAME_VERSION}"
+    return text(
+        f"UPDATE billing_usage AS usage SET used = {USED} + {AMOUNT}, "
+        f"holds = ({words.kept(words.others)}), {PERIOD}, updated_at = {NOW} "
+        f"{ROW} AND ({AMOUNT} <= {words.held(words.mine)} OR ({guard})) "
+        f"RETURNING {words.returned}"
+    )
+
+
+@cache
+def drop_hold(dialect: str) -> TextClause:
+    """Give back what the hold `:hold_id` holds."""
+    words = _Words(dialect)
+    return text(f"UPDATE billing_usage AS usage SET holds = ({words.kept(words.others)}) {ROW}")
+
+
+@cache
+def release(dialect: str) -> TextClause:
+    """Give `:amount` back; usage never falls below 0."""
+    words = _Words(dialect)
+    left = f"CASE WHEN {USED} > {AMOUNT} THEN {USED} - {AMOUNT} ELSE 0 END"
+    return text(
+        f"UPDATE billing_usage AS usage SET used = {left}, {PERIOD}, updated_at = {NOW} {ROW} "
+        f"RETURNING {words.returned}"
+    )
+
+
+@cache
+def set_usage(dialect: str) -> TextClause:
+    """Say what is used; with `:seen` only if that is still what the row says."""
+    words = _Words(dialect)
+    return text(
+        "INSERT INTO billing_usage AS usage "
+        "(user_id, feature, used, holds, period_start, period_end, updated_at) "
+        f"VALUES (:user_id, :feature, {AMOUNT}, {words.empty}, {START}, {END}, {NOW}) "
+        f"ON CONFLICT (user_id, feature) DO UPDATE SET used = {AMOUNT}, {PERIOD}, updated_at = {NOW} "
+        "WHERE CAST(:seen AS BIGINT) IS NULL OR usage.used = CAST(:seen AS BIGINT) "
+        f"RETURNING {words.returned}"
+    )
+
+
+@cache
+def usage_of(dialect: str) -> TextClause:
+    """What the user has used of every feature, live holds included."""
+    words = _Words(dialect)
+    return text(
+        f"SELECT feature, used, {words.held()} AS held, period_start, period_end "
+        "FROM billing_usage AS usage WHERE user_id = :user_id"
+    )
+
+
+PUT_KEY = text(
+    "INSERT INTO billing_usage_key AS stored "
+    "(user_id, feature, operation, key, amount, decision, expires_at) "
+    "VALUES (:user_id, :feature, :operation, :key, :amount, :decision, :expires_at) "
+    "ON CONFLICT (user_id, feature, operation, key) DO UPDATE SET amount = excluded.amount, "
+    "decision = excluded.decision, expires_at = excluded.expires_at "
+    f"WHERE stored.expires_at <= {NOW} RETURNING key"
+)
+GET_KEY = text(
+    "SELECT amount, decision FROM billing_usage_key WHERE user_id = :user_id AND feature = :feature "
+    f"AND operation = :operation AND key = :key AND expires_at > {NOW}"
+)
