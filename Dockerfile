@@ -6,7 +6,7 @@ WORKDIR /srv
 COPY requirements.lock .
 RUN pip install --no-cache-dir --require-hashes -r requirements.lock
 
-COPY alembic.ini ./
+COPY alembic.ini plans.toml ./
 COPY alembic ./alembic
 COPY app ./app
 RUN useradd --system --uid 10001 service && mkdir var && chown service var

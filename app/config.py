@@ -1,5 +1,6 @@
 """Settings, from the environment or a `.env` file. Unusable ones stop the start and name the remedy."""
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -17,12 +18,14 @@ REMEDIES = {
         "several are separated by commas"
     ),
     "livemode": "set LIVEMODE to true or false, or leave it unset to take both while trying out",
+    "plans_file": "set PLANS_FILE to the path of your plans.toml",
     "database_url": "set DATABASE_URL to postgresql://user:password@host/name, or leave it unset for SQLite",
 }
 
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
 
 
+SHIPPED_PLANS = Path(__file__).resolve().parent.parent / "plans.toml"
 DEFAULT_DATABASE_URL = "sqlite:///var/app.db"
 
 
@@ -51,6 +54,9 @@ class Settings(DatabaseSettings):
 
     livemode: bool | None = None
     """Which of Stripe's modes counts: `true`, `false`; unset takes both, for trying out."""
+
+    plans_file: Path = SHIPPED_PLANS
+    """The plan catalogue, in TOML; the example that ships with the service when unset."""
 
     max_body_bytes: int = Field(default=1024 * 1024, ge=1024)
     """A webhook body over this many bytes is answered with 413."""

@@ -76,6 +76,26 @@ class InvalidRequest(ServiceError):
     title = "Invalid request"
 
 
+class Denied(ServiceError):
+    """What a user has does not allow it. The facts are those of the decision."""
+
+    status = 403
+    title = "Denied"
+
+    @property
+    def http_status(self) -> int:
+        """402 where a payment would change the answer, 429 where time will, else 403."""
+        reason = self.facts.get("reason")
+        if reason == "payment_required":
+            return 402
+        return 429 if reason in ("limit_reached", "over_limit") and self.facts.get("resets_at") else 403
+
+    @property
+    def headers(self) -> dict[str, str]:
+        wait = (self.facts.get("resets_at") or 0) - (self.facts.get("as_of") or 0)
+        return {"Retry-After": str(max(wait, 1))} if self.http_status == 429 else {}
+
+
 class Unavailable(ServiceError):
     """Nothing durable can be written now: the one case in which a 200 would lose an event."""
 

@@ -16,8 +16,9 @@ from sqlalchemy import Table
 from .db import Batch, Database, Row
 from .errors import ServiceError, Unavailable
 from .handlers.snapshots import current_position
-from .models import Customer, EventState, Record, Subscription, User, WebhookEvent
+from .models import Customer, EventState, Record, Subscription, WebhookEvent, table_of
 from .ordering import contested, position
+from .plans import Catalogue
 from .signals import event_signal, has_receivers, users_changed
 from .stripe_events import StripeEvent, parse
 from .unit_of_work import KINDS, UnitOfWork
@@ -82,8 +83,16 @@ class _Waiting:
 class Inbox:
     """Stores events and applies them. `livemode` None takes both modes; `clock` gives Unix seconds."""
 
-    def __init__(self, database: Database, *, livemode: bool | None, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        catalogue: Catalogue,
+        livemode: bool | None,
+        clock: Callable[[], float],
+    ) -> None:
         self.database = database
+        self._catalogue = catalogue
         self._livemode = livemode
         self._clock = clock
         self._queue: deque[_Waiting] = deque()
@@ -167,7 +176,7 @@ class Inbox:
         try:
             async with self.database.batch() as batch:
                 await batch.begin([])
-                await batch.write({_table(WebhookEvent): [self._row(outcome)]}, (_table(User), ()))
+                await batch.write({table_of(WebhookEvent): [self._row(outcome)]}, ())
         except Exception as second:
             log.error("event_not_stored", event_id=waiting.event.id, error=type(second).__name__)
             waiting.fail(Unavailable("The event cannot be stored. Send it again later."))
@@ -179,16 +188,16 @@ class Inbox:
         named = _named(events)
         async with self.database.batch() as batch:
             await batch.begin([f"{kind}:{id}" for kind, ids in named.items() for id in ids])
-            ids = {_table(model): named[kind] for kind, model in KINDS.items()}
-            loaded, known = await batch.load(ids, known=(_table(WebhookEvent), named["event"]))
-            unit_of_work = UnitOfWork(int(self._clock()))
+            ids = {table_of(model): named[kind] for kind, model in KINDS.items()}
+            loaded, known = await batch.load(ids, known=(table_of(WebhookEvent), named["event"]))
+            unit_of_work = UnitOfWork(int(self._clock()), self._catalogue)
             for model in KINDS.values():
-                unit_of_work.fill(model, loaded[_table(model)])
+                unit_of_work.fill(model, loaded[table_of(model)])
             fresh = [event for event in _once(events) if event.id not in known]
             await _load_history(batch, unit_of_work, [event for event in fresh if self._is_handled(event)])
             applied = {event.id: self._apply(event, unit_of_work) for event in fresh}
             users = unit_of_work.users()
-            await batch.write(self._rows(unit_of_work, applied.values()), (_table(User), users))
+            await batch.write(self._rows(unit_of_work, applied.values()), users)
         if users:
             users_changed.send(self, user_ids=users)
         return [_outcome_of(event, applied.get(event.id)) for event in events]
@@ -230,9 +239,9 @@ class Inbox:
         rows: dict[Table, list[Row]] = defaultdict(list)
         for row, _ in unit_of_work.changed():
             values = row.__dict__ | {"version": row.__dict__["version"] + 1, "updated_at": unit_of_work.now}
-            rows[_table(type(row))].append(values)
+            rows[table_of(type(row))].append(values)
         stored = [outcome for outcome in outcomes if outcome.rejected is None]
-        rows[_table(WebhookEvent)] = [self._row(outcome) for outcome in stored]
+        rows[table_of(WebhookEvent)] = [self._row(outcome) for outcome in stored]
         return rows
 
     def _row(self, outcome: Outcome) -> Row:
@@ -254,10 +263,6 @@ class Inbox:
             "last_error": outcome.error,
             "processed_at": int(self._clock()) if settled else None,
         }
-
-
-def _table(model: type[Record]) -> Table:
-    return cast(Table, model.__table__)  # type: ignore[attr-defined]
 
 
 def _named(events: Iterable[StripeEvent]) -> dict[str, set[str]]:

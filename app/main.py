@@ -1,22 +1,25 @@
 """The application: `create_app()` for a process of its own, `install()` for an existing FastAPI app."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from fastapi import FastAPI
 from starlette.routing import Route
 
-from . import handlers
+from . import handlers, limits
 from .config import Settings, load_settings
 from .db import open_database
 from .errors import ConfigurationError
 from .inbox import Inbox
 from .migrations import migrate_async
+from .plans import load_catalogue
 from .problems import install_error_handlers
 from .routers import health, internal, webhook
 from .service import Service
+from .signals import users_changed
 
 DESCRIPTION = "Keeps subscription records in step with Stripe and answers feature-limit checks."
 
@@ -36,8 +39,12 @@ def install(app: FastAPI, settings: Settings, clock: Callable[[], float]) -> Non
     """Add routes and error handlers to an application."""
     handlers.connect()
     database = open_database(settings.database_url)
-    inbox = Inbox(database, livemode=settings.livemode, clock=clock)
-    app.state.billing = Service(settings, database, inbox, clock)
+    catalogue = load_catalogue(settings.plans_file)
+    inbox = Inbox(database, catalogue=catalogue, livemode=settings.livemode, clock=clock)
+    service = Service(settings, database, inbox, limits.Limits(database, catalogue, clock), clock)
+    users_changed.connect(service.limits.snapshots.on_users_changed)
+    limits.use(service.limits)
+    app.state.billing = service
     app.router.routes.append(_webhook_route(app.state.billing))
     app.include_router(internal.router)
     app.include_router(health.router)
@@ -51,7 +58,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     if service.database.name == "sqlite":
         await migrate_async(service.settings.database_url)
     service.inbox.start()
+    listener = asyncio.create_task(service.database.listen(service.limits.snapshots.forget))
     yield
+    listener.cancel()
+    with suppress(asyncio.CancelledError):
+        await listener
     await service.inbox.stop()
     await service.database.close()
 

@@ -1,8 +1,9 @@
 """The records: what is stored, as SQLModel classes. Times are Unix seconds, amounts minor currency units."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from sqlalchemy import JSON, BigInteger, Index, MetaData, Text
+from sqlalchemy import Table as SqlTable
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import configure_mappers, registry
 from sqlmodel import Field, SQLModel
@@ -22,6 +23,11 @@ class Table(SQLModel, registry=registry(metadata=MetaData(naming_convention=NAMI
     """Base of all tables. A registry of its own keeps an application's SQLModel tables apart from ours."""
 
     __tablename__: ClassVar[str]
+
+
+def table_of(model: type[Table]) -> SqlTable:
+    """The SQLAlchemy table of a model."""
+    return cast(SqlTable, model.__table__)  # type: ignore[attr-defined]
 
 
 class Record(Table):

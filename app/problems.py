@@ -7,7 +7,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from .errors import ServiceError
+from .errors import Denied, ServiceError
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -26,7 +26,8 @@ def problem(
 
 
 def problem_of(error: ServiceError) -> Response:
-    return problem(error.status, error.title, error.detail, error.headers, **error.facts)
+    status = error.http_status if isinstance(error, Denied) else error.status
+    return problem(status, error.title, error.detail, error.headers, **error.facts)
 
 
 def install_error_handlers(app: FastAPI) -> None:

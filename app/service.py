@@ -8,6 +8,7 @@ from fastapi import Request
 from .config import Settings
 from .db import Database
 from .inbox import Inbox
+from .limits import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,7 @@ class Service:
     settings: Settings
     database: Database
     inbox: Inbox
+    limits: Limits
     clock: Callable[[], float]
 
 

@@ -27,7 +27,6 @@ def subscription_values(content: Values, created: int) -> Values:
     if not status:
         raise MalformedEvent("The subscription has no usable status.")
     items = [_item(item) for item in _list(content.get("items"))] or _items_of_one_plan(content)
-    first = items[0] if items else {}
     starts = [item["current_period_start"] for item in items if item["current_period_start"] is not None]
     ends = [item["current_period_end"] for item in items if item["current_period_end"] is not None]
     # Periods moved from the subscription to its items in 2025-03-31.basil.
@@ -37,8 +36,6 @@ def subscription_values(content: Values, created: int) -> Values:
         "customer_id": required_id(content, "customer"),
         "status": status,
         "items": items,
-        "plan_id": first.get("price_id"),
-        "quantity": first.get("quantity"),
         "start_date": as_seconds(content.get("start_date")) or as_seconds(content.get("created")),
         "current_period_start": period_start,
         "current_period_end": period_end,

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
 from .models import Customer, Invoice, Record, Subscription
+from .plans import Catalogue
 from .stripe_events import StripeEvent
 
 R = TypeVar("R", bound=Record)
@@ -35,8 +36,9 @@ class UnitOfWork:
     raises. Values are replaced, never changed in place.
     """
 
-    def __init__(self, now: int) -> None:
+    def __init__(self, now: int, catalogue: Catalogue) -> None:
         self.now = now
+        self.catalogue = catalogue
         self.history: dict[str, list[StripeEvent]] = {}
         """The earlier events of the objects whose newest snapshot their positions leave open."""
         self._rows: dict[Key, Record] = {}

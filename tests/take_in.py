@@ -8,8 +8,10 @@ from collections import Counter
 from pathlib import Path
 
 from app import handlers
+from app.config import SHIPPED_PLANS
 from app.db import open_database
 from app.inbox import Inbox
+from app.plans import load_catalogue
 from app.stripe_events import parse
 
 CONCURRENCY = 32
@@ -18,7 +20,7 @@ CONCURRENCY = 32
 async def main(url: str, bodies: list[str]) -> None:
     handlers.connect()
     database = open_database(url)
-    inbox = Inbox(database, livemode=None, clock=time.time)
+    inbox = Inbox(database, catalogue=load_catalogue(SHIPPED_PLANS), livemode=None, clock=time.time)
     inbox.start()
     counts: Counter[str] = Counter()
     queue = iter(bodies)

@@ -31,7 +31,14 @@ def test_every_signal_is_in_the_readme(event_type: str) -> None:
 
 def routes() -> list[str]:
     found = []
-    for part in (internal.customers, internal.events, internal.subscriptions, internal.users):
+    for part in (
+        internal.customers,
+        internal.events,
+        internal.limits,
+        internal.overrides,
+        internal.subscriptions,
+        internal.users,
+    ):
         for route in part.router.routes:
             assert isinstance(route, APIRoute)
             found += [f"`{method} /internal{route.path}`" for method in route.methods or ()]

@@ -139,7 +139,7 @@ def test_a_period_is_found_in_every_shape(content: dict[str, Any]) -> None:
     values = subscription_values(content, created=7)
     assert (values["current_period_start"], values["current_period_end"]) == (MONTH_START, MONTH_END)
     assert (values["expiry_date"], values["customer_id"]) == (MONTH_END, "cus_1")
-    assert (values["plan_id"], values["quantity"]) == ("price_1", 2)
+    assert (values["items"][0]["price_id"], values["items"][0]["quantity"]) == ("price_1", 2)
 
 
 def test_an_item_of_a_plan_reads_like_one_of_a_price() -> None:

@@ -1,7 +1,7 @@
 """What both databases offer: ordinary sessions, and batches, the transactions of the webhook path."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, ClassVar, Protocol
 
@@ -26,11 +26,9 @@ class Batch(Protocol):
     async def fetch(self, sql: str, *parameters: Any) -> list[Row]:
         """The rows of a query with parameters named `?`."""
 
-    async def write(
-        self, rows: Mapping[Table, Sequence[Row]], counters: tuple[Table, Collection[str]]
-    ) -> None:
-        """Insert these rows, or replace those with the same ids. Count the `version` of the counters up,
-        and tell the other processes their ids."""
+    async def write(self, rows: Mapping[Table, Sequence[Row]], users: Collection[str]) -> None:
+        """Insert these rows, or replace those with the same ids. Count the version of these users up, and
+        tell the other processes."""
 
 
 class Database(ABC):
@@ -58,6 +56,15 @@ class Database(ABC):
     @abstractmethod
     def batch(self) -> AbstractAsyncContextManager[Batch]:
         """A transaction that commits when the block ends, and leaves nothing when it raises."""
+
+    @abstractmethod
+    async def count_up(self, session: AsyncSession, user_id: str) -> None:
+        """Say, in the session's transaction, that what the user has may have changed."""
+
+    @abstractmethod
+    async def listen(self, changed: Callable[[str | None], None]) -> None:
+        """Call `changed` with the id of each user whose limits another process may have changed, and with
+        None when some may have been missed. Runs until it is cancelled."""
 
     @abstractmethod
     async def close(self) -> None:

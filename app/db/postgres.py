@@ -1,19 +1,24 @@
 """PostgreSQL through asyncpg: no ORM on the webhook path, where each round trip counts."""
 
+import asyncio
 import hashlib
 import uuid
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from functools import cache
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 import orjson
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Integer, Table
-from sqlalchemy.ext.asyncio import create_async_engine
+import structlog
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Integer, Table, text
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from .base import Database, Row
+from .statements import COUNT_UP
+
+log = structlog.get_logger(__name__)
 
 LIBPQ_ONLY = {"channel_binding", "gssencmode", "pgbouncer"}
 """Parameters that people copy from their provider and that asyncpg would send on as server settings."""
@@ -25,6 +30,9 @@ ONE_TIME_STATEMENTS = {
 }
 
 USERS_CHANNEL = "billing_users"
+NOTIFY = text("SELECT pg_notify(:channel, :id)")
+LISTEN_AGAIN_SECONDS = 1
+LISTEN_CHECK_SECONDS = 5
 
 BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 # A plan that was made while a table was small must not stay a sequential scan when it has grown.
@@ -91,6 +99,35 @@ class PostgresDatabase(Database):
                     await _roll_back(connection)
                 raise
 
+    async def count_up(self, session: AsyncSession, user_id: str) -> None:
+        connection = await session.connection()
+        await connection.execute(text(COUNT_UP), {"id": user_id})
+        await connection.execute(NOTIFY, {"channel": USERS_CHANNEL, "id": user_id})
+
+    async def listen(self, changed: Callable[[str | None], None]) -> None:
+        while True:
+            try:
+                await self._listen_until_cut(changed)
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                log.warning("listener_cut", error=type(error).__name__)
+            changed(None)
+            await asyncio.sleep(LISTEN_AGAIN_SECONDS)
+
+    async def _listen_until_cut(self, changed: Callable[[str | None], None]) -> None:
+        connection = await self._connect()
+        cut = asyncio.Event()
+        connection.add_termination_listener(lambda _: cut.set())
+        try:
+            await connection.add_listener(USERS_CHANNEL, lambda *notice: changed(notice[3]))
+            changed(None)  # what came before is not told again
+            while not cut.is_set():
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(cut.wait(), LISTEN_CHECK_SECONDS)
+                await connection.fetchval("SELECT 1")  # a connection that was cut in silence shows here
+        finally:
+            with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                await connection.close(timeout=LISTEN_AGAIN_SECONDS)
+
     async def close(self) -> None:
         if self._pool is not None:
             await self._pool.close()
@@ -150,13 +187,11 @@ class PostgresBatch:
             sql = sql.replace("?", f"${number}", 1)
         return [dict(record) for record in await self._connection.fetch(sql, *parameters)]
 
-    async def write(
-        self, rows: Mapping[Table, Sequence[Row]], counters: tuple[Table, Collection[str]]
-    ) -> None:
+    async def write(self, rows: Mapping[Table, Sequence[Row]], users: Collection[str]) -> None:
         filled = {table: entries for table, entries in rows.items() if entries}
         columns = (column for table, entries in filled.items() for column in _columns(table, entries))
-        statement = _write_statement(tuple(filled), counters[0])
-        await self._connection.execute(statement, *columns, list(counters[1]))
+        statement = _write_statement(tuple(filled))
+        await self._connection.execute(statement, *columns, list(users))
 
 
 def _lock_key(name: str) -> int:
@@ -174,16 +209,16 @@ def _load_statement(tables: tuple[Table, ...], known: Table) -> str:
 
 
 @cache
-def _write_statement(tables: tuple[Table, ...], counters: Table) -> str:
+def _write_statement(tables: tuple[Table, ...]) -> str:
     """One statement for all tables; each column comes as one array."""
     parts, first = [], 1
     for table in tables:
         parts.append(f"{table.name}_written AS ({_upsert(table, first)})")
         first += len(table.columns)
     parts.append(
-        f"counted AS (INSERT INTO {counters.name} AS counter (id, version) "
+        "counted AS (INSERT INTO billing_user (id, version) "
         f'SELECT id, 1 FROM unnest(${first}::text[]) AS id ORDER BY id COLLATE "C" '
-        "ON CONFLICT (id) DO UPDATE SET version = counter.version + 1 RETURNING id)"
+        "ON CONFLICT (id) DO UPDATE SET version = billing_user.version + 1 RETURNING id)"
     )
     return f"WITH {', '.join(parts)} SELECT pg_notify('{USERS_CHANNEL}', id) FROM counted"
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import JSON, URL, Column, Connection, Table, event
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy import JSON, URL, Column, Connection, Table, event, text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from .base import Database, Row
-from .statements import count_up
+from .statements import COUNT_UP
 
 T = TypeVar("T")
 
@@ -56,6 +56,12 @@ class SqliteDatabase(Database):
 
         # Shielded: a statement that has begun is not left running behind the one that follows it.
         return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, run))
+
+    async def count_up(self, session: AsyncSession, user_id: str) -> None:
+        await (await session.connection()).execute(text(COUNT_UP), {"id": user_id})
+
+    async def listen(self, changed: Callable[[str | None], None]) -> None:
+        """SQLite tells nobody; what another process changes is seen when cached answers have aged."""
 
     async def close(self) -> None:
         await self._in_thread(lambda connection: connection.close())
@@ -132,13 +138,11 @@ class SqliteBatch:
         )
         return result
 
-    async def write(
-        self, rows: Mapping[Table, Sequence[Row]], counters: tuple[Table, Collection[str]]
-    ) -> None:
+    async def write(self, rows: Mapping[Table, Sequence[Row]], users: Collection[str]) -> None:
         def run(connection: sqlite3.Connection) -> None:
             for table, entries in rows.items():
                 connection.executemany(_upsert(table), [_parameters(table, row) for row in entries])
-            connection.executemany(count_up(counters[0]), [{"id": id} for id in counters[1]])
+            connection.executemany(COUNT_UP, [{"id": id} for id in users])
 
         await self._in_thread(run)
 

@@ -7,7 +7,7 @@ once. Amounts never overflow: the limit is compared with what is left, not with 
 
 from functools import cache
 
-from sqlalchemy import Table, TextClause, text
+from sqlalchemy import TextClause, text
 
 # Each `:name` that PostgreSQL could take for another type is cast where it first stands.
 NOW, AMOUNT, LIMIT = "CAST(:now AS BIGINT)", "CAST(:amount AS BIGINT)", "CAST(:limit AS BIGINT)"
@@ -33,13 +33,11 @@ NEW_KEY = (
 ROW = "WHERE user_id = :user_id AND feature = :feature"
 
 
-@cache
-def count_up(table: Table) -> str:
-    """Count the version of `:id` up, from nothing to 1."""
-    return (
-        f"INSERT INTO {table.name} (id, version) VALUES (:id, 1) "
-        f"ON CONFLICT (id) DO UPDATE SET version = {table.name}.version + 1"
-    )
+COUNT_UP = (
+    "INSERT INTO billing_user (id, version) VALUES (:id, 1) "
+    "ON CONFLICT (id) DO UPDATE SET version = billing_user.version + 1"
+)
+"""Count the version of a user up, from nothing to 1."""
 
 
 class _Words:
@@ -127,7 +125,10 @@ def settle(dialect: str) -> TextClause:
 def drop_hold(dialect: str) -> TextClause:
     """Give back what the hold `:hold_id` holds."""
     words = _Words(dialect)
-    return text(f"UPDATE billing_usage AS usage SET holds = ({words.kept(words.others)}) {ROW}")
+    return text(
+        f"UPDATE billing_usage AS usage SET holds = ({words.kept(words.others)}) {ROW} "
+        f"RETURNING {words.returned}"
+    )
 
 
 @cache
@@ -172,6 +173,10 @@ PUT_KEY = text(
     "ON CONFLICT (user_id, feature, operation, key) DO UPDATE SET amount = excluded.amount, "
     "decision = excluded.decision, expires_at = excluded.expires_at "
     f"WHERE stored.expires_at <= {NOW} RETURNING key"
+)
+SET_KEY = text(
+    "UPDATE billing_usage_key SET decision = :decision WHERE user_id = :user_id AND feature = :feature "
+    "AND operation = :operation AND key = :key"
 )
 GET_KEY = text(
     "SELECT amount, decision FROM billing_usage_key WHERE user_id = :user_id AND feature = :feature "

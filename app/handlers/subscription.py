@@ -11,7 +11,7 @@ from .snapshots import judge_snapshot, ordering_values
 
 
 def subscription_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
-    values = subscription_values(event.object, event.created)
+    values = _values(event, unit_of_work)
     subscription = ensure_subscription(unit_of_work, required_id(event.object, "id"))
     customer = ensure_customer(unit_of_work, values["customer_id"])
     link_by_metadata(unit_of_work, customer, metadata(event.object), event)
@@ -21,10 +21,17 @@ def subscription_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
         return
     newest = judgement.newest
     if newest is not event:
-        values = subscription_values(newest.object, newest.created)
+        values = _values(newest, unit_of_work)
     values |= ordering_values(judgement)
     values |= overlay_values(subscription.overlay, judgement.position)
     unit_of_work.change(subscription, **values)
+
+
+def _values(event: StripeEvent, unit_of_work: UnitOfWork) -> Values:
+    """The columns; plan and quantity are of the first item whose price is a plan's, else of the first."""
+    values = subscription_values(event.object, event.created)
+    item = unit_of_work.catalogue.plan_item(values["items"]) or {}
+    return values | {"plan_id": item.get("price_id"), "quantity": item.get("quantity")}
 
 
 def ensure_subscription(unit_of_work: UnitOfWork, subscription_id: str) -> Subscription:

@@ -68,7 +68,7 @@ async def _stored(service: Service, customer_id: str) -> CustomerOut:
             raise _unknown()
         return CustomerOut(
             **CustomerSummary.of(row).model_dump(),
-            subscriptions=await queries.subscriptions_of(session, [row]),
+            subscriptions=await queries.subscriptions_of(session, service, [row]),
             invoices=await queries.invoices_of(session, [row]),
         )
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from ...access import Access, access
+from ...entitlements import AccessLevel
 from ...models import Customer, Invoice, Subscription, WebhookEvent
 from ...stripe_objects import MAX_ID_LENGTH, MAX_SECONDS
 
@@ -91,7 +91,7 @@ class SubscriptionOut(BaseModel):
     quantity: int | None = Field(examples=[1])
     items: list[ItemOut]
     status: str | None = Field(examples=["active"], description="As Stripe spells it; null while unknown")
-    access: Access
+    access: AccessLevel
     start_date: Time = Field(examples=[JANUARY])
     expiry_date: Time = Field(examples=[FEBRUARY])
     paid_through: Time = Field(examples=[FEBRUARY])
@@ -105,10 +105,10 @@ class SubscriptionOut(BaseModel):
     updated_at: Time = Field(examples=[JANUARY])
 
     @classmethod
-    def of(cls, row: Subscription, customer: Customer | None) -> Self:
+    def of(cls, row: Subscription, customer: Customer | None, access: AccessLevel) -> Self:
         values = row.model_dump(include=set(cls.model_fields))
         user_id = customer.user_id if customer else None
-        return cls(**values, subscription_id=row.id, user_id=user_id, access=access(row, customer))
+        return cls(**values, subscription_id=row.id, user_id=user_id, access=access)
 
 
 class InvoiceOut(BaseModel):

@@ -43,7 +43,7 @@ async def get_subscription(subscription_id: str, service: Running) -> Subscripti
 async def _stored(service: Service, subscription_id: str) -> SubscriptionOut:
     if as_id(subscription_id):
         async with service.database.reading() as session:
-            if found := await queries.subscription(session, subscription_id):
+            if found := await queries.subscription(session, service, subscription_id):
                 return found
     raise NotFound("No subscription with this id is known here.")
 

@@ -28,7 +28,7 @@ async def get_user(user_id: str, service: Running) -> UserOut:
         return UserOut(
             user_id=user_id,
             customers=[UserCustomer(**summary) for summary in summaries],
-            subscriptions=await queries.subscriptions_of(session, customers),
+            subscriptions=await queries.subscriptions_of(session, service, customers),
             invoices=await queries.invoices_of(session, customers),
         )
 

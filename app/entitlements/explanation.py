@@ -1,0 +1,146 @@
+"""What made a limit what it is: for people who ask why, and for programs that show it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from ..plans import Kind, Value
+from .features import Part
+from .standing import AccessLevel, AccessReason
+from .subscriptions import JudgedSubscription
+
+if TYPE_CHECKING:
+    from .snapshot import Entitlements
+
+_WHY_NOTHING: dict[AccessReason, str] = {
+    "status": "the access policy grants nothing for its status",
+    "grace": "",
+    "grace_over": "a payment is due, and its grace is over",
+    "renewal_awaited": "",
+    "expired": "it expired, and no renewal was seen",
+    "cancel_at_reached": "it was set to cancel, and has reached its end",
+    "pause_collection": "the collection of its payments is paused",
+    "customer_deleted": "its customer is deleted in Stripe",
+    "provisional": "only an invoice has spoken of it yet",
+    "unknown_status": "its status is not one that this service knows",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A limit, the parts it is made of, and the same in words, line by line."""
+
+    feature: str
+    kind: Kind
+    value: Value
+    limit: int | None
+    """None is unlimited, 0 denies."""
+    plan: str | None
+    status: str | None
+    access: AccessLevel
+    parts: tuple[dict[str, Any], ...]
+    lines: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
+
+
+def explain(entitlements: Entitlements, feature: str) -> Explanation:
+    entitlement = entitlements.feature(feature)
+    return Explanation(
+        feature=feature,
+        kind=entitlement.kind,
+        value=entitlement.value,
+        limit=entitlement.limit,
+        plan=entitlements.plan,
+        status=entitlements.status,
+        access=entitlements.access,
+        parts=tuple(_described(part) for part in entitlement.parts),
+        lines=tuple(_lines(entitlements, feature)),
+    )
+
+
+def _described(part: Part) -> dict[str, Any]:
+    subscription, override = part.subscription, part.override
+    return {
+        "source": part.source,
+        "id": part.id,
+        "value": part.value,
+        "counted": part.counted,
+        "price_id": part.price_id,
+        "units": part.units,
+        "subscription_id": subscription.id if subscription else None,
+        "status": subscription.status if subscription else None,
+        "access": subscription.access.level if subscription else None,
+        "expires_at": override.expires_at if override else None,
+        "reason": override.reason if override else None,
+        "actor": override.actor if override else None,
+    }
+
+
+def _lines(entitlements: Entitlements, feature: str) -> Iterator[str]:
+    entitlement = entitlements.feature(feature)
+    yield f"{feature} ({entitlement.kind}): {_shown(entitlement.value)}"
+    yield from (f"  {_line(part)}" for part in entitlement.parts)
+    if not any(part.source in ("plan", "default_plan") for part in entitlement.parts):
+        plan = entitlements.plan
+        yield f"  not in plan {plan}" if plan else "  no subscription entitles, and there is no default plan"
+    for each in entitlements.subscriptions:
+        if not each.entitles:
+            yield f"  nothing from {each.id} ({each.status}): {_WHY_NOTHING[each.access.reason]}"
+        elif each.plan is None and not each.addons:
+            yield f"  nothing from {each.id}: price {each.price_id} is in no plan; add it to the plans file"
+
+
+def _line(part: Part) -> str:
+    if part.source == "override":
+        return _override_line(part)
+    if part.source == "default_plan":
+        return f"default plan {part.id}: {_shown(part.value)}"
+    noun = "plan" if part.source == "plan" else "+ add-on"
+    outdone = "" if part.counted else ", outdone by a better plan"
+    return f"{noun} {part.id}: {_shown(part.value)}{_units(part)}{_origin(part)}{outdone}"
+
+
+def _units(part: Part) -> str:
+    per_unit = part.source == "addon" or (part.limit is not None and part.limit.per_unit)
+    return f" ({_shown(part.limit.value)} × {part.units})" if part.limit is not None and per_unit else ""
+
+
+def _origin(part: Part) -> str:
+    subscription: JudgedSubscription | None = part.subscription
+    if subscription is None:
+        return ""
+    return f", price {part.price_id} of {subscription.id} ({_standing(subscription)})"
+
+
+def _standing(subscription: JudgedSubscription) -> str:
+    granted = subscription.access
+    text = f"{subscription.status}, access {granted.level}"
+    if granted.reason == "renewal_awaited":
+        text += ", past its expiry, renewal awaited"
+    return text if granted.grace_ends_at is None else f"{text} until {_time(granted.grace_ends_at)}"
+
+
+def _override_line(part: Part) -> str:
+    override = part.override
+    assert override is not None
+    if part.problem is not None:
+        return f"override {override.op} ignored: {part.problem}"
+    value = "" if override.value is None else f" {_shown(part.value)}"
+    until = "" if override.expires_at is None else f", until {_time(override.expires_at)}"
+    actor, reason = override.actor or "unknown", override.reason or "no reason given"
+    return f"override {override.op}{value}, by {actor}{until}: {reason}"
+
+
+def _shown(value: Value) -> str:
+    if isinstance(value, bool):
+        return "included" if value else "not included"
+    return "unlimited" if value is None else str(value) or "nothing"
+
+
+def _time(moment: int) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,0 +1,195 @@
+"""What a user has of one feature, and the parts that made it so."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from ..errors import InvalidRequest
+from ..plans import MAX_AMOUNT, Feature, Kind, Limit, OverrideOp, Plan, Reset, Value, read_override
+from ..plans.values import EMPTY, limit_of, minus, plus, strength, times
+from .periods import BillingPeriod
+from .records import OverrideRecord
+from .standing import AccessLevel
+from .subscriptions import JudgedSubscription
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """An override in force. `value` as in the catalogue; `expires_at` in Unix seconds."""
+
+    feature: str
+    op: OverrideOp
+    value: Any
+    expires_at: int | None = None
+    reason: str | None = None
+    actor: str | None = None
+
+    @classmethod
+    def of(cls, record: OverrideRecord) -> "Override":
+        return cls(record.feature, record.op, record.value, record.expires_at, record.reason, record.actor)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One thing that a limit was made of, or could have been."""
+
+    source: Literal["plan", "default_plan", "addon", "override"]
+    id: str
+    """Of the plan or the add-on; of an override its op."""
+    value: Value
+    """What it contributes; None is unlimited."""
+    counted: bool = True
+    """False for a plan that another one outdid, and for an override that does not fit the feature."""
+    limit: Limit | None = None
+    price_id: str | None = None
+    units: int = 1
+    subscription: JudgedSubscription | None = None
+    override: Override | None = None
+    problem: str | None = None
+
+    @property
+    def soft(self) -> bool:
+        return self.limit is not None and self.limit.soft and self.value != 0
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureEntitlement:
+    """What a user has of one feature. Sizes are bytes; times Unix seconds."""
+
+    feature: str
+    kind: Kind
+    value: Value
+    """The limit, the static value, or whether it is included. None is unlimited."""
+    limit: int | None
+    """The value as a count: None is unlimited, 0 denies."""
+    soft: bool = False
+    warn_at: tuple[float, ...] = ()
+    reset: Reset | None = None
+    access: AccessLevel = "full"
+    """`grace` when any of it comes from a subscription in its grace."""
+    grace_ends_at: int | None = None
+    parts: tuple[Part, ...] = ()
+    billing: BillingPeriod | None = field(default=None, repr=False)
+
+    @property
+    def hard_ceiling(self) -> int:
+        """The most that usage may reach within the limit; -1 when even nothing is too much."""
+        if self.limit is None:
+            return MAX_AMOUNT
+        return self.limit or -1
+
+    @property
+    def ceiling(self) -> int:
+        """The most that usage may reach: a soft limit may be passed, but for 0, which denies."""
+        return MAX_AMOUNT if self.soft and self.limit != 0 else self.hard_ceiling
+
+
+def entitle_feature(
+    feature: Feature,
+    subscriptions: Sequence[JudgedSubscription],
+    default_plan: Plan | None,
+    overrides: Iterable[Override],
+) -> FeatureEntitlement:
+    """What these subscriptions together give of a feature, all of them taken to entitle.
+
+    The best plan wins, add-ons add up, overrides come last. The default plan counts where no
+    subscription has a plan.
+    """
+    plans = _plan_parts(feature, subscriptions, default_plan)
+    addons = [part for each in subscriptions for part in _addon_parts(feature, each)]
+    sources = [*plans[:1], *addons]
+    value = EMPTY[feature.type]
+    for part in sources:
+        value = plus(value, part.value)
+    overridden, changes = _override(feature, value, overrides)
+    limits = [part.limit for part in sources if part.limit is not None]
+    replaced = any(part.counted and part.id == "set" for part in changes)
+    graces = [] if replaced else _graces(sources)
+    return FeatureEntitlement(
+        feature=feature.key,
+        kind=feature.kind,
+        value=overridden,
+        limit=limit_of(overridden),
+        soft=any(part.soft for part in (*plans, *addons)),
+        warn_at=tuple(sorted({share for limit in limits for share in limit.warn_at})),
+        reset=feature.reset,
+        access="grace" if graces else "full",
+        grace_ends_at=min((ends for ends in graces if ends is not None), default=None),
+        parts=(*plans, *addons, *changes),
+        billing=_billing(sources, subscriptions) if feature.reset == "period" else None,
+    )
+
+
+def _plan_parts(
+    feature: Feature, subscriptions: Sequence[JudgedSubscription], default_plan: Plan | None
+) -> list[Part]:
+    """What each plan gives, the best first; the others do not count."""
+    owned = [each for each in subscriptions if each.plan is not None]
+    parts = [part for each in owned if (part := _plan_part(feature, each))]
+    if not owned and default_plan is not None and (limit := default_plan.limits.get(feature.key)):
+        parts = [Part("default_plan", default_plan.id, limit.value, limit=limit)]
+    ranked = sorted(parts, key=_rank, reverse=True)
+    return [*ranked[:1], *(replace(part, counted=False) for part in ranked[1:])]
+
+
+def _plan_part(feature: Feature, subscription: JudgedSubscription) -> Part | None:
+    plan = subscription.plan
+    limit = plan.limits.get(feature.key) if plan else None
+    if plan is None or limit is None:
+        return None
+    units = subscription.units if limit.per_unit else 1
+    value = times(limit.value, units)
+    return Part("plan", plan.id, value, True, limit, subscription.price_id, units, subscription)
+
+
+def _rank(part: Part) -> tuple[Any, ...]:
+    """What makes a plan the better one. Never the order of the subscriptions: ids decide at last."""
+    subscription = part.subscription
+    if subscription is None or subscription.plan is None:
+        return (strength(part.value),)
+    full = subscription.access.level == "full"
+    return (strength(part.value), full, part.soft, subscription.plan.position, subscription.id)
+
+
+def _addon_parts(feature: Feature, subscription: JudgedSubscription) -> Iterable[Part]:
+    for item in subscription.addons:
+        if limit := item.addon.limits.get(feature.key):
+            value = times(limit.value, item.units)
+            yield Part("addon", item.addon.id, value, True, limit, item.price_id, item.units, subscription)
+
+
+_OPS: tuple[OverrideOp, ...] = ("set", "add", "remove")
+
+
+def _override(feature: Feature, value: Value, overrides: Iterable[Override]) -> tuple[Value, list[Part]]:
+    parts = []
+    own = [override for override in overrides if override.feature == feature.key]
+    for override in sorted(own, key=lambda each: _OPS.index(each.op)):
+        try:
+            amount = read_override(feature, override.op, override.value)
+        except InvalidRequest as error:
+            # The feature was another one when this was stored. Guessing could grant too much.
+            parts.append(Part("override", override.op, None, False, override=override, problem=error.detail))
+            continue
+        value = _applied(override.op, value, amount)
+        parts.append(Part("override", override.op, amount, override=override))
+    return value, parts
+
+
+def _applied(op: OverrideOp, value: Value, amount: Value) -> Value:
+    if op == "set":
+        return amount
+    return plus(value, amount) if op == "add" else minus(value, amount)
+
+
+def _graces(parts: Iterable[Part]) -> list[int | None]:
+    """When the graces end that the parts depend on."""
+    subscriptions = [part.subscription for part in parts if part.subscription is not None]
+    return [each.access.grace_ends_at for each in subscriptions if each.access.level == "grace"]
+
+
+def _billing(parts: Iterable[Part], subscriptions: Sequence[JudgedSubscription]) -> BillingPeriod | None:
+    """The period of the subscription that the feature comes from, else of one that entitles at all."""
+    sources = [part.subscription for part in parts if part.subscription is not None]
+    periods = (each.billing for each in (*sources, *subscriptions) if each.billing is not None)
+    return next(periods, None)

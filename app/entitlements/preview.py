@@ -1,0 +1,78 @@
+"""What would be over its limit after a change of plan, before the change is made."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ..errors import InvalidRequest, NotFound
+from ..plans import Addon, Catalogue, Plan
+from .decisions import with_plan
+from .features import entitle_feature
+from .snapshot import Entitlements
+from .standing import Access
+from .subscriptions import AddonItem, JudgedSubscription, units_of
+
+
+@dataclass(frozen=True, slots=True)
+class FeaturePreview:
+    """A feature before and after the change. None is unlimited, 0 denies."""
+
+    limit_now: int | None
+    limit_then: int | None
+    used: int
+    over: int
+    """By how much the usage would exceed the limit."""
+
+
+def preview(
+    entitlements: Entitlements,
+    usage: Mapping[str, int],
+    *,
+    plan: str | None = None,
+    price_id: str | None = None,
+    quantity: int | None = None,
+) -> dict[str, FeaturePreview]:
+    """Each feature, were the user's main subscription on another plan or price, or had it an add-on more.
+
+    Its add-ons, the user's other subscriptions and overrides stay. Without a quantity, that of the
+    subscription is kept.
+
+    Raises:
+        NotFound: when the catalogue has no such plan or price.
+        InvalidRequest: when neither or both of plan and price are given, or the quantity is negative.
+    """
+    if (plan is None) == (price_id is None):
+        raise InvalidRequest("Give either a plan or a price_id.")
+    if quantity is not None and quantity < 0:
+        raise InvalidRequest(f"quantity ({quantity}) must be 0 or more.")
+    catalogue = entitlements.catalogue
+    target = catalogue.plan(plan) if plan is not None else _of_price(price_id, catalogue)
+    if isinstance(target, Plan):
+        changed: Sequence[JudgedSubscription] = with_plan(entitlements, target, price_id, quantity)
+    else:
+        changed = _with_addon(entitlements, AddonItem(target, price_id or "", units_of(quantity)))
+    return {key: _compare(entitlements, key, usage.get(key, 0), changed) for key in catalogue.features}
+
+
+def _of_price(price_id: str | None, catalogue: Catalogue) -> Plan | Addon:
+    target = catalogue.plan_of_price(price_id) or catalogue.addon_of_price(price_id)
+    if target is None:
+        raise NotFound(f"Price {price_id} is in no plan of the catalogue: add it to one in the plans file.")
+    return target
+
+
+def _with_addon(entitlements: Entitlements, item: AddonItem) -> list[JudgedSubscription]:
+    """On a subscription of its own: add-ons add up wherever they are."""
+    entitling = [each for each in entitlements.subscriptions if each.entitles]
+    bought = Access("full", "status")
+    return [*entitling, JudgedSubscription("", "active", bought, None, None, None, (item,))]
+
+
+def _compare(
+    entitlements: Entitlements, feature: str, used: int, changed: Sequence[JudgedSubscription]
+) -> FeaturePreview:
+    catalogue = entitlements.catalogue
+    then = entitle_feature(
+        catalogue.features[feature], changed, catalogue.default_plan, entitlements.overrides
+    ).limit
+    over = 0 if then is None else max(used - then, 0)
+    return FeaturePreview(entitlements.limit(feature), then, used, over)

@@ -1,0 +1,293 @@
+"""What a user has at one moment: computed once, then asked without I/O."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import NamedTuple
+
+from ..errors import InvalidRequest, NotFound
+from ..plans import Catalogue, Value
+from .decisions import (
+    Alternatives,
+    Decision,
+    Reason,
+    decide,
+    find_alternatives,
+    grace_ends_at,
+    granted_reason,
+)
+from .explanation import Explanation, explain
+from .features import FeatureEntitlement, Override, entitle_feature
+from .periods import Period, period
+from .records import CustomerRecord, InvoiceRecord, OverrideRecord, SubscriptionRecord
+from .standing import AccessLevel, Block
+from .subscriptions import JudgedSubscription, judge_subscriptions
+
+MAX_REMEMBERED = 256
+"""Answers that a snapshot remembers beside the plain "ok"."""
+
+_make = tuple.__new__
+
+
+class OwnPlan(NamedTuple):
+    """The plan that a user would have, were the subscription not blocked."""
+
+    plan: str
+    subscription_id: str
+    status: str | None
+    blocked_by: Block
+
+
+class _Rule(NamedTuple):
+    """All that an allowed check needs, worked out beforehand."""
+
+    ceiling: int
+    limit: int | None
+    reason: Reason
+    tail: tuple[int | None, str | None, str | None, int | None, tuple[str, ...], int]
+    """From `resets_at` to `as_of`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entitlements:
+    """A user's entitlements as of one moment. Times are Unix seconds.
+
+    Two of them are equal when they give the same answers for the same reasons, whenever they were made.
+    """
+
+    user_id: str
+    plan: str | None
+    """The plan in force; None when there is not even a default plan."""
+    status: str | None
+    """Of the subscription that `plan` comes from; else of the one that would entitle, or that did last."""
+    access: AccessLevel
+    """What that subscription's status grants; `none` leaves the default plan."""
+    grace_ends_at: int | None
+    own_plan: OwnPlan | None
+    """The plan that paying or resuming would restore."""
+    features: Mapping[str, FeatureEntitlement]
+    subscription: JudgedSubscription | None
+    """The main one: `plan`, `status` and `access` are its."""
+    subscriptions: tuple[JudgedSubscription, ...]
+    overrides: tuple[Override, ...]
+    valid_until: int | None
+    """The earliest moment at which any of this changes by time alone. Resets are not among them."""
+    catalogue: Catalogue = field(repr=False, compare=False)
+    as_of: int = field(compare=False)
+    usage: Mapping[str, int] | None = field(default=None, compare=False)
+    """What is used of each feature as of then, where that was loaded."""
+    _allowed: dict[str, bool] = field(init=False, repr=False, compare=False)
+    _rules: dict[str, _Rule] = field(init=False, repr=False, compare=False)
+    _alternatives: dict[str, Alternatives] = field(init=False, repr=False, compare=False)
+    _remembered: dict[tuple[str, int, int], Decision] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        allowed = {key: each.limit != 0 for key, each in self.features.items()}
+        object.__setattr__(self, "_allowed", allowed)
+        object.__setattr__(self, "_rules", {key: self._rule(each) for key, each in self.features.items()})
+        object.__setattr__(self, "_alternatives", {})
+        object.__setattr__(self, "_remembered", {})
+
+    def allows(self, feature: str) -> bool:
+        """Whether the user has any of the feature at all, whatever is used of it.
+
+        Raises:
+            NotFound: when the catalogue has no such feature.
+        """
+        try:
+            return self._allowed[feature]
+        except KeyError:
+            raise self._unknown(feature) from None
+
+    def check(self, feature: str, used: int | None = None, requested: int = 1) -> Decision:
+        """Whether `requested` more may be used of the feature, as of the snapshot.
+
+        `used` is what the caller counted; without it, what was loaded with the snapshot. A boolean or static
+        feature has no usage.
+
+        Raises:
+            NotFound: when the catalogue has no such feature.
+            InvalidRequest: when an amount is negative, or the usage is not known.
+        """
+        try:
+            ceiling, limit, reason, tail = self._rules[feature]
+        except KeyError:
+            raise self._unknown(feature) from None
+        if used is None:
+            used = self._used(feature)
+        if used >= 0 <= requested and used + requested <= ceiling:
+            remaining = None if limit is None else limit - used
+            return _make(Decision, (True, reason, feature, limit, used, remaining, requested) + tail)  # noqa: RUF005 # unpacking is slower
+        # Who is denied asks the same again: a snapshot never changes, so neither does the answer.
+        remembered = self._remembered.get((feature, used, requested))
+        return remembered if remembered is not None else self._decide(feature, used, requested)
+
+    def feature(self, feature: str) -> FeatureEntitlement:
+        """
+        Raises:
+            NotFound: when the catalogue has no such feature.
+        """
+        try:
+            return self.features[feature]
+        except KeyError:
+            raise self._unknown(feature) from None
+
+    def limit(self, feature: str) -> int | None:
+        """The most that may be used; None is unlimited, 0 denies."""
+        return self.feature(feature).limit
+
+    def value(self, feature: str) -> Value:
+        """The value of a static feature, whether a boolean one is included, the limit of a counted one."""
+        return self.feature(feature).value
+
+    def explain(self, feature: str) -> Explanation:
+        """What made the feature's limit what it is. `str()` of it is for people."""
+        return explain(self, feature)
+
+    def period_of(self, feature: str, now: int) -> Period:
+        """The period that usage at `now` counts in; one without an end for what does not reset."""
+        entitlement = self.feature(feature)
+        return period(entitlement.reset, entitlement.billing, now)
+
+    def resets_at(self, feature: str, now: int) -> int | None:
+        """When usage starts anew; None for what does not reset, or where that is not known."""
+        return self.period_of(feature, now).end
+
+    def with_usage(self, usage: Mapping[str, int]) -> "Entitlements":
+        """The same, with what is used of each feature, so that `check` can be asked without it."""
+        return replace(self, usage=MappingProxyType(dict(usage)))
+
+    def alternatives(self, feature: str) -> Alternatives:
+        """What might be used with blocked subscriptions restored, and on other plans. Kept once asked."""
+        if feature not in self._alternatives:
+            self._alternatives[feature] = find_alternatives(self, feature)
+        return self._alternatives[feature]
+
+    def _decide(self, feature: str, used: int, requested: int) -> Decision:
+        if len(self._remembered) >= MAX_REMEMBERED:
+            self._remembered.clear()
+        decision = decide(self, feature, used, requested, self.as_of)
+        self._remembered[feature, used, requested] = decision
+        return decision
+
+    def _rule(self, entitlement: FeatureEntitlement) -> _Rule:
+        resets_at = period(entitlement.reset, entitlement.billing, self.as_of).end
+        ends = grace_ends_at(self, entitlement)
+        tail = (resets_at, self.plan, self.status, ends, (), self.as_of)
+        return _Rule(entitlement.hard_ceiling, entitlement.limit, granted_reason(entitlement, 0), tail)
+
+    def _used(self, feature: str) -> int:
+        if self.features[feature].kind in ("boolean", "static"):
+            return 0
+        if self.usage is None:
+            raise InvalidRequest(
+                f"The usage of {feature} was not loaded: pass what you counted as used=…", feature=feature
+            )
+        return self.usage.get(feature, 0)
+
+    def _unknown(self, feature: str) -> NotFound:
+        try:
+            self.catalogue.feature(feature)
+        except NotFound as error:
+            return error
+        raise AssertionError("every feature of the catalogue has an entitlement")
+
+
+def entitle(
+    user_id: str,
+    subscriptions: Iterable[SubscriptionRecord],
+    invoices: Iterable[InvoiceRecord],
+    customers: Iterable[CustomerRecord],
+    overrides: Iterable[OverrideRecord],
+    catalogue: Catalogue,
+    now: int,
+    usage: Mapping[str, int] | None = None,
+) -> Entitlements:
+    """What a user has at `now` (Unix seconds), from all that is stored of them, in whatever order."""
+    judged = judge_subscriptions(subscriptions, invoices, customers, catalogue, now)
+    in_force = _in_force(overrides, catalogue, now)
+    entitling = [each for each in judged if each.entitles]
+    features = {
+        key: entitle_feature(feature, entitling, catalogue.default_plan, in_force)
+        for key, feature in catalogue.features.items()
+    }
+    main = _main(judged, features.values())
+    granted = main.access if main is not None and main.entitles else None
+    plan = (main.plan if main is not None and main.entitles else None) or catalogue.default_plan
+    return Entitlements(
+        user_id=user_id,
+        plan=plan.id if plan else None,
+        status=main.status if main else None,
+        access=granted.level if granted else "none",
+        grace_ends_at=granted.grace_ends_at if granted else None,
+        own_plan=_own_plan(judged),
+        features=MappingProxyType(features),
+        subscription=main,
+        subscriptions=judged,
+        overrides=in_force,
+        valid_until=_valid_until(judged, in_force),
+        catalogue=catalogue,
+        as_of=now,
+        usage=None if usage is None else MappingProxyType(dict(usage)),
+    )
+
+
+def _in_force(overrides: Iterable[OverrideRecord], catalogue: Catalogue, now: int) -> tuple[Override, ...]:
+    """The overrides that hold at `now`, in one order. Those of features that are gone say nothing."""
+    known = (Override.of(each) for each in overrides if each.feature in catalogue.features)
+    in_force = [each for each in known if each.expires_at is None or now < each.expires_at]
+    return tuple(sorted(in_force, key=repr))
+
+
+def _main(
+    judged: Sequence[JudgedSubscription], features: Iterable[FeatureEntitlement]
+) -> JudgedSubscription | None:
+    """The subscription to show: of those that entitle, the one whose plan gives the most features.
+
+    Where none entitles, the one that paying or resuming would restore, else the one that ended last.
+    """
+    wins = Counter(
+        part.subscription.id
+        for feature in features
+        for part in feature.parts
+        if part.source == "plan" and part.counted and part.subscription is not None
+    )
+
+    def rank(each: JudgedSubscription) -> tuple[bool | int | str, ...]:
+        position = each.plan.position if each.plan else -1
+        full, blocked = each.access.level == "full", each.access.blocked_by is not None
+        return (
+            each.entitles,
+            blocked,
+            each.plan is not None,
+            wins[each.id],
+            full,
+            position,
+            each.expiry_date or 0,
+            each.id,
+        )
+
+    return max(judged, key=rank, default=None)
+
+
+def _own_plan(judged: Sequence[JudgedSubscription]) -> OwnPlan | None:
+    """Of the blocked subscriptions, the one that paying restores; of several, the plan last in the file."""
+    blocked = [
+        (each.access.blocked_by == "payment_required", each.plan.position, each.id, each)
+        for each in judged
+        if each.plan is not None and each.access.blocked_by is not None
+    ]
+    if not blocked:
+        return None
+    own = max(blocked)[-1]
+    assert own.plan is not None and own.access.blocked_by is not None
+    return OwnPlan(own.plan.id, own.id, own.status, own.access.blocked_by)
+
+
+def _valid_until(judged: Iterable[JudgedSubscription], overrides: Iterable[Override]) -> int | None:
+    moments = [
+        *(each.access.changes_at for each in judged),
+        *(override.expires_at for override in overrides),
+    ]
+    return min((moment for moment in moments if moment is not None), default=None)

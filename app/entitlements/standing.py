@@ -1,0 +1,177 @@
+"""What one subscription grants by its status, and until when. A pure function of the record and the time."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ..plans import AccessPolicy, AccessRule
+from ..stripe_objects import ENDED
+from .records import SubscriptionRecord
+
+AccessLevel = Literal["full", "grace", "none"]
+AccessReason = Literal[
+    "status",  # the policy for the status says so
+    "grace",  # a payment is due, and there is time left to make it
+    "grace_over",
+    "renewal_awaited",  # past its expiry; the renewal may be on its way
+    "expired",  # past its expiry for too long
+    "cancel_at_reached",  # it was set to cancel, and that moment has come
+    "pause_collection",
+    "customer_deleted",
+    "provisional",  # only an invoice has spoken of this subscription
+    "unknown_status",
+]
+Block = Literal["payment_required", "paused"]
+"""Why a subscription that is not over grants nothing: what would restore it."""
+
+AWAITS_PAYMENT = frozenset({"past_due", "unpaid", "incomplete"})
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a subscription grants now. Times are Unix seconds."""
+
+    level: AccessLevel
+    reason: AccessReason
+    grace_ends_at: int | None = None
+    changes_at: int | None = None
+    """The next moment at which this answer changes by time alone."""
+    ends_at: int | None = None
+    """When the access that there is ends by time alone."""
+    blocked_by: Block | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Phase:
+    """A stretch of the subscription's future, were no event to come. The first begins at None."""
+
+    begins_at: int | None
+    level: AccessLevel
+    reason: AccessReason
+    grace_ends_at: int | None = None
+
+
+def access(
+    subscription: SubscriptionRecord,
+    customer_deleted: bool,
+    oldest_attempted_open_invoice_created: int | None,
+    policy: AccessPolicy,
+    now: int,
+) -> Access:
+    """The access that a subscription grants at `now` (Unix seconds), by the catalogue's [access] policy."""
+    if customer_deleted:
+        return Access("none", "customer_deleted")
+    if subscription.status is None:
+        return Access("none", "provisional")
+    rule = policy.of_status(subscription.status)
+    if rule is None:
+        return Access("none", "unknown_status")
+    phases = _phases(subscription, rule, oldest_attempted_open_invoice_created, policy)
+    phases = _until_cancellation(phases, subscription)
+    return _at(_paused(phases, subscription, policy), subscription.status, now)
+
+
+def _phases(
+    subscription: SubscriptionRecord, rule: AccessRule, oldest_invoice: int | None, policy: AccessPolicy
+) -> list[_Phase]:
+    if rule.level == "full":
+        return _full(_expiry(subscription), policy.expired_active)
+    if rule.level == "none":
+        return [_Phase(None, "none", "status")]
+    begins_at = _grace_begins_at(subscription, oldest_invoice)
+    if begins_at is None:
+        return [_Phase(None, "none", "grace_over")]
+    ends_at = begins_at + rule.grace_seconds
+    return [_Phase(None, "grace", "grace", ends_at), _Phase(ends_at, "none", "grace_over")]
+
+
+def _full(expiry: int | None, expired: AccessRule) -> list[_Phase]:
+    phases = [_Phase(None, "full", "status")]
+    if expiry is None:
+        return phases
+    if expired.level != "none":
+        phases.append(_Phase(expiry, "full", "renewal_awaited"))
+    if expired.level != "full":
+        phases.append(_Phase(expiry + expired.grace_seconds, "none", "expired"))
+    return phases
+
+
+def _grace_begins_at(subscription: SubscriptionRecord, oldest_invoice: int | None) -> int | None:
+    if subscription.status in ENDED:
+        return subscription.expiry_date
+    known = (oldest_invoice, subscription.current_period_start, subscription.start_date)
+    return next((moment for moment in known if moment is not None), None)
+
+
+def _expiry(subscription: SubscriptionRecord) -> int | None:
+    if subscription.expiry_date is None and subscription.status == "trialing":
+        return subscription.trial_end
+    return subscription.expiry_date
+
+
+def _until_cancellation(phases: list[_Phase], subscription: SubscriptionRecord) -> list[_Phase]:
+    """Cut off where a subscription that is set to cancel ends: no event need come for that.
+
+    `expiry_date` is that end, unless `cancel_at` lies beyond the current period, which then is to renew.
+    """
+    expiry, cancel_at = _expiry(subscription), subscription.cancel_at
+    if subscription.status in ENDED or not (subscription.cancel_at_period_end or cancel_at is not None):
+        return phases
+    ends_now = subscription.cancel_at_period_end or (cancel_at or 0) <= (expiry or 0)
+    end = expiry if ends_now and expiry is not None else cancel_at
+    if end is None:
+        return phases
+    kept = [
+        _Phase(phase.begins_at, phase.level, phase.reason, _sooner(phase.grace_ends_at, end))
+        for phase in phases
+        if phase.begins_at is None or phase.begins_at < end
+    ]
+    # Also where nothing was granted before: what is over no payment restores.
+    return [*kept, _Phase(end, "none", "cancel_at_reached")]
+
+
+def _sooner(moment: int | None, end: int) -> int | None:
+    return None if moment is None else min(moment, end)
+
+
+def _paused(phases: list[_Phase], subscription: SubscriptionRecord, policy: AccessPolicy) -> list[_Phase]:
+    """A pause never grants more than the status does; it ends by itself at `resumes_at`."""
+    if subscription.pause_collection is None or policy.pause_collection.level == "full":
+        return phases
+    resumes_at = subscription.pause_collection.get("resumes_at")
+    if phases[0].level == "none":
+        return phases
+    # Only while it lasts is it the pause that denies: what is over stays over for its own reason.
+    over = next((phase.begins_at for phase in phases if phase.level == "none"), None)
+    paused = _Phase(None, "none", "pause_collection")
+    if resumes_at is None or (over is not None and over <= resumes_at):
+        return [paused, *(phase for phase in phases if phase.level == "none")]
+    current = [phase for phase in phases if phase.begins_at is None or phase.begins_at <= resumes_at][-1]
+    later = [phase for phase in phases if phase.begins_at is not None and phase.begins_at > resumes_at]
+    resumed = _Phase(resumes_at, current.level, current.reason, current.grace_ends_at)
+    return [paused, resumed, *later]
+
+
+def _at(phases: list[_Phase], status: str, now: int) -> Access:
+    """The phase that `now` lies in. Of phases that begin at one moment the last counts."""
+    reached = [phase for phase in phases if phase.begins_at is None or phase.begins_at <= now]
+    later = [(at, phase.level) for phase in phases if (at := phase.begins_at) is not None and at > now]
+    phase = reached[-1]
+    ends = [moment for moment, level in later if level == "none" != phase.level]
+    return Access(
+        phase.level,
+        phase.reason,
+        phase.grace_ends_at,
+        changes_at=min((moment for moment, _ in later), default=None),
+        ends_at=min(ends, default=None),
+        blocked_by=_blocked_by(phase, status),
+    )
+
+
+def _blocked_by(phase: _Phase, status: str) -> Block | None:
+    if phase.level != "none":
+        return None
+    if phase.reason == "pause_collection" or (phase.reason == "status" and status == "paused"):
+        return "paused"
+    if phase.reason in ("status", "grace_over") and status in AWAITS_PAYMENT:
+        return "payment_required"
+    return None

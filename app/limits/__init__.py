@@ -1,0 +1,125 @@
+"""What application code imports to ask and to take: `from app import limits`.
+
+    ent = await limits.load(user_id)                   # a snapshot: no I/O from here on
+    ent.allows("sso"), ent.limit("storage_bytes"), ent.check("projects", used=3)
+
+    await limits.consume(session, user_id, "projects")  # in the caller's transaction: rollback is the refund
+
+The functions work on the service that `create_app()` or `install()` set up last in this process.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import Depends
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from ..entitlements import Decision, Entitlements, FeaturePreview
+from ..errors import ConfigurationError
+from .errors import DeniedByDecision, FeatureNotIncluded, LimitExceeded, denial
+from .holds import Hold
+from .service import Drift, Limits
+
+__all__ = [
+    "Decision",
+    "DeniedByDecision",
+    "Drift",
+    "Entitlements",
+    "FeatureNotIncluded",
+    "FeaturePreview",
+    "Hold",
+    "LimitExceeded",
+    "Limits",
+    "consume",
+    "consume_many",
+    "load",
+    "preview",
+    "reconcile",
+    "release",
+    "require",
+    "reserve",
+    "set_usage",
+    "use",
+]
+
+_limits: Limits | None = None
+
+
+def use(limits: Limits) -> None:
+    """Make the functions of this module work on these limits."""
+    global _limits
+    _limits = limits
+
+
+def _current() -> Limits:
+    if _limits is None:
+        raise ConfigurationError("Limits are asked for before a service is set up: call create_app() first.")
+    return _limits
+
+
+async def load(user_id: str) -> Entitlements:
+    """See `Limits.load`."""
+    return await _current().load(user_id)
+
+
+async def consume(
+    session: AsyncSession, user_id: str, feature: str, amount: int = 1, *, key: str | None = None
+) -> Decision:
+    """See `Limits.consume`."""
+    return await _current().consume(session, user_id, feature, amount, key=key)
+
+
+async def consume_many(
+    session: AsyncSession, user_id: str, amounts: Mapping[str, int], *, key: str | None = None
+) -> dict[str, Decision]:
+    """See `Limits.consume_many`."""
+    return await _current().consume_many(session, user_id, amounts, key=key)
+
+
+async def release(
+    session: AsyncSession, user_id: str, feature: str, amount: int = 1, *, key: str | None = None
+) -> Decision:
+    """See `Limits.release`."""
+    return await _current().release(session, user_id, feature, amount, key=key)
+
+
+@asynccontextmanager
+async def reserve(user_id: str, feature: str, amount: int, *, ttl: int = 60) -> AsyncIterator[Hold]:
+    """See `Limits.reserve`."""
+    async with _current().reserve(user_id, feature, amount, ttl=ttl) as hold:
+        yield hold
+
+
+async def set_usage(session: AsyncSession, user_id: str, feature: str, measured: int) -> Decision:
+    """See `Limits.set_usage`."""
+    return await _current().set_usage(session, user_id, feature, measured)
+
+
+async def reconcile(
+    feature: str, count: Callable[[], Awaitable[Mapping[str, int]]], *, dry_run: bool = True
+) -> list[Drift]:
+    """See `Limits.reconcile`."""
+    return await _current().reconcile(feature, count, dry_run=dry_run)
+
+
+async def preview(
+    user_id: str, *, plan: str | None = None, price_id: str | None = None, quantity: int | None = None
+) -> dict[str, FeaturePreview]:
+    """See `Limits.preview`."""
+    return await _current().preview(user_id, plan=plan, price_id=price_id, quantity=quantity)
+
+
+def require(feature: str, *, user: Callable[..., Any]) -> Callable[..., Awaitable[Entitlements]]:
+    """A FastAPI dependency: gives the user's entitlements where they include the feature, else 403 or 402.
+
+    `user` is the application's own dependency for the id of the current user.
+    """
+
+    async def required(user_id: str = Depends(user)) -> Entitlements:
+        entitlements = await load(user_id)
+        if not entitlements.allows(feature):
+            raise denial(entitlements.check(feature, 0, 1))
+        return entitlements
+
+    return required

@@ -1,0 +1,76 @@
+"""Entitlements kept in memory: for seconds, and never past the moment at which the answer changes."""
+
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+
+from ..entitlements import Entitlements
+
+MAX_AGE_SECONDS = 9
+"""What another process changed is seen at the latest after this, when nothing told us of it."""
+MAX_USERS = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A user's entitlements, the version of the user that they were read with, and until when they hold."""
+
+    entitlements: Entitlements
+    version: int
+    expires_at: float
+    usage_is_current: bool = True
+    """False once more was used, or where a transaction that may yet be rolled back has read it."""
+
+
+def entry_of(entitlements: Entitlements, version: int) -> Entry:
+    """An entry that ends with the first answer in it that time alone changes."""
+    now = entitlements.as_of
+    resets = (entitlements.resets_at(feature, now) for feature in entitlements.features)
+    moments = [
+        moment for moment in (entitlements.valid_until, *resets) if moment is not None and moment > now
+    ]
+    return Entry(entitlements, version, min([now + MAX_AGE_SECONDS, *moments]))
+
+
+class Cache:
+    """The least recently used users go first."""
+
+    def __init__(self) -> None:
+        self._entries: OrderedDict[str, Entry] = OrderedDict()
+        self._loading: dict[str, object] = {}
+
+    def get(self, user_id: str, now: float) -> Entry | None:
+        entry = self._entries.get(user_id)
+        if entry is None or now >= entry.expires_at:
+            return None
+        self._entries.move_to_end(user_id)
+        return entry
+
+    def begin_load(self, user_id: str) -> object:
+        """Say that the user is being read; what is forgotten meanwhile will not be kept."""
+        token = object()
+        self._loading[user_id] = token
+        return token
+
+    def put(self, user_id: str, entry: Entry, token: object) -> None:
+        if self._loading.get(user_id) is not token:
+            return
+        del self._loading[user_id]
+        self._entries[user_id] = entry
+        self._entries.move_to_end(user_id)
+        if len(self._entries) > MAX_USERS:
+            self._entries.popitem(last=False)
+
+    def usage_changed(self, user_id: str) -> None:
+        """What is used by the user is no longer what was read; what the user has is."""
+        self._loading.pop(user_id, None)
+        if entry := self._entries.get(user_id):
+            self._entries[user_id] = replace(entry, usage_is_current=False)
+
+    def forget(self, user_id: str | None) -> None:
+        """Forget a user, or (None) all of them."""
+        if user_id is None:
+            self._entries.clear()
+            self._loading.clear()
+        else:
+            self._entries.pop(user_id, None)
+            self._loading.pop(user_id, None)

@@ -1,0 +1,82 @@
+"""Hold usage for work that takes a while, then settle what it really took."""
+
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import orjson
+
+from ..db import statements
+from ..entitlements import Decision
+from .snapshots import Snapshots
+from .usage import Request, check_amount, given_back, guarded, parameters
+
+
+class Hold:
+    """An amount that counts as used until it is committed, released, or past its time."""
+
+    def __init__(self, snapshots: Snapshots, request: Request, id: str, decision: Decision) -> None:
+        self.id = id
+        self.decision = decision
+        self._snapshots = snapshots
+        self._request = request
+        self._settled = False
+
+    async def commit(self, actual: int) -> Decision:
+        """Take `actual` in place of what is held.
+
+        Up to what is still held it always succeeds. What is more, or comes too late, is an ordinary consume.
+
+        Raises:
+            LimitExceeded, FeatureNotIncluded: the hold stays, until it is released or past its time.
+            InvalidRequest: `actual` is no amount.
+        """
+        check_amount(actual, least=0)
+        if actual == 0:
+            return await self.release()
+        asked = Request("consume", self._request.user_id, self._request.feature, actual)
+        async with self._snapshots.database.session() as session:
+            self._snapshots.changes_usage(session, self._request.user_id)
+            connection = await session.connection()
+            statement = statements.settle(connection.dialect.name)
+            decision = await guarded(self._snapshots, connection, statement, asked, {"hold_id": self.id})
+        assert decision is not None
+        self._settled = True
+        return decision
+
+    async def release(self) -> Decision:
+        """Give back all that is held."""
+        request = self._request
+        async with self._snapshots.database.session() as session:
+            self._snapshots.changes_usage(session, self._request.user_id)
+            connection = await session.connection()
+            entry = await self._snapshots.known(connection, request.user_id)
+            values = parameters(entry, request.feature, request.amount, int(self._snapshots.clock()))
+            statement = statements.drop_hold(connection.dialect.name)
+            row = (await connection.execute(statement, values | {"hold_id": self.id})).first()
+        self._settled = True
+        return given_back(entry.entitlements, request.feature, int(row.used) if row else 0, request.amount)
+
+    async def _end(self) -> None:
+        if not self._settled:
+            await self.release()
+
+
+@asynccontextmanager
+async def hold(snapshots: Snapshots, request: Request, ttl: int) -> AsyncIterator[Hold]:
+    """Hold the request's amount for at most `ttl` seconds; what is not committed is released at the end."""
+    check_amount(ttl, least=1)
+    id = uuid.uuid4().hex
+    async with snapshots.database.session() as session:
+        snapshots.changes_usage(session, request.user_id)
+        connection = await session.connection()
+        expires_at = int(snapshots.clock()) + ttl
+        held = orjson.dumps({"id": id, "amount": request.amount, "expires_at": expires_at}).decode()
+        statement = statements.hold(connection.dialect.name)
+        decision = await guarded(snapshots, connection, statement, request, {"hold": held})
+    assert decision is not None
+    taken = Hold(snapshots, request, id, decision)
+    try:
+        yield taken
+    finally:
+        await taken._end()

@@ -1,0 +1,48 @@
+"""Read all that a user's entitlements are made of."""
+
+from typing import Any
+
+from sqlalchemy import Row, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel import col
+
+from ..db import statements
+from ..entitlements import Entitlements, entitle
+from ..models import Customer, Invoice, Override, Subscription, User, table_of
+from ..plans import Catalogue
+from .cache import Entry, entry_of
+
+
+async def read_entry(connection: AsyncConnection, user_id: str, catalogue: Catalogue, now: int) -> Entry:
+    """The user's entitlements with the usage, as of `now` (Unix seconds). Writes nothing."""
+    # The version comes first: rows that are newer than it do no harm, the guard then reads again.
+    version = await connection.scalar(select(col(User.version)).where(col(User.id) == user_id)) or 0
+    customers = await _rows(connection, Customer, col(Customer.user_id) == user_id)
+    ids = [customer.id for customer in customers]
+    subscriptions: list[Row[Any]] = []
+    invoices: list[Row[Any]] = []
+    if ids:
+        subscriptions = await _rows(connection, Subscription, col(Subscription.customer_id).in_(ids))
+        is_open = col(Invoice.customer_id).in_(ids) & (col(Invoice.status) == "open")
+        invoices = await _rows(connection, Invoice, is_open)
+    overrides = await _rows(connection, Override, col(Override.user_id) == user_id)
+    made = entitle(user_id, subscriptions, invoices, customers, overrides, catalogue, now)
+    return entry_of(made.with_usage(await read_usage(connection, made)), version)
+
+
+async def read_usage(connection: AsyncConnection, entitlements: Entitlements) -> dict[str, int]:
+    """What the user has used of each feature in the period that is open now, live holds included."""
+    now = entitlements.as_of
+    found = await connection.execute(
+        statements.usage_of(connection.dialect.name), {"user_id": entitlements.user_id, "now": now}
+    )
+    usage: dict[str, int] = {}
+    for row in found:
+        if row.feature in entitlements.features:
+            over = row.period_end <= now and row.period_start < entitlements.period_of(row.feature, now).start
+            usage[row.feature] = int(row.held) + (0 if over else row.used)
+    return usage
+
+
+async def _rows(connection: AsyncConnection, model: Any, condition: Any) -> list[Row[Any]]:
+    return list(await connection.execute(select(table_of(model)).where(condition)))

@@ -1,0 +1,168 @@
+"""The limits of one service, in the shapes that application code uses."""
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from ..db import Database, statements
+from ..entitlements import Decision, Entitlements, FeaturePreview, preview
+from ..models import Usage, table_of
+from ..plans import Catalogue
+from . import holds, usage
+from .holds import Hold
+from .snapshots import Snapshots
+from .usage import Request, check_amount, given_back, parameters
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """A user whose usage here differs from what the application counted."""
+
+    user_id: str
+    used: int
+    counted: int
+    repaired: bool
+
+
+class Limits:
+    """Checks and usage over one database. `clock` gives Unix seconds."""
+
+    def __init__(
+        self, database: Database, catalogue: Catalogue, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.catalogue = catalogue
+        self.snapshots = Snapshots(database, catalogue, clock)
+        self._database = database
+
+    async def load(self, user_id: str) -> Entitlements:
+        """What the user has, with the usage as of now; ask it without I/O. Kept for seconds.
+
+        A user never heard of has the default plan, and nothing is written.
+        """
+        return await self.snapshots.load(user_id)
+
+    async def consume(
+        self, session: AsyncSession, user_id: str, feature: str, amount: int = 1, *, key: str | None = None
+    ) -> Decision:
+        """Take `amount` of a feature, if the limit that holds now allows it.
+
+        Part of the caller's transaction: rolled back with it. `used` in the decision is what is used after.
+        The same key gives the same answer for 7 days, and takes once.
+
+        Raises:
+            LimitExceeded, FeatureNotIncluded: with the decision; nothing was taken.
+            Conflict: the key was used for another amount.
+            InvalidRequest, NotFound: amount or key cannot be one; the feature is not metered, or not known.
+        """
+        request = Request("consume", user_id, feature, amount, key)
+        decision = await usage.consume(self.snapshots, await session.connection(), request)
+        self.snapshots.changes_usage(session, user_id)
+        return decision
+
+    async def consume_many(
+        self, session: AsyncSession, user_id: str, amounts: Mapping[str, int], *, key: str | None = None
+    ) -> dict[str, Decision]:
+        """Take of several features, all or none; always in one order, so that no two callers deadlock.
+
+        Raises:
+            As `consume`.
+        """
+        async with session.begin_nested():
+            return {
+                feature: await self.consume(session, user_id, feature, amounts[feature], key=key)
+                for feature in sorted(amounts)
+            }
+
+    async def release(
+        self, session: AsyncSession, user_id: str, feature: str, amount: int = 1, *, key: str | None = None
+    ) -> Decision:
+        """Give `amount` back, in the caller's transaction. Always allowed; usage never falls below 0.
+
+        Raises:
+            Conflict: the key was used for another amount.
+            InvalidRequest, NotFound: amount or key cannot be one; the feature is not metered, or not known.
+        """
+        request = Request("release", user_id, feature, amount, key)
+        decision = await usage.release(self.snapshots, await session.connection(), request)
+        self.snapshots.changes_usage(session, user_id)
+        return decision
+
+    @asynccontextmanager
+    async def reserve(self, user_id: str, feature: str, amount: int, *, ttl: int = 60) -> AsyncIterator[Hold]:
+        """Hold `amount` for at most `ttl` seconds, in transactions of its own; commit what was really taken.
+
+        Raises:
+            LimitExceeded, FeatureNotIncluded: with the decision; nothing is held.
+        """
+        request = Request("consume", user_id, feature, amount)
+        async with holds.hold(self.snapshots, request, ttl) as hold:
+            yield hold
+
+    async def set_usage(self, session: AsyncSession, user_id: str, feature: str, measured: int) -> Decision:
+        """Say how much is used, as measured elsewhere; never denied, and more than the limit blocks growth.
+
+        Raises:
+            InvalidRequest, NotFound: the number cannot be one; the feature is not metered, or not known.
+        """
+        check_amount(measured, least=0)
+        used = await self._set(session, user_id, feature, measured, seen=None)
+        entitlements = (await self.snapshots.known(await session.connection(), user_id)).entitlements
+        return given_back(entitlements, feature, measured if used is None else used, 0)
+
+    async def reconcile(
+        self, feature: str, count: Callable[[], Awaitable[Mapping[str, int]]], *, dry_run: bool = True
+    ) -> list[Drift]:
+        """Compare usage with what the application counts: `count()` gives each user's number.
+
+        Without `dry_run`, usage that has not moved since it was read is set to the count.
+        """
+        self.catalogue.feature(feature)
+        usage_table = table_of(Usage)
+        async with self._database.reading() as session:
+            query = select(usage_table.c.user_id, usage_table.c.used).where(col(Usage.feature) == feature)
+            used = {row.user_id: row.used for row in await (await session.connection()).execute(query)}
+        counted = await count()
+        users = sorted(user for user in used.keys() | counted if used.get(user, 0) != counted.get(user, 0))
+        drifts = []
+        for user in users:
+            repaired = not dry_run and await self._repair(
+                user, feature, counted.get(user, 0), used.get(user, 0)
+            )
+            drifts.append(Drift(user, used.get(user, 0), counted.get(user, 0), repaired))
+        return drifts
+
+    async def preview(
+        self,
+        user_id: str,
+        *,
+        plan: str | None = None,
+        price_id: str | None = None,
+        quantity: int | None = None,
+    ) -> dict[str, FeaturePreview]:
+        """Each feature's limit now and then, and what would be over, before a change of plan is made.
+
+        Raises:
+            NotFound, InvalidRequest: the plan or price is not in the catalogue; not exactly one is given.
+        """
+        entitlements = await self.load(user_id)
+        counted = entitlements.usage or {}
+        return preview(entitlements, counted, plan=plan, price_id=price_id, quantity=quantity)
+
+    async def _repair(self, user_id: str, feature: str, counted: int, seen: int) -> bool:
+        async with self._database.session() as session:
+            return await self._set(session, user_id, feature, counted, seen=seen) is not None
+
+    async def _set(
+        self, session: AsyncSession, user_id: str, feature: str, used: int, *, seen: int | None
+    ) -> int | None:
+        connection = await session.connection()
+        entry = await self.snapshots.known(connection, user_id)
+        values = parameters(entry, feature, used, int(self.snapshots.clock())) | {"seen": seen}
+        row = (await connection.execute(statements.set_usage(connection.dialect.name), values)).first()
+        self.snapshots.changes_usage(session, user_id)
+        return int(row.used) if row else None

@@ -1,0 +1,62 @@
+"""Users' entitlements, read when they are asked for and kept while they hold."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from ..db import Database
+from ..entitlements import Entitlements
+from ..plans import Catalogue
+from .cache import Cache, Entry
+from .loading import read_entry
+
+
+class Snapshots:
+    """The entitlements of one service's users. `clock` gives Unix seconds."""
+
+    def __init__(self, database: Database, catalogue: Catalogue, clock: Callable[[], float]) -> None:
+        self.database = database
+        self.catalogue = catalogue
+        self.clock = clock
+        self._cache = Cache()
+
+    async def load(self, user_id: str) -> Entitlements:
+        """From memory where they are there; nothing is written, also not for a user never heard of."""
+        entry = self._cache.get(user_id, self.clock())
+        if entry is None or not entry.usage_is_current:
+            token = self._cache.begin_load(user_id)
+            async with self.database.reading() as session:
+                entry = await self._read(await session.connection(), user_id)
+            self._cache.put(user_id, entry, token)
+        return entry.entitlements
+
+    async def known(self, connection: AsyncConnection, user_id: str) -> Entry:
+        """An entry that another process may have outdated; what is guarded by its version finds out."""
+        return self._cache.get(user_id, self.clock()) or await self.read(connection, user_id)
+
+    async def read(self, connection: AsyncConnection, user_id: str) -> Entry:
+        """Read in the transaction of this connection, whatever is remembered."""
+        token = self._cache.begin_load(user_id)
+        entry = replace(await self._read(connection, user_id), usage_is_current=False)
+        self._cache.put(user_id, entry, token)
+        return entry
+
+    async def _read(self, connection: AsyncConnection, user_id: str) -> Entry:
+        return await read_entry(connection, user_id, self.catalogue, int(self.clock()))
+
+    def changes_usage(self, session: AsyncSession, user_id: str) -> None:
+        """The session's transaction changes what the user has used: read it again once it is committed."""
+        event.listen(
+            session.sync_session, "after_commit", lambda _: self._cache.usage_changed(user_id), once=True
+        )
+
+    def forget(self, user_id: str | None) -> None:
+        """Read a user again when next asked, or (None) all of them."""
+        self._cache.forget(user_id)
+
+    def on_users_changed(self, sender: object, *, user_ids: set[str]) -> None:
+        """Receives `users_changed`: this process has changed what these users have."""
+        for user_id in user_ids:
+            self._cache.forget(user_id)

@@ -1,0 +1,201 @@
+"""Take and give back usage: each one guarded statement inside the caller's transaction."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import orjson
+from sqlalchemy import TextClause
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ..db import statements
+from ..entitlements import Decision, Entitlements
+from ..errors import Conflict, InvalidRequest, Unavailable
+from ..plans import MAX_AMOUNT
+from .cache import Entry
+from .errors import denial
+from .snapshots import Snapshots
+
+KEY_SECONDS = 7 * 86_400
+"""How long the answer under an idempotency key is remembered."""
+MAX_KEY_LENGTH = 255
+ATTEMPTS = 10
+METERED = ("allocated", "consumable")
+FOREVER = MAX_AMOUNT
+
+Parameters = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked of a user's usage, checked.
+
+    Raises:
+        InvalidRequest: when the amount is no positive number below 2**63, or the key cannot be one.
+    """
+
+    operation: Literal["consume", "release"]
+    user_id: str
+    feature: str
+    amount: int
+    key: str | None = None
+
+    def __post_init__(self) -> None:
+        check_amount(self.amount, least=1)
+        if self.key is not None and not (0 < len(self.key) <= MAX_KEY_LENGTH and self.key.isprintable()):
+            raise InvalidRequest(f"key: 1 to {MAX_KEY_LENGTH} printable characters.")
+
+    @property
+    def scope(self) -> Parameters:
+        return {
+            "user_id": self.user_id,
+            "feature": self.feature,
+            "operation": self.operation,
+            "key": self.key,
+        }
+
+
+def check_amount(amount: int, *, least: int) -> None:
+    """
+    Raises:
+        InvalidRequest: for anything but a whole number from `least` to 2**63-1.
+    """
+    if isinstance(amount, bool) or not isinstance(amount, int) or not least <= amount <= MAX_AMOUNT:
+        raise InvalidRequest(f"amount: a whole number from {least} to {MAX_AMOUNT}.")
+
+
+def parameters(entry: Entry, feature: str, amount: int, now: int) -> Parameters:
+    """What every statement on usage takes.
+
+    Raises:
+        NotFound: when the catalogue has no such feature.
+        InvalidRequest: when the feature is not counted.
+    """
+    entitlements = entry.entitlements
+    entitlement = entitlements.feature(feature)
+    if entitlement.kind not in METERED:
+        raise InvalidRequest(f"Feature {feature} is {entitlement.kind}: nothing of it is counted.")
+    start, end = entitlements.period_of(feature, now)
+    return {
+        "user_id": entitlements.user_id,
+        "feature": feature,
+        "amount": amount,
+        "limit": entitlement.ceiling,
+        "version": entry.version,
+        "now": now,
+        "period_start": start,
+        "period_end": FOREVER if end is None else end,
+    }
+
+
+def granted(entitlements: Entitlements, feature: str, used: int, amount: int) -> Decision:
+    """The decision on what was taken: `used` is what is used after it."""
+    decision = entitlements.check(feature, max(used - amount, 0), amount)
+    remaining = None if decision.limit is None else max(decision.limit - used, 0)
+    return decision._replace(used=used, remaining=remaining)
+
+
+def given_back(entitlements: Entitlements, feature: str, used: int, amount: int) -> Decision:
+    """The decision on what was given back, which is always allowed."""
+    decision = entitlements.check(feature, used, 0)
+    return decision._replace(allowed=True, reason="ok", requested=amount, upgrade_to=())
+
+
+async def guarded(
+    snapshots: Snapshots,
+    connection: AsyncConnection,
+    statement: TextClause,
+    request: Request,
+    extra: Parameters,
+) -> Decision | None:
+    """Run a guarded statement until it either took or must deny. None: the request's key is in use.
+
+    Raises:
+        LimitExceeded, FeatureNotIncluded: with the decision.
+        Unavailable: when the user changes faster than can be read.
+    """
+    entry = await snapshots.known(connection, request.user_id)
+    for _ in range(ATTEMPTS):
+        now = int(snapshots.clock())
+        if now >= entry.expires_at:
+            entry = await snapshots.read(connection, request.user_id)
+        values = parameters(entry, request.feature, request.amount, now) | extra
+        if row := (await connection.execute(statement, values)).first():
+            return granted(entry.entitlements, request.feature, int(row.used), request.amount)
+        if request.key is not None and await _answer(connection, request, now) is not None:
+            return None
+        # Over the limit, or the limit is not what it was when it was read.
+        entry = await snapshots.read(connection, request.user_id)
+        decision = entry.entitlements.check(request.feature, None, request.amount)
+        if not decision.allowed:
+            raise denial(decision)
+    raise Unavailable("What this user has is changing too fast to be read. Try again.")
+
+
+async def consume(snapshots: Snapshots, connection: AsyncConnection, request: Request) -> Decision:
+    """Take, once for each key."""
+    dialect, now = connection.dialect.name, int(snapshots.clock())
+    statement = statements.consume(dialect, keyed=request.key is not None)
+    extra = {} if request.key is None else {"key": request.key}
+    decision = await guarded(snapshots, connection, statement, request, extra)
+    if decision is None:
+        return await _remembered(connection, request, now)
+    if request.key is None or await _remember(connection, request, decision, now):
+        return decision
+    # Another transaction has used the key since the statement began: what was just taken goes back.
+    entry = await snapshots.known(connection, request.user_id)
+    values = parameters(entry, request.feature, request.amount, now)
+    await connection.execute(statements.release(dialect), values)
+    return await _remembered(connection, request, now)
+
+
+async def release(snapshots: Snapshots, connection: AsyncConnection, request: Request) -> Decision:
+    """Give back, once for each key."""
+    now = int(snapshots.clock())
+    entry = await snapshots.known(connection, request.user_id)
+    values = parameters(entry, request.feature, request.amount, now)
+    pending = given_back(entry.entitlements, request.feature, 0, request.amount)
+    # The key first: whoever comes second with it waits here, and then finds the answer.
+    if request.key is not None and not await _remember(connection, request, pending, now):
+        return await _remembered(connection, request, now)
+    row = (await connection.execute(statements.release(connection.dialect.name), values)).first()
+    decision = given_back(entry.entitlements, request.feature, int(row.used) if row else 0, request.amount)
+    if request.key is not None:
+        await connection.execute(statements.SET_KEY, request.scope | {"decision": _json(decision)})
+    return decision
+
+
+async def _remember(connection: AsyncConnection, request: Request, decision: Decision, now: int) -> bool:
+    """Store the answer under the request's key; False when the key has been used."""
+    values = {
+        "amount": request.amount,
+        "decision": _json(decision),
+        "expires_at": now + KEY_SECONDS,
+        "now": now,
+    }
+    return (await connection.execute(statements.PUT_KEY, request.scope | values)).first() is not None
+
+
+async def _remembered(connection: AsyncConnection, request: Request, now: int) -> Decision:
+    """The answer that the request's key gave before.
+
+    Raises:
+        Conflict: when it was given for another amount.
+    """
+    answer = await _answer(connection, request, now)
+    assert answer is not None
+    amount, decision = answer
+    if amount != request.amount:
+        raise Conflict(f"The key was used for an amount of {amount}. Use a new key for another amount.")
+    return decision
+
+
+async def _answer(connection: AsyncConnection, request: Request, now: int) -> tuple[int, Decision] | None:
+    row = (await connection.execute(statements.GET_KEY, request.scope | {"now": now})).first()
+    if row is None:
+        return None
+    members = orjson.loads(row.decision) if isinstance(row.decision, str) else row.decision
+    return row.amount, Decision(**(members | {"upgrade_to": tuple(members["upgrade_to"])}))
+
+
+def _json(decision: Decision) -> str:
+    return orjson.dumps(decision._asdict()).decode()

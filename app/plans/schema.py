@@ -1,0 +1,140 @@
+"""The shape of `plans.toml`, table by table. What holds between tables is checked in `file`."""
+
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
+
+from .catalogue import DAY, AccessPolicy, AccessRule, Kind, Level, Reset
+
+MAX_GRACE_DAYS = 36_500
+
+Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
+"""Keys of features and ids of plans stand in the paths of the internal API."""
+Price = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,255}$")]
+
+
+def _feature_key(key: str) -> str:
+    if key == "prices":
+        raise ValueError("`prices` is what a plan calls its Stripe prices: name the feature otherwise")
+    return key
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class FeatureTable(_Table):
+    kind: Kind
+    reset: Reset | None = None
+
+    @model_validator(mode="after")
+    def consumables_reset(self) -> "FeatureTable":
+        if self.kind == "consumable" and self.reset is None:
+            raise ValueError("a consumable needs a reset: add one of period, day, month, year")
+        if self.kind != "consumable" and self.reset is not None:
+            raise ValueError(
+                f"only a consumable resets, this is {self.kind}: remove reset or change the kind"
+            )
+        return self
+
+
+class LimitTable(_Table):
+    """A limit, written alone (`projects = 10`) or with options (`projects = { limit = 10, soft = true }`)."""
+
+    limit: Any
+    per_unit: bool = False
+    soft: bool = False
+    warn_at: list[float] = []
+
+    @model_validator(mode="before")
+    @classmethod
+    def wrap(cls, raw: Any) -> Any:
+        if not isinstance(raw, dict):
+            return {"limit": raw}
+        if "reset" in raw:
+            raise ValueError("a feature has one reset period: set it in [features] and remove it here")
+        return raw
+
+    @field_validator("warn_at")
+    @classmethod
+    def shares(cls, shares: list[float]) -> list[float]:
+        if not all(0 < share <= 1 for share in shares):
+            raise ValueError(
+                "takes shares of the limit above 0 and up to 1, such as [0.8, 1.0]: correct them"
+            )
+        return shares
+
+
+class ProductTable(BaseModel):
+    """A plan or an add-on: its prices, and every other key a feature."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+    __pydantic_extra__: dict[str, LimitTable]
+
+    prices: list[Price] = []
+
+    @property
+    def limits(self) -> dict[str, LimitTable]:
+        return self.__pydantic_extra__
+
+
+def _rule(*allowed: Level) -> PlainValidator:
+    """A rule of the access policy: "full", "none" or { grace_days = 7 }, as far as allowed."""
+
+    def read(raw: object) -> AccessRule:
+        if raw == "full" and raw in allowed:
+            return AccessRule("full")
+        if raw == "none" and raw in allowed:
+            return AccessRule("none")
+        if "grace" in allowed and isinstance(raw, dict) and raw.keys() == {"grace_days"}:
+            return AccessRule("grace", _grace_days(raw["grace_days"]) * DAY)
+        shown = {"full": '"full"', "none": '"none"', "grace": "{ grace_days = 7 }"}
+        raise ValueError(f"write {' or '.join(shown[level] for level in allowed)}")
+
+    return PlainValidator(read)
+
+
+def _grace_days(days: object) -> int:
+    if isinstance(days, bool) or not isinstance(days, int) or not 0 <= days <= MAX_GRACE_DAYS:
+        raise ValueError(f"grace_days takes a whole number from 0 to {MAX_GRACE_DAYS}: correct it")
+    return days
+
+
+# Grace begins with an unpaid invoice or with the end of a subscription; no other status has such a moment.
+Switch = Annotated[AccessRule, _rule("full", "none")]
+Graceful = Annotated[AccessRule, _rule("full", "none", "grace")]
+Ended = Annotated[AccessRule, _rule("none", "grace")]
+DEFAULTS = AccessPolicy()
+
+
+class AccessTable(_Table):
+    active: Switch = DEFAULTS.active
+    trialing: Switch = DEFAULTS.trialing
+    past_due: Graceful = DEFAULTS.past_due
+    unpaid: Graceful = DEFAULTS.unpaid
+    paused: Switch = DEFAULTS.paused
+    incomplete: Graceful = DEFAULTS.incomplete
+    incomplete_expired: Ended = DEFAULTS.incomplete_expired
+    canceled: Ended = DEFAULTS.canceled
+    pause_collection: Switch = DEFAULTS.pause_collection
+    expired_active: Graceful = DEFAULTS.expired_active
+
+    def policy(self) -> AccessPolicy:
+        return AccessPolicy(**{name: getattr(self, name) for name in type(self).model_fields})
+
+
+class CatalogueFile(_Table):
+    default_plan: str | None = None
+    features: dict[Annotated[Key, AfterValidator(_feature_key)], FeatureTable]
+    plans: dict[Key, ProductTable]
+    addons: dict[Key, ProductTable] = {}
+    access: AccessTable = Field(default_factory=AccessTable)

@@ -1,0 +1,106 @@
+"""`/internal/users/{user_id}/overrides`: what one user has apart from any plan."""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, ConfigDict, Field
+from sqlmodel import col, select
+
+from ...errors import NotFound
+from ...models import Override
+from ...plans import read_override
+from ...service import Service
+from ...stripe_objects import as_id
+from .keys import GuardedRoute
+from .responses import NOT_FOUND, Running
+from .schemas import JANUARY, Id, Seconds, Time
+
+router = APIRouter(prefix="/users/{user_id}/overrides", route_class=GuardedRoute)
+
+Reason = Annotated[str, Field(min_length=1, max_length=1000)]
+
+
+class OverrideIn(BaseModel):
+    """An exception for one user: `set` replaces the limit, `add` adds to it, `remove` takes from it."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        json_schema_extra={
+            "example": {
+                "op": "add",
+                "value": 5,
+                "expires_at": JANUARY,
+                "reason": "Promised by support",
+                "actor": "ada@example.com",
+            }
+        },
+    )
+
+    op: Literal["set", "add", "remove"]
+    value: int | float | bool | str | None = Field(
+        default=None, description='As in the plan catalogue: 5, "10 GiB", "unlimited", true'
+    )
+    expires_at: Seconds | None = None
+    reason: Reason
+    actor: Id
+
+
+class OverrideOut(BaseModel):
+    feature: str = Field(examples=["projects"])
+    op: str = Field(examples=["add"])
+    value: Any = Field(examples=[5])
+    expires_at: Time
+    reason: str | None
+    actor: str | None
+    created_at: Time
+
+
+class Overrides(BaseModel):
+    data: list[OverrideOut]
+    next_cursor: None = None
+
+
+@router.get("")
+async def list_overrides(user_id: str, service: Running) -> Overrides:
+    """The user's overrides, one at most for each feature, those past their time included."""
+    async with service.database.reading() as session:
+        query = select(Override).where(col(Override.user_id) == user_id).order_by(col(Override.feature))
+        rows = list(await session.exec(query)) if as_id(user_id) else []
+    return Overrides(data=[_out(row) for row in rows])
+
+
+@router.put("/{feature}", responses=NOT_FOUND)
+async def put_override(user_id: str, feature: str, override: OverrideIn, service: Running) -> OverrideOut:
+    """Give the user an override of a feature, in place of the one before; it holds at once, everywhere."""
+    read_override(service.limits.catalogue.feature(feature), override.op, override.value)
+    if as_id(user_id) is None:
+        raise NotFound("This cannot be the id of a user.")
+    row = Override(user_id=user_id, feature=feature, created_at=int(service.clock()), **override.model_dump())
+    async with service.database.session() as session:
+        row = await session.merge(row)
+        await service.database.count_up(session, user_id)
+    service.limits.snapshots.forget(user_id)
+    return _out(row)
+
+
+@router.delete("/{feature}", status_code=204, responses=NOT_FOUND)
+async def delete_override(user_id: str, feature: str, service: Running) -> Response:
+    """End the user's override of a feature."""
+    await _delete(service, user_id, feature)
+    service.limits.snapshots.forget(user_id)
+    return Response(status_code=204)
+
+
+async def _delete(service: Service, user_id: str, feature: str) -> None:
+    ids = as_id(user_id) and as_id(feature)
+    async with service.database.session() as session:
+        row = await session.get(Override, (user_id, feature)) if ids else None
+        if row is None:
+            raise NotFound("The user has no override of this feature.")
+        await session.delete(row)
+        await service.database.count_up(session, user_id)
+
+
+def _out(row: Override) -> OverrideOut:
+    return OverrideOut(**{name: getattr(row, name) for name in OverrideOut.model_fields})

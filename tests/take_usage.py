@@ -1,0 +1,96 @@
+"""A process whose tasks take and give back at once: `python -m tests.take_usage URL PLANS SEED`.
+
+Prints what it committed without a key, how much was denied, and for every grant what was used then and
+between which versions of the user it was made.
+"""
+
+import asyncio
+import json
+import random
+import sys
+import time
+from pathlib import Path
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db import Database, open_database
+from app.errors import Conflict
+from app.limits import LimitExceeded, Limits
+from app.plans import load_catalogue
+
+TASKS, STEPS = 32, 10
+USER, FEATURE = "ada", "projects"
+
+
+class RolledBack(Exception):
+    """Ends a transaction without committing it."""
+
+
+class Worker:
+    """One task. `balance` is what it has taken without a key and not given back."""
+
+    def __init__(self, database: Database, limits: Limits, seed: int) -> None:
+        self.database = database
+        self.limits = limits
+        self.random = random.Random(seed)
+        self.balance = 0
+        self.denied = 0
+        self.grants: list[tuple[int, int, int]] = []
+
+    async def run(self) -> None:
+        for _ in range(STEPS):
+            try:
+                self.balance += await self.step()
+            except (RolledBack, Conflict):
+                pass
+            except LimitExceeded:
+                self.denied += 1
+
+    async def step(self) -> int:
+        """One transaction; by what it changes the balance."""
+        amount, kind = self.random.randint(1, 3), self.random.random()
+        async with self.database.session() as session:
+            if kind < 0.25:
+                key = f"key-{self.random.randint(1, 30)}"
+                await self.limits.consume(session, USER, FEATURE, amount, key=key)
+                return 0
+            if kind < 0.55 and self.balance >= amount:
+                await self.limits.release(session, USER, FEATURE, amount)
+                return -amount
+            await self.take(session, amount)
+            if kind > 0.8:
+                raise RolledBack
+            return amount
+
+    async def take(self, session: AsyncSession, amount: int) -> None:
+        first = await version_in_force(session)
+        decision = await self.limits.consume(session, USER, FEATURE, amount)
+        # The statement began under one of these versions; while it waited for the row there may be more.
+        self.grants.append((decision.used, first, await version_in_force(session)))
+
+
+async def version_in_force(session: AsyncSession) -> int:
+    connection = await session.connection()
+    return int((await connection.execute(text("SELECT version FROM billing_user"))).scalar_one())
+
+
+async def main(url: str, plans: str, seed: int) -> None:
+    database = open_database(url)
+    limits = Limits(database, load_catalogue(Path(plans)), time.time)
+    workers = [Worker(database, limits, seed * 1000 + number) for number in range(TASKS)]
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    await asyncio.to_thread(sys.stdin.readline)
+    await asyncio.gather(*(worker.run() for worker in workers))
+    await database.close()
+    result = {
+        "balance": sum(worker.balance for worker in workers),
+        "denied": sum(worker.denied for worker in workers),
+        "grants": [grant for worker in workers for grant in worker.grants],
+    }
+    sys.stdout.write(json.dumps(result))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
