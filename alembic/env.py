@@ -1,15 +1,16 @@
 """How Alembic reaches the database: the application's own engine, whichever database it is."""
 
 import asyncio
+from importlib import import_module
 from typing import Literal
 
 from alembic import context
 from sqlalchemy import Connection, text
 
-from app.config import DatabaseSettings
-from app.db import open_database
-from app.migrations import VERSION_TABLE
-from app.models import IdText, Json, Record
+# The folder `app` may have another name where it was copied into another application.
+package = context.config.attributes.get("package", "app")
+db, models = import_module(f"{package}.db"), import_module(f"{package}.models")
+settings, migrations = import_module(f"{package}.config"), import_module(f"{package}.migrations")
 
 LOCK = 5_737_410_611_027
 
@@ -17,8 +18,8 @@ LOCK = 5_737_410_611_027
 def run(connection: Connection) -> None:
     context.configure(
         connection=connection,
-        target_metadata=Record.metadata,
-        version_table=VERSION_TABLE,
+        target_metadata=models.Record.metadata,
+        version_table=migrations.VERSION_TABLE,
         include_name=is_ours,
         transactional_ddl=True,
         compare_type=True,
@@ -38,13 +39,13 @@ def is_ours(name: str | None, kind: str, parents: object) -> bool:
 
 def render_item(kind: str, item: object, context: object) -> str | Literal[False]:
     """Name the column types that differ by database as `script.py.mako` does."""
-    names = {id(IdText): "ID_TEXT", id(Json): "JSON"} if kind == "type" else {}
+    names = {id(models.IdText): "ID_TEXT", id(models.Json): "JSON"} if kind == "type" else {}
     return names.get(id(item), False)
 
 
 async def main() -> None:
-    url = context.config.attributes.get("url") or DatabaseSettings().database_url
-    database = open_database(url)
+    url = context.config.attributes.get("url") or settings.DatabaseSettings().database_url
+    database = db.open_database(url)
     try:
         async with database.engine.begin() as connection:
             await connection.run_sync(run)

@@ -1,9 +1,8 @@
 """The application: `create_app()` for a process of its own, `install()` for an existing FastAPI app."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
@@ -11,15 +10,10 @@ from starlette.routing import Route
 
 from . import handlers, limits
 from .config import Settings, load_settings
-from .db import open_database
-from .errors import ConfigurationError
-from .inbox import Inbox
-from .migrations import migrate_async
-from .plans import load_catalogue
-from .problems import install_error_handlers
+from .errors import ConfigurationError, ServiceError
+from .problems import answer_service_error, install_error_handlers
 from .routers import health, internal, webhook
-from .service import Service
-from .signals import users_changed
+from .service import Service, make_service
 
 DESCRIPTION = "Keeps subscription records in step with Stripe and answers feature-limit checks."
 
@@ -30,41 +24,46 @@ def create_app(settings: Settings | None = None, *, clock: Callable[[], float] =
     Raises:
         ConfigurationError: when settings are missing or wrong; the message says which.
     """
-    app = FastAPI(title="Subscription service", description=DESCRIPTION, lifespan=_lifespan)
-    install(app, settings or load_settings(), clock)
+    app = FastAPI(title="Subscription service", description=DESCRIPTION)
+    install(app, settings, clock=clock)
+    install_error_handlers(app)
     return app
 
 
-def install(app: FastAPI, settings: Settings, clock: Callable[[], float]) -> None:
-    """Add routes and error handlers to an application."""
+def install(
+    app: FastAPI, settings: Settings | None = None, *, clock: Callable[[], float] = time.time
+) -> Service:
+    """Add the service to an existing application: its routes, its lifespan, and answers for its errors.
+
+    The application's own routes, error handlers and lifespan stay as they are. Settings are read from the
+    environment when none are given.
+
+    Raises:
+        ConfigurationError: when settings are missing or wrong; the message says which.
+    """
     handlers.connect()
-    database = open_database(settings.database_url)
-    catalogue = load_catalogue(settings.plans_file)
-    inbox = Inbox(database, catalogue=catalogue, livemode=settings.livemode, clock=clock)
-    service = Service(settings, database, inbox, limits.Limits(database, catalogue, clock), clock)
-    users_changed.connect(service.limits.snapshots.on_users_changed)
+    service = make_service(settings or load_settings(), clock)
     limits.use(service.limits)
     app.state.billing = service
-    app.router.routes.append(_webhook_route(app.state.billing))
+    app.router.routes.append(_webhook_route(service))
     app.include_router(internal.router)
     app.include_router(health.router)
-    install_error_handlers(app)
+    app.add_exception_handler(ServiceError, answer_service_error)
+    _run_with(app, service)
     _describe_webhook(app)
+    return service
 
 
-@asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    service: Service = app.state.billing
-    if service.database.name == "sqlite":
-        await migrate_async(service.settings.database_url)
-    service.inbox.start()
-    listener = asyncio.create_task(service.database.listen(service.limits.snapshots.forget))
-    yield
-    listener.cancel()
-    with suppress(asyncio.CancelledError):
-        await listener
-    await service.inbox.stop()
-    await service.database.close()
+def _run_with(app: FastAPI, service: Service) -> None:
+    """The service starts before the application and ends after it."""
+    applications_own = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[Any]:
+        async with service.running(), applications_own(app) as state:
+            yield state
+
+    app.router.lifespan_context = lifespan
 
 
 def _webhook_route(service: Service) -> Route:

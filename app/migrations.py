@@ -10,7 +10,9 @@ from alembic.script import ScriptDirectory
 
 from .db import Database
 
-SCRIPTS = Path(__file__).resolve().parent.parent / "alembic"
+HERE = Path(__file__).resolve().parent
+# Beside this folder; inside it where it was copied into another application.
+SCRIPTS = HERE / "alembic" if (HERE / "alembic").is_dir() else HERE.parent / "alembic"
 VERSION_TABLE = "billing_alembic_version"
 REMEDY = "run `make migrate` (or `alembic upgrade head`) with the same DATABASE_URL"
 
@@ -20,6 +22,7 @@ def alembic_config(url: str) -> Config:
     config = Config()
     config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
     config.attributes["url"] = url
+    config.attributes["package"] = __package__
     return config
 
 

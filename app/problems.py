@@ -31,19 +31,20 @@ def problem_of(error: ServiceError) -> Response:
 
 
 def install_error_handlers(app: FastAPI) -> None:
-    """Render every error of this service, of validation and of routing as a problem."""
-    app.add_exception_handler(ServiceError, _service_error)
-    app.add_exception_handler(RequestValidationError, _invalid_request)
+    """Render the errors of routing and of validation as problems, too, and what nobody expected."""
+    app.add_exception_handler(RequestValidationError, answer_invalid_request)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _unexpected_error)
 
 
-async def _service_error(request: Request, error: Exception) -> Response:
+async def answer_service_error(request: Request, error: Exception) -> Response:
+    """An error of this service as a problem; `install` adds it to an application."""
     assert isinstance(error, ServiceError)
     return problem_of(error)
 
 
-async def _invalid_request(request: Request, error: Exception) -> Response:
+async def answer_invalid_request(request: Request, error: Exception) -> Response:
+    """A request that is not as described, with each field that is wrong."""
     assert isinstance(error, RequestValidationError)
     # Never the input itself: it may hold what does not belong into a log or an answer.
     faults = [

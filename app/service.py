@@ -1,14 +1,20 @@
 """What a running service consists of; the routes find it on their application."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import Annotated
 
-from fastapi import Request
+from fastapi import Depends, Request
 
 from .config import Settings
-from .db import Database
+from .db import Database, open_database
 from .inbox import Inbox
 from .limits import Limits
+from .migrations import migrate_async
+from .plans import load_catalogue
+from .signals import users_changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +27,42 @@ class Service:
     limits: Limits
     clock: Callable[[], float]
 
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """The service at work: its tasks run until the block ends. SQLite is brought up to the code first."""
+        if self.database.name == "sqlite":
+            await migrate_async(self.settings.database_url)
+        self.inbox.start()
+        listener = asyncio.create_task(self.database.listen(self.limits.snapshots.forget))
+        try:
+            yield
+        finally:
+            listener.cancel()
+            with suppress(asyncio.CancelledError):
+                await listener
+            await self.inbox.stop()
+            await self.database.close()
+
+
+def make_service(settings: Settings, clock: Callable[[], float]) -> Service:
+    """Put the parts together; nothing is connected yet.
+
+    Raises:
+        ConfigurationError: when the database's address or the plan catalogue cannot be used.
+    """
+    database = open_database(settings.database_url)
+    catalogue = load_catalogue(settings.plans_file)
+    inbox = Inbox(database, catalogue=catalogue, livemode=settings.livemode, clock=clock)
+    limits = Limits(database, catalogue, clock)
+    users_changed.connect(limits.snapshots.on_users_changed)
+    return Service(settings, database, inbox, limits, clock)
+
 
 def service_of(request: Request) -> Service:
-    """The service that the request's application runs; a FastAPI dependency."""
+    """The service that the request's application runs."""
     service: Service = request.app.state.billing
     return service
+
+
+Running = Annotated[Service, Depends(service_of)]
+"""The running service, as a FastAPI dependency: for routes of the application, too."""

@@ -314,6 +314,7 @@ def test_a_pause_ends_at_resumes_at() -> None:
     ("invoices", "ends"),
     [
         ([Bill(created=NOW - 2 * DAY), Bill(created=NOW - 3 * DAY)], NOW + 4 * DAY),
+        ([Bill(created=NOW - 3 * DAY), Bill(created=NOW - 2 * DAY)], NOW + 4 * DAY),
         ([Bill(created=NOW - DAY), Bill(created=NOW - 3 * DAY, attempt_count=0)], NOW + 6 * DAY),
         ([Bill(created=NOW - DAY), Bill(created=NOW - 3 * DAY, status="paid")], NOW + 6 * DAY),
         ([Bill(created=NOW - DAY), Bill(created=NOW - 3 * DAY, subscription_id="sub_2")], NOW + 6 * DAY),
@@ -429,7 +430,10 @@ def test_each_subscription_is_judged_by_itself() -> None:
 
 def test_a_subscription_that_is_over_leaves_what_others_give() -> None:
     over = Sub(id="sub_2", status="canceled", items=[item("team", 100), item("more")])
-    assert of(Sub(items=[item("starter")]), over).limit("projects") == 20
+    user = of(Sub(items=[item("starter")]), over)
+    assert (user.plan, user.status, user.limit("projects")) == ("starter", "active", 20)
+    user = of(Sub(items=[item("starter")]), replace(over, status="unpaid"))
+    assert (user.plan, user.status) == ("starter", "active")
 
 
 def test_a_deleted_customers_subscriptions_grant_nothing() -> None:
@@ -454,6 +458,43 @@ def test_soft_and_warnings_come_from_what_counts() -> None:
     assert of(Sub(items=[item("starter")])).feature("calls").soft
 
 
+SEATS = catalogue_of("""
+[features]
+seats = { kind = "allocated" }
+[plans.small]
+prices = ["small"]
+seats = { limit = 5, per_unit = true, soft = true }
+""")
+
+
+def test_0_denies_even_where_the_limit_is_soft() -> None:
+    nobody = of(Sub(items=[item("small", 0)]), catalogue=SEATS)
+    assert nobody.check("seats", used=0).reason == "not_in_plan"
+    assert not nobody.feature("seats").soft
+    taken = of(Sub(items=[item("small")]), catalogue=SEATS, overrides=[Given("seats", "set", 0)])
+    assert taken.check("seats", used=0).reason == "not_in_plan"
+    assert of(Sub(items=[item("small")]), catalogue=SEATS).check("seats", used=9).reason == "ok_soft"
+
+
+def test_the_plan_that_gives_the_most_features_is_shown() -> None:
+    wide = Sub(id="sub_1", items=[item("wide")])
+    narrow = Sub(id="sub_2", items=[item("narrow")])
+    both = catalogue_of("""
+[features]
+a = { kind = "boolean" }
+b = { kind = "boolean" }
+c = { kind = "boolean" }
+[plans.wide]
+prices = ["wide"]
+a = true
+b = true
+[plans.narrow]
+prices = ["narrow"]
+c = true
+""")
+    assert of(wide, narrow, catalogue=both).plan == "wide"
+
+
 # Numbers never overflow.
 
 
@@ -462,6 +503,7 @@ def test_arithmetic_stops_at_the_greatest_amount() -> None:
     assert user.limit("projects") == user.value("upload_mb") == MAX_AMOUNT
     assert user.check("projects", used=MAX_AMOUNT - 1).allowed
     assert not user.check("projects", used=MAX_AMOUNT).allowed
+    assert {part["value"] for part in user.explain("projects").parts} == {MAX_AMOUNT}
     added = of(Sub(), overrides=[Given("projects", "add", MAX_AMOUNT)])
     assert added.limit("projects") == MAX_AMOUNT
 
@@ -580,6 +622,9 @@ LATE = [Bill()]
         pytest.param(of(team(status="unpaid")), "projects", 2, 1, "ok", id="unpaid, the default plan allows"),
         pytest.param(
             of(team(status="unpaid")), "projects", 3, 1, "payment_required", id="unpaid, it does not"
+        ),
+        pytest.param(
+            of(team(status="unpaid")), "projects", 9, 1, "payment_required", id="unpaid, the last one"
         ),
         pytest.param(of(team(status="unpaid")), "projects", 10, 1, "over_limit", id="nor would the own plan"),
         pytest.param(
@@ -776,6 +821,7 @@ def test_without_stripes_period_the_term_of_the_internal_update_is_the_period() 
         ([team()], None),
         ([team(status="unpaid", items=[item("unknown")])], None),
         ([team(status="past_due", cancel_at=NOW, expiry_date=NOW)], None),
+        ([team(status="unpaid", cancel_at=NOW, expiry_date=NOW)], None),
         ([team(expiry_date=NOW - WEEK)], None),
     ],
 )
@@ -851,6 +897,7 @@ def test_a_preview_shows_what_would_be_over() -> None:
     assert (projects.limit_now, projects.limit_then, projects.used, projects.over) == (80, 70, 72, 2)
     assert (calls.limit_now, calls.limit_then, calls.over) == (None, 1500, 3500)
     assert (shown["sso"].limit_now, shown["sso"].limit_then, shown["sso"].over) == (None, 0, 0)
+    assert shown["daily"].over == 0
     assert shown.keys() == CATALOGUE.features.keys()
 
 

@@ -368,7 +368,8 @@ async def test_a_stale_answer_never_lets_too_many_through(
     """The guard compares the version in the database: what is remembered here may be as old as it likes."""
     account, subscription = await subscribe(client, clock)
     service = client.app.state.billing
-    remembered = service.limits.snapshots._cache._entries["ada"] if await limits.load("ada") else None
+    async with service.database.reading() as session:
+        remembered = await service.limits.snapshots.read(await session.connection(), "ada")
     account.advance(5)
     account.cancel_now(subscription)
     await client.deliver(account.events[-1])

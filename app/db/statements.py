@@ -157,6 +157,13 @@ def set_usage(dialect: str) -> TextClause:
 
 
 @cache
+def lock(dialect: str) -> TextClause:
+    """Let nobody else change the usage until the transaction ends; SQLite has one writer anyway."""
+    words = "FOR UPDATE" if dialect == "postgresql" else ""
+    return text(f"SELECT used FROM billing_usage {ROW} {words}")
+
+
+@cache
 def usage_of(dialect: str) -> TextClause:
     """What the user has used of every feature, live holds included."""
     words = _Words(dialect)

@@ -123,7 +123,10 @@ async def guarded(
             return granted(entry.entitlements, request.feature, int(row.used), request.amount)
         if request.key is not None and await _answer(connection, request, now) is not None:
             return None
-        # Over the limit, or the limit is not what it was when it was read.
+        # Over the limit, or the limit is not what it was when it was read. Nobody may move the usage while
+        # that is found out, or it could look too much to one statement and free to the next, for ever.
+        row_of = {"user_id": request.user_id, "feature": request.feature}
+        await connection.execute(statements.lock(connection.dialect.name), row_of)
         entry = await snapshots.read(connection, request.user_id)
         decision = entry.entitlements.check(request.feature, None, request.amount)
         if not decision.allowed:

@@ -78,10 +78,9 @@ def read_static(raw: object) -> Value:
     """
     if raw == UNLIMITED:
         return None
-    if isinstance(raw, str) and not (_SIZE.fullmatch(raw) and _SIZE.fullmatch(raw)["unit"] in _UNITS):  # type: ignore[index]
-        return raw
     if isinstance(raw, str):
-        return read_size(raw)
+        match = _SIZE.fullmatch(raw)
+        return read_size(raw) if match is not None and match["unit"] in _UNITS else raw
     if isinstance(raw, bool):
         return raw
     if not isinstance(raw, int | float):

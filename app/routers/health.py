@@ -3,11 +3,11 @@
 import asyncio
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 
 from ..errors import Unavailable
 from ..migrations import behind
-from ..service import Service, service_of
+from ..service import Running, Service
 
 router = APIRouter(tags=["health"])
 
@@ -21,9 +21,8 @@ async def healthz() -> dict[str, str]:
 
 
 @router.get("/readyz", responses={503: {"description": "Not ready, why, and what to do"}})
-async def readyz(request: Request) -> dict[str, Any]:
+async def readyz(service: Running) -> dict[str, Any]:
     """Ready: the database answers and its migrations are those of the code. Else 503, with the remedy."""
-    service = service_of(request)
     if reason := await _unready(service):
         raise Unavailable(reason)
     return {"status": "ready", "notes": _notes(service)}

@@ -5,12 +5,12 @@ from sqlmodel import col, exists, select
 
 from ...errors import NotFound
 from ...models import Customer, Subscription
-from ...service import Service
+from ...service import Running, Service
 from ...stripe_objects import as_id
 from . import queries
 from .keys import GuardedRoute
 from .pages import Cursor, Limit, decode_cursor, encode_cursor
-from .responses import NOT_FOUND, Running
+from .responses import NOT_FOUND
 from .schemas import CustomerLink, CustomerOut, CustomerSummary, Page
 from .subscriptions import internal_event
 

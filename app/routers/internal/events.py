@@ -8,10 +8,11 @@ from sqlmodel import col
 
 from ...errors import NotFound
 from ...models import WebhookEvent
+from ...service import Running
 from ...stripe_objects import as_id
 from .keys import GuardedRoute
 from .pages import Cursor, Limit, decode_cursor, encode_cursor
-from .responses import NOT_FOUND, Running
+from .responses import NOT_FOUND
 from .schemas import EVENT_COLUMNS, EventOut, Id, Page
 
 router = APIRouter(prefix="/events", route_class=GuardedRoute)

@@ -5,11 +5,13 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import Request, Response, status
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader
 from starlette.exceptions import HTTPException
 
 from ...errors import InvalidRequest, Unauthorized
+from ...problems import answer_invalid_request
 from ...service import service_of
 
 # Documents the key on the OpenAPI page; the check is `GuardedRoute`'s.
@@ -30,6 +32,8 @@ class GuardedRoute(APIRoute):
             _check(request)
             try:
                 return await handle(request)
+            except RequestValidationError as error:
+                return await answer_invalid_request(request, error)
             except HTTPException as error:
                 if error.status_code != status.HTTP_400_BAD_REQUEST:
                     raise

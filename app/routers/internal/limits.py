@@ -10,10 +10,10 @@ from ...errors import InvalidRequest, NotFound
 from ...limits import Limits
 from ...models import Customer
 from ...plans import MAX_AMOUNT, Value
-from ...service import Service
+from ...service import Running, Service
 from ...stripe_objects import as_id
 from .keys import GuardedRoute
-from .responses import DENIED, NOT_FOUND, Running
+from .responses import DENIED, NOT_FOUND
 from .schemas import Id, Time
 
 router = APIRouter(route_class=GuardedRoute)

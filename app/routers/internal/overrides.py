@@ -9,10 +9,10 @@ from sqlmodel import col, select
 from ...errors import NotFound
 from ...models import Override
 from ...plans import read_override
-from ...service import Service
+from ...service import Running, Service
 from ...stripe_objects import as_id
 from .keys import GuardedRoute
-from .responses import NOT_FOUND, Running
+from .responses import NOT_FOUND
 from .schemas import JANUARY, Id, Seconds, Time
 
 router = APIRouter(prefix="/users/{user_id}/overrides", route_class=GuardedRoute)

@@ -1,13 +1,8 @@
-"""What the routes share: the running service, and how their errors are documented."""
+"""How the errors of the routes are documented."""
 
-from typing import Annotated, Any
-
-from fastapi import Depends
+from typing import Any
 
 from ...problems import MEDIA_TYPE
-from ...service import Service, service_of
-
-Running = Annotated[Service, Depends(service_of)]
 
 Responses = dict[int | str, dict[str, Any]]
 

@@ -7,12 +7,12 @@ import orjson
 from fastapi import APIRouter
 
 from ...errors import NotFound
-from ...service import Service
+from ...service import Running, Service
 from ...stripe_events import StripeEvent
 from ...stripe_objects import as_id
 from . import queries
 from .keys import GuardedRoute
-from .responses import CONFLICT, NOT_FOUND, Running
+from .responses import CONFLICT, NOT_FOUND
 from .schemas import SubscriptionOut, SubscriptionUpdate
 
 router = APIRouter(route_class=GuardedRoute)

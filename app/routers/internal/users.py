@@ -5,10 +5,11 @@ from sqlmodel import col, select
 
 from ...errors import NotFound
 from ...models import Customer
+from ...service import Running
 from ...stripe_objects import as_id
 from . import queries
 from .keys import GuardedRoute
-from .responses import NOT_FOUND, Running
+from .responses import NOT_FOUND
 from .schemas import CustomerSummary, UserCustomer, UserOut
 
 router = APIRouter(prefix="/users", route_class=GuardedRoute)

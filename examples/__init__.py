@@ -1,0 +1,1 @@
+"""How a team writes its application next to this service."""

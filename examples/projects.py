@@ -1,0 +1,97 @@
+"""A small application: projects and files, limited by plan. Its tables live in the service's database.
+
+Each change is guarded in the same transaction as its own insert: one commit for both, one rollback for both.
+"""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import Field, SQLModel, col, func, select
+
+from app import limits
+from app.service import Running
+
+
+class Project(SQLModel, table=True):
+    id: int | None = Field(default=None, primary_key=True)
+    owner: str = Field(index=True)
+    name: str
+
+
+class StoredFile(SQLModel, table=True):
+    id: int | None = Field(default=None, primary_key=True)
+    owner: str = Field(index=True)
+    name: str
+    size: int
+
+
+async def current_user(x_user: Annotated[str, Header()]) -> str:
+    """Whoever is logged in; a header stands for your own log-in here."""
+    return x_user
+
+
+User = Annotated[str, Depends(current_user)]
+router = APIRouter()
+
+
+@router.post("/projects", status_code=201)
+async def create_project(name: str, user: User, service: Running) -> dict[str, Any]:
+    async with service.database.session() as session:
+        project = Project(owner=user, name=name)
+        session.add(project)
+        decision = await limits.consume(session, user, "projects")
+        await session.flush()
+        return {"id": project.id, "left": decision.remaining}
+
+
+@router.delete("/projects/{project_id}", status_code=204)
+async def delete_project(project_id: int, user: User, service: Running) -> None:
+    async with service.database.session() as session:
+        project = await session.get(Project, project_id)
+        if project is not None and project.owner == user:
+            await session.delete(project)
+            await limits.release(session, user, "projects")
+
+
+@router.get("/projects")
+async def list_projects(user: User, service: Running) -> dict[str, Any]:
+    async with service.database.reading() as session:
+        projects = list(await session.exec(select(Project).where(Project.owner == user)))
+    entitlements = await limits.load(user)
+    may_create = entitlements.check("projects", used=len(projects))
+    return {"names": [project.name for project in projects], "may_create": may_create.allowed}
+
+
+@router.post("/files", status_code=201)
+async def upload_file(name: str, size: int, user: User, service: Running) -> dict[str, Any]:
+    async with service.database.session() as session:
+        file = StoredFile(owner=user, name=name, size=size)
+        session.add(file)
+        await limits.consume(session, user, "storage_bytes", size)
+        await session.flush()
+        return {"id": file.id}
+
+
+@router.delete("/files/{file_id}", status_code=204)
+async def delete_file(file_id: int, user: User, service: Running) -> None:
+    async with service.database.session() as session:
+        file = await session.get(StoredFile, file_id)
+        if file is not None and file.owner == user:
+            await session.delete(file)
+            await limits.release(session, user, "storage_bytes", file.size)
+
+
+@router.get("/sign-in/sso")
+async def sso(
+    entitlements: Annotated[limits.Entitlements, Depends(limits.require("sso", user=current_user))],
+) -> dict[str, Any]:
+    """Only for users whose plan includes it; others get 403 with the plans that would."""
+    return {"plan": entitlements.plan}
+
+
+async def count_projects(session: AsyncSession) -> dict[str, int]:
+    """What `limits.reconcile` compares with."""
+    connection = await session.connection()
+    query = select(col(Project.owner), func.count()).group_by(col(Project.owner))
+    return {row[0]: row[1] for row in await connection.execute(query)}
