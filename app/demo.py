@@ -20,10 +20,15 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from .config import SHIPPED_PLANS
 from .simulator import Faults, Report, simulate
+from .story import play_story
 
 START_TIMEOUT_SECONDS = 30
 SEED = 2030
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLE = "examples.main:app"
+"""The example application with the service installed in it."""
 
 Json = dict[str, Any]
 
@@ -45,7 +50,8 @@ def run_demo(console: Console) -> bool:
         wrong = list(_differences(report, records))
         for difference in wrong:
             console.print(f"[red]{difference}[/]")
-        right = not wrong and stored == report.events and not report.refused
+        told = play_story(console, url, secret)
+        right = told and not wrong and stored == report.events and not report.refused
         console.print(
             "[green]The records equal Stripe's truth.[/]" if right else "[red]They differ from Stripe's.[/]"
         )
@@ -64,12 +70,14 @@ def _server(folder: Path) -> Iterator[tuple[str, str, str]]:
         "STRIPE_WEBHOOK_SECRET": secret,
         "INTERNAL_API_KEY": key,
         "LIVEMODE": "false",
+        "PLANS_FILE": str(SHIPPED_PLANS),
     }
     log = folder / "server.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", str(__package__), "serve", "--port", str(port)],
+            [sys.executable, "-m", "uvicorn", EXAMPLE, "--port", str(port), "--no-access-log"],
             env=environment,
+            cwd=ROOT,
             stdout=output,
             stderr=output,
         )
