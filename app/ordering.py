@@ -6,7 +6,7 @@ in `docs/ordering.md`.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -60,6 +60,16 @@ def position(event: StripeEvent) -> Position:
 def is_terminal(rank: int | None) -> bool:
     """Whether a snapshot of that rank ended its subscription for good."""
     return rank is not None and rank >= 6
+
+
+def lies_over(overlay: Mapping[str, Any] | None, place: Position | None) -> bool:
+    """Whether an internal update lies over the snapshot at `place` (None: there is none).
+
+    A snapshot with a greater `created` has ended it; so has a terminal status from Stripe.
+    """
+    if overlay is None or place is None:
+        return overlay is not None
+    return not is_terminal(place.rank) and place.created <= overlay["created"]
 
 
 def judge(events: Iterable[StripeEvent]) -> Judgement:

@@ -92,6 +92,7 @@ class Sub:
     quantity: int | None = None
     start_date: int | None = START - 100 * DAY
     expiry_date: int | None = END
+    paid_through: int | None = None
     current_period_start: int | None = START
     current_period_end: int | None = END
     trial_end: int | None = None
@@ -377,6 +378,30 @@ def test_a_price_in_no_plan_gives_nothing_and_says_so() -> None:
 @pytest.mark.parametrize("items", [[], [item(None)], [{}]])
 def test_items_without_prices_crash_nothing(items: list[dict[str, Any]]) -> None:
     assert of(Sub(items=items)).plan == "free"
+
+
+@pytest.mark.parametrize(
+    ("changes", "last_day"),
+    [
+        ({"paid_through": END + 30 * DAY}, END + 30 * DAY + WEEK),
+        ({"paid_through": END - DAY}, END + WEEK),
+        ({"paid_through": END + 30 * DAY, "cancel_at_period_end": True}, END),
+    ],
+    ids=["renewal lost, invoice seen", "nothing new", "set to cancel"],
+)
+def test_a_term_that_is_paid_counts_where_the_renewals_own_event_got_lost(
+    changes: dict[str, Any], last_day: int
+) -> None:
+    subscription = Sub(**changes)
+    before, after = (
+        access(subscription, False, None, AccessPolicy(), now).level for now in (last_day - 1, last_day)
+    )
+    assert (before, after) == ("full", "none")
+
+
+def test_an_internal_updates_expiry_stands_above_what_is_paid() -> None:
+    subscription = overlaid(paid_through=END + 30 * DAY)
+    assert access(subscription, False, None, AccessPolicy(), END + WEEK).level == "none"
 
 
 def overlaid(**fields: Any) -> Sub:

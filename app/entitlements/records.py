@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from ..ordering import Position, lies_over
 from ..plans import OverrideOp
 
 
@@ -26,6 +27,8 @@ class SubscriptionRecord(Protocol):
     @property
     def expiry_date(self) -> int | None: ...
     @property
+    def paid_through(self) -> int | None: ...
+    @property
     def current_period_start(self) -> int | None: ...
     @property
     def current_period_end(self) -> int | None: ...
@@ -43,6 +46,13 @@ class SubscriptionRecord(Protocol):
     def snapshot_created(self) -> int | None: ...
     @property
     def overlay(self) -> Mapping[str, Any] | None: ...
+
+
+def is_overlaid(subscription: SubscriptionRecord) -> bool:
+    """Whether an internal update lies over the record."""
+    rank, created = subscription.snapshot_rank, subscription.snapshot_created
+    place = None if rank is None or created is None else Position(rank, created)
+    return lies_over(subscription.overlay, place)
 
 
 class InvoiceRecord(Protocol):

@@ -5,7 +5,7 @@ from typing import Literal
 
 from ..plans import AccessPolicy, AccessRule
 from ..stripe_objects import ENDED
-from .records import SubscriptionRecord
+from .records import SubscriptionRecord, is_overlaid
 
 AccessLevel = Literal["full", "grace", "none"]
 AccessReason = Literal[
@@ -74,7 +74,7 @@ def _phases(
     subscription: SubscriptionRecord, rule: AccessRule, oldest_invoice: int | None, policy: AccessPolicy
 ) -> list[_Phase]:
     if rule.level == "full":
-        return _full(_expiry(subscription), policy.expired_active)
+        return _full(_term_end(subscription), policy.expired_active)
     if rule.level == "none":
         return [_Phase(None, "none", "status")]
     begins_at = _grace_begins_at(subscription, oldest_invoice)
@@ -100,6 +100,14 @@ def _grace_begins_at(subscription: SubscriptionRecord, oldest_invoice: int | Non
         return subscription.expiry_date
     known = (oldest_invoice, subscription.current_period_start, subscription.start_date)
     return next((moment for moment in known if moment is not None), None)
+
+
+def _term_end(subscription: SubscriptionRecord) -> int | None:
+    """The expiry, or where a later term is paid already: the invoice may come where the renewal got lost."""
+    expiry, paid_through = _expiry(subscription), subscription.paid_through
+    if expiry is None or paid_through is None or is_overlaid(subscription):
+        return expiry
+    return max(expiry, paid_through)
 
 
 def _expiry(subscription: SubscriptionRecord) -> int | None:

@@ -4,10 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..ordering import is_terminal
 from ..plans import Addon, Catalogue, Plan
 from .periods import BillingPeriod
-from .records import CustomerRecord, InvoiceRecord, SubscriptionRecord
+from .records import CustomerRecord, InvoiceRecord, SubscriptionRecord, is_overlaid
 from .standing import Access, access
 
 
@@ -103,18 +102,10 @@ def _plan_price(subscription: SubscriptionRecord, catalogue: Catalogue) -> tuple
 
     Read from the items, as the record's own columns are no newer than the catalogue they were made with.
     """
-    if _is_overlaid(subscription):
+    if is_overlaid(subscription):
         return subscription.plan_id, subscription.quantity
     item: Mapping[str, Any] = catalogue.plan_item(subscription.items) or {}
     return item.get("price_id"), item.get("quantity")
-
-
-def _is_overlaid(subscription: SubscriptionRecord) -> bool:
-    """Whether an internal update lies over the record, as `handlers.subscription.overlay_values` says."""
-    overlay, created = subscription.overlay, subscription.snapshot_created
-    if overlay is None or is_terminal(subscription.snapshot_rank):
-        return False
-    return created is None or created <= overlay["created"]
 
 
 def _addons(subscription: SubscriptionRecord, catalogue: Catalogue) -> Iterable[AddonItem]:

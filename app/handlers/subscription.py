@@ -1,7 +1,7 @@
 """`customer.subscription.*`: each carries the whole subscription; the newest snapshot becomes the record."""
 
 from ..models import Subscription
-from ..ordering import Position, is_terminal
+from ..ordering import Position, lies_over
 from ..stripe_events import StripeEvent
 from ..stripe_objects import Values, metadata, required_id, subscription_values
 from ..unit_of_work import UnitOfWork
@@ -42,10 +42,5 @@ def ensure_subscription(unit_of_work: UnitOfWork, subscription_id: str) -> Subsc
 
 
 def overlay_values(overlay: Values | None, place: Position | None) -> Values:
-    """What the last internal update lays over the snapshot at `place`.
-
-    A snapshot with a greater `created` has ended it; so has a terminal status from Stripe.
-    """
-    if overlay is None or (place and (is_terminal(place.rank) or place.created > overlay["created"])):
-        return {}
-    return dict(overlay["values"])
+    """What the last internal update lays over the snapshot at `place`."""
+    return dict(overlay["values"]) if overlay is not None and lies_over(overlay, place) else {}
