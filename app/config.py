@@ -58,6 +58,9 @@ class Settings(DatabaseSettings):
     plans_file: Path = SHIPPED_PLANS
     """The plan catalogue, in TOML; the example that ships with the service when unset."""
 
+    event_retention_days: int = Field(default=90, ge=0)
+    """Processed events are deleted after so many days; 0 keeps all."""
+
     max_body_bytes: int = Field(default=1024 * 1024, ge=1024)
     """A webhook body over this many bytes is answered with 413."""
 

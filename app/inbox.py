@@ -5,6 +5,7 @@ once, a busy one dozens together. `accept` returns after the commit, and the ans
 """
 
 import asyncio
+import random
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from .handlers.snapshots import current_position
 from .models import Customer, EventState, Record, Subscription, WebhookEvent, table_of
 from .ordering import contested, position
 from .plans import Catalogue
+from .retries import next_attempt_at
 from .signals import event_signal, has_receivers, users_changed
 from .stripe_events import StripeEvent, parse
 from .unit_of_work import KINDS, UnitOfWork
@@ -41,6 +43,7 @@ STATUS_OF_STATE: dict[str, Status] = {
     EventState.IGNORED: "ignored",
     EventState.FAILED: "deferred",
     EventState.PENDING: "deferred",
+    EventState.DEAD: "deferred",
 }
 
 
@@ -53,6 +56,8 @@ class Outcome:
     error: str | None = None
     duplicate: bool = False
     rejected: ServiceError | None = None
+    failing_since: int | None = None
+    next_attempt_at: int | None = None
 
     @property
     def status(self) -> Status:
@@ -98,6 +103,7 @@ class Inbox:
         self._queue: deque[_Waiting] = deque()
         self._queued_bytes = 0
         self._arrived = asyncio.Event()
+        self._random = random.Random()
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
 
@@ -172,7 +178,7 @@ class Inbox:
             await self._keep_as_failed(batch[0], error)
 
     async def _keep_as_failed(self, waiting: _Waiting, error: Exception) -> None:
-        outcome = _failed(waiting.event, error)
+        outcome = self._failed(waiting.event, f"{type(error).__name__}: {error}")
         try:
             async with self.database.batch() as batch:
                 await batch.begin([])
@@ -193,7 +199,7 @@ class Inbox:
             unit_of_work = UnitOfWork(int(self._clock()), self._catalogue)
             for model in KINDS.values():
                 unit_of_work.fill(model, loaded[table_of(model)])
-            fresh = [event for event in _once(events) if event.id not in known]
+            fresh = [event for event in _once(events) if event.retry or event.id not in known]
             await _load_history(batch, unit_of_work, [event for event in fresh if self._is_handled(event)])
             applied = {event.id: self._apply(event, unit_of_work) for event in fresh}
             users = unit_of_work.users()
@@ -206,20 +212,35 @@ class Inbox:
         if not self._is_handled(event):
             return Outcome(event, self._state_unhandled(event))
         if event.problem:
-            return Outcome(event, EventState.FAILED, event.problem)
+            return self._failed(event, event.problem)
         try:
             with unit_of_work.undone_on_error():
                 event_signal(event.type).send(event, unit_of_work=unit_of_work)
         except ServiceError as error:
             if event.source == "internal":
                 return Outcome(event, EventState.FAILED, rejected=error)
-            return _failed(event, error)
+            return self._failed(event, error.detail)
         except Exception as error:
             log.error("handler_failed", event_id=event.id, event_type=event.type, error=type(error).__name__)
-            return _failed(event, error)
+            return self._failed(event, f"{type(error).__name__}: {error}")
         if event.source != "internal" and event.object_id in unit_of_work.history:
             unit_of_work.history[event.object_id].append(event)
         return Outcome(event, EventState.PROCESSED)
+
+    def _failed(self, event: StripeEvent, error: str) -> Outcome:
+        """An event to be tried again later, or after too long never: then somebody must look."""
+        now = int(self._clock())
+        since = now if event.failing_since is None else event.failing_since
+        due = next_attempt_at(event.attempts + 1, since, now, self._random)
+        if due is None:
+            log.error("event_dead", event_id=event.id, event_type=event.type)
+        return Outcome(
+            event,
+            EventState.DEAD if due is None else EventState.FAILED,
+            error.replace("\x00", "").encode("utf-8", "replace").decode()[:MAX_ERROR_LENGTH],
+            failing_since=since,
+            next_attempt_at=due,
+        )
 
     def _is_handled(self, event: StripeEvent) -> bool:
         return not event.thin and has_receivers(event.type) and self._is_ours(event)
@@ -246,6 +267,7 @@ class Inbox:
 
     def _row(self, outcome: Outcome) -> Row:
         event, settled = outcome.event, outcome.state in (EventState.PROCESSED, EventState.IGNORED)
+        waits = outcome.state == EventState.PENDING
         return {
             "id": event.id,
             "type": event.type,
@@ -259,9 +281,11 @@ class Inbox:
             "signature": event.signature,
             "received_at": event.received_at,
             "state": outcome.state,
-            "attempts": 0 if outcome.state == EventState.PENDING else 1,
+            "attempts": event.attempts if waits else event.attempts + 1,
             "last_error": outcome.error,
             "processed_at": int(self._clock()) if settled else None,
+            "failing_since": outcome.failing_since,
+            "next_attempt_at": outcome.next_attempt_at,
         }
 
 
@@ -293,7 +317,8 @@ async def _load_history(batch: Batch, unit_of_work: UnitOfWork, events: Iterable
         if contested(current, burst, [position(event) for event in group]):
             since = min(event.created for event in group)
             known = await _history(batch, object_id, min(since, current.created)) if current else []
-            unit_of_work.history[object_id] = known
+            arriving = {event.id for event in group}  # one that is retried may have been applied elsewhere
+            unit_of_work.history[object_id] = [event for event in known if event.id not in arriving]
 
 
 async def _history(batch: Batch, object_id: str, since: int) -> list[StripeEvent]:
@@ -311,11 +336,6 @@ async def _history(batch: Batch, object_id: str, since: int) -> list[StripeEvent
         parse(row["body"].encode(), signature=None, received_at=row["received_at"])
         for row in recent + earlier
     ]
-
-
-def _failed(event: StripeEvent, error: Exception) -> Outcome:
-    text = f"{type(error).__name__}: {error}".replace("\x00", "")
-    return Outcome(event, EventState.FAILED, text.encode("utf-8", "replace").decode()[:MAX_ERROR_LENGTH])
 
 
 def _outcome_of(event: StripeEvent, applied: Outcome | None) -> Outcome:

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar, cast
 
-from sqlalchemy import JSON, BigInteger, Index, MetaData, Text
+from sqlalchemy import JSON, BigInteger, Index, MetaData, Text, text
 from sqlalchemy import Table as SqlTable
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import configure_mappers, registry
@@ -211,8 +211,17 @@ class WebhookEvent(Record, table=True):
     attempts: int = 0
     last_error: str | None = Field(default=None, sa_type=Text)
     processed_at: int | None = Field(default=None, sa_type=BigInteger)
+    failing_since: int | None = Field(default=None, sa_type=BigInteger)
+    next_attempt_at: int | None = Field(default=None, sa_type=BigInteger)
+    """When a failed event is due; pushed into the future while a worker has it."""
 
     __table_args__ = (
+        Index(
+            "ix_billing_event_next_attempt_at",
+            "next_attempt_at",
+            postgresql_where=text("state = 'failed'"),
+            sqlite_where=text("state = 'failed'"),
+        ),
         Index("ix_billing_event_object_id_created", "object_id", "created"),
         Index("ix_billing_event_received_at_id", "received_at", "id"),
     )

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -15,6 +15,7 @@ from .limits import Limits
 from .migrations import migrate_async
 from .plans import load_catalogue
 from .signals import users_changed
+from .worker import Worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Service:
     database: Database
     inbox: Inbox
     limits: Limits
+    worker: Worker
     clock: Callable[[], float]
 
     @asynccontextmanager
@@ -33,13 +35,16 @@ class Service:
         if self.database.name == "sqlite":
             await migrate_async(self.settings.database_url)
         self.inbox.start()
-        listener = asyncio.create_task(self.database.listen(self.limits.snapshots.forget))
+        tasks = [
+            asyncio.create_task(self.database.listen(self.limits.snapshots.forget)),
+            asyncio.create_task(self.worker.run()),
+        ]
         try:
             yield
         finally:
-            listener.cancel()
-            with suppress(asyncio.CancelledError):
-                await listener
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             await self.inbox.stop()
             await self.database.close()
 
@@ -55,7 +60,8 @@ def make_service(settings: Settings, clock: Callable[[], float]) -> Service:
     inbox = Inbox(database, catalogue=catalogue, livemode=settings.livemode, clock=clock)
     limits = Limits(database, catalogue, clock)
     users_changed.connect(limits.snapshots.on_users_changed)
-    return Service(settings, database, inbox, limits, clock)
+    worker = Worker(database, inbox, retention_days=settings.event_retention_days, clock=clock)
+    return Service(settings, database, inbox, limits, worker, clock)
 
 
 def service_of(request: Request) -> Service:

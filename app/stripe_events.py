@@ -37,6 +37,11 @@ class StripeEvent:
     body: str = ""
     signature: str | None = None
     received_at: int = 0
+    retry: bool = False
+    """Whether the inbox has it already, and is to apply it again."""
+    attempts: int = 0
+    """How often it has been tried."""
+    failing_since: int | None = None
     problem: str | None = None
     """Why the envelope cannot be handled, when it cannot."""
     names: dict[str, set[str]] = field(default_factory=dict)

@@ -7,7 +7,7 @@ once. Amounts never overflow: the limit is compared with what is left, not with 
 
 from functools import cache
 
-from sqlalchemy import TextClause, text
+from sqlalchemy import TextClause, bindparam, text
 
 # Each `:name` that PostgreSQL could take for another type is cast where it first stands.
 NOW, AMOUNT, LIMIT = "CAST(:now AS BIGINT)", "CAST(:amount AS BIGINT)", "CAST(:limit AS BIGINT)"
@@ -154,6 +154,41 @@ def set_usage(dialect: str) -> TextClause:
         "WHERE CAST(:seen AS BIGINT) IS NULL OR usage.used = CAST(:seen AS BIGINT) "
         f"RETURNING {words.returned}"
     )
+
+
+@cache
+def take_due(dialect: str) -> TextClause:
+    """Lease the failed events that are due, the longest due first; other workers pass them over."""
+    skip = "FOR UPDATE SKIP LOCKED" if dialect == "postgresql" else ""
+    return text(
+        "UPDATE billing_event SET next_attempt_at = :lease WHERE id IN (SELECT id FROM billing_event "
+        f"WHERE state = 'failed' AND next_attempt_at <= :now ORDER BY next_attempt_at LIMIT :count {skip}) "
+        "RETURNING id, body, signature, received_at, source, attempts, failing_since"
+    )
+
+
+REPLAY = text(
+    "UPDATE billing_event SET state = 'failed', attempts = 0, failing_since = NULL, next_attempt_at = 0 "
+    "WHERE state IN :states AND source <> 'internal' "
+    "AND (CAST(:id AS TEXT) IS NULL OR id = CAST(:id AS TEXT)) "
+    "AND (CAST(:type AS TEXT) IS NULL OR type = CAST(:type AS TEXT)) "
+    "AND (CAST(:object_id AS TEXT) IS NULL OR object_id = CAST(:object_id AS TEXT))"
+).bindparams(bindparam("states", expanding=True))
+
+AFTER = "(received_at, id) > (:received_at, :id) AND received_at < :before"
+PRUNE_WINDOW = text(
+    f"SELECT received_at, id FROM billing_event WHERE {AFTER} ORDER BY received_at, id LIMIT :count"
+)
+NEEDED = (
+    "EXISTS (SELECT 1 FROM {0} WHERE {0}.id = event.object_id "
+    "AND (event.created >= {0}.snapshot_created OR {0}.snapshot_burst > 1))"
+)
+PRUNE = text(
+    f"DELETE FROM billing_event AS event WHERE {AFTER} "
+    "AND (received_at, id) <= (:last_received_at, :last_id) AND state IN ('processed', 'ignored') "
+    f"AND NOT {NEEDED.format('billing_subscription')} AND NOT {NEEDED.format('billing_customer')}"
+)
+"""Delete what of a window is settled, and not needed to judge the newest snapshot of an object."""
 
 
 @cache

@@ -3,6 +3,7 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select, tuple_
 from sqlmodel import col
 
@@ -10,6 +11,7 @@ from ...errors import NotFound
 from ...models import WebhookEvent
 from ...service import Running
 from ...stripe_objects import as_id
+from ...worker import replay
 from .keys import GuardedRoute
 from .pages import Cursor, Limit, decode_cursor, encode_cursor
 from .responses import NOT_FOUND
@@ -17,6 +19,8 @@ from .schemas import EVENT_COLUMNS, EventOut, Id, Page
 
 router = APIRouter(prefix="/events", route_class=GuardedRoute)
 
+ReplayState = Literal["ignored", "failed", "dead"]
+REPLAYABLE = ("ignored", "failed", "dead")
 State = Literal["pending", "processed", "ignored", "failed", "dead"]
 
 # Never the body, nor the signature: the list is for looking, and they are large.
@@ -46,6 +50,39 @@ async def list_events(
     last = rows[limit - 1] if len(rows) > limit else None
     following = encode_cursor(last.received_at, last.id) if last else None
     return Page(data=[EventOut.of(row) for row in rows[:limit]], next_cursor=following)
+
+
+class Replayed(BaseModel):
+    replayed: int = Field(examples=[3])
+
+
+class ReplayFilter(BaseModel):
+    """Which events to apply again; each member that is given narrows it."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"state": "dead"}})
+
+    state: ReplayState
+    type: Id | None = None
+    object_id: Id | None = None
+
+
+@router.post("/replay")
+async def replay_events(chosen: ReplayFilter, service: Running) -> Replayed:
+    """Make all events of a state due now: dead ones, or ignored ones whose type a later version handles."""
+    count = await replay(
+        service.database, states=[chosen.state], event_type=chosen.type, object_id=chosen.object_id
+    )
+    service.worker.wake()
+    return Replayed(replayed=count)
+
+
+@router.post("/{event_id}/replay", responses=NOT_FOUND)
+async def replay_event(event_id: str, service: Running) -> EventOut:
+    """Apply an event again, now; one that has been processed stays as it is."""
+    event = await get_event(event_id, service)
+    if await replay(service.database, states=REPLAYABLE, event_id=event.event_id):
+        await service.worker.retry_due()
+    return await get_event(event_id, service)
 
 
 @router.get("/{event_id}", responses=NOT_FOUND)

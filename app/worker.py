@@ -1,0 +1,126 @@
+"""The retry worker: takes due events with a lease, hands them to the inbox again. In every process."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+import structlog
+from sqlalchemy import CursorResult
+
+from .db import Database, statements
+from .inbox import Inbox, Outcome
+from .stripe_events import StripeEvent, parse
+
+log = structlog.get_logger(__name__)
+
+LEASE_SECONDS = 60
+"""How long nobody else takes an event that a worker has; a worker that was killed leaves it for so long."""
+BATCH = 100
+POLL_SECONDS = 1.0
+PRUNE_EVERY_SECONDS = 3600
+PRUNE_STEP = 500
+PRUNE_PAUSE_SECONDS = 0.05
+DAY = 86_400
+
+
+class Worker:
+    """Retries failed events and prunes old ones. `clock` gives Unix seconds."""
+
+    def __init__(
+        self, database: Database, inbox: Inbox, *, retention_days: int, clock: Callable[[], float]
+    ) -> None:
+        self._database = database
+        self._inbox = inbox
+        self._retention_days = retention_days
+        self._clock = clock
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Look at once, rather than at the next poll."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Work until cancelled. A database that is down is waited for."""
+        prune_at = self._clock()
+        while True:
+            try:
+                while await self.retry_due() == BATCH:
+                    pass
+                if self._retention_days and self._clock() >= prune_at:
+                    prune_at = self._clock() + PRUNE_EVERY_SECONDS
+                    await self.prune()
+            except Exception as error:
+                log.warning("worker_failed", error=type(error).__name__)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), POLL_SECONDS)
+            self._woken.clear()
+
+    async def retry_due(self) -> int:
+        """Apply the events that are due, each on its own; how many there were."""
+        events = await self._take_due()
+        outcomes = await asyncio.gather(
+            *(self._inbox.accept(event) for event in events), return_exceptions=True
+        )
+        for event, outcome in zip(events, outcomes, strict=True):
+            if isinstance(outcome, Outcome):
+                log.info("event_retried", event_id=event.id, state=outcome.state, attempts=event.attempts + 1)
+        return len(events)
+
+    async def _take_due(self) -> Sequence[StripeEvent]:
+        now = int(self._clock())
+        async with self._database.session() as session:
+            connection = await session.connection()
+            rows = await connection.execute(
+                statements.take_due(connection.dialect.name),
+                {"now": now, "lease": now + LEASE_SECONDS, "count": BATCH},
+            )
+            events = []
+            for row in rows:
+                event = parse(
+                    row.body.encode(), signature=row.signature, received_at=row.received_at, source=row.source
+                )
+                event.retry, event.attempts, event.failing_since = True, row.attempts, row.failing_since
+                events.append(event)
+        return events
+
+    async def prune(self) -> int:
+        """Delete processed events past their retention, in small steps; how many.
+
+        What the ordering rule still needs is kept: an object's events from its newest second on.
+        """
+        before, deleted = int(self._clock()) - self._retention_days * DAY, 0
+        place = {"received_at": -1, "id": ""}
+        while True:
+            async with self._database.session() as session:
+                connection = await session.connection()
+                found = await connection.execute(
+                    statements.PRUNE_WINDOW, place | {"before": before, "count": PRUNE_STEP}
+                )
+                window = list(found)
+                if not window:
+                    return deleted
+                last = {"last_received_at": window[-1].received_at, "last_id": window[-1].id}
+                result: CursorResult[object] = await connection.execute(
+                    statements.PRUNE, place | last | {"before": before}
+                )
+                deleted += result.rowcount
+            place = {"received_at": window[-1].received_at, "id": window[-1].id}
+            await asyncio.sleep(PRUNE_PAUSE_SECONDS)  # the webhooks come first
+
+
+async def replay(
+    database: Database,
+    *,
+    states: Sequence[str],
+    event_id: str | None = None,
+    event_type: str | None = None,
+    object_id: str | None = None,
+) -> int:
+    """Make events due now, as if they had never failed; how many."""
+    async with database.session() as session:
+        connection = await session.connection()
+        result: CursorResult[object] = await connection.execute(
+            statements.REPLAY,
+            {"states": list(states), "id": event_id, "type": event_type, "object_id": object_id},
+        )
+        return result.rowcount
