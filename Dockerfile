@@ -1,6 +1,7 @@
 FROM python:3.13-slim
 
-ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+# A container's own disk is gone with it: mount a volume and set SPOOL_DIR to spool there.
+ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 SPOOL_DIR=
 WORKDIR /srv
 
 COPY requirements.lock .
@@ -9,7 +10,7 @@ RUN pip install --no-cache-dir --require-hashes -r requirements.lock
 COPY alembic.ini plans.toml ./
 COPY alembic ./alembic
 COPY app ./app
-RUN useradd --system --uid 10001 service && mkdir var && chown service var
+RUN useradd --system --uid 10001 service && mkdir -p var/spool && chown -R service var
 USER service
 
 EXPOSE 8000

@@ -58,6 +58,9 @@ class Settings(DatabaseSettings):
     plans_file: Path = SHIPPED_PLANS
     """The plan catalogue, in TOML; the example that ships with the service when unset."""
 
+    spool_dir: Path | None = Path("var/spool")
+    """Where events wait on disk while the database is down; empty switches that off."""
+
     event_retention_days: int = Field(default=90, ge=0)
     """Processed events are deleted after so many days; 0 keeps all."""
 
@@ -78,7 +81,12 @@ class Settings(DatabaseSettings):
             raise ValueError("is empty")
         return value
 
-    @field_validator("livemode", mode="before")
+    @property
+    def signing_secrets(self) -> list[str]:
+        """The secrets themselves."""
+        return [secret.get_secret_value() for secret in self.stripe_webhook_secret]
+
+    @field_validator("livemode", "spool_dir", mode="before")
     @classmethod
     def empty_is_unset(cls, value: object) -> object:
         return None if value == "" else value

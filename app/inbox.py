@@ -32,6 +32,8 @@ Status = Literal["processed", "duplicate", "ignored", "deferred"]
 MAX_BATCH_EVENTS = 128
 """Advisory locks share one table with all others on the server, so a batch takes a bounded number."""
 MAX_BATCH_BYTES = 4 * 1024 * 1024
+BATCH_TIMEOUT_SECONDS = 8
+"""A database that answers no more must not hold the inbox for ever."""
 MAX_WAITING_EVENTS = 10_000
 MAX_WAITING_BYTES = 64 * 1024 * 1024
 MAX_ERROR_LENGTH = 1000
@@ -156,7 +158,8 @@ class Inbox:
         if not batch:
             return
         try:
-            outcomes = await self._commit([waiting.event for waiting in batch])
+            async with asyncio.timeout(BATCH_TIMEOUT_SECONDS):
+                outcomes = await self._commit([waiting.event for waiting in batch])
         except Exception as error:
             await self._settle_after_error(batch, error)
         else:

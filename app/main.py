@@ -69,7 +69,8 @@ def _run_with(app: FastAPI, service: Service) -> None:
 def _webhook_route(service: Service) -> Route:
     endpoint = webhook.StripeWebhook(
         service.inbox,
-        secrets=[secret.get_secret_value() for secret in service.settings.stripe_webhook_secret],
+        service.spool,
+        secrets=service.settings.signing_secrets,
         max_body_bytes=service.settings.max_body_bytes,
         clock=service.clock,
     )

@@ -15,6 +15,7 @@ from .limits import Limits
 from .migrations import migrate_async
 from .plans import load_catalogue
 from .signals import users_changed
+from .spool import Spool
 from .worker import Worker
 
 
@@ -27,6 +28,7 @@ class Service:
     inbox: Inbox
     limits: Limits
     worker: Worker
+    spool: Spool
     clock: Callable[[], float]
 
     @asynccontextmanager
@@ -60,8 +62,9 @@ def make_service(settings: Settings, clock: Callable[[], float]) -> Service:
     inbox = Inbox(database, catalogue=catalogue, livemode=settings.livemode, clock=clock)
     limits = Limits(database, catalogue, clock)
     users_changed.connect(limits.snapshots.on_users_changed)
-    worker = Worker(database, inbox, retention_days=settings.event_retention_days, clock=clock)
-    return Service(settings, database, inbox, limits, worker, clock)
+    spool = Spool(settings.spool_dir, secrets=settings.signing_secrets)
+    worker = Worker(database, inbox, spool, retention_days=settings.event_retention_days, clock=clock)
+    return Service(settings, database, inbox, limits, worker, spool, clock)
 
 
 def service_of(request: Request) -> Service:

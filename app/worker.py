@@ -9,6 +9,7 @@ from sqlalchemy import CursorResult
 
 from .db import Database, statements
 from .inbox import Inbox, Outcome
+from .spool import Spool
 from .stripe_events import StripeEvent, parse
 
 log = structlog.get_logger(__name__)
@@ -24,13 +25,20 @@ DAY = 86_400
 
 
 class Worker:
-    """Retries failed events and prunes old ones. `clock` gives Unix seconds."""
+    """Drains the spool, retries failed events and prunes old ones. `clock` gives Unix seconds."""
 
     def __init__(
-        self, database: Database, inbox: Inbox, *, retention_days: int, clock: Callable[[], float]
+        self,
+        database: Database,
+        inbox: Inbox,
+        spool: Spool,
+        *,
+        retention_days: int,
+        clock: Callable[[], float],
     ) -> None:
         self._database = database
         self._inbox = inbox
+        self._spool = spool
         self._retention_days = retention_days
         self._clock = clock
         self._woken = asyncio.Event()
@@ -44,6 +52,7 @@ class Worker:
         prune_at = self._clock()
         while True:
             try:
+                await self._spool.drain(self._inbox)
                 while await self.retry_due() == BATCH:
                     pass
                 if self._retention_days and self._clock() >= prune_at:

@@ -25,6 +25,7 @@ def settings_for(database_url: str, **changes: Any) -> Settings:
         "database_url": database_url,
         "stripe_webhook_secret": (SecretStr(SECRET),),
         "internal_api_key": (SecretStr(KEY),),
+        "spool_dir": None,
     }
     return Settings(_env_file=None, **(values | changes))
 

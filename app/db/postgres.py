@@ -31,6 +31,8 @@ ONE_TIME_STATEMENTS = {
 
 USERS_CHANNEL = "billing_users"
 NOTIFY = text("SELECT pg_notify(:channel, :id)")
+CONNECT_TIMEOUT_SECONDS = 5
+ROLLBACK_TIMEOUT_SECONDS = 1
 LISTEN_AGAIN_SECONDS = 1
 LISTEN_CHECK_SECONDS = 5
 
@@ -65,7 +67,9 @@ class PostgresDatabase(Database):
         self._dsn, pooled = _for_asyncpg(url)
         # pgbouncer in transaction mode may give the next statement another server connection,
         # on which a prepared statement of ours does not exist.
-        self._arguments: dict[str, Any] = {"statement_cache_size": 0} if pooled else {}
+        self._arguments: dict[str, Any] = {"timeout": CONNECT_TIMEOUT_SECONDS}
+        if pooled:
+            self._arguments["statement_cache_size"] = 0
         self._pool: asyncpg.Pool | None = None
         super().__init__(
             create_async_engine(
@@ -144,8 +148,8 @@ async def _leave_as_it_is(connection: Any) -> None:
 
 async def _roll_back(connection: Any) -> None:
     try:
-        await connection.execute("ROLLBACK")
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        await connection.execute("ROLLBACK", timeout=ROLLBACK_TIMEOUT_SECONDS)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
         connection.terminate()
 
 

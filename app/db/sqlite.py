@@ -18,7 +18,7 @@ from .statements import COUNT_UP
 
 T = TypeVar("T")
 
-BUSY_TIMEOUT_SECONDS = 10
+BUSY_TIMEOUT_SECONDS = 5
 # WAL lets readers and the one writer work at once; FULL makes every commit survive a power cut.
 PRAGMAS = (
     "PRAGMA journal_mode = WAL",
@@ -70,7 +70,7 @@ class SqliteDatabase(Database):
 
     def is_unavailable(self, error: BaseException) -> bool:
         # Locked, full, not writable, no such table; SQLite knows no error of data that is operational.
-        return isinstance(error, sqlite3.OperationalError)
+        return isinstance(error, sqlite3.OperationalError | TimeoutError)
 
 
 def make_engine(path: Path) -> AsyncEngine:

@@ -22,9 +22,15 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz", responses={503: {"description": "Not ready, why, and what to do"}})
 async def readyz(service: Running) -> dict[str, Any]:
-    """Ready: the database answers and its migrations are those of the code. Else 503, with the remedy."""
+    """Ready: the database answers and its migrations are those of the code. Else 503, with the remedy.
+
+    `degraded`, and 200, while the database is down and the spool takes events.
+    """
     if reason := await _unready(service):
-        raise Unavailable(reason)
+        if not service.spool.is_usable():
+            raise Unavailable(reason)
+        # It still takes events: a balancer must not remove the very replicas that do.
+        return {"status": "degraded", "notes": [reason, *_notes(service)]}
     return {"status": "ready", "notes": _notes(service)}
 
 

@@ -3,6 +3,7 @@
 A plain ASGI endpoint: dependency injection would cost as much here as all the rest of the route.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,22 +12,31 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from ..errors import InvalidPayload, PayloadTooLarge, ServiceError
-from ..inbox import Inbox
+from ..errors import InvalidPayload, PayloadTooLarge, ServiceError, Unavailable
+from ..inbox import Inbox, Status
 from ..problems import problem_of
 from ..signatures import verify
-from ..stripe_events import parse
+from ..spool import Spool
+from ..stripe_events import StripeEvent, parse
 
 PATH = "/webhook/stripe"
+DATABASE_TIMEOUT_SECONDS = 3
 
 
 class StripeWebhook:
     """The endpoint. `clock` gives Unix seconds."""
 
     def __init__(
-        self, inbox: Inbox, *, secrets: Sequence[str], max_body_bytes: int, clock: Callable[[], float]
+        self,
+        inbox: Inbox,
+        spool: Spool,
+        *,
+        secrets: Sequence[str],
+        max_body_bytes: int,
+        clock: Callable[[], float],
     ) -> None:
         self._inbox = inbox
+        self._spool = spool
         self._secrets = secrets
         self._max_body_bytes = max_body_bytes
         self._clock = clock
@@ -47,9 +57,18 @@ class StripeWebhook:
         now = self._clock()
         verify(body, signature, self._secrets, now)
         event = parse(body, signature=signature, received_at=int(now))
-        outcome = await self._inbox.accept(event)
-        answer = {"received": True, "event_id": event.id, "status": outcome.status}
+        answer = {"received": True, "event_id": event.id, "status": await self._keep(event)}
         return Response(orjson.dumps(answer), media_type="application/json")
+
+    async def _keep(self, event: StripeEvent) -> Status:
+        """Make the event durable: in the database, or where that takes too long, in the spool."""
+        try:
+            async with asyncio.timeout(DATABASE_TIMEOUT_SECONDS):
+                return (await self._inbox.accept(event)).status
+        except (Unavailable, TimeoutError):
+            # After a time-out the event may still be committed: the spool's copy is then a duplicate.
+            await self._spool.put(event)
+            return "deferred"
 
 
 async def read_body(headers: dict[bytes, bytes], receive: Receive, limit: int) -> bytes:
