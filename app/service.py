@@ -18,6 +18,9 @@ from .signals import users_changed
 from .spool import Spool
 from .worker import Worker
 
+STOP_SECONDS = 10
+"""How long a task may take to end by itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class Service:
@@ -37,16 +40,17 @@ class Service:
         if self.database.name == "sqlite":
             await migrate_async(self.settings.database_url)
         self.inbox.start()
-        tasks = [
-            asyncio.create_task(self.database.listen(self.limits.snapshots.forget)),
-            asyncio.create_task(self.worker.run()),
-        ]
+        listening = asyncio.create_task(self.database.listen(self.limits.snapshots.forget))
+        working = asyncio.create_task(self.worker.run())
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            self.worker.stop()
+            listening.cancel()
+            # The worker hands events to the inbox, so it ends first.
+            await asyncio.wait([working], timeout=STOP_SECONDS)
+            working.cancel()
+            await asyncio.gather(working, listening, return_exceptions=True)
             await self.inbox.stop()
             await self.database.close()
 

@@ -42,18 +42,24 @@ class Worker:
         self._retention_days = retention_days
         self._clock = clock
         self._woken = asyncio.Event()
+        self._stopping = False
 
     def wake(self) -> None:
         """Look at once, rather than at the next poll."""
         self._woken.set()
 
+    def stop(self) -> None:
+        """End after what is being done now: a query that is cut off leaves its connection in doubt."""
+        self._stopping = True
+        self.wake()
+
     async def run(self) -> None:
-        """Work until cancelled. A database that is down is waited for."""
+        """Work until stopped. A database that is down is waited for."""
         prune_at = self._clock()
-        while True:
+        while not self._stopping:
             try:
                 await self._spool.drain(self._inbox)
-                while await self.retry_due() == BATCH:
+                while await self.retry_due() == BATCH and not self._stopping:
                     pass
                 if self._retention_days and self._clock() >= prune_at:
                     prune_at = self._clock() + PRUNE_EVERY_SECONDS
@@ -106,7 +112,7 @@ class Worker:
                     statements.PRUNE_WINDOW, place | {"before": before, "count": PRUNE_STEP}
                 )
                 window = list(found)
-                if not window:
+                if not window or self._stopping:
                     return deleted
                 last = {"last_received_at": window[-1].received_at, "last_id": window[-1].id}
                 result: CursorResult[object] = await connection.execute(
