@@ -18,12 +18,14 @@ from .statements import COUNT_UP
 
 T = TypeVar("T")
 
-BUSY_TIMEOUT_SECONDS = 5
+BATCH_BUSY_SECONDS = 5
+"""How long a batch waits for another writer: less than the inbox gives it in all."""
+SESSION_BUSY_SECONDS = 30
+"""SQLite lets waiting writers in by chance, so under load one may wait long."""
 # WAL lets readers and the one writer work at once; FULL makes every commit survive a power cut.
 PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
-    f"PRAGMA busy_timeout = {BUSY_TIMEOUT_SECONDS * 1000}",
 )
 
 
@@ -77,7 +79,7 @@ def make_engine(path: Path) -> AsyncEngine:
     """The engine for ordinary sessions, and for migrations."""
     path.parent.mkdir(parents=True, exist_ok=True)
     url = URL.create("sqlite+aiosqlite", database=str(path))
-    engine = create_async_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
+    engine = create_async_engine(url, connect_args={"timeout": SESSION_BUSY_SECONDS})
 
     @event.listens_for(engine.sync_engine, "connect")
     def set_up(connection: Any, _: object) -> None:
@@ -99,7 +101,7 @@ def make_engine(path: Path) -> AsyncEngine:
 
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(
-        path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False
+        path, timeout=BATCH_BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )
     connection.row_factory = sqlite3.Row
     for pragma in PRAGMAS:
