@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 BIN = .venv/bin
 STAMP = .venv/.installed
 
-.PHONY: help install demo run test bench-limits check format migrate migration lock audit clean
+.PHONY: help install demo run test bench-limits chaos check format migrate migration lock audit clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 16
@@ -32,6 +32,9 @@ test: install ## The whole suite, on SQLite and PostgreSQL
 bench-limits: install ## What a check and a consume cost, and how soon another process obeys
 	$(BIN)/python -m benchmarks.limits
 	$(BIN)/python -m benchmarks.staleness
+
+chaos: install ## Kill the server 100 times on each database while events arrive
+	$(BIN)/python -m tests.faults.kill 100
 
 check: install ## Format, lint, types, layers, migrations
 	$(BIN)/ruff format --check .

@@ -1,0 +1,126 @@
+"""Deliver a history while the server is killed again and again. `python -m tests.faults.kill KILLS`."""
+
+import asyncio
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+
+from app.db import open_database
+from app.migrations import migrate
+from app.simulator import NEW, Account, Event, Faults, deliveries, event_body, random_history, sign, truth
+from tests.client import AUTH, SECRET
+from tests.databases import PostgresServer
+from tests.records import stored
+
+from .servers import Server
+
+CONCURRENCY = 16
+STEPS_PER_KILL = 60
+
+
+class Delivery:
+    """Stripe, as persistent as it is: what is not answered with 200 is sent again."""
+
+    def __init__(self, url: str, events: list[Event]) -> None:
+        self._url = f"{url}/webhook/stripe"
+        self._waiting = events
+        self.answers: Counter[str] = Counter()
+        self.acknowledged: set[str] = set()
+
+    @property
+    def done(self) -> bool:
+        return not self._waiting
+
+    async def run(self) -> None:
+        limits = httpx.Limits(max_keepalive_connections=0)
+        async with httpx.AsyncClient(trust_env=False, timeout=20, limits=limits) as client:
+            while self._waiting:
+                queue = iter(self._waiting)
+                self._waiting = []
+                await asyncio.gather(*(self._send_all(client, queue) for _ in range(CONCURRENCY)))
+
+    async def _send_all(self, client: httpx.AsyncClient, queue: Iterator[Event]) -> None:
+        for event in queue:
+            body = event_body(event, NEW)
+            headers = {"Stripe-Signature": sign(body, SECRET, int(time.time()))}
+            try:
+                answer = await client.post(self._url, content=body, headers=headers)
+            except httpx.HTTPError:
+                self.answers["connection lost"] += 1
+                self._waiting.append(event)
+                await asyncio.sleep(0.02)
+                continue
+            self.answers[str(answer.status_code)] += 1
+            if answer.status_code == httpx.codes.OK:
+                self.acknowledged.add(event.id)
+            else:
+                self._waiting.append(event)
+
+
+async def kill_again_and_again(database_url: str, folder: Path, *, kills: int, seed: int) -> str:
+    """Play it, check it, and tell the figures in a line."""
+    rng, account = random.Random(seed), Account(seed, start=int(time.time()) - 86_400 * 400)
+    random_history(account, rng, customers=20, steps=STEPS_PER_KILL * kills)
+    sent = deliveries(account.events, rng, Faults(duplicates=0.3, reorder=True))
+    server = Server(database_url, folder)
+    await server.start()
+    delivery = Delivery(server.url, sent)
+    running = asyncio.create_task(delivery.run())
+    killed = 0
+    while killed < kills and not delivery.done:
+        await asyncio.sleep(rng.uniform(0.0, 0.25))
+        server.kill9()
+        killed += 1
+        await server.start()
+    await running
+    await _check_inbox(server.url, delivery.acknowledged)
+    server.stop()
+    database = open_database(database_url)
+    try:
+        expected = truth(account)
+        assert await stored(database, expected) == expected
+    finally:
+        await database.close()
+    assert killed >= min(kills, 2), f"the history ended after {killed} kills"
+    assert set(delivery.answers) <= {"200", "connection lost", "503"}
+    return f"{database.name}: {killed} kills, {len(sent)} deliveries, answers {dict(delivery.answers)}"
+
+
+async def _check_inbox(url: str, acknowledged: set[str]) -> None:
+    """Every event that was answered with 200 is in the inbox, or on its way there from the spool."""
+    async with httpx.AsyncClient(base_url=url, headers=AUTH, trust_env=False) as client, asyncio.timeout(60):
+        missing = acknowledged
+        while missing:
+            found = set()
+            for event_id in missing:
+                answer = await client.get(f"/internal/events/{event_id}")
+                if answer.status_code == httpx.codes.OK and answer.json()["state"] in (
+                    "processed",
+                    "ignored",
+                ):
+                    found.add(event_id)
+            missing = missing - found
+            await asyncio.sleep(0.2 if missing else 0)
+
+
+def main(kills: int) -> None:
+    server = PostgresServer(fsync=True)
+    server.start()
+    try:
+        migrate(server.url)
+        with tempfile.TemporaryDirectory() as folder:
+            for url in (server.url, f"sqlite:///{Path(folder) / 'app.db'}"):
+                line = asyncio.run(kill_again_and_again(url, Path(folder), kills=kills, seed=kills))
+                sys.stdout.write(line + "\n")
+    finally:
+        server.remove()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
