@@ -58,7 +58,8 @@ def split(events: Sequence[Event], rng: random.Random) -> list[list[Event]]:
 
 async def check_history(database: Database, inbox: Inbox, rng: random.Random, shape: Shape) -> None:
     account = Account(next(_account_seeds))
-    random_history(account, rng, customers=rng.randint(1, 2), steps=rng.randint(0, 25))
+    twice = rng.choice((0.0, 0.3))
+    random_history(account, rng, customers=rng.randint(1, 2), steps=rng.randint(0, 25), twice=twice)
     sent = [event for event in account.events for _ in range(rng.choice((1, 1, 1, 2)))]
     rng.shuffle(sent)
     statuses = await take_in(inbox, split(sent, rng), shape)

@@ -19,10 +19,12 @@ Nothing here imports the service: it is the truth that the service is held again
 """
 
 from .account import DAY, PRICES, Account
-from .delivery import SHAPES, Faults, Report, deliver, deliveries, sign, simulate
+from .delivery import SHAPES, Faults, Report, deliver, deliveries, simulate
+from .histories import random_history
 from .model import Customer, Event, Invoice, Price, Subscription
 from .render import NEW, OLD, Shape, difference, event_body, render, render_event, thin_event
-from .scenarios import SCENARIOS, play, random_history
+from .scenarios import SCENARIOS, play
+from .signing import sign, signed_event
 from .truth import Truth, truth
 
 __all__ = [
@@ -51,6 +53,7 @@ __all__ = [
     "render",
     "render_event",
     "sign",
+    "signed_event",
     "simulate",
     "thin_event",
     "truth",

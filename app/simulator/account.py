@@ -1,28 +1,15 @@
 """An account at Stripe with a clock of its own: what is done to it, and the events that Stripe would send."""
 
-import random
-import string
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
+from typing import Literal
 
-from .model import CheckoutSession, Customer, Entity, Event, Invoice, Item, Line, Price, Subscription, frozen
+from .ledger import DAY, PRICES, Ledger
+from .model import CheckoutSession, Customer, Invoice, Item, Price, Subscription
 
-ALPHABET = string.ascii_letters + string.digits
-DAY = 86_400
-RETRY_SECONDS = 3 * DAY
-
-PRICES = {
-    price.id: price
-    for price in (
-        Price("price_starter", 900),
-        Price("price_team", 2900),
-        Price("price_team_yearly", 29_000, interval="year"),
-        Price("price_more_projects", 500),
-    )
-}
+__all__ = ["DAY", "PRICES", "Account"]
 
 
-class Account:
+class Account(Ledger):
     """A Stripe account. The same seed and calls give the same objects and events, to the byte.
 
     `now` is the account's clock, in Unix seconds; it moves only by `advance`. `events` holds all that Stripe
@@ -30,22 +17,21 @@ class Account:
     """
 
     def __init__(self, seed: int = 1, start: int = 1_893_456_000, livemode: bool = False) -> None:
-        self.now = start
-        self.livemode = livemode
-        self.customers: dict[str, Customer] = {}
-        self.subscriptions: dict[str, Subscription] = {}
-        self.invoices: dict[str, Invoice] = {}
-        self.sessions: dict[str, CheckoutSession] = {}
-        self.events: list[Event] = []
-        self._random = random.Random(seed)
+        super().__init__(seed, start, livemode)
 
-    def new_id(self, prefix: str) -> str:
-        """An id as Stripe makes them: its order says nothing about time."""
-        return f"{prefix}_1{''.join(self._random.choices(ALPHABET, k=23))}"
-
-    def advance(self, seconds: int) -> None:
-        """Let time pass."""
-        self.now += seconds
+    def create_price(
+        self,
+        id: str,
+        unit_amount: int,
+        *,
+        currency: str = "usd",
+        interval: Literal["day", "week", "month", "year"] = "month",
+    ) -> Price:
+        """A recurring price of `unit_amount` minor currency units, beside those of PRICES."""
+        price = Price(id, unit_amount, currency, interval, created=self.now)
+        self.prices[id] = price
+        self._emit("price.created", price)
+        return price
 
     # Customers
 
@@ -73,23 +59,23 @@ class Account:
     def create_subscription(
         self,
         customer: Customer,
-        price: str = "price_team",
+        price: str | Sequence[str] = "price_team",
         *,
         quantity: int = 1,
         trial_days: int = 0,
         paid: bool | None = True,
         **metadata: str,
     ) -> Subscription:
-        """A new subscription: `paid` at once, later (None leaves it incomplete), or with a trial first."""
-        start, chosen = self.now, PRICES[price]
-        end = start + (trial_days * DAY if trial_days else chosen.seconds)
-        item = Item(self.new_id("si"), chosen, quantity, start, start, end)
+        """A new subscription: `paid` at once, later (None leaves it incomplete), or with a trial first.
+
+        Several prices give an item each, all of the same quantity.
+        """
+        start, names = self.now, [price] if isinstance(price, str) else price
+        items = [self._item(name, quantity, start, trial_days) for name in names]
         status = "trialing" if trial_days else "incomplete"
-        subscription = Subscription(
-            self.new_id("sub"), customer.id, status, start, start, [item], dict(metadata)
-        )
+        subscription = Subscription(self.new_id("sub"), customer.id, status, start, start, items, metadata)
         if trial_days:
-            subscription.trial_start, subscription.trial_end = start, end
+            subscription.trial_start, subscription.trial_end = start, start + trial_days * DAY
         self.subscriptions[subscription.id] = subscription
         invoice = None if trial_days else self._invoice(subscription, "subscription_create")
         self._emit("customer.subscription.created", subscription)
@@ -100,6 +86,11 @@ class Account:
             elif paid is False:
                 self._fail(invoice, retry=False)
         return subscription
+
+    def _item(self, price: str, quantity: int, start: int, trial_days: int) -> Item:
+        chosen = self.prices[price]
+        end = start + (trial_days * DAY if trial_days else chosen.seconds)
+        return Item(self.new_id("si"), chosen, quantity, start, start, end)
 
     def complete_sign_up(self, subscription: Subscription) -> None:
         """The first payment goes through."""
@@ -126,6 +117,8 @@ class Account:
             subscription.latest_invoice,
             client_reference_id,
             dict(metadata),
+            sum(item.price.unit_amount * item.quantity for item in subscription.items),
+            subscription.items[0].price.currency,
         )
         self.sessions[session.id] = session
         self._emit("checkout.session.completed", session)
@@ -137,18 +130,21 @@ class Account:
     def renew(self, subscription: Subscription, *, paid: bool = True) -> Invoice:
         """The period rolls on at the clock's time, and its invoice is paid, or fails and will be retried."""
         with self._update("customer.subscription.updated", subscription):
-            for item in subscription.items:
-                item.current_period_start = self.now
-                item.current_period_end = self.now + item.price.seconds
             if subscription.status == "trialing":
                 subscription.status = "active"
-            invoice = self._invoice(subscription, "subscription_cycle")
+            invoice = self._next_period(subscription, "subscription_cycle")
         self._finalize(invoice)
         if paid:
             self._pay(invoice)
         else:
             self.fail_payment(invoice)
         return invoice
+
+    def _next_period(self, subscription: Subscription, reason: str) -> Invoice:
+        for item in subscription.items:
+            item.current_period_start = self.now
+            item.current_period_end = self.now + item.price.seconds
+        return self._invoice(subscription, reason)
 
     def fail_payment(self, invoice: Invoice, *, action_required: bool = False) -> None:
         """An attempt at an open invoice fails."""
@@ -169,12 +165,13 @@ class Account:
         self._fail(invoice, retry=False)
         subscription = self.subscriptions[invoice.subscription]
         if status == "canceled":
-            self.cancel_now(subscription)
+            self.cancel_now(subscription, reason="payment_failed")
         else:
             self._set_status(subscription, status)
 
     def mark_uncollectible(self, invoice: Invoice) -> None:
         invoice.status, invoice.uncollectible_at = "uncollectible", self.now
+        invoice.next_payment_attempt = None
         self._emit("invoice.marked_uncollectible", invoice)
 
     def void(self, invoice: Invoice) -> None:
@@ -182,7 +179,7 @@ class Account:
 
     def change_price(self, subscription: Subscription, price: str) -> None:
         with self._update("customer.subscription.updated", subscription):
-            subscription.items[0].price = PRICES[price]
+            subscription.items[0].price = self.prices[price]
 
     def change_quantity(self, subscription: Subscription, quantity: int) -> None:
         with self._update("customer.subscription.updated", subscription):
@@ -191,7 +188,7 @@ class Account:
     def add_item(self, subscription: Subscription, price: str, quantity: int = 1) -> None:
         first = subscription.items[0]
         start, end = first.current_period_start, first.current_period_end
-        item = Item(self.new_id("si"), PRICES[price], quantity, self.now, start, end)
+        item = Item(self.new_id("si"), self.prices[price], quantity, self.now, start, end)
         with self._update("customer.subscription.updated", subscription):
             subscription.items.append(item)
 
@@ -217,97 +214,49 @@ class Account:
         self._emit("customer.subscription.paused", subscription)
 
     def resume(self, subscription: Subscription) -> None:
-        self._set_status(subscription, "active")
+        """A paused subscription goes on with a period that starts and is paid now."""
+        with self._update("customer.subscription.updated", subscription):
+            subscription.status = "active"
+            invoice = self._next_period(subscription, "subscription_update")
+        self._finalize(invoice)
+        self._pay(invoice)
         self._emit("customer.subscription.resumed", subscription)
 
+    def propose_update(self, subscription: Subscription, quantity: int) -> None:
+        """A change that waits for its payment, at most 23 hours."""
+        item = {"id": subscription.items[0].id, "quantity": quantity}
+        with self._update("customer.subscription.updated", subscription):
+            subscription.pending_update = {
+                "billing_cycle_anchor": None,
+                "expires_at": self.now + 23 * 3600,
+                "subscription_items": [item],
+                "trial_end": None,
+                "trial_from_plan": None,
+            }
+
     def apply_pending_update(self, subscription: Subscription, quantity: int) -> None:
-        self.change_quantity(subscription, quantity)
+        with self._update("customer.subscription.updated", subscription):
+            subscription.items[0].quantity, subscription.pending_update = quantity, None
         self._emit("customer.subscription.pending_update_applied", subscription)
 
     def expire_pending_update(self, subscription: Subscription) -> None:
+        with self._update("customer.subscription.updated", subscription):
+            subscription.pending_update = None
         self._emit("customer.subscription.pending_update_expired", subscription)
 
     def cancel_at_period_end(self, subscription: Subscription) -> None:
         with self._update("customer.subscription.updated", subscription):
             subscription.cancel_at_period_end = True
             subscription.cancel_at, subscription.canceled_at = subscription.period_end, self.now
+            subscription.cancellation_reason = "cancellation_requested"
 
     def un_cancel(self, subscription: Subscription) -> None:
         with self._update("customer.subscription.updated", subscription):
             subscription.cancel_at_period_end = False
-            subscription.cancel_at = subscription.canceled_at = None
+            subscription.cancel_at = subscription.canceled_at = subscription.cancellation_reason = None
 
-    def cancel_now(self, subscription: Subscription) -> None:
+    def cancel_now(self, subscription: Subscription, *, reason: str = "cancellation_requested") -> None:
+        subscription.cancellation_reason = subscription.cancellation_reason or reason
         subscription.status, subscription.ended_at = "canceled", self.now
         subscription.canceled_at = subscription.canceled_at or self.now
         self._emit("customer.subscription.deleted", subscription)
-
-    def send_twice(self) -> None:
-        """Send the latest change once more, as an event object of its own."""
-        self.events.append(self.events[-1].again(self.new_id("evt")))
-
-    # Invoices
-
-    def _invoice(self, subscription: Subscription, reason: str) -> Invoice:
-        lines = [
-            Line(
-                self.new_id("il"),
-                subscription.id,
-                item.id,
-                item.price,
-                item.quantity,
-                item.current_period_start,
-                item.current_period_end,
-            )
-            for item in subscription.items
-        ]
-        invoice = Invoice(self.new_id("in"), subscription.customer, subscription.id, self.now, lines, reason)
-        self.invoices[invoice.id] = invoice
-        subscription.latest_invoice = invoice.id
-        self._emit("invoice.created", invoice)
-        return invoice
-
-    def _open_invoice(self, subscription: Subscription) -> Invoice:
-        assert subscription.latest_invoice is not None
-        return self.invoices[subscription.latest_invoice]
-
-    def _finalize(self, invoice: Invoice) -> None:
-        invoice.status, invoice.finalized_at = "open", self.now
-        self._emit("invoice.finalized", invoice)
-
-    def _pay(self, invoice: Invoice) -> None:
-        invoice.status, invoice.paid_at = "paid", self.now
-        invoice.amount_paid, invoice.next_payment_attempt = invoice.amount_due, None
-        invoice.attempt_count += 1
-        self._emit("invoice.paid", invoice)
-        self._emit("invoice.payment_succeeded", invoice)
-
-    def _fail(self, invoice: Invoice, *, retry: bool) -> None:
-        invoice.attempt_count += 1
-        invoice.next_payment_attempt = self.now + RETRY_SECONDS if retry else None
-        self._emit("invoice.payment_failed", invoice)
-
-    def _void(self, invoice: Invoice) -> None:
-        invoice.status, invoice.voided_at = "void", self.now
-        invoice.next_payment_attempt = None
-        self._emit("invoice.voided", invoice)
-
-    # Events
-
-    def _set_status(
-        self, subscription: Subscription, status: str, only_from: tuple[str, ...] | None = None
-    ) -> None:
-        if subscription.status != status and (only_from is None or subscription.status in only_from):
-            with self._update("customer.subscription.updated", subscription):
-                subscription.status = status
-
-    @contextmanager
-    def _update(self, event_type: str, entity: Entity) -> Iterator[None]:
-        """Emit an event with what the block changed; none if it changed nothing, as Stripe does."""
-        before = frozen(entity)
-        yield
-        if entity != before:
-            self._emit(event_type, entity, before)
-
-    def _emit(self, event_type: str, entity: Entity, before: Entity | None = None) -> None:
-        self.events.append(Event(self.new_id("evt"), event_type, self.now, frozen(entity), before))

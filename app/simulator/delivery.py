@@ -1,8 +1,6 @@
 """Deliver events as Stripe does: signed, at least once, in no order."""
 
 import asyncio
-import hashlib
-import hmac
 import random
 import time
 from collections import Counter
@@ -13,15 +11,10 @@ import httpx
 
 from .account import Account
 from .model import Event
-from .render import NEW, OLD, Shape, event_body
 from .scenarios import SCENARIOS, duration, play
+from .shapes import NEW, OLD, Shape
+from .signing import signed_event
 from .truth import Truth, truth
-
-
-def sign(body: bytes, secret: str, timestamp: int) -> str:
-    """The `Stripe-Signature` header of a body; `timestamp` in Unix seconds."""
-    mac = hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256)
-    return f"t={timestamp},v1={mac.hexdigest()}"
 
 
 @dataclass(frozen=True)
@@ -38,9 +31,8 @@ def deliveries(events: Iterable[Event], rng: random.Random, faults: Faults) -> l
     sent = [event for event in events for _ in range(2 if rng.random() < faults.duplicates else 1)]
     if faults.reorder:
         rng.shuffle(sent)
-    late = [event for event in sent if rng.random() < faults.delayed]
-    held_back = {id(event) for event in late}
-    return [event for event in sent if id(event) not in held_back] + late
+    late = [rng.random() < faults.delayed for _ in sent]  # of each copy: both of an event are the same object
+    return [sent[n] for n in sorted(range(len(sent)), key=late.__getitem__)]
 
 
 @dataclass
@@ -72,25 +64,32 @@ async def deliver(
 
     async def send_all(client: httpx.AsyncClient) -> None:
         for event in queue:
-            body = event_body(event, shape, livemode=livemode)
-            headers = {
-                "Stripe-Signature": sign(body, secret, int(now())),
-                "Content-Type": "application/json; charset=utf-8",
-                "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
-            }
+            body, headers = signed_event(event, secret, int(now()), shape, livemode=livemode)
             _record(report, event, await client.post(url, content=body, headers=headers))
 
-    async with client or httpx.AsyncClient(timeout=30, trust_env=False) as connection:
-        await asyncio.gather(*(send_all(connection) for _ in range(concurrency)))
+    if client is not None:  # it is the caller's to close
+        await asyncio.gather(*(send_all(client) for _ in range(concurrency)))
+        return report
+    async with httpx.AsyncClient(timeout=30, trust_env=False) as own:
+        await asyncio.gather(*(send_all(own) for _ in range(concurrency)))
     return report
 
 
 def _record(report: Report, event: Event, response: httpx.Response) -> None:
     report.by_code[response.status_code] += 1
     if response.status_code == httpx.codes.OK:
-        report.by_status[response.json().get("status", "?")] += 1
+        report.by_status[_status(response)] += 1
     else:
         report.refused.append(f"{event.id}: {response.status_code} {response.text[:200]}")
+
+
+def _status(response: httpx.Response) -> str:
+    """The `status` in the answer, or "?" from a server that gives none."""
+    try:
+        answer = response.json()
+    except ValueError:
+        return "?"
+    return str(answer.get("status", "?")) if isinstance(answer, dict) else "?"
 
 
 async def simulate(

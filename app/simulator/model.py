@@ -65,6 +65,7 @@ class Subscription:
     cancel_at_period_end: bool = False
     canceled_at: int | None = None
     ended_at: int | None = None
+    cancellation_reason: str | None = None
     pause_collection: dict[str, object] | None = None
     pending_update: dict[str, object] | None = None
     latest_invoice: str | None = None
@@ -127,6 +128,14 @@ class Invoice:
     def hosted_invoice_url(self) -> str | None:
         return None if self.status == "draft" else f"https://invoice.stripe.test/i/{self.id}"
 
+    @property
+    def invoice_pdf(self) -> str | None:
+        return None if self.status == "draft" else f"https://pay.stripe.test/invoice/{self.id}/pdf"
+
+    @property
+    def number(self) -> str | None:
+        return None if self.status == "draft" else f"{self.id[-8:].upper()}-0001"
+
 
 @dataclass
 class CheckoutSession:
@@ -137,6 +146,8 @@ class CheckoutSession:
     invoice: str | None
     client_reference_id: str | None
     metadata: dict[str, str] = field(default_factory=dict)
+    amount_total: int | None = None
+    currency: str = "usd"
 
 
 Entity = Customer | Subscription | Invoice | CheckoutSession | Price

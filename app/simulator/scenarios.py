@@ -1,9 +1,8 @@
 """Stories that a subscription may live through. Each plays on an account, for one new customer."""
 
-import random
 from collections.abc import Callable
 
-from .account import DAY, PRICES, Account
+from .account import DAY, Account
 from .model import Customer, Subscription
 
 Scenario = Callable[[Account, Customer], Subscription]
@@ -164,73 +163,3 @@ def duration(name: str) -> int:
     account = Account(start=0)
     play(account, name)
     return account.now
-
-
-def random_history(account: Account, rng: random.Random, *, customers: int = 1, steps: int = 10) -> None:
-    """An arbitrary history that Stripe could have sent, with many changes within one second."""
-    people = [account.create_customer(f"c{n}@example.com", user_id=f"user_{n}") for n in range(customers)]
-    for customer in people:
-        _random_sign_up(account, rng, customer)
-    for _ in range(steps):
-        if rng.random() < 0.4:
-            account.advance(rng.choice((1, 60, DAY)))
-        _random_step(account, rng)
-
-
-def _random_sign_up(account: Account, rng: random.Random, customer: Customer) -> None:
-    price, kind = rng.choice(list(PRICES)), rng.random()
-    if kind < 0.2:
-        account.create_subscription(customer, price, trial_days=7)
-    elif kind < 0.4:
-        account.create_subscription(customer, price, paid=None)
-    else:
-        account.create_subscription(customer, price, quantity=rng.randint(1, 3))
-
-
-def _random_step(account: Account, rng: random.Random) -> None:
-    subscription = rng.choice(list(account.subscriptions.values()))
-    customer = account.customers[subscription.customer]
-    if subscription.ended_at is not None:
-        if not customer.deleted:
-            account.update_customer(customer, email=f"{rng.randint(1, 3)}@example.com")
-    elif subscription.status == "incomplete":
-        rng.choice((account.complete_sign_up, account.complete_sign_up, account.expire_sign_up))(subscription)
-    else:
-        _random_change(account, rng, subscription, customer)
-
-
-def _random_change(
-    account: Account, rng: random.Random, subscription: Subscription, customer: Customer
-) -> None:
-    last = account.invoices.get(subscription.latest_invoice or "")
-    match rng.randrange(14):
-        case 0 | 1 | 2:
-            account.change_quantity(subscription, rng.randint(1, 3))
-        case 3 | 4:
-            account.set_metadata(subscription, tier=rng.choice("ab"))
-        case 5:
-            account.change_price(subscription, rng.choice(list(PRICES)))
-        case 6 if subscription.cancel_at is None:
-            account.cancel_at_period_end(subscription)
-        case 6:
-            account.un_cancel(subscription)
-        case 7 if subscription.pause_collection is None:
-            account.pause_collection(subscription)
-        case 7:
-            account.resume_collection(subscription)
-        case 8 if last is not None and last.status == "open":
-            rng.choice((account.recover, account.fail_payment, account.mark_uncollectible))(last)
-        case 8:
-            account.renew(subscription, paid=rng.random() < 0.6)
-        case 9 if len(subscription.items) < 2:
-            account.add_item(subscription, "price_more_projects", rng.randint(1, 2))
-        case 9:
-            account.remove_item(subscription)
-        case 10:
-            account.complete_checkout(subscription, client_reference_id=f"buyer_{rng.randint(1, 3)}")
-        case 11:
-            account.update_customer(customer, user_id=f"user_{rng.randint(1, 3)}")
-        case 12 if rng.random() < 0.3:
-            account.cancel_now(subscription)
-        case 13 if rng.random() < 0.15:
-            account.delete_customer(customer)

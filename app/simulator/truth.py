@@ -8,17 +8,30 @@ from .model import Customer, Invoice, Subscription
 Json = dict[str, Any]
 Truth = dict[str, dict[str, Json]]
 
+UNSENT = ("invoice.created", "price.created")
+"""Types that an endpoint for subscription records does not handle: they show nothing."""
+
 ENDED = ("canceled", "incomplete_expired")
 
 
-def truth(account: Account) -> Truth:
-    """The subscriptions, invoices and customers that Stripe itself would show, by id."""
-    shown = {event.after.id for event in account.events if event.type != "invoice.created"}
-    return {
-        "subscriptions": {s.id: _subscription(s, account) for s in account.subscriptions.values()},
-        "invoices": {i.id: _invoice(i, account) for i in account.invoices.values() if i.id in shown},
-        "customers": {c.id: _customer(c, account) for c in account.customers.values()},
+def truth(account: Account, *, whole: bool = False) -> Truth:
+    """The subscriptions, invoices and customers that Stripe itself would show, by id.
+
+    `whole` adds what a record holds beyond the answers of an API: periods, paused collection, metadata, and
+    an invoice's customer. Times are Unix seconds, amounts minor currency units.
+    """
+    shown = {event.after.id for event in account.events if event.type not in UNSENT}
+    subscriptions = {
+        s.id: _subscription(s, account) | (_rest_of_subscription(s) if whole else {})
+        for s in account.subscriptions.values()
     }
+    invoices = {
+        i.id: _invoice(i, account) | ({"customer_id": i.customer} if whole else {})
+        for i in account.invoices.values()
+        if i.id in shown
+    }
+    customers = {c.id: _customer(c, account) for c in account.customers.values()}
+    return {"subscriptions": subscriptions, "invoices": invoices, "customers": customers}
 
 
 def user_of(account: Account, customer_id: str) -> str | None:
@@ -76,6 +89,15 @@ def _subscription(subscription: Subscription, account: Account) -> Json:
         "canceled_at": subscription.canceled_at,
         "ended_at": subscription.ended_at,
         "livemode": account.livemode,
+    }
+
+
+def _rest_of_subscription(subscription: Subscription) -> Json:
+    return {
+        "current_period_start": subscription.period_start,
+        "current_period_end": subscription.period_end,
+        "pause_collection": subscription.pause_collection,
+        "metadata": dict(subscription.metadata),
     }
 
 

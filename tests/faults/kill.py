@@ -32,6 +32,8 @@ class Delivery:
         self._waiting = events
         self.answers: Counter[str] = Counter()
         self.acknowledged: set[str] = set()
+        self.longest = 0.0
+        """Seconds that the slowest answer took."""
 
     @property
     def done(self) -> bool:
@@ -49,8 +51,10 @@ class Delivery:
         for event in queue:
             body = event_body(event, NEW)
             headers = {"Stripe-Signature": sign(body, SECRET, int(time.time()))}
+            began = time.monotonic()
             try:
                 answer = await client.post(self._url, content=body, headers=headers)
+                self.longest = max(self.longest, time.monotonic() - began)
             except httpx.HTTPError:
                 self.answers["connection lost"] += 1
                 self._waiting.append(event)
@@ -63,8 +67,8 @@ class Delivery:
                 self._waiting.append(event)
 
 
-async def kill_again_and_again(database_url: str, folder: Path, *, kills: int, seed: int) -> str:
-    """Play it, check it, and tell the figures in a line."""
+async def kill_again_and_again(database_url: str, folder: Path, *, kills: int, seed: int) -> tuple[int, str]:
+    """Play one history and check it; how often the server was killed, and the figures in a line."""
     rng, account = random.Random(seed), Account(seed, start=int(time.time()) - 86_400 * 400)
     random_history(account, rng, customers=20, steps=STEPS_PER_KILL * kills)
     sent = deliveries(account.events, rng, Faults(duplicates=0.3, reorder=True))
@@ -79,7 +83,7 @@ async def kill_again_and_again(database_url: str, folder: Path, *, kills: int, s
         killed += 1
         await server.start()
     await running
-    await _check_inbox(server.url, delivery.acknowledged)
+    await check_inbox(server.url, delivery.acknowledged)
     server.stop()
     database = open_database(database_url)
     try:
@@ -89,10 +93,13 @@ async def kill_again_and_again(database_url: str, folder: Path, *, kills: int, s
         await database.close()
     assert killed >= min(kills, 2), f"the history ended after {killed} kills"
     assert set(delivery.answers) <= {"200", "connection lost", "503"}
-    return f"{database.name}: {killed} kills, {len(sent)} deliveries, answers {dict(delivery.answers)}"
+    return (
+        killed,
+        f"{database.name}: {killed} kills, {len(sent)} deliveries, answers {dict(delivery.answers)}",
+    )
 
 
-async def _check_inbox(url: str, acknowledged: set[str]) -> None:
+async def check_inbox(url: str, acknowledged: set[str]) -> None:
     """Every event that was answered with 200 is in the inbox, or on its way there from the spool."""
     async with httpx.AsyncClient(base_url=url, headers=AUTH, trust_env=False) as client, asyncio.timeout(60):
         missing = acknowledged
@@ -116,8 +123,13 @@ def main(kills: int) -> None:
         migrate(server.url)
         with tempfile.TemporaryDirectory() as folder:
             for url in (server.url, f"sqlite:///{Path(folder) / 'app.db'}"):
-                line = asyncio.run(kill_again_and_again(url, Path(folder), kills=kills, seed=kills))
-                sys.stdout.write(line + "\n")
+                left, seed = kills, 1
+                while left > 0:
+                    play = kill_again_and_again(url, Path(folder), kills=min(left, 25), seed=seed)
+                    killed, line = asyncio.run(play)
+                    sys.stdout.write(line + "\n")
+                    sys.stdout.flush()
+                    left, seed = left - killed, seed + 1
     finally:
         server.remove()
 

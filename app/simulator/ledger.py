@@ -1,0 +1,118 @@
+"""The clock, the objects and the events of an account, and the life of an invoice."""
+
+import random
+import string
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from .model import CheckoutSession, Customer, Entity, Event, Invoice, Line, Price, Subscription, frozen
+
+ALPHABET = string.ascii_letters + string.digits
+DAY = 86_400
+RETRY_SECONDS = 3 * DAY
+
+PRICES = {
+    price.id: price
+    for price in (
+        Price("price_starter", 900),
+        Price("price_team", 2900),
+        Price("price_team_yearly", 29_000, interval="year"),
+        Price("price_more_projects", 500),
+    )
+}
+
+
+class Ledger:
+    """What an account holds, by id, and `events`: all that Stripe would send, in true order."""
+
+    def __init__(self, seed: int, start: int, livemode: bool) -> None:
+        self.now = start
+        self.livemode = livemode
+        self.prices: dict[str, Price] = dict(PRICES)
+        self.customers: dict[str, Customer] = {}
+        self.subscriptions: dict[str, Subscription] = {}
+        self.invoices: dict[str, Invoice] = {}
+        self.sessions: dict[str, CheckoutSession] = {}
+        self.events: list[Event] = []
+        self._random = random.Random(seed)
+
+    def new_id(self, prefix: str) -> str:
+        """An id as Stripe makes them: its order says nothing about time."""
+        return f"{prefix}_1{''.join(self._random.choices(ALPHABET, k=23))}"
+
+    def advance(self, seconds: int) -> None:
+        """Let time pass."""
+        self.now += seconds
+
+    def send_twice(self, event: Event | None = None) -> Event:
+        """Send a change (the latest, where none is named) once more, as an event object of its own."""
+        original = self.events[-1] if event is None else event
+        copy = original.again(self.new_id("evt"))
+        self.events.insert(self.events.index(original) + 1, copy)
+        return copy
+
+    # Invoices
+
+    def _invoice(self, subscription: Subscription, reason: str) -> Invoice:
+        lines = [
+            Line(
+                self.new_id("il"),
+                subscription.id,
+                item.id,
+                item.price,
+                item.quantity,
+                item.current_period_start,
+                item.current_period_end,
+            )
+            for item in subscription.items
+        ]
+        invoice = Invoice(self.new_id("in"), subscription.customer, subscription.id, self.now, lines, reason)
+        self.invoices[invoice.id] = invoice
+        subscription.latest_invoice = invoice.id
+        self._emit("invoice.created", invoice)
+        return invoice
+
+    def _open_invoice(self, subscription: Subscription) -> Invoice:
+        assert subscription.latest_invoice is not None
+        return self.invoices[subscription.latest_invoice]
+
+    def _finalize(self, invoice: Invoice) -> None:
+        invoice.status, invoice.finalized_at = "open", self.now
+        self._emit("invoice.finalized", invoice)
+
+    def _pay(self, invoice: Invoice) -> None:
+        invoice.status, invoice.paid_at = "paid", self.now
+        invoice.amount_paid, invoice.next_payment_attempt = invoice.amount_due, None
+        invoice.attempt_count += 1
+        self._emit("invoice.paid", invoice)
+        self._emit("invoice.payment_succeeded", invoice)
+
+    def _fail(self, invoice: Invoice, *, retry: bool) -> None:
+        invoice.attempt_count += 1
+        invoice.next_payment_attempt = self.now + RETRY_SECONDS if retry else None
+        self._emit("invoice.payment_failed", invoice)
+
+    def _void(self, invoice: Invoice) -> None:
+        invoice.status, invoice.voided_at = "void", self.now
+        invoice.next_payment_attempt = None
+        self._emit("invoice.voided", invoice)
+
+    # Events
+
+    def _set_status(
+        self, subscription: Subscription, status: str, only_from: tuple[str, ...] | None = None
+    ) -> None:
+        if subscription.status != status and (only_from is None or subscription.status in only_from):
+            with self._update("customer.subscription.updated", subscription):
+                subscription.status = status
+
+    @contextmanager
+    def _update(self, event_type: str, entity: Entity) -> Iterator[None]:
+        """Emit an event with what the block changed; none if it changed nothing, as Stripe does."""
+        before = frozen(entity)
+        yield
+        if entity != before:
+            self._emit(event_type, entity, before)
+
+    def _emit(self, event_type: str, entity: Entity, before: Entity | None = None) -> None:
+        self.events.append(Event(self.new_id("evt"), event_type, self.now, frozen(entity), before))

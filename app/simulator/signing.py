@@ -1,0 +1,26 @@
+"""Signatures as Stripe makes them: HMAC-SHA256 over the time and the raw bytes of the body."""
+
+import hashlib
+import hmac
+
+from .model import Event
+from .render import event_body
+from .shapes import NEW, Shape
+
+
+def sign(body: bytes, secret: str, timestamp: int) -> str:
+    """The `Stripe-Signature` header of a body; `timestamp` in Unix seconds."""
+    mac = hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256)
+    return f"t={timestamp},v1={mac.hexdigest()}"
+
+
+def signed_event(
+    event: Event, secret: str, timestamp: int, shape: Shape = NEW, *, livemode: bool = False
+) -> tuple[bytes, dict[str, str]]:
+    """The body and the headers of a webhook delivery, signed at `timestamp` (Unix seconds)."""
+    body = event_body(event, shape, livemode=livemode)
+    return body, {
+        "Stripe-Signature": sign(body, secret, timestamp),
+        "Content-Type": "application/json; charset=utf-8",
+        "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
+    }
