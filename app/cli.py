@@ -3,27 +3,34 @@
 import asyncio
 import os
 import secrets
+import signal
 import sys
+import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import httpx
 import typer
 import uvicorn
 from rich.console import Console
 
-from . import simulator
+from . import handlers, simulator
 from .config import DatabaseSettings, load_settings
 from .demo import run_demo
 from .errors import ConfigurationError
 from .logs import configure_logging
 from .migrations import migrate as migrate_database
+from .service import Service, make_service
 from .simulator import SCENARIOS, SHAPES
+from .worker import replay
 
 cli = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Subscription records in step with Stripe."
 )
+events = typer.Typer(no_args_is_help=True, help="The events in the inbox.")
+cli.add_typer(events, name="events")
 
+ReplayState = Literal["ignored", "failed", "dead"]
 APP = f"{__package__}.main:app"
 GRACEFUL_SHUTDOWN_SECONDS = 20
 PLAIN_WIDTH = 100
@@ -74,6 +81,44 @@ def migrate() -> None:
     """Bring the database of DATABASE_URL up to the code."""
     migrate_database(DatabaseSettings().database_url)
     typer.echo("The database is at the newest migration.")
+
+
+@cli.command()
+def worker() -> None:
+    """Retry failed events and drain the spool, without serving HTTP; every server does the same beside."""
+    configure_logging()
+    service = _service()
+
+    async def work() -> None:
+        handlers.connect()
+        stopped = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+        async with service.running():
+            await stopped.wait()
+
+    asyncio.run(work())
+
+
+@events.command(name="replay")
+def replay_events(
+    state: Annotated[ReplayState, typer.Option(help="Which events: those in this state.")],
+    type: Annotated[str | None, typer.Option(help="Only of this type.")] = None,
+    object_id: Annotated[str | None, typer.Option(help="Only of this object.")] = None,
+    event_id: Annotated[str | None, typer.Option(help="Only this one.")] = None,
+) -> None:
+    """Make events due now; a server or `python -m app worker` then applies them."""
+    service = _service()
+
+    async def run() -> int:
+        try:
+            return await replay(
+                service.database, states=[state], event_id=event_id, event_type=type, object_id=object_id
+            )
+        finally:
+            await service.database.close()
+
+    typer.echo(f"{asyncio.run(run())} events are due now.")
 
 
 @cli.command()
@@ -130,6 +175,13 @@ def simulate(
 def demo() -> None:
     """Play Stripe into a server of its own, and show the records; ends by itself."""
     raise typer.Exit(0 if run_demo(Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)) else 1)
+
+
+def _service() -> Service:
+    try:
+        return make_service(load_settings(), time.time)
+    except ConfigurationError as error:
+        raise typer.Exit(_complain(error.detail)) from None
 
 
 def _write_env(path: Path) -> bool:

@@ -1,8 +1,10 @@
 """The commands, run as a user runs them."""
 
+import json
 import os
 import re
 import signal
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -21,10 +23,16 @@ def environment() -> dict[str, str]:
     return kept | {"PYTHONPATH": str(ROOT)}
 
 
-def app(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def app(*arguments: str, cwd: Path, **settings: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "app", *arguments]
     return subprocess.run(
-        command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=120, check=False
+        command,
+        cwd=cwd,
+        env=environment() | settings,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
 
 
@@ -62,6 +70,36 @@ def test_run_writes_its_env_once_and_the_simulator_reaches_it(tmp_path: Path) ->
     written = tmp_path / ".env"
     assert stat.S_IMODE(written.stat().st_mode) == 0o600
     assert (tmp_path / "var" / "app.db").exists()
+
+
+def test_dead_events_are_replayed_and_worked_on_from_the_shell(tmp_path: Path) -> None:
+    database = sqlite3.connect(tmp_path / "app.db")
+    settings = {
+        "DATABASE_URL": f"sqlite:///{tmp_path / 'app.db'}",
+        "STRIPE_WEBHOOK_SECRET": "whsec_test_a",
+        "INTERNAL_API_KEY": "test-key-a",
+    }
+    assert app("migrate", cwd=tmp_path, **settings).returncode == 0
+    customer = {"id": "cus_1", "object": "customer", "email": "ada@example.com"}
+    body = {"id": "evt_1", "type": "customer.created", "created": 1, "data": {"object": customer}}
+    columns = "(id, type, source, body, received_at, state, attempts)"
+    with database:
+        row = ("evt_1", "customer.created", "stripe", json.dumps(body), 1, "dead", 9)
+        database.execute(f"INSERT INTO billing_event {columns} VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+    replayed = app("events", "replay", "--state", "dead", cwd=tmp_path, **settings)
+    assert replayed.stdout == "1 events are due now.\n"
+    command = [sys.executable, "-m", "app", "worker"]
+    worker = subprocess.Popen(command, cwd=tmp_path, env=environment() | settings, stderr=subprocess.DEVNULL)
+    state = "failed"
+    deadline = time.monotonic() + 30
+    while state != "processed" and time.monotonic() < deadline:
+        time.sleep(0.05)
+        state = database.execute("SELECT state FROM billing_event").fetchone()[0]
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(timeout=30) == 0
+    assert state == "processed"
+    assert database.execute("SELECT email FROM billing_customer").fetchone() == ("ada@example.com",)
+    database.close()
 
 
 def test_simulate_says_what_is_wrong(tmp_path: Path) -> None:
