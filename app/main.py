@@ -1,5 +1,6 @@
 """The application: `create_app()` for a process of its own, `install()` for an existing FastAPI app."""
 
+import gc
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from .problems import answer_service_error, install_error_handlers
 from .routers import health, internal, webhook
 from .service import Service, make_service
 
+GARBAGE_THRESHOLDS = (50_000, 20, 100)
 DESCRIPTION = "Keeps subscription records in step with Stripe and answers feature-limit checks."
 
 
@@ -88,12 +90,31 @@ def _describe_webhook(app: FastAPI) -> None:
     app.openapi = openapi  # type: ignore[method-assign]  # how FastAPI documents "Extending OpenAPI"
 
 
+def _collect_garbage_less(app: FastAPI) -> None:
+    """In a process of our own: what is there at the start stays, so it need not be looked at again and again.
+
+    Without this the webhook's p99 at 64 connections was 70 ms instead of 28.
+    """
+    start = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[Any]:
+        async with start(app) as state:
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(*GARBAGE_THRESHOLDS)
+            yield state
+
+    app.router.lifespan_context = lifespan
+
+
 def __getattr__(name: str) -> FastAPI:
     """`app.main:app`, made when it is asked for, so that importing this module needs no settings."""
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
         app = create_app()
+        _collect_garbage_less(app)
     except ConfigurationError as error:
         raise SystemExit(error.detail) from None
     globals()["app"] = app
