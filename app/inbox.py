@@ -37,6 +37,8 @@ BATCH_TIMEOUT_SECONDS = 8
 MAX_WAITING_EVENTS = 10_000
 MAX_WAITING_BYTES = 64 * 1024 * 1024
 MAX_ERROR_LENGTH = 1000
+NOT_APPLIED = "The change could not be applied, and nothing was changed. The log names the error."
+"""Said to who called the internal API: they wait for the answer, so nothing is kept to be retried."""
 EARLIER_SNAPSHOTS = 20
 """How many snapshots from before a contested second are read, to find the one that a circle returns to."""
 
@@ -181,6 +183,10 @@ class Inbox:
             await self._keep_as_failed(batch[0], error)
 
     async def _keep_as_failed(self, waiting: _Waiting, error: Exception) -> None:
+        if waiting.event.source == "internal":
+            log.error("event_not_stored", event_id=waiting.event.id, error=type(error).__name__)
+            waiting.fail(ServiceError(NOT_APPLIED))
+            return
         outcome = self._failed(waiting.event, f"{type(error).__name__}: {error}")
         try:
             async with self.database.batch() as batch:
@@ -225,6 +231,8 @@ class Inbox:
             return self._failed(event, error.detail)
         except Exception as error:
             log.error("handler_failed", event_id=event.id, event_type=event.type, error=type(error).__name__)
+            if event.source == "internal":
+                return Outcome(event, EventState.FAILED, rejected=ServiceError(NOT_APPLIED))
             return self._failed(event, f"{type(error).__name__}: {error}")
         if event.source != "internal" and event.object_id in unit_of_work.history:
             unit_of_work.history[event.object_id].append(event)

@@ -162,7 +162,8 @@ def take_due(dialect: str) -> TextClause:
     skip = "FOR UPDATE SKIP LOCKED" if dialect == "postgresql" else ""
     return text(
         "UPDATE billing_event SET next_attempt_at = :lease WHERE id IN (SELECT id FROM billing_event "
-        f"WHERE state = 'failed' AND next_attempt_at <= :now ORDER BY next_attempt_at LIMIT :count {skip}) "
+        "WHERE state = 'failed' AND source <> 'internal' AND next_attempt_at <= :now "
+        f"ORDER BY next_attempt_at LIMIT :count {skip}) "
         "RETURNING id, body, signature, received_at, source, attempts, failing_since"
     )
 

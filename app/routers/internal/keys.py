@@ -4,15 +4,18 @@ import hmac
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import structlog
 from fastapi import Request, Response, status
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader
 from starlette.exceptions import HTTPException
 
-from ...errors import InvalidRequest, Unauthorized
+from ...errors import InvalidRequest, Unauthorized, Unavailable
 from ...problems import answer_invalid_request
 from ...service import service_of
+
+log = structlog.get_logger(__name__)
 
 # Documents the key on the OpenAPI page; the check is `GuardedRoute`'s.
 api_key_header = APIKeyHeader(
@@ -39,8 +42,23 @@ class GuardedRoute(APIRoute):
                     raise
                 # FastAPI's word for a body that is not even text.
                 raise InvalidRequest("The body is not JSON in UTF-8. Nothing was changed.") from None
+            except Exception as error:
+                if not _is_unavailable(request, error):
+                    raise
+                log.error("database_unavailable", error=type(error).__name__)
+                raise Unavailable("The database does not answer now. Send it again later.") from None
 
         return guarded
+
+
+def _is_unavailable(request: Request, error: BaseException | None) -> bool:
+    """Whether the database's own error is what lies under SQLAlchemy's."""
+    database = service_of(request).database
+    while error is not None:
+        if database.is_unavailable(error):
+            return True
+        error = error.__cause__
+    return False
 
 
 def _check(request: Request) -> None:
@@ -56,9 +74,10 @@ def _check(request: Request) -> None:
 
 def _sent_key(request: Request) -> bytes | None:
     """The key in `X-API-Key`, or in `Authorization` with the scheme `X-API-Key`, colon or not."""
+    # Stripped as bytes: as text, UTF-8's bytes 0x85 and 0xA0 would pass for white space.
     if key := request.headers.get("x-api-key"):
-        return key.strip().encode("latin-1")
+        return key.encode("latin-1").strip()
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower().rstrip(":") == "x-api-key" and key.strip():
-        return key.strip().encode("latin-1")
+    if scheme.lower().rstrip(":") == "x-api-key":
+        return key.encode("latin-1").strip() or None
     return None

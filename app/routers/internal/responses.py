@@ -27,3 +27,4 @@ DENIED = (
     | _problem(409, "Conflict", "The key was used for an amount of 2.")
 )
 INVALID = _problem(422, "Invalid request", "Nothing was changed. start_date: Input should be a valid integer")
+UNAVAILABLE = _problem(503, "Service unavailable", "The database does not answer now. Send it again later.")
