@@ -36,10 +36,20 @@ class Record(Table):
     id: str
 
 
+def _where(name: str, condition: str, *columns: str) -> Index:
+    """An index of the few rows that somebody looks for."""
+    where = text(condition)
+    return Index(name, *(columns or ("id",)), postgresql_where=where, sqlite_where=where)
+
+
 class Subscription(Record, table=True):
     """A Stripe subscription: the newest snapshot, with an internal update laid over it where there is one."""
 
     __tablename__ = "billing_subscription"
+    __table_args__ = (
+        _where("ix_billing_subscription_needs_refresh", "needs_refresh"),
+        _where("ix_billing_subscription_past_due", "status = 'past_due'"),
+    )
 
     id: str = Field(primary_key=True, sa_type=IdText)
     customer_id: str | None = Field(default=None, sa_type=IdText, index=True)
@@ -106,6 +116,7 @@ class Customer(Record, table=True):
     """A Stripe customer and the application's user that it belongs to."""
 
     __tablename__ = "billing_customer"
+    __table_args__ = (_where("ix_billing_customer_needs_refresh", "needs_refresh"),)
 
     id: str = Field(primary_key=True, sa_type=IdText)
     user_id: str | None = Field(default=None, sa_type=IdText, index=True)
@@ -216,15 +227,74 @@ class WebhookEvent(Record, table=True):
     """When a failed event is due; pushed into the future while a worker has it."""
 
     __table_args__ = (
-        Index(
-            "ix_billing_event_next_attempt_at",
-            "next_attempt_at",
-            postgresql_where=text("state = 'failed'"),
-            sqlite_where=text("state = 'failed'"),
+        _where("ix_billing_event_next_attempt_at", "state = 'failed'", "next_attempt_at"),
+        _where(
+            "ix_billing_event_unsettled", "state IN ('pending', 'failed', 'dead')", "state", "received_at"
         ),
         Index("ix_billing_event_object_id_created", "object_id", "created"),
         Index("ix_billing_event_received_at_id", "received_at", "id"),
     )
+
+
+class OutboxState:
+    """The states of an outbox entry."""
+
+    PENDING = "pending"
+    DONE = "done"
+    DEAD = "dead"
+
+
+class OutboxEntry(Record, table=True):
+    """A reaction that one durable receiver has yet to see, written in the transaction that it follows from.
+
+    Without a receiver it says that the reaction was announced, so that it is announced once.
+    """
+
+    __tablename__ = "billing_outbox"
+    __table_args__ = (
+        _where(
+            "ix_billing_outbox_receiver_next_attempt_at", "state = 'pending'", "receiver", "next_attempt_at"
+        ),
+        Index("ix_billing_outbox_customer_id_created_at", "customer_id", "created_at"),
+        Index("ix_billing_outbox_created_at_id", "created_at", "id"),
+    )
+
+    id: str = Field(primary_key=True, sa_type=IdText)
+    """`<reaction>:<receiver>`: the same reaction of an event that comes again is not announced again."""
+    signal: str = Field(sa_type=Text)
+    receiver: str = Field(sa_type=IdText)
+    event_id: str | None = Field(default=None, sa_type=IdText)
+    customer_id: str | None = Field(default=None, sa_type=IdText)
+    reaction: dict[str, Any] = Field(sa_type=Json)
+    created_at: int = Field(sa_type=BigInteger)
+    state: str = Field(default=OutboxState.PENDING, sa_type=Text)
+    attempts: int = 0
+    failing_since: int | None = Field(default=None, sa_type=BigInteger)
+    next_attempt_at: int = Field(default=0, sa_type=BigInteger)
+    """When it is due; pushed into the future while a process has it."""
+    last_error: str | None = Field(default=None, sa_type=Text)
+    done_at: int | None = Field(default=None, sa_type=BigInteger)
+
+
+class AuditEntry(Record, table=True):
+    """A change that somebody made, who it was, and what was there before. Nothing is ever changed here."""
+
+    __tablename__ = "billing_audit"
+    __table_args__ = (
+        Index("ix_billing_audit_at_id", "at", "id"),
+        Index("ix_billing_audit_subject_at", "subject", "at"),
+    )
+
+    id: str = Field(primary_key=True, sa_type=IdText)
+    at: int = Field(sa_type=BigInteger)
+    actor: str = Field(sa_type=Text)
+    """A key of the internal API by its name, or who used the shell or the admin screen."""
+    action: str = Field(sa_type=Text)
+    subject: str = Field(sa_type=IdText)
+    """The id of what was changed: a subscription, a customer, a user, an event."""
+    before: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    after: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    request_id: str | None = Field(default=None, sa_type=Text)
 
 
 configure_mappers()
