@@ -1,5 +1,6 @@
 """The audit trail: who changed what, and what was there before; written in the change's own transaction."""
 
+import getpass
 import secrets
 import time
 from collections.abc import Mapping
@@ -9,8 +10,13 @@ import structlog
 
 from .models import AuditEntry
 
-SHELL = "shell"
-"""The actor of the commands."""
+
+def shell_user() -> str:
+    """The actor of a command: whoever is logged in at the shell."""
+    try:
+        return f"shell:{getpass.getuser()}"
+    except (KeyError, OSError):  # a container's user may have no name
+        return "shell"
 
 
 def audit_entry(

@@ -15,6 +15,8 @@ import uvicorn
 from rich.console import Console
 
 from . import handlers, simulator
+from .api_keys import new_key, read_key
+from .audit import shell_user
 from .config import DatabaseSettings, load_settings
 from .demo import run_demo
 from .errors import ConfigurationError
@@ -28,7 +30,9 @@ cli = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Subscription records in step with Stripe."
 )
 events = typer.Typer(no_args_is_help=True, help="The events in the inbox.")
+keys = typer.Typer(no_args_is_help=True, help="Keys of the internal API.")
 cli.add_typer(events, name="events")
+cli.add_typer(keys, name="keys")
 
 ReplayState = Literal["ignored", "failed", "dead"]
 APP = f"{__package__}.main:app"
@@ -113,12 +117,32 @@ def replay_events(
     async def run() -> int:
         try:
             return await replay(
-                service.database, states=[state], event_id=event_id, event_type=type, object_id=object_id
+                service.database,
+                shell_user(),
+                states=[state],
+                event_id=event_id,
+                event_type=type,
+                object_id=object_id,
             )
         finally:
             await service.database.close()
 
     typer.echo(f"{asyncio.run(run())} events are due now.")
+
+
+@keys.command()
+def new(
+    name: Annotated[
+        str | None, typer.Option(help="What the audit trail calls it, such as billing-page.")
+    ] = None,
+) -> None:
+    """Make a random key of the internal API: the key for its user, the digest for the settings."""
+    key = new_key()
+    digest = read_key(key).digest.hex()
+    typer.echo(f"For the caller, as X-API-Key (shown this once):  {key}")
+    typer.echo(
+        f"For INTERNAL_API_KEY, beside those in use:       {f'{name}=' if name else ''}sha256:{digest}"
+    )
 
 
 @cli.command()

@@ -1,11 +1,13 @@
 """Settings, from the environment or a `.env` file. Unusable ones stop the start and name the remedy."""
 
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from .api_keys import PLACEHOLDER, ApiKey, read_key
 from .errors import ConfigurationError
 
 REMEDIES = {
@@ -14,13 +16,20 @@ REMEDIES = {
         "under Developers > Webhooks, or printed by `stripe listen`; several are separated by commas"
     ),
     "internal_api_key": (
-        "set INTERNAL_API_KEY to a long random key that your other services send as X-API-Key; "
-        "several are separated by commas"
+        "set INTERNAL_API_KEY to a random key of 128 bits or more that your other services send as "
+        "X-API-Key (`python -m app keys new` makes one), or to its sha256:…; several are separated by commas"
     ),
+    "internal_api_read_key": "make each key with `python -m app keys new`, or leave the variable unset",
+    "notify_urls": "see apprise's list of services for how each address is written",
+    "silence_hours": "set SILENCE_HOURS to a number of hours, or 0 for never",
     "livemode": "set LIVEMODE to true or false, or leave it unset to take both while trying out",
     "plans_file": "set PLANS_FILE to the path of your plans.toml",
     "database_url": "set DATABASE_URL to postgresql://user:password@host/name, or leave it unset for SQLite",
 }
+
+SIGNING_SECRET_PREFIX = "whsec_"
+MIN_SIGNING_SECRET = 16
+"""Characters after the prefix; Stripe's have 32 or more."""
 
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
 
@@ -50,7 +59,10 @@ class Settings(DatabaseSettings):
     """The endpoint's signing secret; several, separated by commas, while one is rolled."""
 
     internal_api_key: Secrets
-    """The key of the internal API; several, separated by commas, while one is rolled."""
+    """The key of the internal API; several, separated by commas, while one is rolled. See `api_keys`."""
+
+    internal_api_read_key: Secrets = ()
+    """Keys that may only read, written alike."""
 
     livemode: bool | None = None
     """Which of Stripe's modes counts: `true`, `false`; unset takes both, for trying out."""
@@ -67,7 +79,18 @@ class Settings(DatabaseSettings):
     max_body_bytes: int = Field(default=1024 * 1024, ge=1024)
     """A webhook body over this many bytes is answered with 413."""
 
-    @field_validator("stripe_webhook_secret", "internal_api_key", mode="before")
+    notify_urls: Secrets = ()
+    """Where messages to people go: addresses of the library apprise, separated by commas or spaces."""
+
+    silence_hours: float = Field(default=0, ge=0, le=24 * 365)
+    """After so many hours without an event somebody is told; 0 never tells."""
+
+    @field_validator("notify_urls", mode="before")
+    @classmethod
+    def split_addresses(cls, value: object) -> object:
+        return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+    @field_validator("stripe_webhook_secret", "internal_api_key", "internal_api_read_key", mode="before")
     @classmethod
     def split_by_commas(cls, value: object) -> object:
         if not isinstance(value, str):
@@ -80,6 +103,31 @@ class Settings(DatabaseSettings):
         if not value:
             raise ValueError("is empty")
         return value
+
+    @field_validator("stripe_webhook_secret")
+    @classmethod
+    def signing_secrets_are_stripes(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        for secret in value:
+            text = secret.get_secret_value()
+            if not text.startswith(SIGNING_SECRET_PREFIX):
+                raise ValueError(f"does not begin with {SIGNING_SECRET_PREFIX}")
+            if len(text) < len(SIGNING_SECRET_PREFIX) + MIN_SIGNING_SECRET or PLACEHOLDER.search(text):
+                raise ValueError("is a placeholder or cut short")
+        return value
+
+    @field_validator("internal_api_key", "internal_api_read_key")
+    @classmethod
+    def keys_are_strong(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        for key in value:
+            read_key(key.get_secret_value())
+        return value
+
+    @cached_property
+    def api_keys(self) -> tuple[ApiKey, ...]:
+        """The keys of the internal API, those that may only read included."""
+        full = [read_key(key.get_secret_value()) for key in self.internal_api_key]
+        reading = [read_key(key.get_secret_value(), read_only=True) for key in self.internal_api_read_key]
+        return (*full, *reading)
 
     @property
     def signing_secrets(self) -> list[str]:

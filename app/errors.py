@@ -50,6 +50,13 @@ class PayloadTooLarge(ServiceError):
     title = "Payload too large"
 
 
+class Forbidden(ServiceError):
+    """The key is known, and may not do this."""
+
+    status = 403
+    title = "Forbidden"
+
+
 class Unauthorized(ServiceError):
     status = 401
     title = "Unauthorized"

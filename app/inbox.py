@@ -17,11 +17,21 @@ from sqlalchemy import Table
 from .db import Batch, Database, Row
 from .errors import ServiceError, Unavailable
 from .handlers.snapshots import current_position
-from .models import Customer, EventState, Record, Subscription, WebhookEvent, table_of
+from .models import (
+    AuditEntry,
+    Customer,
+    EventState,
+    OutboxEntry,
+    Record,
+    Subscription,
+    WebhookEvent,
+    table_of,
+)
 from .ordering import contested, position
+from .outbox import Outbox
 from .plans import Catalogue
 from .retries import next_attempt_at
-from .signals import event_signal, has_receivers, users_changed
+from .signals import event_dead, event_signal, has_receivers, users_changed
 from .stripe_events import StripeEvent, parse
 from .unit_of_work import KINDS, UnitOfWork
 
@@ -97,11 +107,13 @@ class Inbox:
         database: Database,
         *,
         catalogue: Catalogue,
+        outbox: Outbox,
         livemode: bool | None,
         clock: Callable[[], float],
     ) -> None:
         self.database = database
         self._catalogue = catalogue
+        self._outbox = outbox
         self._livemode = livemode
         self._clock = clock
         self._queue: deque[_Waiting] = deque()
@@ -187,15 +199,17 @@ class Inbox:
             log.error("event_not_stored", event_id=waiting.event.id, error=type(error).__name__)
             waiting.fail(ServiceError(NOT_APPLIED))
             return
-        outcome = self._failed(waiting.event, f"{type(error).__name__}: {error}")
+        unit_of_work = UnitOfWork(int(self._clock()), self._catalogue)
+        outcome = self._failed(waiting.event, f"{type(error).__name__}: {error}", unit_of_work)
         try:
             async with self.database.batch() as batch:
                 await batch.begin([])
-                await batch.write({table_of(WebhookEvent): [self._row(outcome)]}, ())
+                await batch.write(self._rows(unit_of_work, [outcome]), ())
         except Exception as second:
             log.error("event_not_stored", event_id=waiting.event.id, error=type(second).__name__)
             waiting.fail(Unavailable("The event cannot be stored. Send it again later."))
         else:
+            self._outbox.announce(unit_of_work.reactions)
             waiting.settle(outcome)
 
     async def _commit(self, events: Sequence[StripeEvent]) -> list[Outcome]:
@@ -215,36 +229,38 @@ class Inbox:
             await batch.write(self._rows(unit_of_work, applied.values()), users)
         if users:
             users_changed.send(self, user_ids=users)
+        self._outbox.announce(unit_of_work.reactions)
         return [_outcome_of(event, applied.get(event.id)) for event in events]
 
     def _apply(self, event: StripeEvent, unit_of_work: UnitOfWork) -> Outcome:
         if not self._is_handled(event):
             return Outcome(event, self._state_unhandled(event))
         if event.problem:
-            return self._failed(event, event.problem)
+            return self._failed(event, event.problem, unit_of_work)
         try:
             with unit_of_work.undone_on_error():
                 event_signal(event.type).send(event, unit_of_work=unit_of_work)
         except ServiceError as error:
             if event.source == "internal":
                 return Outcome(event, EventState.FAILED, rejected=error)
-            return self._failed(event, error.detail)
+            return self._failed(event, error.detail, unit_of_work)
         except Exception as error:
             log.error("handler_failed", event_id=event.id, event_type=event.type, error=type(error).__name__)
             if event.source == "internal":
                 return Outcome(event, EventState.FAILED, rejected=ServiceError(NOT_APPLIED))
-            return self._failed(event, f"{type(error).__name__}: {error}")
+            return self._failed(event, f"{type(error).__name__}: {error}", unit_of_work)
         if event.source != "internal" and event.object_id in unit_of_work.history:
             unit_of_work.history[event.object_id].append(event)
         return Outcome(event, EventState.PROCESSED)
 
-    def _failed(self, event: StripeEvent, error: str) -> Outcome:
+    def _failed(self, event: StripeEvent, error: str, unit_of_work: UnitOfWork) -> Outcome:
         """An event to be tried again later, or after too long never: then somebody must look."""
         now = int(self._clock())
         since = now if event.failing_since is None else event.failing_since
         due = next_attempt_at(event.attempts + 1, since, now, self._random)
         if due is None:
             log.error("event_dead", event_id=event.id, event_type=event.type)
+            unit_of_work.announce(event_dead, event, event_type=event.type, object_id=event.object_id)
         return Outcome(
             event,
             EventState.DEAD if due is None else EventState.FAILED,
@@ -274,6 +290,8 @@ class Inbox:
             rows[table_of(type(row))].append(values)
         stored = [outcome for outcome in outcomes if outcome.rejected is None]
         rows[table_of(WebhookEvent)] = [self._row(outcome) for outcome in stored]
+        rows[table_of(AuditEntry)] = [entry.model_dump() for entry in unit_of_work.audit]
+        rows[table_of(OutboxEntry)] = self._outbox.entries(unit_of_work.reactions)
         return rows
 
     def _row(self, outcome: Outcome) -> Row:

@@ -7,6 +7,21 @@ import structlog
 from structlog.typing import Processor
 
 
+def join_logging() -> None:
+    """In somebody else's process: lines go where its logging sends them, unless it has set structlog up."""
+    if structlog.is_configured():
+        return
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.KeyValueRenderer(key_order=["event"]),
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+
+
 def configure_logging() -> None:
     """Send our own lines and those of libraries to standard error, in one form."""
     shared: list[Processor] = [

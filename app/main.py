@@ -12,6 +12,7 @@ from starlette.routing import Route
 from . import handlers, limits
 from .config import Settings, load_settings
 from .errors import ConfigurationError, ServiceError
+from .logs import configure_logging, join_logging
 from .problems import answer_service_error, install_error_handlers
 from .routers import health, internal, webhook
 from .service import Service, make_service
@@ -43,6 +44,7 @@ def install(
     Raises:
         ConfigurationError: when settings are missing or wrong; the message says which.
     """
+    join_logging()
     handlers.connect()
     service = make_service(settings or load_settings(), clock)
     limits.use(service.limits)
@@ -112,6 +114,7 @@ def __getattr__(name: str) -> FastAPI:
     """`app.main:app`, made when it is asked for, so that importing this module needs no settings."""
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    configure_logging()  # here too, for `uvicorn app.main:app` and for each of several workers
     try:
         app = create_app()
         _collect_garbage_less(app)

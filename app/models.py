@@ -257,6 +257,7 @@ class OutboxEntry(Record, table=True):
         ),
         Index("ix_billing_outbox_customer_id_created_at", "customer_id", "created_at"),
         Index("ix_billing_outbox_created_at_id", "created_at", "id"),
+        {"info": {"insert_only": True}},
     )
 
     id: str = Field(primary_key=True, sa_type=IdText)

@@ -13,9 +13,12 @@ from .db import Database, open_database
 from .inbox import Inbox
 from .limits import Limits
 from .migrations import migrate_async
+from .notifications import connect_notifications, disconnect_notifications
+from .outbox import Outbox
 from .plans import load_catalogue
 from .signals import users_changed
 from .spool import Spool
+from .watch import Watch
 from .worker import Worker
 
 STOP_SECONDS = 10
@@ -28,8 +31,10 @@ class Service:
 
     settings: Settings
     database: Database
+    outbox: Outbox
     inbox: Inbox
     limits: Limits
+    watch: Watch
     worker: Worker
     spool: Spool
     clock: Callable[[], float]
@@ -39,9 +44,11 @@ class Service:
         """The service at work: its tasks run until the block ends. SQLite is brought up to the code first."""
         if self.database.name == "sqlite":
             await migrate_async(self.settings.database_url)
+        connect_notifications(self.settings.notify_urls)
         self.inbox.start()
         listening = asyncio.create_task(self.database.listen(self.limits.snapshots.forget))
         working = asyncio.create_task(self.worker.run())
+        delivering = asyncio.create_task(self.outbox.run())
         try:
             yield
         finally:
@@ -52,6 +59,9 @@ class Service:
             working.cancel()
             await asyncio.gather(working, listening, return_exceptions=True)
             await self.inbox.stop()
+            await self.outbox.stop()
+            await asyncio.wait([delivering], timeout=STOP_SECONDS)
+            disconnect_notifications()
             await self.database.close()
 
 
@@ -63,12 +73,16 @@ def make_service(settings: Settings, clock: Callable[[], float]) -> Service:
     """
     database = open_database(settings.database_url)
     catalogue = load_catalogue(settings.plans_file)
-    inbox = Inbox(database, catalogue=catalogue, livemode=settings.livemode, clock=clock)
+    outbox = Outbox(database, clock=clock)
+    inbox = Inbox(database, catalogue=catalogue, outbox=outbox, livemode=settings.livemode, clock=clock)
     limits = Limits(database, catalogue, clock)
     users_changed.connect(limits.snapshots.on_users_changed)
     spool = Spool(settings.spool_dir, secrets=settings.signing_secrets)
-    worker = Worker(database, inbox, spool, retention_days=settings.event_retention_days, clock=clock)
-    return Service(settings, database, inbox, limits, worker, spool, clock)
+    watch = Watch(
+        database, outbox, spool, catalogue=catalogue, silence_hours=settings.silence_hours, clock=clock
+    )
+    worker = Worker(database, inbox, spool, watch, retention_days=settings.event_retention_days, clock=clock)
+    return Service(settings, database, outbox, inbox, limits, watch, worker, spool, clock)
 
 
 def service_of(request: Request) -> Service:

@@ -1,18 +1,143 @@
-"""The blinker signals: one for each event type, named by it, sent inside the transaction.
+"""The blinker signals. Those of events are sent inside the transaction, the domain's after its commit.
 
-A receiver is called with the `StripeEvent` as sender and `unit_of_work=`: it reads and changes rows
-through that, and does no I/O. A receiver that raises fails its event, and only that one.
+An event's signal is named by its type. A receiver is called with the `StripeEvent` as sender and
+`unit_of_work=`: it reads and changes rows through that, and does no I/O. A receiver that raises fails its
+event, and only that one.
+
+A domain signal says what it means: somebody's payment failed. A receiver is called with the `Reaction`.
+Connected with `signal.connect(receiver)`, it runs at once, best effort; connected with
+`durable(signal, receiver)`, it runs at least once, whatever happens between the commit and its end.
 """
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from blinker import NamedSignal, Namespace
 
 events = Namespace()
-
-
 domain = Namespace()
 
 users_changed: NamedSignal = domain.signal("users_changed")
 """After a commit that may change what users have: `user_ids` is the set of them. For caches."""
+
+reactions = Namespace()
+
+subscription_activated = reactions.signal("subscription_activated")
+"""A subscription began to be active or trialing: new, resumed, or paid after it was unpaid."""
+subscription_changed = reactions.signal("subscription_changed")
+"""Anything of a subscription changed, its beginning and end included; `facts["changes"]` says what."""
+subscription_ended = reactions.signal("subscription_ended")
+"""A subscription is canceled, or expired before its first payment."""
+trial_ending = reactions.signal("trial_ending")
+"""A trial ends in three days, or at once when Stripe was told to end it."""
+payment_failed = reactions.signal("payment_failed")
+"""An attempt to collect an invoice failed."""
+payment_recovered = reactions.signal("payment_recovered")
+"""An invoice was paid whose earlier attempt had failed."""
+payment_action_required = reactions.signal("payment_action_required")
+"""An invoice waits for its customer to confirm the payment."""
+payment_refunded = reactions.signal("payment_refunded")
+"""A charge was refunded, wholly or in part."""
+payment_disputed = reactions.signal("payment_disputed")
+"""A dispute about a charge was opened, or closed: `facts["status"]` says how it stands."""
+grace_ending = reactions.signal("grace_ending")
+"""The access of somebody who owes a payment ends within a day."""
+customer_unlinked = reactions.signal("customer_unlinked")
+"""For ten minutes a customer has been paying and belongs to no user: that user may be locked out."""
+event_dead = reactions.signal("event_dead")
+"""An event failed for three days and is not tried again by itself."""
+backlog_old = reactions.signal("backlog_old")
+"""The oldest event that is not applied has waited for more than five minutes."""
+webhooks_silent = reactions.signal("webhooks_silent")
+"""No event came for longer than `SILENCE_HOURS`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """What a domain signal carries. `at` in Unix seconds; amounts in `facts` in minor currency units."""
+
+    id: str
+    """The same for the same cause: an event that is replayed makes no new one."""
+    signal: str
+    at: int
+    event_id: str | None = None
+    user_id: str | None = None
+    customer_id: str | None = None
+    subscription_id: str | None = None
+    invoice_id: str | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """What the outbox stores."""
+        return asdict(self)
+
+    @classmethod
+    def of_json(cls, values: Mapping[str, Any]) -> "Reaction":
+        return cls(**values)
+
+
+DurableReceiver = Callable[[Reaction], Awaitable[None]]
+DURABLE_TIMEOUT_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Durable:
+    """A receiver that is called again until it returns. `timeout` in seconds, for one call."""
+
+    name: str
+    call: DurableReceiver
+    timeout: float
+
+
+_durable: dict[str, dict[str, Durable]] = {}
+
+
+def durable(
+    signal: NamedSignal,
+    receiver: DurableReceiver,
+    *,
+    name: str | None = None,
+    timeout: float = DURABLE_TIMEOUT_SECONDS,
+) -> None:
+    """Connect a receiver that is called at least once for each reaction, also after a crash.
+
+    The reaction is stored with the receiver's name in the webhook's transaction; so keep the name when you
+    move or rename the function. Calls that raise, or take longer than `timeout` seconds, are repeated with
+    growing pauses for three days. Connecting the same name again replaces the receiver.
+
+    Raises:
+        TypeError: for a receiver that is not `async def`: only that can be ended when it hangs.
+    """
+    if not inspect.iscoroutinefunction(receiver) and not inspect.iscoroutinefunction(
+        getattr(receiver, "__call__", None)  # noqa: B004  # an object whose call is a coroutine function
+    ):
+        raise TypeError(
+            f"{receiver!r} is not `async def`. Wrap what blocks: `await asyncio.to_thread(…)` inside one."
+        )
+    name = name or f"{receiver.__module__}.{receiver.__qualname__}"
+    _durable.setdefault(signal.name, {})[name] = Durable(name, receiver, timeout)
+
+
+def disconnect_durable(signal: NamedSignal, name: str) -> None:
+    """Let a durable receiver go. What is stored for it waits, should it be connected again."""
+    _durable.get(signal.name, {}).pop(name, None)
+
+
+def durable_receivers(signal: str) -> Mapping[str, Durable]:
+    """The durable receivers of a signal, by name."""
+    return _durable.get(signal, {})
+
+
+def all_durable_receivers() -> dict[tuple[str, str], Durable]:
+    """Every durable receiver, by signal and name."""
+    return {(signal, name): each for signal, found in _durable.items() for name, each in found.items()}
+
+
+def is_heard(signal: NamedSignal) -> bool:
+    """Whether any receiver is connected, of either form."""
+    return bool(signal.receivers or _durable.get(signal.name))
 
 
 def event_signal(event_type: str) -> NamedSignal:

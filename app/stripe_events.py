@@ -42,6 +42,8 @@ class StripeEvent:
     attempts: int = 0
     """How often it has been tried."""
     failing_since: int | None = None
+    actor: str | None = None
+    """Who says it, for an event of the internal API."""
     problem: str | None = None
     """Why the envelope cannot be handled, when it cannot."""
     names: dict[str, set[str]] = field(default_factory=dict)

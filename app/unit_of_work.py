@@ -4,8 +4,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
-from .models import Customer, Invoice, Record, Subscription
+from blinker import NamedSignal
+
+from .audit import audit_entry
+from .models import AuditEntry, Customer, Invoice, Record, Subscription
 from .plans import Catalogue
+from .signals import Reaction, is_heard
 from .stripe_events import StripeEvent
 
 R = TypeVar("R", bound=Record)
@@ -15,11 +19,12 @@ KINDS: dict[str, type[Record]] = {"subscription": Subscription, "invoice": Invoi
 """The records that events name, by Stripe's word for the object."""
 
 
-def _blank(model: type[Record]) -> dict[str, Any]:
+def blank(model: type[Record]) -> dict[str, Any]:
+    """The columns of a new row, with their defaults."""
     return {name: field.get_default(call_default_factory=True) for name, field in model.model_fields.items()}
 
 
-BLANKS = {model: _blank(model) for model in KINDS.values()}
+BLANKS = {model: blank(model) for model in KINDS.values()}
 
 
 def make_row(model: type[R], values: Mapping[str, Any]) -> R:
@@ -41,6 +46,9 @@ class UnitOfWork:
         self.catalogue = catalogue
         self.history: dict[str, list[StripeEvent]] = {}
         """The earlier events of the objects whose newest snapshot their positions leave open."""
+        self.reactions: list[Reaction] = []
+        """What is to be told after the commit."""
+        self.audit: list[AuditEntry] = []
         self._rows: dict[Key, Record] = {}
         self._before: dict[Key, dict[str, Any] | None] = {}
         self._undo: dict[Key, dict[str, Any] | None] | None = None
@@ -70,6 +78,49 @@ class UnitOfWork:
         self._remember((type(row), row.id), state)
         state.update(values)
 
+    def announce(
+        self,
+        signal: NamedSignal,
+        event: StripeEvent,
+        *,
+        customer_id: str | None = None,
+        subscription_id: str | None = None,
+        invoice_id: str | None = None,
+        **facts: Any,
+    ) -> None:
+        """Have a domain signal sent after the commit, should anybody listen."""
+        if not is_heard(signal):
+            return
+        customer = self.find(Customer, customer_id)
+        self.reactions.append(
+            Reaction(
+                id=f"{signal.name}:{event.id}",
+                signal=signal.name,
+                at=self.now,
+                event_id=event.id,
+                user_id=customer.user_id if customer else None,
+                customer_id=customer_id,
+                subscription_id=subscription_id,
+                invoice_id=invoice_id,
+                facts=facts,
+            )
+        )
+
+    def record(
+        self, event: StripeEvent, subject: str, before: Mapping[str, Any] | None, after: Mapping[str, Any]
+    ) -> None:
+        """Write into the audit trail what somebody changed."""
+        self.audit.append(
+            audit_entry(
+                at=self.now,
+                actor=event.actor or "unknown",
+                action=event.type.removeprefix("internal."),
+                subject=subject,
+                before=before,
+                after=after,
+            )
+        )
+
     def changed(self) -> Iterator[tuple[Record, dict[str, Any] | None]]:
         """Each row that differs from what was loaded, and its columns as loaded (None for a new row)."""
         for key, before in self._before.items():
@@ -89,12 +140,14 @@ class UnitOfWork:
 
     @contextmanager
     def undone_on_error(self) -> Iterator[None]:
-        """Changes made inside are taken back when the block raises."""
+        """Changes and announcements made inside are taken back when the block raises."""
         self._undo = {}
+        announced, recorded = len(self.reactions), len(self.audit)
         try:
             yield
         except BaseException:
             self._take_back(self._undo)
+            del self.reactions[announced:], self.audit[recorded:]
             raise
         finally:
             self._undo = None

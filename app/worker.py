@@ -1,16 +1,19 @@
 """The retry worker: takes due events with a lease, hands them to the inbox again. In every process."""
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import structlog
 from sqlalchemy import CursorResult
 
-from .db import Database, statements
+from .audit import audit_entry
+from .db import Database, outbox, statements
 from .inbox import Inbox, Outcome
 from .spool import Spool
 from .stripe_events import StripeEvent, parse
+from .watch import Watch
 
 log = structlog.get_logger(__name__)
 
@@ -25,13 +28,14 @@ DAY = 86_400
 
 
 class Worker:
-    """Drains the spool, retries failed events and prunes old ones. `clock` gives Unix seconds."""
+    """Drains the spool, retries failed events, watches, prunes what is old. `clock` gives Unix seconds."""
 
     def __init__(
         self,
         database: Database,
         inbox: Inbox,
         spool: Spool,
+        watch: Watch,
         *,
         retention_days: int,
         clock: Callable[[], float],
@@ -39,6 +43,7 @@ class Worker:
         self._database = database
         self._inbox = inbox
         self._spool = spool
+        self._watch = watch
         self._retention_days = retention_days
         self._clock = clock
         self._woken = asyncio.Event()
@@ -61,9 +66,11 @@ class Worker:
                 await self._spool.drain(self._inbox)
                 while await self.retry_due() == BATCH and not self._stopping:
                     pass
+                await self._watch.look_when_due()
                 if self._retention_days and self._clock() >= prune_at:
                     prune_at = self._clock() + PRUNE_EVERY_SECONDS
                     await self.prune()
+                    await self.prune_outbox()
             except Exception as error:
                 log.warning("worker_failed", error=type(error).__name__)
             with suppress(TimeoutError):
@@ -122,20 +129,43 @@ class Worker:
             place = {"received_at": window[-1].received_at, "id": window[-1].id}
             await asyncio.sleep(PRUNE_PAUSE_SECONDS)  # the webhooks come first
 
+    async def prune_outbox(self) -> int:
+        """Delete what was delivered before the retention, in small steps; how many."""
+        before, deleted = int(self._clock()) - self._retention_days * DAY, 0
+        while not self._stopping:
+            async with self._database.session() as session:
+                result: CursorResult[object] = await (await session.connection()).execute(
+                    outbox.PRUNE, {"before": before, "count": PRUNE_STEP}
+                )
+            deleted += result.rowcount
+            if result.rowcount < PRUNE_STEP:
+                break
+            await asyncio.sleep(PRUNE_PAUSE_SECONDS)
+        return deleted
+
 
 async def replay(
     database: Database,
+    actor: str,
     *,
     states: Sequence[str],
     event_id: str | None = None,
     event_type: str | None = None,
     object_id: str | None = None,
 ) -> int:
-    """Make events due now, as if they had never failed; how many."""
+    """Make events due now, as if they had never failed; how many. `actor` stands in the audit trail."""
+    chosen = {"states": list(states), "id": event_id, "type": event_type, "object_id": object_id}
     async with database.session() as session:
         connection = await session.connection()
-        result: CursorResult[object] = await connection.execute(
-            statements.REPLAY,
-            {"states": list(states), "id": event_id, "type": event_type, "object_id": object_id},
+        result: CursorResult[object] = await connection.execute(statements.REPLAY, chosen)
+        session.add(
+            audit_entry(
+                at=int(time.time()),
+                actor=actor,
+                action="events.replay",
+                subject=event_id or object_id or "*",
+                before=chosen,
+                after={"replayed": result.rowcount},
+            )
         )
         return result.rowcount

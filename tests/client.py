@@ -14,7 +14,7 @@ from app.config import Settings
 from app.main import create_app
 from app.simulator import NEW, Event, Shape, event_body, sign
 
-SECRET = "whsec_test_endpoint"
+SECRET = "whsec_test_secret_endpoint"
 KEY = "test-key-of-the-internal-api-0001"
 AUTH = {"X-API-Key": KEY}
 

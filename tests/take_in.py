@@ -11,6 +11,7 @@ from app import handlers
 from app.config import SHIPPED_PLANS
 from app.db import open_database
 from app.inbox import Inbox
+from app.outbox import Outbox
 from app.plans import load_catalogue
 from app.stripe_events import parse
 
@@ -20,7 +21,13 @@ CONCURRENCY = 32
 async def main(url: str, bodies: list[str]) -> None:
     handlers.connect()
     database = open_database(url)
-    inbox = Inbox(database, catalogue=load_catalogue(SHIPPED_PLANS), livemode=None, clock=time.time)
+    inbox = Inbox(
+        database,
+        catalogue=load_catalogue(SHIPPED_PLANS),
+        outbox=Outbox(database, clock=time.time),
+        livemode=None,
+        clock=time.time,
+    )
     inbox.start()
     counts: Counter[str] = Counter()
     queue = iter(bodies)

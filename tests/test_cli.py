@@ -76,8 +76,8 @@ def test_dead_events_are_replayed_and_worked_on_from_the_shell(tmp_path: Path) -
     database = sqlite3.connect(tmp_path / "app.db")
     settings = {
         "DATABASE_URL": f"sqlite:///{tmp_path / 'app.db'}",
-        "STRIPE_WEBHOOK_SECRET": "whsec_test_a",
-        "INTERNAL_API_KEY": "test-key-a",
+        "STRIPE_WEBHOOK_SECRET": "whsec_test_secret_a_0001",
+        "INTERNAL_API_KEY": "test-key-of-the-internal-api-a",
     }
     assert app("migrate", cwd=tmp_path, **settings).returncode == 0
     customer = {"id": "cus_1", "object": "customer", "email": "ada@example.com"}

@@ -13,7 +13,10 @@ from app.db.postgres import _for_asyncpg
 from app.errors import ConfigurationError
 
 ROOT = Path(__file__).resolve().parent.parent
-GOOD = {"STRIPE_WEBHOOK_SECRET": "whsec_test_a", "INTERNAL_API_KEY": "test-key-a"}
+GOOD = {
+    "STRIPE_WEBHOOK_SECRET": "whsec_test_secret_a_0001",
+    "INTERNAL_API_KEY": "test-key-of-the-internal-api-a",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -24,15 +27,15 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_several_secrets_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STRIPE_WEBHOOK_SECRET", "whsec_test_a, whsec_test_b,")
-    monkeypatch.setenv("INTERNAL_API_KEY", "test-key-a,test-key-b")
+    monkeypatch.setenv("STRIPE_WEBHOOK_SECRET", "whsec_test_secret_a_0001, whsec_test_secret_b_0001,")
+    monkeypatch.setenv("INTERNAL_API_KEY", "test-key-of-the-internal-api-a,test-key-of-the-internal-api-b")
     monkeypatch.setenv("LIVEMODE", "")
     settings = load_settings()
     secrets = [secret.get_secret_value() for secret in settings.stripe_webhook_secret]
-    assert secrets == ["whsec_test_a", "whsec_test_b"]
+    assert secrets == ["whsec_test_secret_a_0001", "whsec_test_secret_b_0001"]
     assert len(settings.internal_api_key) == 2
     assert (settings.livemode, settings.database_url) == (None, "sqlite:///var/app.db")
-    assert "whsec_test_a" not in repr(settings)
+    assert "whsec_test_secret_a_0001" not in repr(settings)
 
 
 @pytest.mark.parametrize("name", list(GOOD))

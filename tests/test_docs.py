@@ -11,7 +11,9 @@ from app import handlers, simulator
 from app.cli import cli
 from app.config import Settings
 from app.handlers import HANDLERS
+from app.notifications import TEMPLATES
 from app.routers import health, internal
+from app.signals import reactions
 from app.simulator import SCENARIOS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -69,6 +71,19 @@ def test_every_link_between_documents_leads_somewhere() -> None:
     for document in DOCUMENTS:
         for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_every_reaction_is_in_its_document() -> None:
+    told = (ROOT / "docs" / "reactions.md").read_text()
+    assert len(reactions) > 10
+    assert [name for name in reactions if f"| `{name}` |" not in told] == []
+
+
+def test_every_message_has_a_signal_and_a_mark_in_the_document() -> None:
+    told = (ROOT / "docs" / "reactions.md").read_text()
+    marked = set(re.findall(r"^\| `(\w+)` \|.*\| yes \|$", told, re.MULTILINE))
+    assert marked == set(TEMPLATES)
+    assert marked < set(reactions)
 
 
 def test_the_python_examples_of_the_readme_run() -> None:

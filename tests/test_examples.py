@@ -150,7 +150,7 @@ async def main():
         assert refused.status_code == 403, refused.text
         for event in account.events:
             body = event_body(event, NEW)
-            headers = {"Stripe-Signature": sign(body, "whsec_test_a", int(time.time()))}
+            headers = {"Stripe-Signature": sign(body, "whsec_test_secret_a_0001", int(time.time()))}
             assert (await http.post("/webhook/stripe", content=body, headers=headers)).status_code == 200
         assert (await http.post("/things")).json()["plan"] == "team"
         assert (await http.get("/nothing")).json() == {"detail": "Not Found"}  # theirs, as it was
@@ -167,8 +167,8 @@ def test_the_folder_may_live_in_another_application_under_another_name(tmp_path:
     shutil.copytree(ROOT / "alembic", tmp_path / "billing" / "alembic", ignore=ignore)
     (tmp_path / "main.py").write_text(FOREIGN_APP)
     settings = {
-        "STRIPE_WEBHOOK_SECRET": "whsec_test_a",
-        "INTERNAL_API_KEY": "test-key-a",
+        "STRIPE_WEBHOOK_SECRET": "whsec_test_secret_a_0001",
+        "INTERNAL_API_KEY": "test-key-of-the-internal-api-a",
         "PLANS_FILE": str(ROOT / "plans.toml"),
     }
     result = subprocess.run(

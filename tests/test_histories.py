@@ -15,6 +15,7 @@ from app import handlers
 from app.config import SHIPPED_PLANS
 from app.db import Database, open_database
 from app.inbox import Inbox
+from app.outbox import Outbox
 from app.plans import load_catalogue
 from app.simulator import NEW, OLD, SCENARIOS, Account, Event, Shape, event_body, play, random_history, truth
 from app.stripe_events import parse
@@ -29,7 +30,13 @@ handlers.connect()
 @asynccontextmanager
 async def inbox_on(url: str) -> AsyncIterator[Inbox]:
     database = open_database(url)
-    inbox = Inbox(database, catalogue=load_catalogue(SHIPPED_PLANS), livemode=None, clock=time.time)
+    inbox = Inbox(
+        database,
+        catalogue=load_catalogue(SHIPPED_PLANS),
+        outbox=Outbox(database, clock=time.time),
+        livemode=None,
+        clock=time.time,
+    )
     inbox.start()
     try:
         yield inbox

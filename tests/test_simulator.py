@@ -103,6 +103,9 @@ def test_every_handled_event_type_is_played_somewhere() -> None:
     account.apply_pending_update(subscription, 3)
     account.expire_pending_update(subscription)
     account.void(account.renew(subscription, paid=False))
+    invoice = account.renew(subscription)
+    account.refund(invoice, 100)
+    account.close_dispute(account.dispute(invoice))
     account.update_customer(account.create_customer(), email="new@example.com")
     account.delete_customer(account.create_customer())
     played = {event.type for event in account.events}

@@ -245,9 +245,9 @@ async def test_hostile_header_bytes_and_two_headers_are_400(client: Client) -> N
 
 
 async def test_every_secret_counts_while_one_is_rolled(database_url: str) -> None:
-    secrets = (SecretStr("whsec_test_new"), SecretStr(SECRET))
+    secrets = (SecretStr("whsec_test_secret_new_001"), SecretStr(SECRET))
     async with running(database_url, stripe_webhook_secret=secrets) as client:
-        for number, secret in enumerate(("whsec_test_new", SECRET)):
+        for number, secret in enumerate(("whsec_test_secret_new_001", SECRET)):
             body = json.dumps(subscription_event(f"evt_{number}")).encode()
             assert (await client.post_signed(body, secret=secret)).status_code == 200
 

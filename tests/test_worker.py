@@ -40,6 +40,11 @@ def service_of(client: Client) -> Service:
     return service
 
 
+def another_worker(service: Service, clock: Clock) -> Worker:
+    parts = (service.database, service.inbox, service.spool, service.watch)
+    return Worker(*parts, retention_days=0, clock=clock)
+
+
 @contextmanager
 def broken(event_type: str = TYPE, only: set[str] | None = None) -> Iterator[None]:
     """A receiver that raises for events of a type."""
@@ -175,7 +180,7 @@ async def test_what_a_killed_worker_had_is_taken_when_its_lease_has_run_out(
         await client.deliver(*account.events)
     clock.now += 10
     service = service_of(client)
-    killed = Worker(service.database, service.inbox, service.spool, retention_days=0, clock=clock)
+    killed = another_worker(service, clock)
     assert len(await killed._take_due()) == 1
     assert await service.worker.retry_due() == 0
     clock.now += LEASE_SECONDS
@@ -193,8 +198,7 @@ async def test_workers_share_what_is_due_and_none_takes_what_another_has(
         await client.deliver(*account.events)
     clock.now += 10
     service = service_of(client)
-    parts = (service.database, service.inbox, service.spool)
-    workers = [Worker(*parts, retention_days=0, clock=clock) for _ in range(4)]
+    workers = [another_worker(service, clock) for _ in range(4)]
     taken = await asyncio.gather(*(worker._take_due() for worker in workers))
     ids = [event.id for events in taken for event in events]
     assert len(ids) == len(set(ids)) == 30

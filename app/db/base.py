@@ -11,6 +11,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 Row = dict[str, Any]
 
+INSERT_ONLY = "insert_only"
+"""In a table's `info`: a row that is there stays as it is."""
+
 
 class Batch(Protocol):
     """One transaction of the webhook path, in a handful of statements however many events it carries."""
@@ -27,8 +30,10 @@ class Batch(Protocol):
         """The rows of a query with parameters named `?`."""
 
     async def write(self, rows: Mapping[Table, Sequence[Row]], users: Collection[str]) -> None:
-        """Insert these rows, or replace those with the same ids. Count the version of these users up, and
-        tell the other processes."""
+        """Insert these rows, or replace those with the same ids (in insert-only tables they stay).
+
+        Count the version of these users up, and tell the other processes.
+        """
 
 
 class Database(ABC):

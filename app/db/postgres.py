@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy import JSON, BigInteger, Boolean, Column, Integer, Table, text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
-from .base import Database, Row
+from .base import INSERT_ONLY, Database, Row
 from .statements import COUNT_UP
 
 log = structlog.get_logger(__name__)
@@ -233,9 +233,10 @@ def _upsert(table: Table, first: int) -> str:
     arrays = ", ".join(f"${first + i}::{_sql_type(column)}[]" for i, column in enumerate(columns))
     values = ", ".join(column.name + ("::jsonb" if _is_json(column) else "") for column in columns)
     changes = ", ".join(f"{column.name} = excluded.{column.name}" for column in columns[1:])
+    conflict = "NOTHING" if table.info.get(INSERT_ONLY) else f"UPDATE SET {changes}"
     return (
         f"INSERT INTO {table.name} ({names}) SELECT {values} FROM unnest({arrays}) AS entry ({names}) "
-        f'ORDER BY id COLLATE "C" ON CONFLICT (id) DO UPDATE SET {changes}'
+        f'ORDER BY id COLLATE "C" ON CONFLICT (id) DO {conflict}'
     )
 
 

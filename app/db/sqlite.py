@@ -13,7 +13,7 @@ import orjson
 from sqlalchemy import JSON, URL, Column, Connection, Table, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
-from .base import Database, Row
+from .base import INSERT_ONLY, Database, Row
 from .statements import COUNT_UP
 
 T = TypeVar("T")
@@ -38,17 +38,18 @@ class SqliteDatabase(Database):
         self._path = path
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite-batches")
         self._connection: sqlite3.Connection | None = None
+        self._one_at_a_time = asyncio.Lock()
         super().__init__(make_engine(path))
 
     @asynccontextmanager
     async def batch(self) -> AsyncIterator["SqliteBatch"]:
-        batch = SqliteBatch(self._in_thread)
-        try:
-            yield batch
-            await self._in_thread(lambda connection: connection.execute("COMMIT"))
-        except BaseException:
-            await self._in_thread(_roll_back)
-            raise
+        async with self._one_at_a_time:  # there is one connection
+            try:
+                yield SqliteBatch(self._in_thread)
+                await self._in_thread(lambda connection: connection.execute("COMMIT"))
+            except BaseException:
+                await self._in_thread(_roll_back)
+                raise
 
     async def _in_thread(self, work: Callable[[sqlite3.Connection], T]) -> T:
         def run() -> T:
@@ -172,10 +173,8 @@ def _upsert(table: Table) -> str:
     names = [column.name for column in table.columns]
     changes = ", ".join(f"{name} = excluded.{name}" for name in names[1:])
     marks = ", ".join("?" * len(names))
-    return (
-        f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks}) "
-        f"ON CONFLICT (id) DO UPDATE SET {changes}"
-    )
+    conflict = "NOTHING" if table.info.get(INSERT_ONLY) else f"UPDATE SET {changes}"
+    return f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks}) ON CONFLICT (id) DO {conflict}"
 
 
 def _parameters(table: Table, row: Row) -> list[Any]:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from ..signals import event_signal, has_receivers
 from ..stripe_events import StripeEvent
 from ..unit_of_work import UnitOfWork
+from .charge import charge_dispute_changed, charge_refunded
 from .checkout import checkout_session_completed
 from .customer import customer_snapshot
 from .internal import internal_customer_linked, internal_subscription_updated
@@ -30,6 +31,9 @@ HANDLERS: dict[str, Handler] = {
     "invoice.voided": invoice_snapshot,
     "invoice.marked_uncollectible": invoice_snapshot,
     "checkout.session.completed": checkout_session_completed,
+    "charge.refunded": charge_refunded,
+    "charge.dispute.created": charge_dispute_changed,
+    "charge.dispute.closed": charge_dispute_changed,
     "customer.created": customer_snapshot,
     "customer.updated": customer_snapshot,
     "customer.deleted": customer_snapshot,

@@ -5,6 +5,7 @@ from ..models import Customer, Subscription
 from ..ordering import is_terminal
 from ..stripe_events import StripeEvent
 from ..unit_of_work import UnitOfWork
+from .announcements import announce_changes
 from .customer import ensure_customer
 from .links import link_internally
 from .snapshots import current_position
@@ -30,14 +31,25 @@ def internal_subscription_updated(event: StripeEvent, unit_of_work: UnitOfWork) 
     own = {name: update[name] for name in OWN_COLUMNS if update.get(name) is not None}
     values = overlay_values(subscription.overlay, current_position(subscription)) | own
     overlay = {"created": event.created, "event_id": event.id, "values": values}
+    before = dict(subscription.__dict__)
     unit_of_work.change(subscription, customer_id=update["customer_id"], overlay=overlay, **values)
+    announce_changes(unit_of_work, event, before, subscription)
+    shown = ("customer_id", *OWN_COLUMNS)
+    unit_of_work.record(
+        event,
+        subscription.id,
+        {name: before[name] for name in shown} if known else None,
+        {name: subscription.__dict__[name] for name in shown} | {"user_id": customer.user_id},
+    )
 
 
 def internal_customer_linked(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
     customer = unit_of_work.find(Customer, event.object["customer_id"])
     if customer is None:
         raise NotFound(f"No customer {event.object['customer_id']} is known here.")
+    before = customer.user_id
     link_internally(unit_of_work, customer, event.object["user_id"], event)
+    unit_of_work.record(event, customer.id, {"user_id": before}, {"user_id": customer.user_id})
 
 
 def _check_may_change(subscription: Subscription, customer_id: str) -> None:

@@ -10,6 +10,7 @@ from ..stripe_objects import (
     required_id,
 )
 from ..unit_of_work import UnitOfWork
+from .announcements import announce_payment
 from .customer import ensure_customer
 from .subscription import ensure_subscription
 
@@ -27,11 +28,13 @@ def invoice_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
         _extend_paid_through(event, unit_of_work)
 
     invoice = unit_of_work.find(Invoice, invoice_id)
+    before = dict(invoice.__dict__) if invoice else None
     values |= {"snapshot_created": event.created, "snapshot_event_id": event.id}
     if invoice is None:
-        unit_of_work.add(Invoice, invoice_id, **values)
+        invoice = unit_of_work.add(Invoice, invoice_id, **values)
     elif _progress(values) > _progress(invoice.__dict__):
         unit_of_work.change(invoice, **values)
+    announce_payment(unit_of_work, event, values, before, invoice)
 
 
 def _extend_paid_through(event: StripeEvent, unit_of_work: UnitOfWork) -> None:

@@ -2,9 +2,11 @@
 
 from ..models import Subscription
 from ..ordering import Position, lies_over
+from ..signals import trial_ending
 from ..stripe_events import StripeEvent
 from ..stripe_objects import Values, metadata, required_id, subscription_values
 from ..unit_of_work import UnitOfWork
+from .announcements import announce_changes
 from .customer import ensure_customer
 from .links import link_by_metadata
 from .snapshots import judge_snapshot, ordering_values
@@ -24,7 +26,18 @@ def subscription_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
         values = _values(newest, unit_of_work)
     values |= ordering_values(judgement)
     values |= overlay_values(subscription.overlay, judgement.position)
+    before = dict(subscription.__dict__)
     unit_of_work.change(subscription, **values)
+    announce_changes(unit_of_work, event, before, subscription)
+    if event.type == "customer.subscription.trial_will_end" and subscription.status == "trialing":
+        unit_of_work.announce(
+            trial_ending,
+            event,
+            customer_id=subscription.customer_id,
+            subscription_id=subscription.id,
+            trial_end=subscription.trial_end,
+            plan_id=subscription.plan_id,
+        )
 
 
 def _values(event: StripeEvent, unit_of_work: UnitOfWork) -> Values:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from .ledger import DAY, PRICES, Ledger
-from .model import CheckoutSession, Customer, Invoice, Item, Price, Subscription
+from .model import Charge, CheckoutSession, Customer, Dispute, Invoice, Item, Price, Subscription, frozen
 
 __all__ = ["DAY", "PRICES", "Account"]
 
@@ -176,6 +176,27 @@ class Account(Ledger):
 
     def void(self, invoice: Invoice) -> None:
         self._void(invoice)
+
+    def refund(self, invoice: Invoice, amount: int | None = None) -> Charge:
+        """Refund a paid invoice's charge, wholly or by `amount` in minor units. Its status stays."""
+        charge = self._charge(invoice)
+        before = frozen(charge)
+        charge.amount_refunded += charge.amount - charge.amount_refunded if amount is None else amount
+        self._emit("charge.refunded", charge, before)
+        return charge
+
+    def dispute(self, invoice: Invoice) -> Dispute:
+        """The customer's bank takes a payment back for now."""
+        charge = self._charge(invoice)
+        charge.disputed = True
+        dispute = Dispute(self.new_id("dp"), self.now, charge.id, charge.amount, charge.currency)
+        self._emit("charge.dispute.created", dispute)
+        return dispute
+
+    def close_dispute(self, dispute: Dispute, *, won: bool = True) -> None:
+        before = frozen(dispute)
+        dispute.status = "won" if won else "lost"
+        self._emit("charge.dispute.closed", dispute, before)
 
     def change_price(self, subscription: Subscription, price: str) -> None:
         with self._update("customer.subscription.updated", subscription):

@@ -5,7 +5,18 @@ import string
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .model import CheckoutSession, Customer, Entity, Event, Invoice, Line, Price, Subscription, frozen
+from .model import (
+    Charge,
+    CheckoutSession,
+    Customer,
+    Entity,
+    Event,
+    Invoice,
+    Line,
+    Price,
+    Subscription,
+    frozen,
+)
 
 ALPHABET = string.ascii_letters + string.digits
 DAY = 86_400
@@ -33,6 +44,8 @@ class Ledger:
         self.subscriptions: dict[str, Subscription] = {}
         self.invoices: dict[str, Invoice] = {}
         self.sessions: dict[str, CheckoutSession] = {}
+        self.charges: dict[str, Charge] = {}
+        """By the invoice that they paid."""
         self.events: list[Event] = []
         self._random = random.Random(seed)
 
@@ -96,6 +109,18 @@ class Ledger:
         invoice.status, invoice.voided_at = "void", self.now
         invoice.next_payment_attempt = None
         self._emit("invoice.voided", invoice)
+
+    def _charge(self, invoice: Invoice) -> Charge:
+        if invoice.id not in self.charges:
+            self.charges[invoice.id] = Charge(
+                self.new_id("ch"),
+                invoice.paid_at or self.now,
+                invoice.customer,
+                invoice.id,
+                invoice.amount_paid,
+                invoice.currency,
+            )
+        return self.charges[invoice.id]
 
     # Events
 

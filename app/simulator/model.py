@@ -150,7 +150,31 @@ class CheckoutSession:
     currency: str = "usd"
 
 
-Entity = Customer | Subscription | Invoice | CheckoutSession | Price
+@dataclass
+class Charge:
+    """What an invoice's payment took. Amounts in minor currency units."""
+
+    id: str
+    created: int
+    customer: str
+    invoice: str
+    amount: int
+    currency: str
+    amount_refunded: int = 0
+    disputed: bool = False
+
+
+@dataclass
+class Dispute:
+    id: str
+    created: int
+    charge: str
+    amount: int
+    currency: str
+    status: str = "needs_response"
+
+
+Entity = Customer | Subscription | Invoice | CheckoutSession | Price | Charge | Dispute
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from . import invoices, objects
-from .model import CheckoutSession, Customer, Entity, Event, Invoice, Price, Subscription
+from . import charges, invoices, objects
+from .model import Charge, CheckoutSession, Customer, Dispute, Entity, Event, Invoice, Price, Subscription
 from .shapes import NEW, OLD, Json, Shape
 
 __all__ = ["NEW", "OLD", "Json", "Shape", "difference", "event_body", "render", "render_event", "thin_event"]
@@ -78,6 +78,10 @@ def _render(entity: Entity, shape: Shape) -> Json:
             return objects.render_checkout_session(entity, shape)
         case Price():
             return objects.render_price(entity)
+        case Charge():
+            return charges.render_charge(entity, shape)
+        case Dispute():
+            return charges.render_dispute(entity)
 
 
 def _live(value: Any) -> Any:

@@ -1,5 +1,6 @@
 """Who is let in, beyond the forms of the key that `test_internal_api` goes through."""
 
+import hashlib
 import hmac
 
 import pytest
@@ -7,7 +8,7 @@ from pydantic import SecretStr
 
 from tests.client import AUTH, KEY, running
 
-NEW_KEY = "test-key-that-replaces-the-other-0002"
+NEW_KEY = "test-key-that-comes-after-the-other-0002"
 UPDATE = {
     "customer_id": "cus_XXX",
     "subscription_id": "sub_XXX",
@@ -16,6 +17,10 @@ UPDATE = {
     "expiry_date": 1_896_134_400,
     "status": "active",
 }
+
+
+def digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode()).digest()
 
 
 async def test_while_a_key_is_rolled_each_of_them_is_taken(sqlite_database: str) -> None:
@@ -34,18 +39,25 @@ async def test_a_match_does_not_spare_the_other_keys_the_comparison(
     compared: list[tuple[bytes, bytes]] = []
     compare = hmac.compare_digest
 
-    def recording(sent: bytes, key: bytes) -> bool:
-        compared.append((sent, key))
-        return compare(sent, key)
+    def recording(key: bytes, sent: bytes) -> bool:
+        compared.append((key, sent))
+        return compare(key, sent)
 
     keys = (SecretStr(KEY), SecretStr(NEW_KEY))
     async with running(sqlite_database, internal_api_key=keys) as client:
         monkeypatch.setattr(hmac, "compare_digest", recording)
         assert (await client.http.get("/internal/events", headers=AUTH)).status_code == 200
-    assert compared == [(KEY.encode(), KEY.encode()), (KEY.encode(), NEW_KEY.encode())]
+    assert compared == [(digest(KEY), digest(KEY)), (digest(NEW_KEY), digest(KEY))]
 
 
-@pytest.mark.parametrize("key", ["test-key-ends-in-à", "test-key-ends-in-Å", "\u0160-starts-the-test-key"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "test-key-of-many-letters-ends-in-à",
+        "test-key-of-many-letters-ends-in-Å",
+        "\u0160-starts-the-test-key-of-letters",
+    ],
+)
 async def test_a_key_beyond_ascii_is_taken_as_its_utf8_bytes(sqlite_database: str, key: str) -> None:
     """The last byte of à is 0xA0, that of Å 0x85: white space, were they text."""
     async with running(sqlite_database, internal_api_key=(SecretStr(key),)) as client:

@@ -8,7 +8,7 @@ from ...models import Customer, Subscription
 from ...service import Running, Service
 from ...stripe_objects import as_id
 from . import queries
-from .keys import GuardedRoute
+from .keys import Actor, GuardedRoute
 from .pages import Cursor, Limit, decode_cursor, encode_cursor
 from .responses import NOT_FOUND
 from .schemas import CustomerLink, CustomerOut, CustomerSummary, Page
@@ -45,7 +45,7 @@ async def get_customer(customer_id: str, service: Running) -> CustomerOut:
 
 
 @router.put("/{customer_id}", responses=NOT_FOUND)
-async def link_customer(customer_id: str, link: CustomerLink, service: Running) -> CustomerOut:
+async def link_customer(customer_id: str, link: CustomerLink, service: Running, actor: Actor) -> CustomerOut:
     """Link the customer to a user of the application, link it to another one, or (null) to none.
 
     This word stands above any metadata and any checkout, until the next call.
@@ -53,7 +53,7 @@ async def link_customer(customer_id: str, link: CustomerLink, service: Running) 
     if not as_id(customer_id):
         raise _unknown()
     content = {"customer_id": customer_id, "user_id": link.user_id}
-    event = internal_event(service, "internal.customer.linked", customer_id, content)
+    event = internal_event(service, "internal.customer.linked", customer_id, content, actor)
     event.names["customer"].add(customer_id)
     await service.inbox.accept(event)
     return await _stored(service, customer_id)

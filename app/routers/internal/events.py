@@ -12,7 +12,7 @@ from ...models import WebhookEvent
 from ...service import Running
 from ...stripe_objects import as_id
 from ...worker import replay
-from .keys import GuardedRoute
+from .keys import Actor, GuardedRoute
 from .pages import Cursor, Limit, decode_cursor, encode_cursor
 from .responses import NOT_FOUND
 from .schemas import EVENT_COLUMNS, EventOut, Id, Page
@@ -67,20 +67,24 @@ class ReplayFilter(BaseModel):
 
 
 @router.post("/replay")
-async def replay_events(chosen: ReplayFilter, service: Running) -> Replayed:
+async def replay_events(chosen: ReplayFilter, service: Running, actor: Actor) -> Replayed:
     """Make all events of a state due now: dead ones, or ignored ones whose type a later version handles."""
     count = await replay(
-        service.database, states=[chosen.state], event_type=chosen.type, object_id=chosen.object_id
+        service.database,
+        actor,
+        states=[chosen.state],
+        event_type=chosen.type,
+        object_id=chosen.object_id,
     )
     service.worker.wake()
     return Replayed(replayed=count)
 
 
 @router.post("/{event_id}/replay", responses=NOT_FOUND)
-async def replay_event(event_id: str, service: Running) -> EventOut:
+async def replay_event(event_id: str, service: Running, actor: Actor) -> EventOut:
     """Apply an event again, now; one that has been processed stays as it is."""
     event = await get_event(event_id, service)
-    if await replay(service.database, states=REPLAYABLE, event_id=event.event_id):
+    if await replay(service.database, actor, states=REPLAYABLE, event_id=event.event_id):
         await service.worker.retry_due()
     return await get_event(event_id, service)
 

@@ -1,21 +1,26 @@
 """Who may call the internal API: whoever sends one of its keys."""
 
-import hmac
+import re
+import uuid
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Annotated, Any
 
 import structlog
-from fastapi import Request, Response, status
+from fastapi import Depends, Request, Response, status
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader
 from starlette.exceptions import HTTPException
 
-from ...errors import InvalidRequest, Unauthorized, Unavailable
+from ...api_keys import find_key
+from ...errors import Forbidden, InvalidRequest, Unauthorized, Unavailable
 from ...problems import answer_invalid_request
 from ...service import service_of
 
 log = structlog.get_logger(__name__)
+
+READING = frozenset({"GET", "HEAD"})
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 # Documents the key on the OpenAPI page; the check is `GuardedRoute`'s.
 api_key_header = APIKeyHeader(
@@ -32,6 +37,13 @@ class GuardedRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def guarded(request: Request) -> Response:
+            request_id = _request_id(request)
+            with structlog.contextvars.bound_contextvars(request_id=request_id):
+                response = await answered(request)
+            response.headers["X-Request-Id"] = request_id
+            return response
+
+        async def answered(request: Request) -> Response:
             _check(request)
             try:
                 return await handle(request)
@@ -51,6 +63,22 @@ class GuardedRoute(APIRoute):
         return guarded
 
 
+def actor_of(request: Request) -> str:
+    """The name of the key that the request was made with."""
+    actor: str = request.state.actor
+    return actor
+
+
+Actor = Annotated[str, Depends(actor_of)]
+"""Who makes a change, for the audit trail."""
+
+
+def _request_id(request: Request) -> str:
+    """The caller's own, where it can stand in a log line; else a new one."""
+    sent = request.headers.get("x-request-id", "")
+    return sent if REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
+
+
 def _is_unavailable(request: Request, error: BaseException | None) -> bool:
     """Whether the database's own error is what lies under SQLAlchemy's."""
     database = service_of(request).database
@@ -65,11 +93,12 @@ def _check(request: Request) -> None:
     sent = _sent_key(request)
     if sent is None:
         raise Unauthorized("A key is needed: send X-API-Key with a key of INTERNAL_API_KEY.")
-    keys = service_of(request).settings.internal_api_key
-    # Every key is compared, so that the time tells neither which one fits nor how well.
-    matches = [hmac.compare_digest(sent, key.get_secret_value().encode()) for key in keys]
-    if not any(matches):
+    key = find_key(service_of(request).settings.api_keys, sent)
+    if key is None:
         raise Unauthorized("The key fits none of INTERNAL_API_KEY.")
+    if key.read_only and request.method not in READING:
+        raise Forbidden("This key may only read. Changes need a key of INTERNAL_API_KEY.")
+    request.state.actor = key.name
 
 
 def _sent_key(request: Request) -> bytes | None:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
+from ...audit import audit_entry
 from ...entitlements import Decision, Entitlements
 from ...errors import InvalidRequest, NotFound
 from ...limits import Limits
@@ -12,7 +13,7 @@ from ...models import Customer
 from ...plans import MAX_AMOUNT, Value
 from ...service import Running, Service
 from ...stripe_objects import as_id
-from .keys import GuardedRoute
+from .keys import Actor, GuardedRoute
 from .responses import DENIED, NOT_FOUND
 from .schemas import Id, Time
 
@@ -111,7 +112,9 @@ async def get_customer_entitlements(customer_id: str, service: Running) -> Entit
 
 
 @router.post("/users/{user_id}/usage/{feature}", responses=NOT_FOUND | DENIED)
-async def change_usage(user_id: str, feature: str, change: UsageChange, service: Running) -> DecisionOut:
+async def change_usage(
+    user_id: str, feature: str, change: UsageChange, service: Running, actor: Actor
+) -> DecisionOut:
     """Take (`consume`), give back (`release`), measure (`set`) or ask (`check`) usage of a feature.
 
     With a `key`, the same request may be sent again: it is done once, and answered alike for 7 days.
@@ -123,7 +126,18 @@ async def change_usage(user_id: str, feature: str, change: UsageChange, service:
     if change.op == "check":
         return DecisionOut.of((await limits.load(user_id)).check(feature, None, change.amount))
     async with service.database.session() as session:
-        return DecisionOut.of(await _change(limits, session, user_id, feature, change))
+        decision = await _change(limits, session, user_id, feature, change)
+        session.add(
+            audit_entry(
+                at=int(service.clock()),
+                actor=actor,
+                action=f"usage.{change.op}",
+                subject=user_id,
+                before={"feature": feature, "used": decision.used},
+                after={"feature": feature, "amount": change.amount, "key": change.key},
+            )
+        )
+    return DecisionOut.of(decision)
 
 
 async def _change(limits: Limits, session: Any, user_id: str, feature: str, change: UsageChange) -> Decision:

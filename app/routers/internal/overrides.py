@@ -6,12 +6,13 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlmodel import col, select
 
+from ...audit import audit_entry
 from ...errors import NotFound
 from ...models import Override
 from ...plans import read_override
 from ...service import Running, Service
 from ...stripe_objects import as_id
-from .keys import GuardedRoute
+from .keys import Actor, GuardedRoute
 from .responses import NOT_FOUND
 from .schemas import JANUARY, Id, Seconds, Time
 
@@ -71,35 +72,62 @@ async def list_overrides(user_id: str, service: Running) -> Overrides:
 
 
 @router.put("/{feature}", responses=NOT_FOUND)
-async def put_override(user_id: str, feature: str, override: OverrideIn, service: Running) -> OverrideOut:
+async def put_override(
+    user_id: str, feature: str, override: OverrideIn, service: Running, actor: Actor
+) -> OverrideOut:
     """Give the user an override of a feature, in place of the one before; it holds at once, everywhere."""
     read_override(service.limits.catalogue.feature(feature), override.op, override.value)
     if as_id(user_id) is None:
         raise NotFound("This cannot be the id of a user.")
     row = Override(user_id=user_id, feature=feature, created_at=int(service.clock()), **override.model_dump())
     async with service.database.session() as session:
+        known = await session.get(Override, (user_id, feature))
+        before = _shown(known) if known else None
         row = await session.merge(row)
+        session.add(
+            audit_entry(
+                at=row.created_at,
+                actor=actor,
+                action="override.set",
+                subject=user_id,
+                before=before,
+                after=_shown(row),
+            )
+        )
         await service.database.count_up(session, user_id)
     service.limits.snapshots.forget(user_id)
     return _out(row)
 
 
 @router.delete("/{feature}", status_code=204, responses=NOT_FOUND)
-async def delete_override(user_id: str, feature: str, service: Running) -> Response:
+async def delete_override(user_id: str, feature: str, service: Running, actor: Actor) -> Response:
     """End the user's override of a feature."""
-    await _delete(service, user_id, feature)
+    await _delete(service, user_id, feature, actor)
     service.limits.snapshots.forget(user_id)
     return Response(status_code=204)
 
 
-async def _delete(service: Service, user_id: str, feature: str) -> None:
+async def _delete(service: Service, user_id: str, feature: str, actor: str) -> None:
     ids = as_id(user_id) and as_id(feature)
     async with service.database.session() as session:
         row = await session.get(Override, (user_id, feature)) if ids else None
         if row is None:
             raise NotFound("The user has no override of this feature.")
         await session.delete(row)
+        session.add(
+            audit_entry(
+                at=int(service.clock()),
+                actor=actor,
+                action="override.ended",
+                subject=user_id,
+                before=_shown(row),
+            )
+        )
         await service.database.count_up(session, user_id)
+
+
+def _shown(row: Override) -> dict[str, Any]:
+    return row.model_dump(exclude={"user_id", "created_at"})
 
 
 def _out(row: Override) -> OverrideOut:

@@ -11,7 +11,7 @@ from ...service import Running, Service
 from ...stripe_events import StripeEvent
 from ...stripe_objects import as_id
 from . import queries
-from .keys import GuardedRoute
+from .keys import Actor, GuardedRoute
 from .responses import CONFLICT, NOT_FOUND
 from .schemas import SubscriptionOut, SubscriptionUpdate
 
@@ -19,14 +19,14 @@ router = APIRouter(route_class=GuardedRoute)
 
 
 @router.post("/subscription/update", responses=CONFLICT)
-async def update_subscription(update: SubscriptionUpdate, service: Running) -> SubscriptionOut:
+async def update_subscription(update: SubscriptionUpdate, service: Running, actor: Actor) -> SubscriptionOut:
     """Create or update a subscription, as another service knows it.
 
     Lies over what Stripe has said so far, and ends with Stripe's next word on this subscription. 409, and
     nothing changed, for a subscription that Stripe has ended or that belongs to another customer.
     """
     event = internal_event(
-        service, "internal.subscription.updated", update.subscription_id, update.model_dump()
+        service, "internal.subscription.updated", update.subscription_id, update.model_dump(), actor
     )
     event.names["subscription"].add(update.subscription_id)
     event.names["customer"].add(update.customer_id)
@@ -48,7 +48,9 @@ async def _stored(service: Service, subscription_id: str) -> SubscriptionOut:
     raise NotFound("No subscription with this id is known here.")
 
 
-def internal_event(service: Service, event_type: str, object_id: str, content: dict[str, Any]) -> StripeEvent:
+def internal_event(
+    service: Service, event_type: str, object_id: str, content: dict[str, Any], actor: str
+) -> StripeEvent:
     """What a caller of the internal API says of an object, as an event for the inbox."""
     now = int(service.clock())
     content = content | {"id": object_id}
@@ -58,6 +60,7 @@ def internal_event(service: Service, event_type: str, object_id: str, content: d
         created=now,
         object=content,
         source="internal",
+        actor=actor,
         body=orjson.dumps(content).decode(),
         received_at=now,
         names={"subscription": set(), "invoice": set(), "customer": set()},

@@ -1,0 +1,42 @@
+"""The statements about the outbox, which both databases understand but for a few words."""
+
+from functools import cache
+
+from sqlalchemy import JSON, BigInteger, Integer, Text, TextClause, bindparam, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.sql.selectable import TextualSelect
+
+WAITING = text(
+    "SELECT DISTINCT receiver FROM billing_outbox WHERE state = 'pending' AND next_attempt_at <= :now"
+)
+"""The receivers for whom something is due."""
+
+
+@cache
+def take(dialect: str) -> TextualSelect:
+    """Take what is due for a receiver, by pushing it into the future; a killed taker's entries come back."""
+    skip = "FOR UPDATE SKIP LOCKED" if dialect == "postgresql" else ""
+    taking = text(
+        "UPDATE billing_outbox SET next_attempt_at = :lease WHERE id IN (SELECT id FROM billing_outbox "
+        "WHERE state = 'pending' AND receiver = :receiver AND signal IN :signals "
+        f"AND next_attempt_at <= :now ORDER BY next_attempt_at LIMIT :count {skip}) "
+        "RETURNING id, signal, receiver, reaction, attempts, failing_since"
+    ).bindparams(bindparam("signals", expanding=True))
+    return taking.columns(
+        id=Text,
+        signal=Text,
+        receiver=Text,
+        reaction=JSON().with_variant(JSONB(), "postgresql"),
+        attempts=Integer,
+        failing_since=BigInteger,
+    )
+
+
+SETTLE: TextClause = text(
+    "UPDATE billing_outbox SET state = :state, attempts = :attempts, last_error = :last_error, "
+    "failing_since = :failing_since, next_attempt_at = :next_attempt_at, done_at = :done_at WHERE id = :id"
+)
+PRUNE: TextClause = text(
+    "DELETE FROM billing_outbox WHERE id IN (SELECT id FROM billing_outbox "
+    "WHERE created_at < :before AND state = 'done' AND receiver <> '' ORDER BY created_at LIMIT :count)"
+)
