@@ -19,7 +19,8 @@ from .api_keys import new_key, read_key
 from .audit import shell_user
 from .config import DatabaseSettings, load_settings
 from .demo import run_demo
-from .errors import ConfigurationError
+from .erase import erase_user
+from .errors import ConfigurationError, NotFound
 from .logs import configure_logging
 from .migrations import migrate as migrate_database
 from .service import Service, make_service
@@ -32,7 +33,9 @@ cli = typer.Typer(
 events = typer.Typer(no_args_is_help=True, help="The events in the inbox.")
 keys = typer.Typer(no_args_is_help=True, help="Keys of the internal API.")
 cli.add_typer(events, name="events")
+users = typer.Typer(no_args_is_help=True, help="Users of the application.")
 cli.add_typer(keys, name="keys")
+cli.add_typer(users, name="users")
 
 ReplayState = Literal["ignored", "failed", "dead"]
 APP = f"{__package__}.main:app"
@@ -143,6 +146,29 @@ def new(
     typer.echo(
         f"For INTERNAL_API_KEY, beside those in use:       {f'{name}=' if name else ''}sha256:{digest}"
     )
+
+
+@users.command()
+def erase(
+    user_id: Annotated[str, typer.Argument(help="The application's id of the user.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Remove a user's personal data: e-mail, names, metadata, raw events. Ids, amounts and states stay."""
+    if not yes:
+        typer.confirm(f"Erase the personal data of {user_id}? There is no way back.", abort=True)
+    service = _service()
+
+    async def run() -> dict[str, int]:
+        try:
+            return await erase_user(service.database, user_id, actor=shell_user(), at=int(service.clock()))
+        finally:
+            await service.database.close()
+
+    try:
+        erased = asyncio.run(run())
+    except NotFound as error:
+        raise typer.Exit(_complain(error.detail)) from None
+    typer.echo("Erased in " + ", ".join(f"{count} {kind}" for kind, count in erased.items()) + ".")
 
 
 @cli.command()

@@ -67,6 +67,10 @@ class Database(ABC):
         """Say, in the session's transaction, that what the user has may have changed."""
 
     @abstractmethod
+    async def hold(self, session: AsyncSession, names: Collection[str]) -> None:
+        """Keep batches off what is named, such as `customer:cus_1`, until the session's transaction ends."""
+
+    @abstractmethod
     async def listen(self, changed: Callable[[str | None], None]) -> None:
         """Call `changed` with the id of each user whose limits another process may have changed, and with
         None when some may have been missed. Runs until it is cancelled."""

@@ -108,6 +108,9 @@ class PostgresDatabase(Database):
         await connection.execute(text(COUNT_UP), {"id": user_id})
         await connection.execute(NOTIFY, {"channel": USERS_CHANNEL, "id": user_id})
 
+    async def hold(self, session: AsyncSession, names: Collection[str]) -> None:
+        await (await session.connection()).exec_driver_sql(_locks(names))
+
     async def listen(self, changed: Callable[[str | None], None]) -> None:
         while True:
             try:
@@ -170,9 +173,7 @@ class PostgresBatch:
 
     async def begin(self, lock: Sequence[str]) -> None:
         # A row that does not exist yet locks nothing, so the names are locked instead, in one order.
-        keys = ",".join(str(key) for key in sorted({_lock_key(name) for name in lock}))
-        locks = f"SELECT pg_advisory_xact_lock(key) FROM unnest('{{{keys}}}'::bigint[]) AS key"
-        await self._connection.execute(f"{BEGIN}; {PLAN_BY_INDEX}; {locks}")
+        await self._connection.execute(f"{BEGIN}; {PLAN_BY_INDEX}; {_locks(lock)}")
 
     async def load(
         self, rows: Mapping[Table, Collection[str]], known: tuple[Table, Collection[str]]
@@ -196,6 +197,11 @@ class PostgresBatch:
         columns = (column for table, entries in filled.items() for column in _columns(table, entries))
         statement = _write_statement(tuple(filled))
         await self._connection.execute(statement, *columns, list(users))
+
+
+def _locks(names: Collection[str]) -> str:
+    keys = ",".join(str(key) for key in sorted({_lock_key(name) for name in names}))
+    return f"SELECT pg_advisory_xact_lock(key) FROM unnest('{{{keys}}}'::bigint[]) AS key"
 
 
 def _lock_key(name: str) -> int:

@@ -63,6 +63,9 @@ class SqliteDatabase(Database):
     async def count_up(self, session: AsyncSession, user_id: str) -> None:
         await (await session.connection()).execute(text(COUNT_UP), {"id": user_id})
 
+    async def hold(self, session: AsyncSession, names: Collection[str]) -> None:
+        """The session has the write lock already."""
+
     async def listen(self, changed: Callable[[str | None], None]) -> None:
         """SQLite tells nobody; what another process changes is seen when cached answers have aged."""
 
