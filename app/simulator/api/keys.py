@@ -26,7 +26,8 @@ def mode_of(authorization: str | None, only: str | None) -> str:
         )
     found = KEY.fullmatch(key)
     if found is None or (only is not None and key != only):
-        hidden = key[:8] + "*" * max(0, len(key) - 12) + key[-4:]
+        shown = 8 if len(key) > 16 else 0
+        hidden = key[:shown] + "*" * (len(key) - shown - 4) + key[-4:]
         raise ApiError(
             401,
             f"Invalid API Key provided: {hidden}",

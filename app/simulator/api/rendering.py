@@ -119,9 +119,12 @@ def _expand(call: Call, holder: Any, keys: list[str], path: str) -> None:
         holder[key] = render_line_items(call.account.sessions[holder["id"]], call.shape)
     if key not in holder:
         raise _not_expandable(path)
-    if isinstance(holder[key], str):
-        holder[key] = show(call, _named(call, holder[key], path))
-    elif not rest and holder[key] is not None and "object" not in holder[key]:
+    value = holder[key]
+    if isinstance(value, str):
+        holder[key] = show(call, _named(call, value, path))
+    elif value is not None and not isinstance(value, dict | list):
+        raise _not_expandable(path)
+    elif isinstance(value, dict) and not rest and "object" not in value:
         raise _not_expandable(path)
     _expand(call, holder[key], rest, path)
 
