@@ -1,11 +1,12 @@
 """The official async client against the simulator's API, over real loopback HTTP."""
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Unpack
 
 import httpx
-from stripe import HTTPXClient, StripeClient
+from stripe import HTTPXClient, StripeClient, StripeObject
 
 from app.simulator import SCENARIOS, Account, play
 from app.simulator.api import API_KEY, serving
@@ -47,6 +48,12 @@ async def browsing(account: Account, **options: Unpack[Options]) -> AsyncIterato
 
 def ids(page: Any) -> list[str]:
     return [entry.id for entry in page.data]
+
+
+def plain(found: StripeObject) -> dict[str, Any]:
+    """The JSON that the library was given; it makes Decimals of some texts."""
+    content: dict[str, Any] = json.loads(str(found))
+    return content
 
 
 def lived() -> Account:
