@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
+from .bulk import Bulk
 from .checkout import Checkouts
 from .ledger import DAY, PRICES
 from .model import CheckoutSession, Customer, Invoice, Item, Price, Subscription
@@ -10,7 +11,7 @@ from .model import CheckoutSession, Customer, Invoice, Item, Price, Subscription
 __all__ = ["DAY", "PRICES", "Account"]
 
 
-class Account(Checkouts):
+class Account(Checkouts, Bulk):
     """A Stripe account. The same seed and calls give the same objects and events, to the byte.
 
     `now` is the account's clock, in Unix seconds; it moves only by `advance`. `events` holds all that Stripe

@@ -122,11 +122,18 @@ def _expand(call: Call, holder: Any, keys: list[str], path: str) -> None:
     value = holder[key]
     if isinstance(value, str):
         holder[key] = show(call, _named(call, value, path))
-    elif value is not None and not isinstance(value, dict | list):
-        raise _not_expandable(path)
-    elif isinstance(value, dict) and not rest and "object" not in value:
+    elif not _leads_on(value, last=not rest):
         raise _not_expandable(path)
     _expand(call, holder[key], rest, path)
+
+
+def _leads_on(value: Any, *, last: bool) -> bool:
+    """A list or hash on the way, or nothing; at the end only what is an object already."""
+    return (
+        value is None
+        or isinstance(value, list)
+        or (isinstance(value, dict) and not (last and "object" not in value))
+    )
 
 
 def _named(call: Call, id: str, path: str) -> Found:
