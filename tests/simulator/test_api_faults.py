@@ -140,9 +140,11 @@ async def test_the_server_ends_with_its_block_even_while_a_request_hangs() -> No
 def test_a_server_in_a_thread_answers_code_that_is_not_async() -> None:
     account = Account(1)
     with serving_in_thread(account) as url:
-        client = stripe.StripeClient("sk_test_fake_1", base_addresses={"api": url})
+        http = stripe.RequestsClient()
+        client = stripe.StripeClient("sk_test_fake_1", base_addresses={"api": url}, http_client=http)
         made = client.v1.customers.create({"email": "ada@example.com"})
         assert account.customers[made.id].email == "ada@example.com"
+        http.close()  # type: ignore[no-untyped-call]
         port = int(url.rpartition(":")[2])
         with pytest.raises(OSError), serving_in_thread(account, port=port):
             pass
