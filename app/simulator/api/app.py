@@ -21,7 +21,7 @@ from .call import Call, PortalPage
 from .catalogue import Catalogue
 from .errors import ApiError, invalid
 from .faults import ApiFaults, Fault, Traffic
-from .idempotency import Answers
+from .idempotency import Answer, Answers
 from .keys import mode_of
 from .routes import Handler, route
 
@@ -132,7 +132,7 @@ class _Api:
         mode = mode_of(request.headers.get("authorization"), self.api_key)
         key = request.headers.get("idempotency-key") if method == "POST" else None
         now = self.account.now
-        if key and (kept := self.answers.find(f"{mode} {key}", path, form, now)):
+        if key and (kept := self.answers.find(mode, key, path, form, now)):
             headers |= {
                 "Idempotency-Key": key,
                 "Idempotent-Replayed": "true",
@@ -142,7 +142,7 @@ class _Api:
         self.catalogue.refresh()
         body = _encoded(handler(self._call(request, form, id, mode)))
         if key:
-            self.answers.keep(f"{mode} {key}", path, form, now, headers["Request-Id"], body)
+            self.answers.keep(mode, key, Answer.of(now, path, form, headers["Request-Id"], body))
             headers |= {"Idempotency-Key": key, "Original-Request": headers["Request-Id"]}
         return body
 

@@ -19,6 +19,11 @@ class Answer:
     request_id: str
     body: bytes
 
+    @classmethod
+    def of(cls, at: int, path: str, form: bytes, request_id: str, body: bytes) -> "Answer":
+        """`at` in Unix seconds; of the form only the digest is kept."""
+        return cls(at, path, sha256(form).digest(), request_id, body)
+
 
 class Answers:
     """Answers by key, kept for a day by the account's clock, as Stripe does.
@@ -27,9 +32,9 @@ class Answers:
     """
 
     def __init__(self) -> None:
-        self._kept: dict[str, Answer] = {}
+        self._kept: dict[tuple[str, str], Answer] = {}
 
-    def find(self, key: str, path: str, form: bytes, now: int) -> Answer | None:
+    def find(self, mode: str, key: str, path: str, form: bytes, now: int) -> Answer | None:
         """What this request was answered with before; `now` in Unix seconds.
 
         Raises:
@@ -37,7 +42,7 @@ class Answers:
         """
         if len(key) > LONGEST:
             raise _error(f"Idempotency keys may be at most {LONGEST} characters long.")
-        kept = self._kept.get(key)
+        kept = self._kept.get((mode, key))
         if kept is None or now - kept.at >= DAY:
             return None
         if kept.path != path:
@@ -53,9 +58,10 @@ class Answers:
             )
         return kept
 
-    def keep(self, key: str, path: str, form: bytes, now: int, request_id: str, body: bytes) -> None:
-        self._kept.pop(key, None)  # so that the oldest stays first
-        self._kept[key] = Answer(now, path, sha256(form).digest(), request_id, body)
+    def keep(self, mode: str, key: str, answer: Answer) -> None:
+        now = answer.at
+        self._kept.pop((mode, key), None)  # so that the oldest stays first
+        self._kept[mode, key] = answer
         while now - next(iter(self._kept.values())).at >= DAY:
             del self._kept[next(iter(self._kept))]
 
