@@ -6,6 +6,8 @@ import secrets
 import signal
 import sys
 import time
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -25,6 +27,7 @@ from .logs import configure_logging
 from .migrations import migrate as migrate_database
 from .service import Service, make_service
 from .simulator import SCENARIOS, SHAPES
+from .simulator.api import API_KEY, serving
 from .worker import replay
 
 cli = typer.Typer(
@@ -98,9 +101,7 @@ def worker() -> None:
 
     async def work() -> None:
         handlers.connect()
-        stopped = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+        stopped = _stopped_by_signal()
         async with service.running():
             await stopped.wait()
 
@@ -188,6 +189,10 @@ def simulate(
     duplicates: Annotated[float, typer.Option(help="Share of events sent twice, 0 to 1.", min=0, max=1)] = 0,
     delayed: Annotated[float, typer.Option(help="Share of events sent last, 0 to 1.", min=0, max=1)] = 0,
     reorder: Annotated[bool, typer.Option(help="Send in random order.")] = False,
+    api_port: Annotated[
+        int | None,
+        typer.Option(help="Afterwards serve Stripe's API of this account on this port of 127.0.0.1."),
+    ] = None,
 ) -> None:
     """Play scenarios of Stripe into a running server, each for a user of its own."""
     if unknown := sorted(set(scenario or ()) - SCENARIOS.keys()):
@@ -198,19 +203,58 @@ def simulate(
         raise typer.BadParameter(f"The shape is one of {', '.join(SHAPES)}.")
     try:
         report = asyncio.run(
-            simulator.simulate(
+            _simulate(
                 url,
                 secret or load_settings().stripe_webhook_secret[0].get_secret_value(),
-                scenarios=scenario or tuple(SCENARIOS),
-                seed=seed,
-                shape=SHAPES[shape],
-                faults=simulator.Faults(duplicates, reorder, delayed),
+                scenario or tuple(SCENARIOS),
+                seed,
+                SHAPES[shape],
+                simulator.Faults(duplicates, reorder, delayed),
+                api_port,
             )
         )
     except httpx.HTTPError as error:
         raise typer.Exit(_complain(f"{url} cannot be reached: {error}. Start it with `make run`.")) from None
     except ConfigurationError as error:
         raise typer.Exit(_complain(error.detail)) from None
+    except OSError as error:
+        raise typer.Exit(_complain(f"Port {api_port} cannot be served: {error.strerror}.")) from None
+    raise typer.Exit(1 if report.refused else 0)
+
+
+async def _simulate(
+    url: str,
+    secret: str,
+    scenarios: Sequence[str],
+    seed: int,
+    shape: simulator.Shape,
+    faults: simulator.Faults,
+    api_port: int | None,
+) -> simulator.Report:
+    account = simulator.Account(seed)
+    play = partial(
+        simulator.simulate,
+        url,
+        secret,
+        scenarios=scenarios,
+        seed=seed,
+        shape=shape,
+        faults=faults,
+        account=account,
+    )
+    if api_port is None:
+        return _tell(await play())
+    async with serving(account, port=api_port, api_version=shape, clock=time.time) as base_url:
+        report = _tell(await play())
+        typer.echo(f"Stripe's API: {base_url}, with the key {API_KEY}; what is done there is sent to {url}.")
+        typer.echo("Ctrl-C ends it.")
+        sending = asyncio.create_task(simulator.send_on(account, url, secret, shape=shape))
+        await _stopped_by_signal().wait()
+        sending.cancel()
+    return report
+
+
+def _tell(report: simulator.Report) -> simulator.Report:
     typer.echo(f"Sent {report.sent} deliveries of {report.events} events: {dict(report.by_status)}")
     for subscription in report.truth["subscriptions"].values():
         typer.echo(
@@ -218,7 +262,15 @@ def simulate(
         )
     for refused in report.refused[:10]:
         typer.secho(refused, err=True, fg=typer.colors.RED)
-    raise typer.Exit(1 if report.refused else 0)
+    return report
+
+
+def _stopped_by_signal() -> asyncio.Event:
+    """An event that is set once somebody wants us to end."""
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    return stopped
 
 
 @cli.command()

@@ -8,10 +8,14 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
+
+from app.simulator.api import API_KEY
 
 from .databases import free_port
 
@@ -100,6 +104,48 @@ def test_dead_events_are_replayed_and_worked_on_from_the_shell(tmp_path: Path) -
     assert state == "processed"
     assert database.execute("SELECT email FROM billing_customer").fetchone() == ("ada@example.com",)
     database.close()
+
+
+def test_simulate_serves_stripes_api_of_its_account_and_sends_what_happens_there(tmp_path: Path) -> None:
+    port, received = free_port(), []
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:  # the name is the library's
+            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["type"])
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    webhook = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+    threading.Thread(target=webhook.serve_forever, daemon=True).start()
+    arguments = ["--url", f"http://127.0.0.1:{webhook.server_port}/", "--secret", "whsec_test_x"]
+    arguments += ["--scenario", "sign_up", "--api-port", str(port)]
+    command = [sys.executable, "-m", "app", "simulate", *arguments]
+    simulator = subprocess.Popen(
+        command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert simulator.stdout is not None
+        while "Ctrl-C ends it" not in (line := simulator.stdout.readline()):
+            assert line, simulator.communicate()
+        assert "customer.subscription.created" in received
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", auth=(API_KEY, ""), trust_env=False) as client:
+            (subscription,) = client.get("/v1/subscriptions").json()["data"]
+            assert subscription["status"] == "active"
+            client.delete(f"/v1/subscriptions/{subscription['id']}").raise_for_status()
+            deadline = time.monotonic() + 20
+            while "customer.subscription.deleted" not in received and time.monotonic() < deadline:
+                time.sleep(0.05)
+            assert client.get("/v1/events?delivery_success=false").json()["data"] == []
+        assert received[-1] == "customer.subscription.deleted"
+    finally:
+        simulator.send_signal(signal.SIGINT)
+        _, errors = simulator.communicate(timeout=30)
+        webhook.shutdown()
+        webhook.server_close()
+    assert (simulator.returncode, errors) == (0, "")
 
 
 def test_simulate_says_what_is_wrong(tmp_path: Path) -> None:

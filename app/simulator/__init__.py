@@ -19,7 +19,7 @@ Nothing here imports the service: it is the truth that the service is held again
 """
 
 from .account import DAY, PRICES, Account
-from .delivery import SHAPES, Faults, Report, deliver, deliveries, simulate
+from .delivery import SHAPES, Faults, Report, deliver, deliveries, send_on, simulate
 from .histories import random_history
 from .model import Customer, Event, Invoice, Price, Subscription
 from .render import NEW, OLD, Shape, difference, event_body, render, render_event, thin_event
@@ -52,6 +52,7 @@ __all__ = [
     "random_history",
     "render",
     "render_event",
+    "send_on",
     "sign",
     "signed_event",
     "simulate",

@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from .ledger import DAY, PRICES, Ledger
+from .bulk import Bulk
+from .checkout import Checkouts
+from .ledger import DAY, PRICES
 from .model import Charge, CheckoutSession, Customer, Dispute, Invoice, Item, Price, Subscription, frozen
 
 __all__ = ["DAY", "PRICES", "Account"]
 
 
-class Account(Ledger):
+class Account(Checkouts, Bulk):
     """A Stripe account. The same seed and calls give the same objects and events, to the byte.
 
     `now` is the account's clock, in Unix seconds; it moves only by `advance`. `events` holds all that Stripe
@@ -36,10 +38,7 @@ class Account(Ledger):
     # Customers
 
     def create_customer(self, email: str | None = None, **metadata: str) -> Customer:
-        customer = Customer(self.new_id("cus"), self.now, email, dict(metadata))
-        self.customers[customer.id] = customer
-        self._emit("customer.created", customer)
-        return customer
+        return self.add_customer(email, metadata)
 
     def update_customer(self, customer: Customer, *, email: str | None = None, **metadata: str) -> None:
         with self._update("customer.updated", customer):
@@ -70,34 +69,9 @@ class Account(Ledger):
 
         Several prices give an item each, all of the same quantity.
         """
-        start, names = self.now, [price] if isinstance(price, str) else price
-        items = [self._item(name, quantity, start, trial_days) for name in names]
-        status = "trialing" if trial_days else "incomplete"
-        subscription = Subscription(self.new_id("sub"), customer.id, status, start, start, items, metadata)
-        if trial_days:
-            subscription.trial_start, subscription.trial_end = start, start + trial_days * DAY
-        self.subscriptions[subscription.id] = subscription
-        invoice = None if trial_days else self._invoice(subscription, "subscription_create")
-        self._emit("customer.subscription.created", subscription)
-        if invoice is not None:
-            self._finalize(invoice)
-            if paid:
-                self.complete_sign_up(subscription)
-            elif paid is False:
-                self._fail(invoice, retry=False)
-        return subscription
-
-    def _item(self, price: str, quantity: int, start: int, trial_days: int) -> Item:
-        chosen = self.prices[price]
-        end = start + (trial_days * DAY if trial_days else chosen.seconds)
-        return Item(self.new_id("si"), chosen, quantity, start, start, end)
-
-    def complete_sign_up(self, subscription: Subscription) -> None:
-        """The first payment goes through."""
-        self._pay(self._open_invoice(subscription))
-        with self._update("customer.subscription.updated", subscription):
-            subscription.status = "active"
-            subscription.default_payment_method = self.new_id("pm")
+        names = [price] if isinstance(price, str) else price
+        items = [(name, quantity) for name in names]
+        return self.subscribe(customer, items, metadata, trial_days=trial_days, paid=paid)
 
     def expire_sign_up(self, subscription: Subscription) -> None:
         """Nobody paid within a day of an incomplete sign-up."""
@@ -267,14 +241,11 @@ class Account(Ledger):
 
     def cancel_at_period_end(self, subscription: Subscription) -> None:
         with self._update("customer.subscription.updated", subscription):
-            subscription.cancel_at_period_end = True
-            subscription.cancel_at, subscription.canceled_at = subscription.period_end, self.now
-            subscription.cancellation_reason = "cancellation_requested"
+            subscription.end_with_period(self.now)
 
     def un_cancel(self, subscription: Subscription) -> None:
         with self._update("customer.subscription.updated", subscription):
-            subscription.cancel_at_period_end = False
-            subscription.cancel_at = subscription.canceled_at = subscription.cancellation_reason = None
+            subscription.go_on()
 
     def cancel_now(self, subscription: Subscription, *, reason: str = "cancellation_requested") -> None:
         subscription.cancellation_reason = subscription.cancellation_reason or reason

@@ -5,6 +5,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import httpx
@@ -44,6 +45,7 @@ class Report:
     by_code: Counter[int] = field(default_factory=Counter)
     by_status: Counter[str] = field(default_factory=Counter)
     refused: list[str] = field(default_factory=list)
+    undelivered: list[str] = field(default_factory=list)
     truth: Truth = field(default_factory=dict)
 
 
@@ -80,6 +82,7 @@ def _record(report: Report, event: Event, response: httpx.Response) -> None:
     if response.status_code == httpx.codes.OK:
         report.by_status[_status(response)] += 1
     else:
+        report.undelivered.append(event.id)
         report.refused.append(f"{event.id}: {response.status_code} {response.text[:200]}")
 
 
@@ -102,24 +105,56 @@ async def simulate(
     end: int | None = None,
     faults: Faults | None = None,
     concurrency: int = 8,
+    account: Account | None = None,
 ) -> Report:
     """Play scenarios, each for a user of its own, and deliver their events to a running server.
 
-    Every scenario ends at `end` (Unix seconds), which is now if left out.
+    Every scenario ends at `end` (Unix seconds), which is now if left out. They are played in `account`, or in
+    one of their own; there the events that are not taken are marked as undelivered.
 
     Raises:
         KeyError: for a scenario that there is not.
         httpx.HTTPError: when the server cannot be reached.
     """
     end = int(time.time()) if end is None else end
-    account = Account(seed)
+    account = Account(seed) if account is None else account
     for name in scenarios:
         account.now = end - duration(name)
         play(account, name, user_id=f"user_{name}")
+    account.mark_undelivered(event.id for event in account.events)
     order = deliveries(account.events, random.Random(seed), faults or Faults())
     report = await deliver(url, order, secret, shape=shape, concurrency=concurrency)
+    _mark(account, order, report)
     report.truth = truth(account)
     return report
+
+
+async def send_on(
+    account: Account,
+    url: str,
+    secret: str,
+    *,
+    shape: Shape = NEW,
+    pause: float = 0.2,
+    client: httpx.AsyncClient | None = None,
+) -> None:
+    """Deliver what happens in the account from now on, until cancelled; looks every `pause` seconds.
+
+    An event that is refused or finds nobody is marked as undelivered, and is not sent again.
+    """
+    sent = len(account.events)
+    while True:
+        await asyncio.sleep(pause)
+        new, sent = account.events[sent:], len(account.events)
+        account.mark_undelivered(event.id for event in new)
+        for event in new:
+            with suppress(httpx.HTTPError):
+                _mark(account, [event], await deliver(url, [event], secret, shape=shape, client=client))
+
+
+def _mark(account: Account, sent: Iterable[Event], report: Report) -> None:
+    account.mark_delivered(event.id for event in sent)
+    account.mark_undelivered(report.undelivered)
 
 
 SHAPES: dict[str, Shape] = {"old": OLD, "new": NEW}

@@ -2,8 +2,8 @@
 
 import random
 import string
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 from .model import (
     Charge,
@@ -15,6 +15,7 @@ from .model import (
     Line,
     Price,
     Subscription,
+    WebhookEndpoint,
     frozen,
 )
 
@@ -46,7 +47,9 @@ class Ledger:
         self.sessions: dict[str, CheckoutSession] = {}
         self.charges: dict[str, Charge] = {}
         """By the invoice that they paid."""
+        self.endpoints: dict[str, WebhookEndpoint] = {}
         self.events: list[Event] = []
+        self.undelivered: set[str] = set()
         self._random = random.Random(seed)
 
     def new_id(self, prefix: str) -> str:
@@ -63,6 +66,13 @@ class Ledger:
         copy = original.again(self.new_id("evt"))
         self.events.insert(self.events.index(original) + 1, copy)
         return copy
+
+    def mark_undelivered(self, ids: Iterable[str]) -> None:
+        """Events, by id, whose webhooks have failed: Stripe lists them with `delivery_success=false`."""
+        self.undelivered.update(ids)
+
+    def mark_delivered(self, ids: Iterable[str]) -> None:
+        self.undelivered.difference_update(ids)
 
     # Invoices
 
@@ -130,6 +140,11 @@ class Ledger:
         if subscription.status != status and (only_from is None or subscription.status in only_from):
             with self._update("customer.subscription.updated", subscription):
                 subscription.status = status
+
+    def editing(self, entity: Customer | Subscription) -> AbstractContextManager[None]:
+        """Send the object's `….updated` for what the block changes; nothing if it changes nothing."""
+        kind = "customer" if isinstance(entity, Customer) else "customer.subscription"
+        return self._update(f"{kind}.updated", entity)
 
     @contextmanager
     def _update(self, event_type: str, entity: Entity) -> Iterator[None]:

@@ -11,7 +11,7 @@ DAY = 86_400
 INTERVAL_SECONDS = {"day": DAY, "week": 7 * DAY, "month": 30 * DAY, "year": 365 * DAY}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Price:
     """A recurring price."""
 
@@ -30,7 +30,7 @@ class Price:
         return INTERVAL_SECONDS[self.interval]
 
 
-@dataclass
+@dataclass(slots=True)
 class Customer:
     id: str
     created: int
@@ -40,7 +40,7 @@ class Customer:
     deleted: bool = False
 
 
-@dataclass
+@dataclass(slots=True)
 class Item:
     id: str
     price: Price
@@ -50,7 +50,7 @@ class Item:
     current_period_end: int
 
 
-@dataclass
+@dataclass(slots=True)
 class Subscription:
     id: str
     customer: str
@@ -71,6 +71,17 @@ class Subscription:
     latest_invoice: str | None = None
     default_payment_method: str | None = None
 
+    def end_with_period(self, now: int) -> None:
+        """Cancel at the period's end, as asked for at `now` (Unix seconds)."""
+        self.cancel_at_period_end = True
+        self.cancel_at, self.canceled_at = self.period_end, now
+        self.cancellation_reason = "cancellation_requested"
+
+    def go_on(self) -> None:
+        """Take a planned cancellation back."""
+        self.cancel_at_period_end = False
+        self.cancel_at = self.canceled_at = self.cancellation_reason = None
+
     @property
     def period_start(self) -> int:
         return min(item.current_period_start for item in self.items)
@@ -80,7 +91,7 @@ class Subscription:
         return max(item.current_period_end for item in self.items)
 
 
-@dataclass
+@dataclass(slots=True)
 class Line:
     id: str
     subscription: str
@@ -95,7 +106,7 @@ class Line:
         return self.price.unit_amount * self.quantity
 
 
-@dataclass
+@dataclass(slots=True)
 class Invoice:
     id: str
     customer: str
@@ -137,17 +148,52 @@ class Invoice:
         return None if self.status == "draft" else f"{self.id[-8:].upper()}-0001"
 
 
-@dataclass
+@dataclass(slots=True)
 class CheckoutSession:
+    """`customer`, `subscription` and `invoice` may be None until it is complete; afterwards they are not."""
+
     id: str
     created: int
-    customer: str
-    subscription: str
+    customer: str | None
+    subscription: str | None
     invoice: str | None
     client_reference_id: str | None
     metadata: dict[str, str] = field(default_factory=dict)
     amount_total: int | None = None
     currency: str = "usd"
+    status: Literal["open", "complete", "expired"] = "complete"
+    success_url: str = "https://app.example/welcome"
+    cancel_url: str | None = None
+    url: str | None = None
+    customer_email: str | None = None
+    line_items: list[tuple[Price, int]] = field(default_factory=list)
+    trial_days: int = 0
+    subscription_metadata: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def expires_at(self) -> int:
+        return self.created + DAY
+
+    @property
+    def payment_status(self) -> str:
+        if self.status != "complete":
+            return "unpaid"
+        return "no_payment_required" if self.trial_days else "paid"
+
+
+@dataclass(slots=True)
+class WebhookEndpoint:
+    """Where events are sent; `api_version` None: the account's own."""
+
+    id: str
+    created: int
+    url: str
+    enabled_events: list[str]
+    secret: str
+    api_version: str | None = None
+    status: Literal["enabled", "disabled"] = "enabled"
+    description: str | None = None
+    metadata: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -177,7 +223,7 @@ class Dispute:
 Entity = Customer | Subscription | Invoice | CheckoutSession | Price | Charge | Dispute
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Event:
     """Something that happened: the object as it became, and as it was before where Stripe says so."""
 

@@ -189,6 +189,20 @@ def render_plan(price: Price) -> Json:
     }
 
 
+def render_customer_details(email: str | None) -> Json | None:
+    """What a buyer filled in; nothing where the session knows no buyer's address."""
+    if email is None:
+        return None
+    return {
+        "address": None,
+        "email": email,
+        "name": None,
+        "phone": None,
+        "tax_exempt": "none",
+        "tax_ids": [],
+    }
+
+
 def render_checkout_session(session: CheckoutSession, shape: Shape) -> Json:
     content: Json = {
         "id": session.id,
@@ -199,7 +213,7 @@ def render_checkout_session(session: CheckoutSession, shape: Shape) -> Json:
         "amount_total": session.amount_total,
         "automatic_tax": {"enabled": False, "liability": None, "provider": None, "status": None},
         "billing_address_collection": None,
-        "cancel_url": None,
+        "cancel_url": session.cancel_url,
         "client_reference_id": session.client_reference_id,
         "client_secret": None,
         "consent": None,
@@ -215,9 +229,9 @@ def render_checkout_session(session: CheckoutSession, shape: Shape) -> Json:
         },
         "customer": session.customer,
         "customer_creation": None,
-        "customer_details": None,
-        "customer_email": None,
-        "expires_at": session.created + 86_400,
+        "customer_details": render_customer_details(session.customer_email),
+        "customer_email": session.customer_email,
+        "expires_at": session.expires_at,
         "invoice": session.invoice,
         "invoice_creation": None,
         "livemode": False,
@@ -229,7 +243,7 @@ def render_checkout_session(session: CheckoutSession, shape: Shape) -> Json:
         "payment_method_collection": "always",
         "payment_method_options": None,
         "payment_method_types": ["card"],
-        "payment_status": "paid",
+        "payment_status": session.payment_status,
         "phone_number_collection": {"enabled": False},
         "recovered_from": None,
         "saved_payment_method_options": None,
@@ -237,13 +251,13 @@ def render_checkout_session(session: CheckoutSession, shape: Shape) -> Json:
         "shipping_address_collection": None,
         "shipping_cost": None,
         "shipping_options": [],
-        "status": "complete",
+        "status": session.status,
         "submit_type": None,
         "subscription": session.subscription,
-        "success_url": "https://app.example/welcome",
+        "success_url": session.success_url,
         "total_details": {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
-        "ui_mode": "hosted",
-        "url": None,
+        "ui_mode": "hosted" if shape == OLD else "hosted_page",
+        "url": session.url,
     }
     if shape == OLD:
         return content

@@ -1,9 +1,10 @@
 """What the records must be in the end, told from the account itself and never from its events' order."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from .account import Account
-from .model import Customer, Invoice, Subscription
+from .model import Customer, Entity, Invoice, Subscription
 
 Json = dict[str, Any]
 Truth = dict[str, dict[str, Json]]
@@ -21,8 +22,9 @@ def truth(account: Account, *, whole: bool = False) -> Truth:
     an invoice's customer. Times are Unix seconds, amounts minor currency units.
     """
     shown = {event.after.id for event in account.events if event.type not in UNSENT}
+    users, paid = users_of(account), _paid_through(account)
     subscriptions = {
-        s.id: _subscription(s, account) | (_rest_of_subscription(s) if whole else {})
+        s.id: _subscription(s, account, users, paid) | (_rest_of_subscription(s) if whole else {})
         for s in account.subscriptions.values()
     }
     invoices = {
@@ -30,42 +32,55 @@ def truth(account: Account, *, whole: bool = False) -> Truth:
         for i in account.invoices.values()
         if i.id in shown
     }
-    customers = {c.id: _customer(c, account) for c in account.customers.values()}
+    customers = {c.id: _customer(c, account, users) for c in account.customers.values()}
     return {"subscriptions": subscriptions, "invoices": invoices, "customers": customers}
 
 
-def user_of(account: Account, customer_id: str) -> str | None:
-    """The newest `metadata.user_id` that any object states; else the first `client_reference_id`."""
-    stated: list[tuple[int, str, str]] = []
-    referred: list[tuple[int, str, str]] = []
-    for event in account.events:
-        about = (
-            event.after.id if isinstance(event.after, Customer) else getattr(event.after, "customer", None)
-        )
-        if about != customer_id:
+def users_of(account: Account) -> dict[str, str]:
+    """The user of each customer that has one: the newest `metadata.user_id` that any object states; else the
+    first `client_reference_id`. Objects without events state what they hold."""
+    stated: dict[str, tuple[int, str, str]] = {}
+    referred: dict[str, tuple[int, str, str]] = {}
+    for created, id, entity in _statements(account):
+        about = entity.id if isinstance(entity, Customer) else getattr(entity, "customer", None)
+        if about is None:
             continue
-        if user_id := getattr(event.after, "metadata", {}).get("user_id"):
-            stated.append((event.created, event.id, user_id))
-        if reference := getattr(event.after, "client_reference_id", None):
-            referred.append((event.created, event.id, reference))
-    if stated:
-        return max(stated)[2]
-    return min(referred)[2] if referred else None
+        if user_id := getattr(entity, "metadata", {}).get("user_id"):
+            statement = (created, id, user_id)
+            stated[about] = max(stated.get(about, statement), statement)
+        if reference := getattr(entity, "client_reference_id", None):
+            statement = (created, id, reference)
+            referred[about] = min(referred.get(about, statement), statement)
+    return {customer: user for customer, (_, _, user) in (referred | stated).items()}
 
 
-def _subscription(subscription: Subscription, account: Account) -> Json:
-    paid = [
-        line.period_end
-        for invoice in account.invoices.values()
-        if invoice.status == "paid"
-        for line in invoice.lines
-        if line.subscription == subscription.id
-    ]
+def _statements(account: Account) -> Iterator[tuple[int, str, Entity]]:
+    for event in account.events:
+        yield event.created, event.id, event.after
+    told = {event.after.id for event in account.events}
+    entities: list[Entity] = [*account.customers.values(), *account.subscriptions.values()]
+    for entity in entities:
+        if entity.id not in told:
+            yield entity.created, "", entity
+
+
+def _paid_through(account: Account) -> dict[str, int]:
+    paid: dict[str, int] = {}
+    for invoice in account.invoices.values():
+        if invoice.status == "paid":
+            for line in invoice.lines:
+                paid[line.subscription] = max(paid.get(line.subscription, 0), line.period_end)
+    return paid
+
+
+def _subscription(
+    subscription: Subscription, account: Account, users: dict[str, str], paid: dict[str, int]
+) -> Json:
     first = subscription.items[0]
     return {
         "subscription_id": subscription.id,
         "customer_id": subscription.customer,
-        "user_id": user_of(account, subscription.customer),
+        "user_id": users.get(subscription.customer),
         "plan_id": first.price.id,
         "quantity": first.quantity,
         "items": [
@@ -82,7 +97,7 @@ def _subscription(subscription: Subscription, account: Account) -> Json:
         "status": subscription.status,
         "start_date": subscription.start_date,
         "expiry_date": _expiry_date(subscription),
-        "paid_through": max(paid, default=None),
+        "paid_through": paid.get(subscription.id),
         "trial_end": subscription.trial_end,
         "cancel_at": subscription.cancel_at,
         "cancel_at_period_end": subscription.cancel_at_period_end,
@@ -126,10 +141,10 @@ def _invoice(invoice: Invoice, account: Account) -> Json:
     }
 
 
-def _customer(customer: Customer, account: Account) -> Json:
+def _customer(customer: Customer, account: Account, users: dict[str, str]) -> Json:
     return {
         "customer_id": customer.id,
-        "user_id": user_of(account, customer.id),
+        "user_id": users.get(customer.id),
         "email": customer.email,
         "livemode": account.livemode,
         "deleted": customer.deleted,

@@ -16,9 +16,11 @@ START_TIMEOUT_SECONDS = 30
 
 
 class Server:
-    """`python -m app serve`, on a free port of 127.0.0.1."""
+    """`python -m app serve`, or uvicorn with another application, on a free port of 127.0.0.1."""
 
-    def __init__(self, database_url: str, folder: Path) -> None:
+    def __init__(
+        self, database_url: str, folder: Path, *, app: str | None = None, **environment: str
+    ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = folder / "server.log"
@@ -30,13 +32,16 @@ class Server:
             "INTERNAL_API_KEY": KEY,
             "SPOOL_DIR": str(folder / "spool"),
             "PLANS_FILE": str(ROOT / "plans.toml"),
-        }
+        } | environment
+        self._app = app
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> None:
         """Start it, and wait until it answers."""
-        command = [sys.executable, "-m", "app", "serve", "--port", str(self.port)]
+        port = ["--port", str(self.port)]
+        serve = ["app", "serve"] if self._app is None else ["uvicorn", self._app, "--log-level", "warning"]
+        command = [sys.executable, "-m", *serve, *port]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 command, env=self._environment, cwd=self._folder, stdout=log, stderr=log

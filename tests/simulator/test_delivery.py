@@ -9,7 +9,18 @@ import orjson
 import pytest
 from stripe import SignatureVerificationError, WebhookSignature
 
-from app.simulator import OLD, Account, Faults, deliver, deliveries, play, sign, signed_event
+from app.simulator import (
+    OLD,
+    Account,
+    Faults,
+    deliver,
+    deliveries,
+    play,
+    send_on,
+    sign,
+    signed_event,
+    simulate,
+)
 
 SECRET = "whsec_test_secret"
 
@@ -88,3 +99,28 @@ def test_faults_lose_nothing_and_are_repeatable() -> None:
     assert sorted(event.id for event in order) == sorted(2 * [event.id for event in account.events])
     held = deliveries(account.events, random.Random(9), Faults(delayed=0.4))
     assert held != account.events and len(held) == len(account.events)
+
+
+async def test_what_happens_later_is_sent_on_and_what_is_refused_is_marked() -> None:
+    account, receiver = Account(4), Receiver()
+    account.create_customer("before@example.com")
+    async with httpx.AsyncClient(transport=httpx.MockTransport(receiver)) as client:
+        sending = asyncio.create_task(send_on(account, "http://test", SECRET, pause=0.01, client=client))
+        await asyncio.sleep(0.05)
+        assert receiver.seen == []
+        play(account, "sign_up")
+        for _ in range(100):
+            await asyncio.sleep(0.01)
+            if len(receiver.seen) == len(account.events) - 2:
+                break
+        sending.cancel()
+    refused = [event.id for event in account.events if event.type == "invoice.created"]
+    assert receiver.seen == [event.id for event in account.events[1:] if event.id not in refused]
+    assert account.undelivered == set(refused) and len(refused) == 1
+
+
+async def test_events_that_find_nobody_are_undelivered() -> None:
+    account = Account(5)
+    with pytest.raises(httpx.HTTPError):
+        await simulate("http://127.0.0.1:1/", SECRET, scenarios=["sign_up"], account=account)
+    assert account.undelivered == {event.id for event in account.events} != set()

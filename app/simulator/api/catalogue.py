@@ -1,0 +1,130 @@
+"""What the lists of an account show, kept up with the account as it goes on."""
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from itertools import islice
+
+from ..account import Account
+from ..model import Charge, CheckoutSession, Customer, Dispute, Entity, Event, Invoice, Price, Subscription
+from .index import Index
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What prices are of; the account holds prices only."""
+
+    id: str
+    created: int
+
+    @property
+    def name(self) -> str:
+        return self.id.removeprefix("prod_").replace("_", " ").capitalize()
+
+
+Tables = (
+    dict[str, Customer]
+    | dict[str, Subscription]
+    | dict[str, Invoice]
+    | dict[str, CheckoutSession]
+    | dict[str, Price]
+)
+
+
+class Catalogue:
+    """The objects of an account by kind, in the order of lists.
+
+    `refresh` costs what has happened since the last one: it sees new objects in the account's tables and
+    changed ones by their events. Where events were put in between or taken away, it begins anew.
+    """
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        self.products: dict[str, Product] = {}
+        self.events: dict[str, Event] = {}
+        self._begin()
+
+    def _begin(self) -> None:
+        self.customers_index, self.subscriptions_index, self.invoices_index = Index(), Index(), Index()
+        self.prices_index, self.products_index, self.sessions_index = Index(), Index(), Index()
+        self.events_index = Index()
+        self.events.clear()
+        self._last: Event | None = None
+
+    def refresh(self) -> None:
+        known, events = len(self.events), self.account.events
+        if known and (len(events) < known or events[known - 1] is not self._last):
+            self._begin()
+            known = 0
+        self._take_new()
+        for event in islice(events, known, None):
+            self.events[event.id] = self._last = event
+            self.events_index.put(event.id, event.created, {"type": event.type})
+            self._take_again(event.after)
+
+    def endpoints_index(self) -> Index:
+        """Made anew each time: an account has few webhook endpoints, and they are deleted."""
+        index = Index()
+        for endpoint in self.account.endpoints.values():
+            index.put(endpoint.id, endpoint.created, {})
+        return index
+
+    def _take_new(self) -> None:
+        account = self.account
+        tables: tuple[tuple[Index, Tables], ...] = (
+            (self.customers_index, account.customers),
+            (self.subscriptions_index, account.subscriptions),
+            (self.invoices_index, account.invoices),
+            (self.sessions_index, account.sessions),
+            (self.prices_index, account.prices),
+        )
+        for index, table in tables:
+            new = len(table) - len(index.places)
+            newest: list[Entity] = list(islice(reversed(table.values()), new))
+            for entity in reversed(newest):
+                self._take(index, entity)
+
+    def _take_again(self, shown: Entity) -> None:
+        """The event shows the object as it was then; the account holds it as it is."""
+        match shown:
+            case Customer():
+                self._take(self.customers_index, self.account.customers[shown.id])
+            case Subscription():
+                self._take(self.subscriptions_index, self.account.subscriptions[shown.id])
+            case Invoice():
+                self._take(self.invoices_index, self.account.invoices[shown.id])
+            case CheckoutSession():
+                self._take(self.sessions_index, self.account.sessions[shown.id])
+            case Price() | Charge() | Dispute():
+                pass  # never changes, or is in no list
+
+    def _take(self, index: Index, entity: Entity) -> None:
+        index.put(entity.id, entity.created, facets(entity))
+        if isinstance(entity, Price) and entity.product not in self.products_index.places:
+            self.products[entity.product] = Product(entity.product, entity.created)
+            self.products_index.put(entity.product, entity.created, {})
+
+
+def facets(entity: Entity) -> Mapping[str, Hashable]:
+    """What lists of this kind are filtered by; every name is a parameter of the list."""
+    match entity:
+        case Customer():
+            return {"email": entity.email, "deleted": entity.deleted}
+        case Subscription():
+            prices = tuple(item.price.id for item in entity.items)
+            return {"customer": entity.customer, "status": entity.status, "price": prices}
+        case Invoice():
+            return {
+                "customer": entity.customer,
+                "status": entity.status,
+                "subscription": entity.subscription,
+            }
+        case CheckoutSession():
+            return {
+                "customer": entity.customer,
+                "status": entity.status,
+                "subscription": entity.subscription,
+            }
+        case Price():
+            return {"product": entity.product, "currency": entity.currency}
+        case Charge() | Dispute():
+            return {}

@@ -1,0 +1,92 @@
+"""Checkout sessions: opened by the application, completed by the buyer, or expired after a day."""
+
+from collections.abc import Mapping, Sequence
+
+from .model import CheckoutSession, Customer, Subscription
+from .sign_up import SignUps
+
+
+class Checkouts(SignUps):
+    """What an account does with checkout sessions. Opening one is no event, as at Stripe."""
+
+    def open_checkout(
+        self,
+        items: Sequence[tuple[str, int]],
+        *,
+        customer: str | None = None,
+        customer_email: str | None = None,
+        client_reference_id: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        subscription_metadata: Mapping[str, str] | None = None,
+        trial_days: int = 0,
+        success_url: str = "https://app.example/welcome",
+        cancel_url: str | None = None,
+    ) -> CheckoutSession:
+        """A session that sells a subscription of items (price id, quantity), open for a day.
+
+        Raises:
+            KeyError: for a price that the account does not have.
+        """
+        lines = [(self.prices[price], quantity) for price, quantity in items]
+        total = 0 if trial_days else sum(price.unit_amount * quantity for price, quantity in lines)
+        session = CheckoutSession(
+            self.new_id("cs_test" if not self.livemode else "cs_live"),
+            self.now,
+            customer,
+            None,
+            None,
+            client_reference_id,
+            dict(metadata or {}),
+            total,
+            lines[0][0].currency,
+            "open",
+            success_url,
+            cancel_url,
+            customer_email=customer_email,
+            line_items=lines,
+            trial_days=trial_days,
+            subscription_metadata=dict(subscription_metadata or {}),
+        )
+        self.sessions[session.id] = session
+        return session
+
+    def pay_checkout(self, session: CheckoutSession) -> Subscription:
+        """The buyer fills in the page: customer, subscription and first invoice, and all their events.
+
+        A session that is complete stays as it is.
+
+        Raises:
+            ValueError: for a session that has expired.
+        """
+        if session.subscription is not None:
+            return self.subscriptions[session.subscription]
+        if session.status == "expired" or self.now >= session.expires_at:
+            raise ValueError(f"The checkout session {session.id} has expired.")
+        subscription = self.subscribe(
+            self._buyer(session),
+            [(price.id, quantity) for price, quantity in session.line_items],
+            session.subscription_metadata,
+            trial_days=session.trial_days,
+            paid=None,
+        )
+        if not session.trial_days:
+            self.complete_sign_up(subscription)
+        session.customer, session.subscription = subscription.customer, subscription.id
+        session.invoice, session.status, session.url = subscription.latest_invoice, "complete", None
+        self._emit("checkout.session.completed", session)
+        return subscription
+
+    def expire_checkout(self, session: CheckoutSession) -> None:
+        """Nobody bought.
+
+        Raises:
+            ValueError: for a session that is not open.
+        """
+        if session.status != "open":
+            raise ValueError(f"The checkout session {session.id} is {session.status}, not open.")
+        session.status, session.url = "expired", None
+        self._emit("checkout.session.expired", session)
+
+    def _buyer(self, session: CheckoutSession) -> Customer:
+        known = self.customers.get(session.customer or "")
+        return known or self.add_customer(session.customer_email or "buyer@example.com", {})

@@ -1,0 +1,65 @@
+"""Killed between commit and reaction: each durable receiver runs all the same."""
+
+import asyncio
+import random
+import time
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlmodel import select
+
+from app.db import open_database
+from app.migrations import migrate
+from app.models import OutboxEntry, OutboxState
+from app.simulator import Account
+
+from .kill import Delivery
+from .servers import Server
+
+KILLS = 4
+SUBSCRIPTIONS = 120
+
+
+@pytest.mark.parametrize("seed", [1])
+async def test_each_durable_receiver_ran_for_each_reaction(
+    database_url: str, tmp_path: Path, seed: int
+) -> None:
+    rng, account = random.Random(seed), Account(seed, start=int(time.time()) - 3600)
+    for number in range(SUBSCRIPTIONS):
+        account.create_subscription(account.create_customer(user_id=f"user_{number}"), "price_team")
+    notes = tmp_path / "notes"
+    notes.touch()
+    await asyncio.to_thread(migrate, database_url)
+    server = Server(database_url, tmp_path, app="tests.faults.receiver_app:app", NOTES=str(notes))
+    await server.start()
+    delivery = Delivery(server.url, list(account.events))
+    running = asyncio.create_task(delivery.run())
+    killed = 0
+    while killed < KILLS:
+        await asyncio.sleep(rng.uniform(0.05, 0.4))
+        server.kill9()
+        killed += 1
+        await server.start()
+    await running
+    database = open_database(database_url)
+    try:
+        # The leases of what killed servers had run out in a minute: the test does not wait so long.
+        async with database.session() as session:
+            await (await session.connection()).execute(
+                text("UPDATE billing_outbox SET next_attempt_at = 0 WHERE state = 'pending'")
+            )
+        async with asyncio.timeout(30):
+            while True:
+                async with database.reading() as session:
+                    entries = list(await session.exec(select(OutboxEntry)))
+                if all(entry.state == OutboxState.DONE for entry in entries):
+                    break
+                await asyncio.sleep(0.1)
+    finally:
+        await database.close()
+        server.stop()
+    noted = notes.read_text().split()
+    assert {entry.id.rsplit(":", 1)[0] for entry in entries} == set(noted)
+    assert len({each for each in noted if each.startswith("subscription_activated")}) == SUBSCRIPTIONS
+    print(f"{killed} kills, {len(entries)} reactions, {len(noted)} calls")  # noqa: T201

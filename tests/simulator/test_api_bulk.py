@@ -1,0 +1,126 @@
+"""A large account: the same pages, at the same cost."""
+
+import random
+
+import pytest
+
+from app.simulator import Account, play, random_history, truth
+from app.simulator.api import catalogue, listing
+from app.simulator.api.index import Index
+from app.simulator.bulk import STATUSES
+from app.simulator.model import Entity
+
+from .client import connected, ids
+
+SIZE = 100_000
+
+pytestmark = pytest.mark.xdist_group("large account")
+
+
+@pytest.fixture(scope="module")
+def large() -> Account:
+    account = Account(1)
+    account.bulk(SIZE)
+    return account
+
+
+@pytest.fixture
+def walked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every object that a list looks at."""
+    seen: list[str] = []
+    looked_at = listing.Selection.__contains__
+
+    def contains(self: listing.Selection, id: str) -> bool:
+        seen.append(id)
+        return looked_at(self, id)
+
+    monkeypatch.setattr(listing.Selection, "__contains__", contains)
+    return seen
+
+
+async def test_a_page_of_a_large_account_looks_at_no_more_than_it_shows(
+    large: Account, walked: list[str]
+) -> None:
+    oldest_first = list(large.subscriptions)
+    prices = {s.items[0].price.id for s in large.subscriptions.values()}
+    async with connected(large) as client:
+        for place in (99_999, 50_000, 150):
+            walked.clear()
+            cursor = oldest_first[place]
+            page = await client.v1.subscriptions.list_async(
+                {"limit": 100, "status": "all", "starting_after": cursor}
+            )
+            assert ids(page) == oldest_first[place - 100 : place][::-1]
+            assert len(walked) == 101
+        for status in (*STATUSES, "incomplete"):
+            walked.clear()
+            some = await client.v1.subscriptions.list_async({"limit": 100, "status": status})
+            assert {subscription.status for subscription in some.data} <= {status}
+            assert len(walked) == (101 if status in STATUSES else 0)
+        walked.clear()
+        mixed = await client.v1.subscriptions.list_async(
+            {"limit": 100, "status": "unpaid", "price": prices.pop()}
+        )
+        assert len(mixed.data) == 100 and len(walked) < 2 * SIZE * STATUSES["unpaid"] / 100
+        walked.clear()
+        newest = await client.v1.subscriptions.list_async({"created": {"gte": large.now - 3600}})
+        assert len(walked) == len(newest.data) <= 10
+
+
+async def test_a_change_in_a_large_account_is_all_that_is_taken_up(
+    large: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with connected(large) as client:
+        await client.v1.customers.list_async()
+        taken: list[str] = []
+        take = catalogue.Catalogue._take
+
+        def count(self: catalogue.Catalogue, index: Index, entity: Entity) -> None:
+            taken.append(entity.id)
+            take(self, index, entity)
+
+        monkeypatch.setattr(catalogue.Catalogue, "_take", count)
+        subscription = play(large, "seats")
+        page = await client.v1.subscriptions.list_async({"limit": 1})
+        assert ids(page) == [subscription.id] and subscription.id in taken
+        assert len(taken) < 30
+        taken.clear()
+        await client.v1.subscriptions.list_async({"limit": 1})
+        assert taken == []
+
+
+def test_bulk_is_the_same_for_the_same_seed_and_leaves_what_comes_next_alone() -> None:
+    one, same, other, alone = Account(1), Account(1), Account(1), Account(1)
+    one.bulk(300, seed=5)
+    same.bulk(300, seed=5)
+    other.bulk(300, seed=6)
+    assert one.subscriptions == same.subscriptions and one.customers == same.customers
+    assert one.subscriptions.keys().isdisjoint(other.subscriptions)
+    assert one.create_customer() == alone.create_customer()
+
+
+def test_bulk_keeps_stripes_invariants_and_the_truth_knows_its_users() -> None:
+    account = Account(1)
+    account.bulk(2_000)
+    shown = truth(account, whole=True)["subscriptions"]
+    assert {s.status for s in account.subscriptions.values()} == set(STATUSES)
+    for number, subscription in enumerate(account.subscriptions.values()):
+        assert (subscription.ended_at is not None) == (subscription.status == "canceled")
+        assert subscription.created <= subscription.period_start <= account.now < subscription.period_end
+        assert shown[subscription.id]["user_id"] == f"user_{number}"
+    assert account.events == []
+
+
+def test_the_users_of_a_history_are_those_of_its_events() -> None:
+    """The newest statement of any object, found anew for each customer."""
+    for seed in range(20):
+        account = Account(seed)
+        random_history(account, random.Random(seed), customers=3, steps=40)
+        for id, shown in truth(account)["customers"].items():
+            stated = [
+                (event.created, event.id, user_id)
+                for event in account.events
+                if id in (event.after.id, getattr(event.after, "customer", None))
+                and (user_id := getattr(event.after, "metadata", {}).get("user_id"))
+            ]
+            assert shown["user_id"] == max(stated)[2]

@@ -1,0 +1,25 @@
+"""What docs/simulator.md shows, runs; what it lists, is there."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_args
+
+from app.simulator.api import ROUTES, FaultKind
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENT = (ROOT / "docs" / "simulator.md").read_text()
+
+
+def test_the_python_examples_run() -> None:
+    examples = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
+    assert len(examples) == 2
+    for example in examples:  # in a process of its own: an example does not show how to close the client
+        subprocess.run([sys.executable, "-c", example], cwd=ROOT, check=True, timeout=60)
+
+
+def test_every_route_and_every_fault_is_told() -> None:
+    nouns = {re.sub(r"/\{id\}.*", "", path.removeprefix("/v1/")) for _, path in ROUTES}
+    assert [noun for noun in nouns if f"`{noun}`" not in DOCUMENT] == []
+    assert [kind for kind in get_args(FaultKind) if f"`{kind}`" not in DOCUMENT] == []
