@@ -3,6 +3,7 @@
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -20,6 +21,17 @@ REMEDIES = {
         "X-API-Key (`python -m app keys new` makes one), or to its sha256:…; several are separated by commas"
     ),
     "internal_api_read_key": "make each key with `python -m app keys new`, or leave the variable unset",
+    "stripe_api_key": (
+        "set STRIPE_API_KEY to a secret or restricted key (sk_… or rk_…), shown in Stripe's Dashboard under "
+        "Developers > API keys, or leave it unset"
+    ),
+    "stripe_api_base": "leave STRIPE_API_BASE unset, but for tests",
+    "allowed_return_origins": (
+        "set ALLOWED_RETURN_ORIGINS to origins without a path, separated by commas, such as "
+        "https://app.example.com"
+    ),
+    "catch_up_minutes": "set CATCH_UP_MINUTES to a number of minutes, or 0 for never",
+    "reconcile_hour": "set RECONCILE_HOUR to an hour from 0 to 23 (UTC), or leave it unset",
     "notify_urls": "see apprise's list of services for how each address is written",
     "silence_hours": "set SILENCE_HOURS to a number of hours, or 0 for never",
     "livemode": "set LIVEMODE to true or false, or leave it unset to take both while trying out",
@@ -31,6 +43,7 @@ SIGNING_SECRET_PREFIX = "whsec_"
 MIN_SIGNING_SECRET = 16
 """Characters after the prefix; Stripe's have 32 or more."""
 
+Origins = Annotated[tuple[str, ...], NoDecode]
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
 
 
@@ -79,11 +92,47 @@ class Settings(DatabaseSettings):
     max_body_bytes: int = Field(default=1024 * 1024, ge=1024)
     """A webhook body over this many bytes is answered with 413."""
 
+    stripe_api_key: SecretStr | None = None
+    """A secret or restricted key of the account (`sk_…`, `rk_…`), for what webhooks alone cannot do."""
+
+    stripe_api_base: str | None = None
+    """Another address than Stripe's own, such as the simulator's."""
+
+    allowed_return_origins: Origins = ()
+    """Where checkout and portal may send people back to, such as `https://app.example.com`."""
+
+    catch_up_minutes: float = Field(default=15, ge=0)
+    """How often Stripe is asked for events that never arrived; 0 never asks. Needs STRIPE_API_KEY."""
+
+    reconcile_hour: int | None = Field(default=None, ge=0, le=23)
+    """At which hour (UTC) all records are compared with Stripe and repaired; unset never does."""
+
     notify_urls: Secrets = ()
     """Where messages to people go: addresses of the library apprise, separated by commas or spaces."""
 
     silence_hours: float = Field(default=0, ge=0, le=24 * 365)
     """After so many hours without an event somebody is told; 0 never tells."""
+
+    @field_validator("allowed_return_origins", mode="before")
+    @classmethod
+    def split_origins(cls, value: object) -> object:
+        return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+    @field_validator("allowed_return_origins")
+    @classmethod
+    def origins_have_no_path(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            parts = urlsplit(origin)
+            if parts.scheme not in ("https", "http") or not parts.netloc or origin != _origin(parts):
+                raise ValueError("holds what is no origin")
+        return value
+
+    @field_validator("stripe_api_key")
+    @classmethod
+    def is_a_secret_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("sk_", "rk_")):
+            raise ValueError("does not begin with sk_ or rk_")
+        return value
 
     @field_validator("notify_urls", mode="before")
     @classmethod
@@ -134,10 +183,16 @@ class Settings(DatabaseSettings):
         """The secrets themselves."""
         return [secret.get_secret_value() for secret in self.stripe_webhook_secret]
 
-    @field_validator("livemode", "spool_dir", mode="before")
+    @field_validator(
+        "livemode", "spool_dir", "stripe_api_key", "stripe_api_base", "reconcile_hour", mode="before"
+    )
     @classmethod
     def empty_is_unset(cls, value: object) -> object:
         return None if value == "" else value
+
+
+def _origin(parts: SplitResult) -> str:
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def load_settings() -> Settings:

@@ -50,6 +50,34 @@ class PayloadTooLarge(ServiceError):
     title = "Payload too large"
 
 
+class StripeKeyMissing(ServiceError):
+    """What was asked needs Stripe's API, and no key is configured."""
+
+    status = 501
+    title = "Stripe's API is not configured"
+
+
+class StripeRefused(ServiceError):
+    """Stripe understood the request, and will not do it."""
+
+    status = 422
+    title = "Stripe refused"
+
+
+class StripeUnavailable(ServiceError):
+    """Stripe cannot be reached, fails, or asks for a pause."""
+
+    status = 502
+    title = "Stripe is unavailable"
+
+
+class Stale(ServiceError):
+    """What was read from Stripe is older than what the record has become since. Read it again."""
+
+    status = 409
+    title = "Stale"
+
+
 class Forbidden(ServiceError):
     """The key is known, and may not do this."""
 

@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy import Table
 
 from .db import Batch, Database, Row
-from .errors import ServiceError, Unavailable
+from .errors import ServiceError, Stale, Unavailable
 from .handlers.snapshots import current_position
 from .models import (
     AuditEntry,
@@ -237,6 +237,8 @@ class Inbox:
             return Outcome(event, self._state_unhandled(event))
         if event.problem:
             return self._failed(event, event.problem, unit_of_work)
+        if _is_stale(event, unit_of_work):
+            return Outcome(event, EventState.FAILED, rejected=Stale("The record has changed meanwhile."))
         try:
             with unit_of_work.undone_on_error():
                 event_signal(event.type).send(event, unit_of_work=unit_of_work)
@@ -316,6 +318,14 @@ class Inbox:
             "failing_since": outcome.failing_since,
             "next_attempt_at": outcome.next_attempt_at,
         }
+
+
+def _is_stale(event: StripeEvent, unit_of_work: UnitOfWork) -> bool:
+    """Whether the record has changed since just before the event's snapshot was read from Stripe."""
+    if event.read_at_version is None:
+        return False
+    row = unit_of_work.find(KINDS[event.object["object"]], event.object_id)
+    return event.read_at_version != (row.__dict__["version"] if row else 0)
 
 
 def _named(events: Iterable[StripeEvent]) -> dict[str, set[str]]:

@@ -298,4 +298,22 @@ class AuditEntry(Record, table=True):
     request_id: str | None = Field(default=None, sa_type=Text)
 
 
+class Job(Table, table=True):
+    """What runs now and then in one process at a time: catch-up, reconcile, re-reading."""
+
+    __tablename__ = "billing_job"
+
+    name: str = Field(primary_key=True, sa_type=IdText)
+    holder: str | None = Field(default=None, sa_type=Text)
+    """Who runs it, until `lease_until`; a killed one's lease runs out."""
+    lease_until: int = Field(default=0, sa_type=BigInteger)
+    started_at: int | None = Field(default=None, sa_type=BigInteger)
+    finished_at: int | None = Field(default=None, sa_type=BigInteger)
+    """When it last came to its end."""
+    cursor: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    """Where it was, to go on from there."""
+    result: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    """What it found, when it last came to its end."""
+
+
 configure_mappers()

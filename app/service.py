@@ -16,8 +16,10 @@ from .migrations import migrate_async
 from .notifications import connect_notifications, disconnect_notifications
 from .outbox import Outbox
 from .plans import load_catalogue
+from .readings import Readings
 from .signals import users_changed
 from .spool import Spool
+from .stripe_api import StripeApi
 from .watch import Watch
 from .worker import Worker
 
@@ -38,6 +40,9 @@ class Service:
     worker: Worker
     spool: Spool
     clock: Callable[[], float]
+    stripe: StripeApi | None
+    """Calls to Stripe, with a STRIPE_API_KEY."""
+    readings: Readings | None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -62,6 +67,8 @@ class Service:
             await self.outbox.stop()
             await asyncio.wait([delivering], timeout=STOP_SECONDS)
             disconnect_notifications()
+            if self.stripe is not None:
+                await self.stripe.close()
             await self.database.close()
 
 
@@ -82,7 +89,14 @@ def make_service(settings: Settings, clock: Callable[[], float]) -> Service:
         database, outbox, spool, catalogue=catalogue, silence_hours=settings.silence_hours, clock=clock
     )
     worker = Worker(database, inbox, spool, watch, retention_days=settings.event_retention_days, clock=clock)
-    return Service(settings, database, outbox, inbox, limits, watch, worker, spool, clock)
+    stripe = _stripe_api(settings)
+    readings = Readings(database, inbox, stripe, clock=clock) if stripe else None
+    return Service(settings, database, outbox, inbox, limits, watch, worker, spool, clock, stripe, readings)
+
+
+def _stripe_api(settings: Settings) -> StripeApi | None:
+    key = settings.stripe_api_key
+    return StripeApi(key.get_secret_value(), settings.stripe_api_base) if key else None
 
 
 def service_of(request: Request) -> Service:

@@ -42,6 +42,8 @@ class StripeEvent:
     attempts: int = 0
     """How often it has been tried."""
     failing_since: int | None = None
+    read_at_version: int | None = None
+    """For a snapshot that was read from Stripe: the record's version before (0: no record)."""
     actor: str | None = None
     """Who says it, for an event of the internal API."""
     problem: str | None = None

@@ -5,18 +5,20 @@ from ..stripe_events import StripeEvent
 from ..stripe_objects import customer_values, metadata, required_id
 from ..unit_of_work import UnitOfWork
 from .links import link_by_metadata
-from .snapshots import judge_snapshot, ordering_values
+from .snapshots import is_near_a_reading, judge_snapshot, ordering_values
 
 
 def customer_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
     customer = ensure_customer(unit_of_work, required_id(event.object, "id"))
     link_by_metadata(unit_of_work, customer, metadata(event.object), event)
 
+    unsure = is_near_a_reading(event, customer)
     judgement = judge_snapshot(event, customer, unit_of_work)
     if judgement is None:
+        unit_of_work.change(customer, needs_refresh=customer.needs_refresh or unsure)
         return
     newest = judgement.newest
-    values = customer_values(newest.object) | ordering_values(judgement)
+    values = customer_values(newest.object) | ordering_values(judgement, unsure)
     # The object in `customer.deleted` is the customer as it last was, not always marked as deleted.
     values["deleted"] = values["deleted"] or newest.type == "customer.deleted"
     unit_of_work.change(customer, **values)

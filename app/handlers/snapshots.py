@@ -15,6 +15,26 @@ def current_position(row: Subscription | Customer | None) -> Position | None:
     return Position(row.snapshot_rank, row.snapshot_created)
 
 
+READING = "reread_"
+"""What the ids of those snapshots begin with that were read from Stripe's API."""
+READING_MARGIN_SECONDS = 2
+"""How well Stripe's clock of events and that of its API can be told from each other."""
+
+
+def is_reading(event_id: str | None) -> bool:
+    """Whether the snapshot was read from Stripe's API, rather than sent by Stripe."""
+    return event_id is not None and event_id.startswith(READING)
+
+
+def is_near_a_reading(event: StripeEvent, row: Subscription | Customer) -> bool:
+    """Whether a reading and an event are so close that either may be the newer one: read again."""
+    return (
+        row.snapshot_created is not None
+        and is_reading(event.id) != is_reading(row.snapshot_event_id)
+        and abs(event.created - row.snapshot_created) <= READING_MARGIN_SECONDS
+    )
+
+
 def judge_snapshot(
     event: StripeEvent, row: Subscription | Customer, unit_of_work: UnitOfWork
 ) -> Judgement | None:
@@ -28,12 +48,12 @@ def judge_snapshot(
     return Judgement(event, place, burst=1)
 
 
-def ordering_values(judgement: Judgement) -> dict[str, Any]:
+def ordering_values(judgement: Judgement, unsure: bool) -> dict[str, Any]:
     """The columns that say where the record's snapshot stands."""
     return {
         "snapshot_rank": judgement.position.rank,
         "snapshot_created": judgement.position.created,
         "snapshot_burst": judgement.burst,
         "snapshot_event_id": judgement.newest.id,
-        "needs_refresh": not judgement.settled,
+        "needs_refresh": unsure or not judgement.settled,
     }

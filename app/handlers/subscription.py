@@ -9,7 +9,7 @@ from ..unit_of_work import UnitOfWork
 from .announcements import announce_changes
 from .customer import ensure_customer
 from .links import link_by_metadata
-from .snapshots import judge_snapshot, ordering_values
+from .snapshots import is_near_a_reading, judge_snapshot, ordering_values
 
 
 def subscription_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
@@ -18,13 +18,15 @@ def subscription_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
     customer = ensure_customer(unit_of_work, values["customer_id"])
     link_by_metadata(unit_of_work, customer, metadata(event.object), event)
 
+    unsure = is_near_a_reading(event, subscription)
     judgement = judge_snapshot(event, subscription, unit_of_work)
     if judgement is None:
+        unit_of_work.change(subscription, needs_refresh=subscription.needs_refresh or unsure)
         return
     newest = judgement.newest
     if newest is not event:
         values = _values(newest, unit_of_work)
-    values |= ordering_values(judgement)
+    values |= ordering_values(judgement, unsure)
     values |= overlay_values(subscription.overlay, judgement.position)
     before = dict(subscription.__dict__)
     unit_of_work.change(subscription, **values)
