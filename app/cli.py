@@ -19,6 +19,7 @@ from rich.console import Console
 from . import handlers, simulator
 from .api_keys import new_key, read_key
 from .audit import shell_user
+from .cli_stripe import catch_up, reconcile
 from .config import DatabaseSettings, load_settings
 from .demo import run_demo
 from .erase import erase_user
@@ -35,6 +36,8 @@ cli = typer.Typer(
 )
 events = typer.Typer(no_args_is_help=True, help="The events in the inbox.")
 keys = typer.Typer(no_args_is_help=True, help="Keys of the internal API.")
+cli.command()(catch_up)
+cli.command()(reconcile)
 cli.add_typer(events, name="events")
 users = typer.Typer(no_args_is_help=True, help="Users of the application.")
 cli.add_typer(keys, name="keys")

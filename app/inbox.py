@@ -357,7 +357,10 @@ async def _load_history(batch: Batch, unit_of_work: UnitOfWork, events: Iterable
             since = min(event.created for event in group)
             known = await _history(batch, object_id, min(since, current.created)) if current else []
             arriving = {event.id for event in group}  # one that is retried may have been applied elsewhere
-            unit_of_work.history[object_id] = [event for event in known if event.id not in arriving]
+            # A thin event says nothing of its object, though it counts as processed once that was read.
+            unit_of_work.history[object_id] = [
+                event for event in known if event.id not in arriving and not event.thin
+            ]
 
 
 async def _history(batch: Batch, object_id: str, since: int) -> list[StripeEvent]:

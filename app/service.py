@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from fastapi import Depends, Request
 
+from .catch_up import CatchUp
 from .config import Settings
 from .db import Database, open_database
 from .inbox import Inbox
@@ -17,6 +18,9 @@ from .notifications import connect_notifications, disconnect_notifications
 from .outbox import Outbox
 from .plans import load_catalogue
 from .readings import Readings
+from .reconcile import Reconcile
+from .refresh import Refresher
+from .schedule import Schedule
 from .signals import users_changed
 from .spool import Spool
 from .stripe_api import StripeApi
@@ -40,9 +44,30 @@ class Service:
     worker: Worker
     spool: Spool
     clock: Callable[[], float]
-    stripe: StripeApi | None
+    stripe: StripeApi | None = None
     """Calls to Stripe, with a STRIPE_API_KEY."""
-    readings: Readings | None
+    readings: Readings | None = None
+    catch_up: CatchUp | None = None
+    reconcile: Reconcile | None = None
+    schedule: Schedule | None = None
+
+    @asynccontextmanager
+    async def taking_in(self) -> AsyncIterator[None]:
+        """The inbox at work, and nothing beside: for commands."""
+        if self.database.name == "sqlite":
+            await migrate_async(self.settings.database_url)
+        self.inbox.start()
+        try:
+            yield
+        finally:
+            await self.inbox.stop()
+            await self.outbox.stop()
+            await self._close()
+
+    async def _close(self) -> None:
+        if self.stripe is not None:
+            await self.stripe.close()
+        await self.database.close()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -54,22 +79,24 @@ class Service:
         listening = asyncio.create_task(self.database.listen(self.limits.snapshots.forget))
         working = asyncio.create_task(self.worker.run())
         delivering = asyncio.create_task(self.outbox.run())
+        tasks = [working, *([asyncio.create_task(self.schedule.run())] if self.schedule else [])]
         try:
             yield
         finally:
             self.worker.stop()
+            if self.schedule is not None:
+                self.schedule.stop()
             listening.cancel()
-            # The worker hands events to the inbox, so it ends first.
-            await asyncio.wait([working], timeout=STOP_SECONDS)
-            working.cancel()
-            await asyncio.gather(working, listening, return_exceptions=True)
+            # These hand events to the inbox, so they end first.
+            _, hanging = await asyncio.wait(tasks, timeout=STOP_SECONDS)
+            for task in hanging:
+                task.cancel()
+            await asyncio.gather(*tasks, listening, return_exceptions=True)
             await self.inbox.stop()
             await self.outbox.stop()
             await asyncio.wait([delivering], timeout=STOP_SECONDS)
             disconnect_notifications()
-            if self.stripe is not None:
-                await self.stripe.close()
-            await self.database.close()
+            await self._close()
 
 
 def make_service(settings: Settings, clock: Callable[[], float]) -> Service:
@@ -90,8 +117,29 @@ def make_service(settings: Settings, clock: Callable[[], float]) -> Service:
     )
     worker = Worker(database, inbox, spool, watch, retention_days=settings.event_retention_days, clock=clock)
     stripe = _stripe_api(settings)
-    readings = Readings(database, inbox, stripe, clock=clock) if stripe else None
-    return Service(settings, database, outbox, inbox, limits, watch, worker, spool, clock, stripe, readings)
+    service = Service(settings, database, outbox, inbox, limits, watch, worker, spool, clock)
+    return service if stripe is None else _with_stripe(service, stripe)
+
+
+def _with_stripe(service: Service, stripe: StripeApi) -> Service:
+    """The same, with all that talks to Stripe."""
+    settings, database, clock = service.settings, service.database, service.clock
+    readings = Readings(database, service.inbox, stripe, clock=clock)
+    catch_up = CatchUp(database, service.inbox, stripe, clock=clock)
+    catalogue = service.limits.catalogue
+    reconcile = Reconcile(database, readings, stripe, catalogue=catalogue, clock=clock)
+    schedule = Schedule(
+        database,
+        Refresher(database, readings, stripe, clock=clock),
+        catch_up,
+        reconcile,
+        catch_up_minutes=settings.catch_up_minutes,
+        reconcile_hour=settings.reconcile_hour,
+        clock=clock,
+    )
+    return replace(
+        service, stripe=stripe, readings=readings, catch_up=catch_up, reconcile=reconcile, schedule=schedule
+    )
 
 
 def _stripe_api(settings: Settings) -> StripeApi | None:

@@ -1,0 +1,141 @@
+"""Re-reading: thin events and records that order could not settle are read from Stripe, and applied.
+
+One process at a time does it. A burst of thin events about one object is one read. What Stripe cannot tell
+now waits: no attempts are counted, and nothing becomes dead for want of an API.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+import structlog
+from sqlalchemy import update
+from sqlmodel import col, select
+
+from . import jobs
+from .db import Database
+from .errors import NotFound, ServiceError, Stale, StripeRefused, StripeUnavailable
+from .models import Customer, EventState, Subscription, WebhookEvent
+from .readings import Readings
+from .stripe_api import PATHS, StripeApi
+from .stripe_events import StripeEvent, parse
+from .unit_of_work import KINDS
+
+log = structlog.get_logger(__name__)
+
+JOB = "refresh"
+BATCH = 200
+SETTLE_SECONDS = 5
+"""How long a record must have been still: most that are unsettled are settled by the next event."""
+PAUSE_SECONDS = 15
+"""After Stripe could not be reached."""
+RETRY_SECONDS = 600
+"""For what Stripe refuses or does not have."""
+GONE = "Stripe has no such object, or not in the mode of STRIPE_API_KEY."
+
+Object = tuple[str, str]
+"""Its kind, in Stripe's word, and its id."""
+
+
+class Refresher:
+    """Reads what is due. `clock` gives Unix seconds."""
+
+    def __init__(
+        self, database: Database, readings: Readings, api: StripeApi, *, clock: Callable[[], float]
+    ) -> None:
+        self._database = database
+        self._readings = readings
+        self._api = api
+        self._clock = clock
+        self._resume_at = 0.0
+        self._not_before: dict[Object, float] = {}
+
+    async def refresh_due(self) -> int:
+        """Read what is due; how many objects were applied. None while another process does it."""
+        if self._clock() < self._resume_at:
+            return 0
+        thin, unsettled = await self._thin_events(), await self._unsettled()
+        waiting = {object: thin.get(object, []) for object in [*thin, *unsettled] if self._is_due(object)}
+        if not waiting or not await jobs.take(self._database, JOB, int(self._clock())):
+            return 0
+        done = await asyncio.gather(*(self._settle(object, events) for object, events in waiting.items()))
+        now = int(self._clock())
+        await jobs.note(self._database, JOB, finished_at=now, result={"read": sum(done)})
+        await jobs.release(self._database, JOB)
+        return sum(done)
+
+    def _is_due(self, object: Object) -> bool:
+        return self._not_before.get(object, 0) <= self._clock()
+
+    async def _settle(self, object: Object, events: Sequence[StripeEvent]) -> bool:
+        """Read and apply one object; whether it could be done."""
+        try:
+            await self._read(object, events)
+        except NotFound:
+            await self._mark(events, EventState.IGNORED, GONE)
+            self._not_before[object] = self._clock() + RETRY_SECONDS
+            log.warning("object_not_at_stripe", kind=object[0], object_id=object[1])
+        except StripeUnavailable:
+            self._resume_at = self._clock() + PAUSE_SECONDS
+        except StripeRefused as error:
+            self._not_before[object] = self._clock() + RETRY_SECONDS
+            log.error("reading_refused", kind=object[0], object_id=object[1], error=error.detail)
+        except (Stale, ServiceError) as error:
+            log.warning("reading_failed", kind=object[0], object_id=object[1], error=type(error).__name__)
+        else:
+            await self._mark(events, EventState.PROCESSED, None)
+            self._not_before.pop(object, None)
+            return True
+        return False
+
+    async def _read(self, object: Object, events: Sequence[StripeEvent]) -> None:
+        kind, object_id = object
+        if kind in ("subscription", "customer"):
+            await self._readings.refresh(kind, object_id)
+            return
+        answer = await self._api.read(kind, object_id)
+        for event in events:
+            await self._readings.apply_event(event, answer)
+
+    async def _thin_events(self) -> dict[Object, list[StripeEvent]]:
+        """The thin events that wait, by the object that each names."""
+        query = (
+            select(WebhookEvent)
+            .where(col(WebhookEvent.state) == EventState.PENDING)
+            .order_by(col(WebhookEvent.received_at))
+            .limit(BATCH)
+        )
+        async with self._database.reading() as session:
+            rows = list(await session.exec(query))
+        waiting: dict[Object, list[StripeEvent]] = defaultdict(list)
+        for row in rows:
+            event = parse(row.body.encode(), signature=None, received_at=row.received_at)
+            kind = event.object.get("object")
+            if kind in PATHS and event.object_id:
+                waiting[kind, event.object_id].append(event)
+        return waiting
+
+    async def _unsettled(self) -> list[Object]:
+        """The records that the events alone do not settle, and that have been still for a while."""
+        found: list[Object] = []
+        for kind, model in (("subscription", Subscription), ("customer", Customer)):
+            query = (
+                select(KINDS[kind].id)
+                .where(col(model.needs_refresh), col(model.updated_at) <= int(self._clock()) - SETTLE_SECONDS)
+                .limit(BATCH)
+            )
+            async with self._database.reading() as session:
+                found += [(kind, object_id) for object_id in await session.exec(query)]
+        return found
+
+    async def _mark(self, events: Sequence[StripeEvent], state: str, error: str | None) -> None:
+        """Say what became of thin events."""
+        if not events:
+            return
+        values = {"state": state, "last_error": error, "processed_at": int(self._clock())}
+        waiting = col(WebhookEvent.id).in_([event.id for event in events])
+        still = col(WebhookEvent.state) == EventState.PENDING
+        async with self._database.session() as session:
+            await (await session.connection()).execute(
+                update(WebhookEvent).where(waiting, still).values(**values)
+            )
