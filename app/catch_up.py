@@ -70,6 +70,7 @@ class CatchUp:
     async def run(self, since: int | None = None, told: Told = lambda listed, missing: None) -> Cursor | None:
         """Catch up with all events since `since` (Unix seconds), or since the last time; what was found.
 
+        One that was interrupted goes on where it was, unless it began later than what is asked for now.
         None when another process is doing it.
 
         Raises:
@@ -78,12 +79,10 @@ class CatchUp:
         now = int(self._clock())
         if not await jobs.take(self._database, JOB, now):
             return None
-        interrupted = await self._interrupted()
-        found = None
-        if interrupted is not None:
-            found = await self._list(interrupted, told)
-        if interrupted is None or since is not None or found is None:
-            found = await self._list(Cursor(await self._since(since), now), told)
+        cursor = await self._interrupted()
+        if cursor is None or (since is not None and since < cursor.since):
+            cursor = Cursor(await self._since(since), now)
+        found = await self._list(cursor, told)
         await jobs.release(self._database, JOB)
         return found
 

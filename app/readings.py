@@ -38,8 +38,10 @@ class Readings:
         self._api = api
         self._clock = clock
 
-    async def refresh(self, kind: str, object_id: str) -> Outcome:
+    async def refresh(self, kind: str, object_id: str, *, stated: tuple[int, str] | None = None) -> Outcome:
         """Read a subscription or a customer and make its record what Stripe says.
+
+        `stated`: the `created` (Unix seconds) and id of the thin event that it is read for.
 
         Raises:
             NotFound: when Stripe does not have it.
@@ -50,12 +52,14 @@ class Readings:
             version = await self.version(kind, object_id)
             answer = await self._api.read(kind, object_id)
             try:
-                return await self.apply(kind, answer.content, answer.at, version)
+                return await self.apply(kind, answer.content, answer.at, version, stated=stated)
             except Stale:
                 log.info("reading_stale", kind=kind, object_id=object_id)
         raise Stale(f"The {kind} {object_id} changes faster than it can be read.")
 
-    async def apply(self, kind: str, content: Json, at: int, version: int) -> Outcome:
+    async def apply(
+        self, kind: str, content: Json, at: int, version: int, *, stated: tuple[int, str] | None = None
+    ) -> Outcome:
         """Apply a subscription or customer that was read when the record had this version (0: none).
 
         `at` in Unix seconds, by Stripe's clock.
@@ -65,7 +69,7 @@ class Readings:
             Unavailable: when the database cannot take it now.
         """
         event = self._reading(f"{content['id']}_{at}_{version}", _type_of(kind, content), content, at)
-        event.read_at_version = version
+        event.read_at_version, event.stated = version, stated
         return await self._inbox.accept(event)
 
     async def apply_event(self, event: StripeEvent, answer: Answer) -> Outcome:
@@ -75,7 +79,9 @@ class Readings:
             Unavailable: when the database cannot take it now.
         """
         event_type = event.type.removeprefix("v1.")
-        return await self._inbox.accept(self._reading(event.id, event_type, answer.content, answer.at))
+        reading = self._reading(event.id, event_type, answer.content, answer.at)
+        reading.stated = event.created, event.id
+        return await self._inbox.accept(reading)
 
     def _reading(self, name: str, event_type: str, content: Json, at: int) -> StripeEvent:
         """An event about what was read."""

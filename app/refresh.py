@@ -91,7 +91,8 @@ class Refresher:
     async def _read(self, object: Object, events: Sequence[StripeEvent]) -> None:
         kind, object_id = object
         if kind in ("subscription", "customer"):
-            await self._readings.refresh(kind, object_id)
+            stated = max(((event.created, event.id) for event in events), default=None)
+            await self._readings.refresh(kind, object_id, stated=stated)
             return
         answer = await self._api.read(kind, object_id)
         for event in events:

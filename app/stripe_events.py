@@ -44,6 +44,8 @@ class StripeEvent:
     failing_since: int | None = None
     read_at_version: int | None = None
     """For a snapshot that was read from Stripe: the record's version before (0: no record)."""
+    stated: tuple[int, str] | None = None
+    """For what was read because of a thin event: when (Unix seconds) and in which event Stripe said so."""
     actor: str | None = None
     """Who says it, for an event of the internal API."""
     problem: str | None = None

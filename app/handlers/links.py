@@ -21,7 +21,9 @@ def link_by_metadata(
     if user_id := as_id(metadata.get("user_id")):
         claim = _claim(user_id, event)
         known = customer.links.get("metadata")
-        if known is None or _age(claim) > _age(known):
+        if event.source == "re-read" and event.stated is None:
+            claim = _claim_of_unknown_age(claim, known)
+        if known is None or _age(claim) > _age(known) or _corrects(claim, known):
             _set(unit_of_work, customer, "metadata", claim)
 
 
@@ -43,7 +45,26 @@ def link_internally(
 
 
 def _claim(user_id: str | None, event: StripeEvent) -> dict[str, Any]:
-    return {"user_id": user_id, "created": event.created, "event_id": event.id}
+    created, event_id = event.stated or (event.created, event.id)
+    return {
+        "user_id": user_id,
+        "created": created,
+        "event_id": event_id,
+        "object_id": event.object_id,
+    }
+
+
+def _claim_of_unknown_age(claim: dict[str, Any], known: dict[str, Any] | None) -> dict[str, Any]:
+    """What an object says now, not known since when: it replaces what the same object said before, and
+    counts less than what any event says of another."""
+    same = known is not None and known.get("object_id") == claim["object_id"]
+    age = {"created": known["created"], "event_id": known["event_id"]} if known and same else {"created": 0}
+    return claim | age
+
+
+def _corrects(claim: dict[str, Any], known: dict[str, Any]) -> bool:
+    """Whether it is the known claim but for the user: what the object says now, in place of then."""
+    return claim != known and claim == known | {"user_id": claim["user_id"]}
 
 
 def _age(claim: dict[str, Any]) -> tuple[int, str]:

@@ -1,7 +1,7 @@
 """A service beside a simulated Stripe, both on one clock, spoken to through the real client."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
@@ -62,8 +62,3 @@ def beside(monkeypatch: pytest.MonkeyPatch) -> Start:
             yield Beside(client, account, faults, traffic)
 
     return start
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    while not await condition():
-        await asyncio.sleep(0.01)
