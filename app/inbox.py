@@ -23,6 +23,7 @@ from .plans import Catalogue
 from .retries import next_attempt_at
 from .signals import event_signal, has_receivers, users_changed
 from .stripe_events import StripeEvent, parse
+from .stripe_objects import as_text
 from .unit_of_work import KINDS, UnitOfWork
 
 log = structlog.get_logger(__name__)
@@ -318,7 +319,7 @@ async def _load_history(batch: Batch, unit_of_work: UnitOfWork, events: Iterable
     """Load the earlier events of those objects whose newest snapshot their positions leave open."""
     arrivals: dict[tuple[type[Record], str], list[StripeEvent]] = defaultdict(list)
     for event in events:
-        kind = KINDS.get(event.object.get("object", ""))
+        kind = KINDS.get(as_text(event.object.get("object")) or "")
         if kind in (Subscription, Customer) and event.object_id and not event.problem:
             arrivals[kind, event.object_id].append(event)
     for (model, object_id), group in arrivals.items():
