@@ -55,7 +55,7 @@ def serve(
         port=port,
         workers=workers,
         loop="uvloop",
-        http="httptools",
+        http=f"{__package__}.http_limits:BoundedHttp",
         log_config=None,
         access_log=False,
         server_header=False,

@@ -45,9 +45,22 @@ class MalformedEvent(ServiceError):
     title = "Malformed event"
 
 
-class PayloadTooLarge(ServiceError):
+class BodyRefused(ServiceError):
+    """The rest of the body is not read, so the connection cannot serve another request."""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Connection": "close"}
+
+
+class PayloadTooLarge(BodyRefused):
     status = 413
     title = "Payload too large"
+
+
+class RequestTimeout(BodyRefused):
+    status = 408
+    title = "Request timeout"
 
 
 class Unauthorized(ServiceError):

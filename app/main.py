@@ -14,6 +14,7 @@ from .config import Settings, load_settings
 from .errors import ConfigurationError, ServiceError
 from .problems import answer_service_error, install_error_handlers
 from .routers import health, internal, webhook
+from .routers.bodies import BoundedBodies
 from .service import Service, make_service
 
 GARBAGE_THRESHOLDS = (50_000, 20, 100)
@@ -49,6 +50,7 @@ def install(
     app.state.billing = service
     app.router.routes.append(_webhook_route(service))
     app.include_router(internal.router)
+    app.add_middleware(BoundedBodies, prefix=internal.router.prefix, limit=service.settings.max_body_bytes)
     app.include_router(health.router)
     app.add_exception_handler(ServiceError, answer_service_error)
     _run_with(app, service)
