@@ -25,7 +25,10 @@ from .simulator import SCENARIOS, SHAPES
 from .worker import replay
 
 cli = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Subscription records in step with Stripe."
+    no_args_is_help=True,
+    add_completion=False,
+    help="Subscription records in step with Stripe.",
+    pretty_exceptions_show_locals=False,  # among them are the secrets
 )
 events = typer.Typer(no_args_is_help=True, help="The events in the inbox.")
 cli.add_typer(events, name="events")
@@ -79,7 +82,10 @@ def run(port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000) ->
 @cli.command()
 def migrate() -> None:
     """Bring the database of DATABASE_URL up to the code."""
-    migrate_database(DatabaseSettings().database_url)
+    try:
+        migrate_database(DatabaseSettings().database_url)
+    except ConfigurationError as error:
+        raise typer.Exit(_complain(error.detail)) from None
     typer.echo("The database is at the newest migration.")
 
 

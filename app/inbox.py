@@ -20,6 +20,7 @@ from .handlers.snapshots import current_position
 from .models import Customer, EventState, Record, Subscription, WebhookEvent, table_of
 from .ordering import contested, position
 from .plans import Catalogue
+from .redaction import redacted
 from .retries import next_attempt_at
 from .signals import event_signal, has_receivers, users_changed
 from .stripe_events import StripeEvent, parse
@@ -188,7 +189,8 @@ class Inbox:
             log.error("event_not_stored", event_id=waiting.event.id, error=type(error).__name__)
             waiting.fail(ServiceError(NOT_APPLIED))
             return
-        outcome = self._failed(waiting.event, f"{type(error).__name__}: {error}")
+        # The database's own words would name the row.
+        outcome = self._failed(waiting.event, f"{type(error).__name__}: the database refuses the event.")
         try:
             async with self.database.batch() as batch:
                 await batch.begin([])
@@ -249,7 +251,7 @@ class Inbox:
         return Outcome(
             event,
             EventState.DEAD if due is None else EventState.FAILED,
-            error.replace("\x00", "").encode("utf-8", "replace").decode()[:MAX_ERROR_LENGTH],
+            _kept(error, event),
             failing_since=since,
             next_attempt_at=due,
         )
@@ -299,6 +301,12 @@ class Inbox:
             "failing_since": outcome.failing_since,
             "next_attempt_at": outcome.next_attempt_at,
         }
+
+
+def _kept(error: str, event: StripeEvent) -> str:
+    """What may be stored of an error, and shown: nothing of what the event says of a person."""
+    text = redacted(error, event.object, event.previous_attributes).replace("\x00", "")
+    return text.encode("utf-8", "replace").decode()[:MAX_ERROR_LENGTH]
 
 
 def _named(events: Iterable[StripeEvent]) -> dict[str, set[str]]:
