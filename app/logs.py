@@ -49,14 +49,12 @@ def describe_exception(logger: WrappedLogger, name: str, event: EventDict) -> Ev
     info = event.pop("exc_info", None)
     error = sys.exc_info()[1] if info is True else info[1] if isinstance(info, tuple) else info
     if isinstance(error, BaseException):
-        event["exception"] = described(error)
+        event["raised"] = described(error)
     return event
 
 
 def escape(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
     """Write what a terminal would obey, or take for a line of its own, as escapes."""
-    if isinstance(errors := event.pop("exception", None), list):
-        event["raised"] = " < ".join(f"{error['type']} at {', '.join(error['at'])}" for error in errors)
     return {
         _escaped(key): _escaped(value) if isinstance(value, str) else value for key, value in event.items()
     }

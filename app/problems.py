@@ -96,6 +96,6 @@ class UnexpectedErrors:
         try:
             await self._app(scope, receive, send_and_note)
         except Exception as error:
-            log.error("unexpected_error", method=scope["method"], exception=described(error))
+            log.error("unexpected_error", method=scope["method"], raised=described(error))
             if not started:
                 await problem(500, "Internal error", UNEXPECTED)(scope, receive, send)
