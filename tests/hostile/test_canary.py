@@ -269,6 +269,18 @@ async def test_no_error_tells_a_secret_or_a_person(
     assert_nothing_came_out(told)
 
 
+async def test_an_application_that_configures_no_logging_tells_nothing_either(
+    sqlite_database: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with marked(sqlite_database) as server:
+        for path in ("/raises", "/raises-a-group"):
+            answer = await raw(server, http("GET", path))
+            assert "application/problem+json" in answer and MARK not in answer
+    output = "".join(capsys.readouterr())
+    assert output.count("unexpected_error") == 2
+    assert MARK not in output.lower() and "\x1b[31m" not in output
+
+
 async def test_a_database_that_is_down_and_a_spool_that_is_full_tell_nothing(
     told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
