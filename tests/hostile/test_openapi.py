@@ -182,6 +182,26 @@ async def test_no_described_request_is_answered_without_a_key(sqlite_database: s
         assert await client.read("/internal/events") == before
 
 
+async def test_a_body_over_the_limit_is_413_as_described(sqlite_database: str) -> None:
+    asked = 0
+    async with running(sqlite_database, max_body_bytes=1024) as client:
+        for operation in operations(client.app.openapi()):
+            if not operation.body:
+                continue
+            asked += 1
+            case = cases(operation, GenerationMode.POSITIVE)[0]
+            path = operation.path.format(**(case.path_parameters or {}))
+            answer = await client.http.request(
+                operation.method,
+                path,
+                content=b" " * 1025,
+                headers=AUTH | {"Content-Type": "application/json"},
+            )
+            assert (answer.status_code, answer.headers["connection"]) == (413, "close")
+            case.validate_response(answer, checks=CHECKS)
+    assert asked > 5
+
+
 async def test_every_internal_operation_is_described_as_behind_the_key(sqlite_database: str) -> None:
     async with running(sqlite_database) as client:
         description = client.app.openapi()
