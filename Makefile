@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 BIN = .venv/bin
 STAMP = .venv/.installed
 
-.PHONY: help install demo run test bench-limits chaos check format migrate migration lock audit clean
+.PHONY: help install demo run test bench-limits chaos fuzz check format migrate migration lock audit clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 16
@@ -33,8 +33,12 @@ bench-limits: install ## What a check and a consume cost, and how soon another p
 	$(BIN)/python -m benchmarks.limits
 	$(BIN)/python -m benchmarks.staleness
 
-chaos: install ## Kill the server 100 times on each database while events arrive
+chaos: install ## Kill the server 100 times on each database while events arrive; then 10,000 events at once
 	$(BIN)/python -m tests.faults.kill 100
+	$(BIN)/python -m pytest -n 0 -m chaos -s tests/faults
+
+fuzz: install ## Requests by the thousand from the OpenAPI description, on both databases
+	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-300} $(BIN)/python -m pytest -n 2 -m '' tests/hostile/test_openapi.py
 
 check: install ## Format, lint, types, layers, migrations
 	$(BIN)/ruff format --check .

@@ -32,7 +32,10 @@ from .simulator.api import API_KEY, serving
 from .worker import replay
 
 cli = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Subscription records in step with Stripe."
+    no_args_is_help=True,
+    add_completion=False,
+    help="Subscription records in step with Stripe.",
+    pretty_exceptions_show_locals=False,  # among them are the secrets
 )
 events = typer.Typer(no_args_is_help=True, help="The events in the inbox.")
 keys = typer.Typer(no_args_is_help=True, help="Keys of the internal API.")
@@ -68,7 +71,7 @@ def serve(
         port=port,
         workers=workers,
         loop="uvloop",
-        http="httptools",
+        http=f"{__package__}.http_limits:BoundedHttp",
         log_config=None,
         access_log=False,
         server_header=False,
@@ -92,7 +95,10 @@ def run(port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000) ->
 @cli.command()
 def migrate() -> None:
     """Bring the database of DATABASE_URL up to the code."""
-    migrate_database(DatabaseSettings().database_url)
+    try:
+        migrate_database(DatabaseSettings().database_url)
+    except ConfigurationError as error:
+        raise typer.Exit(_complain(error.detail)) from None
     typer.echo("The database is at the newest migration.")
 
 

@@ -45,7 +45,15 @@ class MalformedEvent(ServiceError):
     title = "Malformed event"
 
 
-class PayloadTooLarge(ServiceError):
+class BodyRefused(ServiceError):
+    """The rest of the body is not read, so the connection cannot serve another request."""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Connection": "close"}
+
+
+class PayloadTooLarge(BodyRefused):
     status = 413
     title = "Payload too large"
 
@@ -83,6 +91,11 @@ class Forbidden(ServiceError):
 
     status = 403
     title = "Forbidden"
+
+
+class RequestTimeout(BodyRefused):
+    status = 408
+    title = "Request timeout"
 
 
 class Unauthorized(ServiceError):

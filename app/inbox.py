@@ -30,9 +30,11 @@ from .models import (
 from .ordering import contested, position
 from .outbox import Outbox
 from .plans import Catalogue
+from .redaction import redacted
 from .retries import next_attempt_at
 from .signals import event_dead, event_signal, has_receivers, users_changed
 from .stripe_events import StripeEvent, parse
+from .stripe_objects import as_text
 from .unit_of_work import KINDS, UnitOfWork
 
 log = structlog.get_logger(__name__)
@@ -200,7 +202,9 @@ class Inbox:
             waiting.fail(ServiceError(NOT_APPLIED))
             return
         unit_of_work = UnitOfWork(int(self._clock()), self._catalogue)
-        outcome = self._failed(waiting.event, f"{type(error).__name__}: {error}", unit_of_work)
+        # The database's own words would name the row.
+        refused = f"{type(error).__name__}: the database refuses the event."
+        outcome = self._failed(waiting.event, refused, unit_of_work)
         try:
             async with self.database.batch() as batch:
                 await batch.begin([])
@@ -266,7 +270,7 @@ class Inbox:
         return Outcome(
             event,
             EventState.DEAD if due is None else EventState.FAILED,
-            error.replace("\x00", "").encode("utf-8", "replace").decode()[:MAX_ERROR_LENGTH],
+            _kept(error, event),
             failing_since=since,
             next_attempt_at=due,
         )
@@ -328,6 +332,12 @@ def _is_stale(event: StripeEvent, unit_of_work: UnitOfWork) -> bool:
     return event.read_at_version != (row.__dict__["version"] if row else 0)
 
 
+def _kept(error: str, event: StripeEvent) -> str:
+    """What may be stored of an error, and shown: nothing of what the event says of a person."""
+    text = redacted(error, event.object, event.previous_attributes).replace("\x00", "")
+    return text.encode("utf-8", "replace").decode()[:MAX_ERROR_LENGTH]
+
+
 def _named(events: Iterable[StripeEvent]) -> dict[str, set[str]]:
     """The ids of all records that the events may touch, and of the events themselves."""
     named: dict[str, set[str]] = {kind: set() for kind in ("event", *KINDS)}
@@ -346,7 +356,7 @@ async def _load_history(batch: Batch, unit_of_work: UnitOfWork, events: Iterable
     """Load the earlier events of those objects whose newest snapshot their positions leave open."""
     arrivals: dict[tuple[type[Record], str], list[StripeEvent]] = defaultdict(list)
     for event in events:
-        kind = KINDS.get(event.object.get("object", ""))
+        kind = KINDS.get(as_text(event.object.get("object")) or "")
         if kind in (Subscription, Customer) and event.object_id and not event.problem:
             arrivals[kind, event.object_id].append(event)
     for (model, object_id), group in arrivals.items():

@@ -1,10 +1,15 @@
-"""Logging through structlog: JSON lines, or coloured text in a terminal. Values are escaped in both."""
+"""Logging through structlog: JSON lines, or coloured text in a terminal. Values are escaped in both.
+
+Of an exception the log has the kind and the frames, never the message: that may hold anybody's data.
+"""
 
 import logging
 import sys
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from .redaction import described
 
 
 def join_logging() -> None:
@@ -28,9 +33,12 @@ def configure_logging() -> None:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        describe_exception,
     ]
     terminal = sys.stderr.isatty()
-    renderer = structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
+    rendering: list[Processor] = [structlog.processors.JSONRenderer()]
+    if terminal:
+        rendering = [escape, structlog.dev.ConsoleRenderer()]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -41,7 +49,7 @@ def configure_logging() -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
         )
     )
     root = logging.getLogger()
@@ -49,3 +57,23 @@ def configure_logging() -> None:
     root.setLevel(logging.INFO)
     for name in ("alembic", "httpx"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def describe_exception(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
+    """Put kind and frames in the place of the exception."""
+    info = event.pop("exc_info", None)
+    error = sys.exc_info()[1] if info is True else info[1] if isinstance(info, tuple) else info
+    if isinstance(error, BaseException):
+        event["raised"] = described(error)
+    return event
+
+
+def escape(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
+    """Write what a terminal would obey, or take for a line of its own, as escapes."""
+    return {
+        _escaped(key): _escaped(value) if isinstance(value, str) else value for key, value in event.items()
+    }
+
+
+def _escaped(text: str) -> str:
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -15,6 +15,7 @@ from .errors import ConfigurationError, ServiceError
 from .logs import configure_logging, join_logging
 from .problems import answer_service_error, install_error_handlers
 from .routers import health, internal, webhook
+from .routers.bodies import BoundedBodies
 from .service import Service, make_service
 
 GARBAGE_THRESHOLDS = (50_000, 20, 100)
@@ -51,6 +52,7 @@ def install(
     app.state.billing = service
     app.router.routes.append(_webhook_route(service))
     app.include_router(internal.router)
+    app.add_middleware(BoundedBodies, prefix=internal.router.prefix, limit=service.settings.max_body_bytes)
     app.include_router(health.router)
     app.add_exception_handler(ServiceError, answer_service_error)
     _run_with(app, service)

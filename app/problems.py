@@ -1,16 +1,23 @@
 """Errors as problem+json (RFC 9457), everywhere the same."""
 
+import json
 from typing import Any
 
 import orjson
+import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .errors import Denied, ServiceError
+from .redaction import described
+
+log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 
+UNEXPECTED = "Something here failed; the log has it under this request's time."
 REMEDIES = {
     404: "There is nothing at this address. See /docs for those that exist.",
     405: "This address does not take this method; the header Allow names those that it takes.",
@@ -22,7 +29,11 @@ def problem(
 ) -> Response:
     """A problem as a response; the facts are members of their own beside the standard ones."""
     members = {"type": "about:blank", "title": title, "status": status, "detail": detail} | facts
-    return Response(orjson.dumps(members), status, headers, MEDIA_TYPE)
+    try:
+        content = orjson.dumps(members)
+    except TypeError:  # a lone surrogate, in the name of a field that somebody made up
+        content = json.dumps(members).encode()
+    return Response(content, status, headers, MEDIA_TYPE)
 
 
 def problem_of(error: ServiceError) -> Response:
@@ -34,7 +45,7 @@ def install_error_handlers(app: FastAPI) -> None:
     """Render the errors of routing and of validation as problems, too, and what nobody expected."""
     app.add_exception_handler(RequestValidationError, answer_invalid_request)
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(Exception, _unexpected_error)
+    app.add_middleware(UnexpectedErrors)
 
 
 async def answer_service_error(request: Request, error: Exception) -> Response:
@@ -62,5 +73,29 @@ async def _http_error(request: Request, error: Exception) -> Response:
     return problem(error.status_code, title, REMEDIES.get(error.status_code, title), headers)
 
 
-async def _unexpected_error(request: Request, error: Exception) -> Response:
-    return problem(500, "Internal error", "Something here failed; the log has it under this request's time.")
+class UnexpectedErrors:
+    """ASGI middleware: what nobody expected is logged, without its message, and answered with 500.
+
+    Starlette's own way would raise it again, for the server to write it out with all that it says.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_and_note)
+        except Exception as error:
+            log.error("unexpected_error", method=scope["method"], raised=described(error))
+            if not started:
+                await problem(500, "Internal error", UNEXPECTED)(scope, receive, send)

@@ -165,7 +165,7 @@ def metadata(content: Values) -> dict[str, str]:
 def named_records(content: Values) -> dict[str, set[str]]:
     """The ids of every record that the object may touch, so that they can be locked and loaded beforehand."""
     names: dict[str, set[str]] = {"subscription": set(), "invoice": set(), "customer": set()}
-    kind, own_id = content.get("object"), as_id(content.get("id"))
+    kind, own_id = as_text(content.get("object")), as_id(content.get("id"))
     if own_id and kind in names:
         names[kind].add(own_id)
     if customer := as_id(content.get("customer")):
@@ -216,7 +216,7 @@ def required_id(content: dict[str, Any], key: str) -> str:
         MalformedEvent: when there is none.
     """
     if (value := as_id(content.get(key))) is None:
-        raise MalformedEvent(f"The {content.get('object') or 'object'} has no usable {key}.")
+        raise MalformedEvent(f"The object has no usable {key}.")
     return value
 
 

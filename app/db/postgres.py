@@ -15,6 +15,7 @@ import structlog
 from sqlalchemy import JSON, BigInteger, Boolean, Column, Integer, Table, text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
+from ..errors import ConfigurationError
 from .base import INSERT_ONLY, Database, Row
 from .statements import COUNT_UP
 
@@ -158,9 +159,16 @@ async def _roll_back(connection: Any) -> None:
 
 def _for_asyncpg(url: str) -> tuple[str, bool]:
     """The address as asyncpg takes it, and whether a pgbouncer stands before the server."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:  # whose message has a part of the password
+        raise ConfigurationError(
+            "DATABASE_URL is no address: write postgresql://user:password@host/name, and in the password "
+            "the characters / # ? @ [ ] as %2F %23 %3F %40 %5B %5D."
+        ) from None
     query = parse_qsl(parts.query)
-    pooled = dict(query).get("pgbouncer") == "true" or parts.port in (6432, 6543)
+    pooled = dict(query).get("pgbouncer") == "true" or port in (6432, 6543)
     kept = [(name, value) for name, value in query if name not in LIBPQ_ONLY]
     return urlunsplit(parts._replace(scheme="postgresql", query=urlencode(kept))), pooled
 

@@ -12,12 +12,13 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from ..errors import InvalidPayload, PayloadTooLarge, ServiceError, Unavailable
+from ..errors import InvalidPayload, ServiceError, Unavailable
 from ..inbox import Inbox, Status
 from ..problems import problem_of
 from ..signatures import verify
 from ..spool import Spool
 from ..stripe_events import StripeEvent, parse
+from .bodies import bounded
 
 PATH = "/webhook/stripe"
 DATABASE_TIMEOUT_SECONDS = 3
@@ -51,8 +52,7 @@ class StripeWebhook:
         await response(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Response:
-        headers = dict(scope["headers"])
-        body = await read_body(headers, receive, self._max_body_bytes)
+        body = await read_body(bounded(scope, receive, self._max_body_bytes))
         signature = _signature_header(scope["headers"])
         now = self._clock()
         verify(body, signature, self._secrets, now)
@@ -71,26 +71,14 @@ class StripeWebhook:
             return "deferred"
 
 
-async def read_body(headers: dict[bytes, bytes], receive: Receive, limit: int) -> bytes:
-    """The whole body.
-
-    Raises:
-        PayloadTooLarge: as soon as more than `limit` bytes are announced or have come.
-    """
-    announced = headers.get(b"content-length", b"0")
-    if announced.isdigit() and int(announced[:20]) > limit:
-        raise PayloadTooLarge(f"The body may have {limit} bytes at most.")
+async def read_body(receive: Receive) -> bytes:
+    """The whole body."""
     chunks: list[bytes] = []
-    size = 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > limit:
-            raise PayloadTooLarge(f"The body may have {limit} bytes at most.")
-        chunks.append(chunk)
+        chunks.append(message.get("body", b""))
         if not message.get("more_body", False):
             return b"".join(chunks)
 
@@ -133,6 +121,7 @@ def openapi_operation() -> dict[str, Any]:
                 "description": "Not signed by Stripe, or not an event; nothing is stored",
                 "content": problem,
             },
+            "408": {"description": "The body took too long", "content": problem},
             "413": {"description": "The body is too large", "content": problem},
             "503": {"description": "Nothing durable can be written; send it again later", "content": problem},
         },

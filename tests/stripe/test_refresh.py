@@ -30,7 +30,10 @@ async def states(both: Beside) -> set[str]:
 
 
 def as_the_api_tells_it(account: Account) -> Any:
-    """The truth, but for what Stripe's API keeps to itself: of a deleted customer it tells only the id. Who bought is in the checkout session."""
+    """The truth, but for what Stripe's API keeps to itself: of a deleted customer it tells only the id.
+
+    Who bought is in the checkout session.
+    """
     expected = truth(account)
     gone = {customer.id for customer in account.customers.values() if customer.deleted}
     referred = {each.customer: each.client_reference_id for each in reversed(account.sessions.values())}

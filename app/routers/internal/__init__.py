@@ -4,13 +4,13 @@ from fastapi import APIRouter, Security
 
 from . import customers, events, limits, overrides, subscriptions, users
 from .keys import api_key_header
-from .responses import INVALID, UNAUTHORIZED, UNAVAILABLE
+from .responses import BODY_REFUSED, INVALID, UNAUTHORIZED, UNAVAILABLE
 
 router = APIRouter(
     prefix="/internal",
     tags=["internal"],
     dependencies=[Security(api_key_header)],
-    responses=UNAUTHORIZED | INVALID | UNAVAILABLE,
+    responses=UNAUTHORIZED | BODY_REFUSED | INVALID | UNAVAILABLE,
 )
 for part in (subscriptions, customers, users, limits, overrides, events):
     router.include_router(part.router)

@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from sqlmodel import col, select
 
 from ...audit import audit_entry
@@ -18,7 +18,14 @@ from .schemas import JANUARY, Id, Seconds, Time
 
 router = APIRouter(prefix="/users/{user_id}/overrides", route_class=GuardedRoute)
 
-Reason = Annotated[str, Field(min_length=1, max_length=1000)]
+
+def _storable(value: str) -> str:
+    if "\x00" in value:
+        raise ValueError("must not hold the character NUL")  # PostgreSQL's text cannot
+    return value
+
+
+Reason = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_storable)]
 
 
 class OverrideIn(BaseModel):

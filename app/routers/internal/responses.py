@@ -28,3 +28,6 @@ DENIED = (
 )
 INVALID = _problem(422, "Invalid request", "Nothing was changed. start_date: Input should be a valid integer")
 UNAVAILABLE = _problem(503, "Service unavailable", "The database does not answer now. Send it again later.")
+BODY_REFUSED = _problem(408, "Request timeout", "The body was not here after 10 s.") | _problem(
+    413, "Payload too large", "The body may have 1048576 bytes at most."
+)

@@ -1,0 +1,336 @@
+"""Requests made from the OpenAPI description, right ones and wrong ones: every answer is as described.
+
+Seeded and short here; `make fuzz` is longer, and on PostgreSQL too.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from typing import Any, cast
+
+import httpx
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import (
+    content_type_conformance,
+    not_a_server_error,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from app.routers import webhook
+from app.simulator import NEW, Account, event_body
+from tests.client import AUTH, Client, running
+
+AnyCase = Case[Any]
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "15"))
+SEED = int(os.environ.get("FUZZ_SEED", "1"))
+NOW = 1_893_456_000
+BASE = "http://billing.test"
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+MODES = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE]
+
+
+def operations(description: dict[str, Any]) -> Iterator[Any]:
+    for result in schemathesis.openapi.from_dict(description).get_all_operations():
+        operation = result.ok() if hasattr(result, "ok") else None
+        assert operation is not None, result  # a description that cannot be understood
+        yield operation
+
+
+def cases(operation: Any, mode: GenerationMode) -> list[AnyCase]:
+    """Requests to one operation; none where it cannot be got wrong."""
+    found: list[AnyCase] = []
+
+    @seed(SEED)
+    @settings(
+        max_examples=EXAMPLES,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(operation.as_strategy(generation_mode=mode))
+    def collect(case: AnyCase) -> None:
+        found.append(case)
+
+    collect()
+    return found
+
+
+async def send(client: Client, case: AnyCase, headers: dict[str, str]) -> httpx.Response:
+    kwargs = case.as_transport_kwargs(base_url=BASE, headers=headers)
+    prepared = requests.Request(**kwargs).prepare()
+    return await client.http.request(
+        str(prepared.method),
+        str(prepared.url),
+        content=cast(bytes, prepared.body),
+        headers=[
+            (name, value if isinstance(value, str) else value.decode())
+            for name, value in prepared.headers.items()
+        ],
+    )
+
+
+KNOWN = {
+    "user_id": ["ada", "bob"],
+    "customer_id": ["cus_1", "cus_2"],
+    "subscription_id": ["sub_1"],
+    "event_id": ["evt_1", "evt_failed"],
+    "feature": ["projects", "api_calls", "sso", "max_upload_mb"],
+}
+
+
+def with_known_ids(cases: list[AnyCase]) -> list[AnyCase]:
+    """Every other request is for something that there is: random ids alone would see little but 404."""
+    for number, case in enumerate(cases):
+        for name, known in KNOWN.items():
+            if number % 2 and name in (case.path_parameters or {}):
+                case.path_parameters[name] = known[number // 2 % len(known)]
+    return cases
+
+
+async def store_something(client: Client) -> None:
+    """A user with a subscription and invoices, an unlinked customer, and an event that failed."""
+    account = Account(1, start=NOW - 86_400)
+    subscription = account.create_subscription(account.create_customer("ada@example.com", user_id="ada"))
+    account.create_subscription(account.create_customer("bob@example.com"))
+    bodies = [event_body(event, NEW) for event in account.events]
+    ids = {subscription.id: "sub_1", subscription.customer: "cus_1"}
+    for body in bodies:
+        for old, new in ids.items():
+            body = body.replace(old.encode(), new.encode())
+        assert (await client.post_signed(body)).status_code == 200
+    failing = {"id": "evt_failed", "type": "customer.updated", "created": NOW, "data": {"object": {"id": 1}}}
+    assert await client.send(failing) == "deferred"
+    assert (await client.get("/internal/users/ada")).status_code == 200
+
+
+def with_examples(cases: list[AnyCase], operation: Any, description: dict[str, Any]) -> list[AnyCase]:
+    """Every fourth body is the description's own example, which must be one that works."""
+    bodies = description["paths"][operation.path][operation.method].get("requestBody")
+    if bodies and operation.path.startswith("/internal/"):
+        reference = bodies["content"]["application/json"]["schema"]["$ref"].rsplit("/", 1)[1]
+        for case in cases[1::4]:
+            case.body = description["components"]["schemas"][reference]["example"]
+    return cases
+
+
+async def play(client: Client, operation: Any, mode: GenerationMode) -> set[int]:
+    """Send the requests and check each answer; the statuses that came."""
+    statuses = set()
+    link = await client.http.put("/internal/customers/cus_1", json={"user_id": "ada"}, headers=AUTH)
+    assert link.status_code == 200, link.text
+    found = with_known_ids(cases(operation, mode))
+    if mode is GenerationMode.POSITIVE:
+        with_examples(found, operation, client.app.openapi())
+    for case in found:
+        response = await send(client, case, AUTH)
+        case.validate_response(response, checks=CHECKS)
+        statuses.add(response.status_code)
+    return statuses
+
+
+async def test_every_answer_is_as_described_whatever_is_asked(
+    fuzzed_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhook, "DATABASE_TIMEOUT_SECONDS", 60)  # a busy machine is no fault of the answers
+    seen: dict[str, set[int]] = {}
+    async with running(fuzzed_database, clock=lambda: NOW) as client:
+        await store_something(client)
+        for operation in operations(client.app.openapi()):
+            modes = MODES if operation.body or operation.path_parameters or operation.query else MODES[:1]
+            for mode in modes:
+                name = f"{operation.method} {operation.path}"
+                seen.setdefault(name, set()).update(await play(client, operation, mode))
+        await store_something_else(client)
+    # The requests came through to where the work is done, and not only to the first check.
+    assert len(seen) > 18
+    internal = {name: statuses for name, statuses in seen.items() if "/internal/" in name}
+    assert [name for name, statuses in internal.items() if not statuses & {200, 204}] == []
+
+
+async def store_something_else(client: Client) -> None:
+    """After all that, events are still taken."""
+    account = Account(2, start=NOW - 60)
+    subscription = account.create_subscription(account.create_customer(user_id="carol"))
+    await client.deliver(*account.events)
+    assert (await client.read(f"/internal/subscriptions/{subscription.id}"))["user_id"] == "carol"
+
+
+async def test_no_described_request_is_answered_without_a_key(sqlite_database: str) -> None:
+    async with running(sqlite_database, clock=lambda: NOW) as client:
+        await store_something(client)
+        before = await client.read("/internal/events")
+        asked = 0
+        for operation in operations(client.app.openapi()):
+            if not operation.path.startswith("/internal/"):
+                continue
+            asked += 1
+            for mode in MODES:
+                for case in with_known_ids(cases(operation, mode))[:6]:
+                    for headers in ({}, {"X-API-Key": "wrong"}, {"Authorization": "Bearer x"}):
+                        response = await send(client, case, headers)
+                        assert response.status_code == 401, (operation.path, headers)
+                        case.validate_response(response, checks=CHECKS)
+        assert asked > 15
+        assert await client.read("/internal/events") == before
+
+
+async def test_a_body_over_the_limit_is_413_as_described(sqlite_database: str) -> None:
+    asked = 0
+    async with running(sqlite_database, max_body_bytes=1024) as client:
+        for operation in operations(client.app.openapi()):
+            if not operation.body:
+                continue
+            asked += 1
+            case = cases(operation, GenerationMode.POSITIVE)[0]
+            path = operation.path.format(**(case.path_parameters or {}))
+            answer = await client.http.request(
+                operation.method,
+                path,
+                content=b" " * 1025,
+                headers=AUTH | {"Content-Type": "application/json"},
+            )
+            assert (answer.status_code, answer.headers["connection"]) == (413, "close")
+            case.validate_response(answer, checks=CHECKS)
+    assert asked > 5
+
+
+async def test_every_internal_operation_is_described_as_behind_the_key(sqlite_database: str) -> None:
+    async with running(sqlite_database) as client:
+        description = client.app.openapi()
+    schemes = description["components"]["securitySchemes"]
+    for path, methods in description["paths"].items():
+        for method, operation in methods.items():
+            named = [name for entry in operation.get("security", []) for name in entry]
+            keys = [schemes[name]["name"] for name in named]
+            assert keys == (["X-API-Key"] if path.startswith("/internal/") else []), (method, path)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.fuzz)])
+def fuzzed_database(request: pytest.FixtureRequest) -> str:
+    kind = "sqlite" if request.param == "sqlite" else "postgres"
+    url: str = request.getfixturevalue(f"{kind}_database")
+    return url
+
+
+ODD_VALUES: list[Any] = [2**63, -(2**70), 10**400, float("nan"), float("inf"), 1e308, 0.5, "\x00", "\ud800"]
+UPDATE = {
+    "customer_id": "cus_9",
+    "subscription_id": "sub_9",
+    "plan_id": "price_team",
+    "start_date": NOW,
+    "expiry_date": NOW,
+    "status": "active",
+}
+NO_FILTERS: list[Any] = [[], "x", None, {"state": ["dead"]}]
+OVERRIDE = {"op": "set", "value": 5, "reason": "because", "actor": "ada"}
+ODD_BODIES: list[tuple[str, str, Any]] = [
+    *(
+        ("POST", "/subscription/update", UPDATE | {"customer_id": odd})
+        for odd in ("\x00", "\ud800", "x" * 10**5)
+    ),
+    *(
+        ("POST", "/subscription/update", UPDATE | {"quantity": odd})
+        for odd in (2**63, -1, 10**400, 1e400, True)
+    ),
+    *(("POST", "/subscription/update", UPDATE | {"expiry_date": odd}) for odd in (2**63, 1e18, "1", None)),
+    ("POST", "/subscription/update", UPDATE | {"\ud800": 1}),
+    ("POST", "/subscription/update", UPDATE | {"a\x00\n": 1}),
+    ("PUT", "/customers/cus_9", {"user_id": "\ud800"}),
+    ("PUT", "/customers/cus_9", {"user_id": "\u202e"}),
+    *(
+        ("PUT", "/users/ada/overrides/projects", OVERRIDE | {"reason": odd})
+        for odd in ("\x00", "\ud800", "a\x00b")
+    ),
+    *(
+        ("PUT", "/users/ada/overrides/projects", OVERRIDE | {"value": odd})
+        for odd in [*ODD_VALUES, "9" * 5000]
+    ),
+    *(("POST", "/users/ada/usage/projects", {"op": "set", "amount": odd}) for odd in (2**62, 2**63, 10**400)),
+    *(
+        ("POST", "/users/ada/usage/projects", {"op": "consume", "key": odd})
+        for odd in ("\x00", "\ud800", " ")
+    ),
+    *(("POST", "/users/ada/preview", {"plan": odd}) for odd in ("\x00", "\ud800", "nonsense")),
+    ("POST", "/users/ada/preview", {"plan": "team", "quantity": 2**53}),
+    ("POST", "/events/replay", {"state": "dead", "type": "\x00"}),
+    *(("POST", "/events/replay", odd) for odd in NO_FILTERS),
+]
+
+
+async def test_odd_values_in_bodies_are_refused_or_kept_and_never_a_500(database_url: str) -> None:
+    async with running(database_url, clock=lambda: NOW) as client:
+        for method, path, body in ODD_BODIES:
+            content = json.dumps(body)
+            answer = await client.http.request(
+                method,
+                f"/internal{path}",
+                content=content,
+                headers=AUTH | {"Content-Type": "application/json"},
+            )
+            assert answer.status_code in (200, 403, 404, 409, 422), (path, content[:100], answer.text)
+        for deep in ("[" * 100_000, '{"user_id": ' * 50_000, '{"user_id": ' + "[" * 500 + "]" * 500 + "}"):
+            headers = AUTH | {"Content-Type": "application/json"}
+            answer = await client.http.put("/internal/customers/cus_9", content=deep, headers=headers)
+            assert answer.status_code == 422
+        assert (await client.get("/internal/users/ada/overrides")).status_code == 200
+        assert (await client.get("/internal/users/ada/entitlements")).status_code == 200
+
+
+ODD_PATHS = [
+    "%00",
+    "%ED%A0%80",
+    "%FF",
+    "a%00b",
+    "%0A",
+    "..%2F..",
+    "%F0%9F%98%80",
+    "x" * 5_000,
+    "%25",
+    "%E2%80%AE",
+]
+
+
+@pytest.mark.parametrize("odd", ODD_PATHS)
+async def test_odd_ids_in_paths_and_queries_are_refused_and_never_a_500(database_url: str, odd: str) -> None:
+    paths = [
+        f"/subscriptions/{odd}",
+        f"/customers/{odd}",
+        f"/customers/{odd}/entitlements",
+        f"/users/{odd}",
+        f"/users/{odd}/entitlements",
+        f"/users/{odd}/overrides",
+        f"/events/{odd}",
+        f"/events?type={odd}",
+        f"/events?object_id={odd}",
+        f"/events?cursor={odd}",
+        f"/customers?cursor={odd}",
+    ]
+    async with running(database_url) as client:
+        for path in paths:
+            answer = await client.http.get(f"{BASE}/internal{path}", headers=AUTH)
+            assert answer.status_code in (200, 404, 422), (path, answer.text)
+        for method, path, body in (
+            ("PUT", f"/customers/{odd}", {"user_id": "ada"}),
+            ("POST", f"/users/{odd}/usage/projects", {"op": "consume"}),
+            ("POST", f"/users/ada/usage/{odd}", {"op": "consume"}),
+            ("POST", f"/users/{odd}/preview", {"plan": "team"}),
+            ("PUT", f"/users/{odd}/overrides/projects", OVERRIDE),
+            ("PUT", f"/users/ada/overrides/{odd}", OVERRIDE),
+            ("DELETE", f"/users/ada/overrides/{odd}", None),
+            ("DELETE", f"/users/{odd}/overrides/projects", None),
+            ("POST", f"/events/{odd}/replay", None),
+        ):
+            answer = await client.http.request(method, f"{BASE}/internal{path}", json=body, headers=AUTH)
+            assert answer.status_code in (200, 204, 404, 422), (method, path, answer.text)
