@@ -191,7 +191,9 @@ def simulate(
     secret: Annotated[
         str | None, typer.Option(help="The signing secret; that of the environment or .env if left out.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="The same seed makes the same events.")] = 1,
+    seed: Annotated[
+        int | None, typer.Option(help="The same seed makes the same events; another each time if left out.")
+    ] = None,
     shape: Annotated[
         str, typer.Option(help="API version: old (2024-06-20) or new (2026-10-28.endive).")
     ] = "new",
@@ -204,6 +206,8 @@ def simulate(
     ] = None,
 ) -> None:
     """Play scenarios of Stripe into a running server, each for a user of its own."""
+    if seed is None:
+        seed = secrets.randbelow(2**31)
     if unknown := sorted(set(scenario or ()) - SCENARIOS.keys()):
         raise typer.BadParameter(
             f"There is no scenario {', '.join(unknown)}. There are: {', '.join(SCENARIOS)}."

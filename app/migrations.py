@@ -3,32 +3,63 @@
 import asyncio
 from pathlib import Path
 
+import asyncpg
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from .db import Database
+from .errors import ConfigurationError
 
 HERE = Path(__file__).resolve().parent
-# Beside this folder; inside it where it was copied into another application.
-SCRIPTS = HERE / "alembic" if (HERE / "alembic").is_dir() else HERE.parent / "alembic"
+FIRST = Path("versions") / "0001_records.py"
+"""What tells our migrations from those of the application that the folder was copied into."""
 VERSION_TABLE = "billing_alembic_version"
-REMEDY = "run `make migrate` (or `alembic upgrade head`) with the same DATABASE_URL"
+REMEDY = f"run `python -m {__package__} migrate` (or `make migrate`) with the same DATABASE_URL"
+
+
+def scripts() -> Path:
+    """Where the migrations are: beside this folder; inside it where it was copied elsewhere.
+
+    Raises:
+        ConfigurationError: when they are in neither place.
+    """
+    for folder in (HERE / "alembic", HERE.parent / "alembic"):
+        if (folder / FIRST).is_file():
+            return folder
+    raise ConfigurationError(
+        f"The service's migrations are missing: copy its folder alembic/ to {HERE.name}/alembic/."
+    )
 
 
 def alembic_config(url: str) -> Config:
     """Alembic's configuration for a database, wherever the process was started."""
     config = Config()
-    config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
+    config.set_main_option("script_location", str(scripts()).replace("%", "%%"))
     config.attributes["url"] = url
     config.attributes["package"] = __package__
     return config
 
 
 def migrate(url: str, revision: str = "head") -> None:
-    """Bring the database to a revision. Not from inside a running event loop: use `migrate_async` there."""
-    command.upgrade(alembic_config(url), revision)
+    """Bring the database to a revision. Not from inside a running event loop: use `migrate_async` there.
+
+    Raises:
+        ConfigurationError: when the migrations are not there, or the database cannot be reached.
+    """
+    config = alembic_config(url)
+    try:
+        command.upgrade(config, revision)
+    except (
+        OSError,
+        asyncpg.InvalidAuthorizationSpecificationError,
+        asyncpg.InvalidCatalogNameError,
+    ) as error:
+        raise ConfigurationError(
+            f"The database cannot be reached ({type(error).__name__}). Check that it runs, and that "
+            "DATABASE_URL names it with the right host, user, password and database."
+        ) from None
 
 
 async def migrate_async(url: str) -> None:

@@ -63,6 +63,8 @@ async def answer_invalid_request(request: Request, error: Exception) -> Response
         for fault in error.errors()
     ]
     detail = "; ".join(f"{fault['field']}: {fault['message']}" for fault in faults)
+    if "json" not in request.headers.get("content-type", "") and request.method != "GET":
+        detail += ". Send the body as JSON, with the header Content-Type: application/json"
     return problem(422, "Invalid request", f"Nothing was changed. {detail}", errors=faults)
 
 

@@ -193,7 +193,9 @@ class Reconcile:
     def _expected(self, row: Row, content: Json, at: int) -> Json:
         """The columns as Stripe's object has them, but for those that an internal update lies over."""
         if isinstance(row, Customer):
-            return customer_values(content)
+            values = customer_values(content)
+            # Of a deleted customer Stripe's API tells only the id.
+            return {"deleted": True} if values["deleted"] else values
         values = subscription_values(content, at)
         item = self._catalogue.plan_item(values["items"]) or {}
         values |= {"plan_id": item.get("price_id"), "quantity": item.get("quantity")}

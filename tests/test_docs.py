@@ -55,7 +55,11 @@ def test_every_route_is_in_the_readme() -> None:
 
 def test_every_command_is_in_a_document_or_a_make_target() -> None:
     told = README + (ROOT / "Makefile").read_text() + (ROOT / "Dockerfile").read_text()
-    commands = [command.callback.__name__ for command in cli.registered_commands if command.callback]
+    commands = [
+        command.name or command.callback.__name__.replace("_", "-")
+        for command in cli.registered_commands
+        if command.callback
+    ]
     assert "simulate" in commands
     assert [name for name in commands if f"python -m app {name}" not in told] == []
 

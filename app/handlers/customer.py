@@ -21,6 +21,8 @@ def customer_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
     values = customer_values(newest.object) | ordering_values(judgement, unsure)
     # The object in `customer.deleted` is the customer as it last was, not always marked as deleted.
     values["deleted"] = values["deleted"] or newest.type == "customer.deleted"
+    if values["livemode"] is None:  # Stripe's API tells only the id of a deleted customer
+        values["livemode"] = newest.livemode
     unit_of_work.change(customer, **values)
 
 

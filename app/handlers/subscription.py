@@ -1,5 +1,7 @@
 """`customer.subscription.*`: each carries the whole subscription; the newest snapshot becomes the record."""
 
+import structlog
+
 from ..models import Subscription
 from ..ordering import Position, lies_over
 from ..signals import trial_ending
@@ -10,6 +12,8 @@ from .announcements import announce_changes
 from .customer import ensure_customer
 from .links import link_by_metadata
 from .snapshots import is_near_a_reading, judge_snapshot, ordering_values
+
+log = structlog.get_logger(__name__)
 
 
 def subscription_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
@@ -31,6 +35,7 @@ def subscription_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
     before = dict(subscription.__dict__)
     unit_of_work.change(subscription, **values)
     announce_changes(unit_of_work, event, before, subscription)
+    _warn_of_a_price_without_plan(unit_of_work, event, before, subscription)
     if event.type == "customer.subscription.trial_will_end" and subscription.status == "trialing":
         unit_of_work.announce(
             trial_ending,
@@ -47,6 +52,15 @@ def _values(event: StripeEvent, unit_of_work: UnitOfWork) -> Values:
     values = subscription_values(event.object, event.created)
     item = unit_of_work.catalogue.plan_item(values["items"]) or {}
     return values | {"plan_id": item.get("price_id"), "quantity": item.get("quantity")}
+
+
+def _warn_of_a_price_without_plan(
+    unit_of_work: UnitOfWork, event: StripeEvent, before: Values, subscription: Subscription
+) -> None:
+    """Whoever pays for it has the default plan: somebody forgot a line in the plans file."""
+    price = subscription.plan_id
+    if price != before["plan_id"] and unit_of_work.catalogue.plan_of_price(price) is None:
+        log.warning("price_without_plan", event_id=event.id, subscription_id=subscription.id, price_id=price)
 
 
 def ensure_subscription(unit_of_work: UnitOfWork, subscription_id: str) -> Subscription:

@@ -26,23 +26,21 @@ async def readyz(service: Running) -> dict[str, Any]:
 
     `degraded`, and 200, while the database is down and the spool takes events.
     """
-    if reason := await _unready(service):
-        if not service.spool.is_usable():
-            raise Unavailable(reason)
-        # It still takes events: a balancer must not remove the very replicas that do.
-        return {"status": "degraded", "notes": [reason, *_notes(service)]}
-    return {"status": "ready", "notes": _notes(service)}
-
-
-async def _unready(service: Service) -> str | None:
     try:
         async with asyncio.timeout(DATABASE_TIMEOUT_SECONDS):
-            return await behind(service.database)
+            forgotten = await behind(service.database)
     except Exception as error:
-        return (
+        reason = (
             f"The database does not answer ({type(error).__name__}). Check that it runs, and that "
             "DATABASE_URL names it with the right user and password."
         )
+        if not service.spool.is_usable():
+            raise Unavailable(reason) from None
+        # It still takes events: a balancer must not remove the very replicas that do.
+        return {"status": "degraded", "notes": [reason, *_notes(service)]}
+    if forgotten:
+        raise Unavailable(forgotten)  # every route of the application would fail
+    return {"status": "ready", "notes": _notes(service)}
 
 
 def _notes(service: Service) -> list[str]:

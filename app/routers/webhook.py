@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
+import structlog
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -19,6 +20,8 @@ from ..signatures import verify
 from ..spool import Spool
 from ..stripe_events import StripeEvent, parse
 from .bodies import bounded
+
+log = structlog.get_logger(__name__)
 
 PATH = "/webhook/stripe"
 DATABASE_TIMEOUT_SECONDS = 3
@@ -46,6 +49,8 @@ class StripeWebhook:
         try:
             response = await self._answer(scope, receive)
         except ServiceError as error:
+            # Stripe's Dashboard shows only the status: here is why.
+            log.warning("webhook_refused", status=error.status, reason=error.title)
             response = problem_of(error)
         except ClientDisconnect:
             return
