@@ -201,6 +201,7 @@ class Inbox:
             return
         unit_of_work = UnitOfWork(int(self._clock()), self._catalogue)
         outcome = self._failed(waiting.event, f"{type(error).__name__}: {error}", unit_of_work)
+        unit_of_work.audit += _audited([outcome])
         try:
             async with self.database.batch() as batch:
                 await batch.begin([])
@@ -225,6 +226,7 @@ class Inbox:
             fresh = [event for event in _once(events) if event.retry or event.id not in known]
             await _load_history(batch, unit_of_work, [event for event in fresh if self._is_handled(event)])
             applied = {event.id: self._apply(event, unit_of_work) for event in fresh}
+            unit_of_work.audit += _audited(applied.values())
             users = unit_of_work.users()
             await batch.write(self._rows(unit_of_work, applied.values()), users)
         if users:
@@ -318,6 +320,12 @@ class Inbox:
             "failing_since": outcome.failing_since,
             "next_attempt_at": outcome.next_attempt_at,
         }
+
+
+def _audited(outcomes: Iterable[Outcome]) -> list[AuditEntry]:
+    """The changes at Stripe that the events answer; those are made, whatever a handler thinks of them."""
+    stored = [outcome.event for outcome in outcomes if outcome.rejected is None]
+    return [event.audit for event in stored if event.audit is not None]
 
 
 def _is_stale(event: StripeEvent, unit_of_work: UnitOfWork) -> bool:

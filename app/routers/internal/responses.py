@@ -28,3 +28,8 @@ DENIED = (
 )
 INVALID = _problem(422, "Invalid request", "Nothing was changed. start_date: Input should be a valid integer")
 UNAVAILABLE = _problem(503, "Service unavailable", "The database does not answer now. Send it again later.")
+STRIPE = _problem(
+    501, "Stripe's API is not configured", "This needs Stripe's API: set STRIPE_API_KEY."
+) | _problem(502, "Stripe is unavailable", "Stripe cannot be reached now, or asks for a pause.")
+SUBSCRIBED = _problem(409, "Conflict", "The user subscribes already (sub_XXX): send them to the portal.")
+OVER = _problem(409, "Conflict", "It would be over: projects (10 used, limit 3). Nothing was changed.")
