@@ -193,7 +193,7 @@ async def _check_limits(
     previews = await service.limits.preview_subscription(
         current.user_id, current.id, price_id=price_id, quantity=quantity
     )
-    over = {key: each for key, each in previews.items() if each.over and each.limit_now != each.limit_then}
+    over = {key: each for key, each in previews.items() if each.over and _shrinks(each)}
     if over:
         told = ", ".join(f"{key} ({each.used} used, limit {each.limit_then})" for key, each in over.items())
         raise Conflict(
@@ -201,6 +201,11 @@ async def _check_limits(
             "nothing is deleted, but growth is denied.",
             over={key: _shown_preview(each) for key, each in over.items()},
         )
+
+
+def _shrinks(each: FeaturePreview) -> bool:
+    """Whoever is over a limit already, and gets more, need not confirm that."""
+    return each.limit_then is not None and (each.limit_now is None or each.limit_then < each.limit_now)
 
 
 def _shown_preview(each: FeaturePreview) -> dict[str, int | None]:

@@ -91,13 +91,7 @@ async def create_checkout_session(service: Service, order: Order, *, actor: str)
     check_return_url(order.success_url, allowed, "success_url")
     check_return_url(order.cancel_url, allowed, "cancel_url")
     price_id = _price_of(service, order)
-    customers = await customers_of(service, order.user_id)
-    if not order.allow_second:
-        await _check_subscribes_not(service, customers, order)
-    if customers:
-        customer_id = customers[0].id
-    else:
-        customer_id = await create_customer(service, order.user_id, email=order.email, actor=actor)
+    customer_id = await _customer_for(service, order, actor)
     key = idempotency_key("checkout", order.user_id, order.key) if order.key else None
     params = _params(order, price_id, customer_id)
     answer = await promptly(api.post("/v1/checkout/sessions", key=key, **params))
@@ -178,8 +172,10 @@ def _params(order: Order, price_id: str, customer_id: str) -> Json:
     return params
 
 
-async def _check_subscribes_not(service: Service, customers: list[Customer], order: Order) -> None:
-    for customer in customers:
+async def _customer_for(service: Service, order: Order, actor: str) -> str:
+    """The user's own customer, or a new one; unless they subscribe already."""
+    customers = await customers_of(service, order.user_id)
+    for customer in customers.usable if not order.allow_second else ():
         if found := await promptly(live_subscription(service, customer.id)):
             raise Conflict(
                 f"The user subscribes already ({found}): send them to the portal, or change it. "
@@ -187,6 +183,11 @@ async def _check_subscribes_not(service: Service, customers: list[Customer], ord
                 subscription_id=found,
                 portal_url=await _portal_url(service, customer.id, order.cancel_url),
             )
+    if customers.usable:
+        return customers.usable[0].id
+    return await create_customer(
+        service, order.user_id, email=order.email, others=customers.others, actor=actor
+    )
 
 
 async def _portal_url(service: Service, customer_id: str, return_url: str) -> str | None:
@@ -232,9 +233,9 @@ async def _apply(service: Service, answer: Answer, versions: dict[str, int]) -> 
     bare = answer.content | {"customer": customer["id"], "subscription": subscription["id"]}
     completed_at = min(as_seconds(subscription.get("created")) or answer.at, answer.at)
     outcomes = await asyncio.gather(
-        readings.apply_checkout(bare, completed_at),
         readings.apply("customer", customer, answer.at, versions.get("customer", 0)),
         readings.apply("subscription", subscription, answer.at, versions.get("subscription", 0)),
+        readings.apply_checkout(bare, completed_at),  # last: the link that it sets is no other's change
         return_exceptions=True,
     )
     for outcome in outcomes:

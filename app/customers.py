@@ -2,8 +2,9 @@
 
 import hashlib
 from contextlib import suppress
+from dataclasses import dataclass
 
-from sqlmodel import col, or_, select
+from sqlmodel import col, select
 
 from .audit import audit_entry
 from .errors import Stale, StripeKeyMissing
@@ -33,20 +34,26 @@ def stripe_of(service: Service) -> tuple[StripeApi, Readings]:
     return api, service.readings
 
 
-async def customers_of(service: Service, user_id: str) -> list[Customer]:
-    """The user's customers in the key's mode, but for deleted ones; the one that subscribes comes first.
+@dataclass(frozen=True, slots=True)
+class Customers:
+    """A user's customers: `usable` are those in the key's mode that still exist, best first."""
+
+    usable: list[Customer]
+    others: int
+    """How many more there are or were."""
+
+
+async def customers_of(service: Service, user_id: str) -> Customers:
+    """The user's customers; the first is the one that subscribes, else the one that did last.
 
     Raises:
         StripeKeyMissing: without a usable key.
     """
     api, _ = stripe_of(service)
     async with service.database.reading() as session:
-        in_mode = or_(col(Customer.livemode).is_(None), col(Customer.livemode).is_(api.livemode))
-        query = select(Customer).where(
-            col(Customer.user_id) == user_id, col(Customer.deleted).is_(False), in_mode
-        )
-        customers = list(await session.exec(query))
-        theirs = col(Subscription.customer_id).in_([customer.id for customer in customers])
+        linked = list(await session.exec(select(Customer).where(col(Customer.user_id) == user_id)))
+        usable = [each for each in linked if not each.deleted and each.livemode in (None, api.livemode)]
+        theirs = col(Subscription.customer_id).in_([customer.id for customer in usable])
         subscriptions = list(await session.exec(select(Subscription).where(theirs)))
 
     def rank(customer: Customer) -> tuple[bool, int, str]:
@@ -54,7 +61,7 @@ async def customers_of(service: Service, user_id: str) -> list[Customer]:
         lives = any(each.status in LIVE for each in own)
         return lives, max((each.start_date or 0 for each in own), default=0), customer.id
 
-    return sorted(customers, key=rank, reverse=True)
+    return Customers(sorted(usable, key=rank, reverse=True), len(linked) - len(usable))
 
 
 async def live_subscription(service: Service, customer_id: str) -> str | None:
@@ -71,17 +78,19 @@ async def live_subscription(service: Service, customer_id: str) -> str | None:
     return None
 
 
-async def create_customer(service: Service, user_id: str, *, email: str | None, actor: str) -> str:
+async def create_customer(
+    service: Service, user_id: str, *, email: str | None, others: int, actor: str
+) -> str:
     """A new customer at Stripe, linked to the user and known here at once; its id.
 
-    Two calls at the same time make one customer.
+    Calls at the same time, for a user with as many `others`, make one customer.
 
     Raises:
         StripeKeyMissing, StripeRefused, StripeUnavailable, Unavailable: when it cannot be done now.
     """
     api, readings = stripe_of(service)
-    # Those that have been deleted count, or Stripe would answer with the dead one for a day.
-    key = idempotency_key("customer", user_id, email or "", str(await _ever_linked(service, user_id)))
+    # Without the others, Stripe would for a day answer with one that has been deleted since.
+    key = idempotency_key("customer", user_id, email or "", str(others))
     details = {"email": email} if email else {}
     answer = await promptly(api.post("/v1/customers", key=key, metadata={"user_id": user_id}, **details))
     customer_id = str(answer.content["id"])
@@ -98,8 +107,3 @@ def idempotency_key(*parts: str) -> str:
     """A key for Stripe that stands for exactly these texts, whatever they are, within its length."""
     joined = "".join(f"{len(part)}:{part}" for part in parts)
     return f"{parts[0]}_{hashlib.sha256(joined.encode('utf-8', 'surrogatepass')).hexdigest()}"
-
-
-async def _ever_linked(service: Service, user_id: str) -> int:
-    async with service.database.reading() as session:
-        return len(list(await session.exec(select(Customer.id).where(col(Customer.user_id) == user_id))))

@@ -332,7 +332,10 @@ def _is_stale(event: StripeEvent, unit_of_work: UnitOfWork) -> bool:
     """Whether the record has changed since just before the event's snapshot was read from Stripe."""
     if event.read_at_version is None:
         return False
-    row = unit_of_work.find(KINDS[event.object["object"]], event.object_id)
+    model = KINDS[event.object["object"]]
+    if unit_of_work.has_changed(model, event.object_id):
+        return True  # by an event of the same batch, whose version is counted up when it is written
+    row = unit_of_work.find(model, event.object_id)
     return event.read_at_version != (row.__dict__["version"] if row else 0)
 
 

@@ -28,7 +28,7 @@ async def create_portal_session(service: Service, user_id: str, return_url: str)
     """
     stripe_of(service)  # what is missing for everybody is said first
     check_return_url(return_url, service.settings.allowed_return_origins, "return_url")
-    customers = await customers_of(service, user_id)
+    customers = (await customers_of(service, user_id)).usable
     if not customers:
         raise NotFound(
             "No customer is linked to this user. A checkout makes one; "

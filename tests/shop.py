@@ -53,11 +53,11 @@ class Shop:
         session_id: str = (await self.done("checkout-sessions", ordered(user_id, **changes)))["session_id"]
         return session_id
 
-    async def bought(self, user_id: str = USER, **changes: Any) -> Subscription:
-        """Buy, and let Stripe tell of it."""
+    async def bought(self, user_id: str = USER, *, pause: int = 60, **changes: Any) -> Subscription:
+        """Buy, let Stripe tell of it, and wait for `pause` seconds by the account's clock."""
         subscription = complete_checkout(self.account, await self.opened(user_id, **changes))
         await self.hear()
-        self.account.advance(60)
+        self.account.advance(pause)
         return subscription
 
     async def hear(self) -> None:

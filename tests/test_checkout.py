@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,7 +12,7 @@ from sqlmodel import select
 
 from app.models import Customer, Subscription
 from app.simulator import NEW, Account, Event, render_event
-from app.simulator.api import complete_checkout
+from app.simulator.api import FaultKind, complete_checkout
 from app.simulator.model import CheckoutSession
 
 from .client import AUTH, running
@@ -165,10 +166,18 @@ async def test_what_the_catalogue_does_not_sell_is_refused(sqlite_database: str)
         assert (await here.order(plan="team", price_id="price_team")).status_code == 422
         assert (await here.order(price_id="price_team", quantity=0)).status_code == 422
         assert (await here.order(price_id="price_more_projects", quantity=2)).status_code == 200
-        # The catalogue sells it and the account does not have it: Stripe's own words.
-        del here.account.prices["price_starter"]
-        refused = await here.order(plan="starter")
-        assert refused.status_code == 422 and "price_starter" in refused.json()["detail"]
+
+
+async def test_what_stripe_does_not_have_is_refused_in_its_words(
+    sqlite_database: str, tmp_path: Path
+) -> None:
+    plans = tmp_path / "plans.toml"
+    plans.write_text(
+        '[features]\nsso = { kind = "boolean" }\n[plans.gold]\nprices = ["price_gold"]\nsso = true\n'
+    )
+    async with shop(sqlite_database, plans_file=plans) as here:
+        refused = await here.order(plan="gold")
+        assert refused.status_code == 422 and "No such price: 'price_gold'" in refused.json()["detail"]
 
 
 HOSTILE = [
@@ -278,7 +287,7 @@ async def test_customers_of_the_other_mode_are_left_alone(sqlite_database: str) 
 
 
 @pytest.mark.parametrize("kind", ["error", "rate_limit", "disconnect", "cut"])
-async def test_a_stripe_that_fails_now_and_then_is_asked_again(sqlite_database: str, kind: Any) -> None:
+async def test_a_stripe_that_fails_now_and_then_is_asked_again(sqlite_database: str, kind: FaultKind) -> None:
     async with shop(sqlite_database) as here:
         here.faults.next(kind, 1, seconds=0, path="/v1/checkout")
         first = await here.order(key="order-7")
@@ -287,17 +296,21 @@ async def test_a_stripe_that_fails_now_and_then_is_asked_again(sqlite_database: 
         assert list(here.account.sessions) == [session_id], "the request was repeated, the session is one"
 
 
+OUTAGES: list[tuple[int, FaultKind]] = [(3, "error"), (6, "rate_limit")]
+"""As many as it takes for a request to be given up."""
+
+
 async def test_while_stripe_is_down_it_is_said_and_nothing_is_half_written(database_url: str) -> None:
     async with shop(database_url) as here:
         session_id = await here.opened()
         complete_checkout(here.account, session_id)
         before = await everything(here)
-        for count, kind in ((3, "error"), (7, "rate_limit")):
-            here.faults.next(kind, count, seconds=0)  # type: ignore[arg-type]
+        assert before
+        for count, kind in OUTAGES:
+            here.faults.next(kind, count, seconds=0)
             refused = await here.post(SYNC.format(session_id))
             assert refused.status_code == 502 and "Try again" in refused.json()["detail"]
             assert refused.headers["content-type"] == "application/problem+json"
-            here.faults._planned.clear()
         assert await everything(here) == before
         assert (await here.done(SYNC.format(session_id)))["applied"]
 
@@ -307,10 +320,11 @@ async def test_who_waits_is_not_kept_waiting_for_a_slow_stripe(
 ) -> None:
     monkeypatch.setattr("app.stripe_api.PROMPTLY_SECONDS", 0.2)
     async with shop(sqlite_database) as here:
-        for kind in ("delay", "rate_limit"):
-            here.faults.next(kind, 1, seconds=1)  # type: ignore[arg-type]
-            slow = await here.order()
-            assert slow.status_code == 502 and "in time" in slow.json()["detail"]
+        slow: list[FaultKind] = ["delay", "rate_limit"]
+        for kind in slow:
+            here.faults.next(kind, 1, seconds=1)
+            refused = await here.order()
+            assert refused.status_code == 502 and "in time" in refused.json()["detail"]
         assert here.account.sessions == {}
 
 
