@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from .audit import audit_entry
-from .customers import stripe_of
+from .customers import check_applied, stripe_of
 from .entitlements import FeaturePreview
 from .errors import Conflict, InvalidRequest, NotFound, Stale, StripeRefused, StripeUnavailable, Unavailable
 from .models import AuditEntry, Customer, Subscription
@@ -259,8 +259,8 @@ async def _apply(service: Service, current: Current, answer: Answer, audit: Audi
     for _ in range(ATTEMPTS):
         if not answer.replayed:  # else it may be older than what others have done since
             try:
-                await readings.apply("subscription", answer.content, answer.at, version, audit)
-                return
+                outcome = await readings.apply("subscription", answer.content, answer.at, version, audit)
+                return check_applied(outcome)
             except Stale:
                 log.info("reading_stale", kind="subscription", object_id=current.id)
         version = await readings.version("subscription", current.id)

@@ -12,7 +12,14 @@ from typing import Any
 
 import structlog
 
-from .customers import create_customer, customers_of, idempotency_key, live_subscription, stripe_of
+from .customers import (
+    check_applied,
+    create_customer,
+    customers_of,
+    idempotency_key,
+    live_subscription,
+    stripe_of,
+)
 from .errors import Conflict, InvalidRequest, NotFound, ServiceError, Stale
 from .models import Customer
 from .portal import open_portal
@@ -239,7 +246,9 @@ async def _apply(service: Service, answer: Answer, versions: dict[str, int]) -> 
         return_exceptions=True,
     )
     for outcome in outcomes:
-        if isinstance(outcome, BaseException) and not isinstance(outcome, Stale):
+        if not isinstance(outcome, BaseException):
+            check_applied(outcome)
+        elif not isinstance(outcome, Stale):
             raise outcome
     return not any(isinstance(outcome, Stale) for outcome in outcomes)
 

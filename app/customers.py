@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from sqlmodel import col, select
 
 from .audit import audit_entry
-from .errors import Stale, StripeKeyMissing
+from .errors import ServiceError, Stale, StripeKeyMissing
+from .inbox import Outcome
 from .models import Customer, Subscription
 from .readings import Readings
 from .service import Service
@@ -101,6 +102,19 @@ async def create_customer(
     with suppress(Stale):  # its webhook, or another call, was faster
         await readings.apply("customer", answer.content, answer.at, 0, None if answer.replayed else audit)
     return customer_id
+
+
+def check_applied(outcome: Outcome) -> None:
+    """Whoever waits for what Stripe answered is told when it is kept and not applied.
+
+    Raises:
+        ServiceError: when a handler raised; the inbox tries it again by itself.
+    """
+    if outcome.status == "deferred":
+        raise ServiceError(
+            "What Stripe answered is stored and could not be applied yet. It is tried again by itself; "
+            "GET /internal/events?state=failed has the error."
+        )
 
 
 def idempotency_key(*parts: str) -> str:

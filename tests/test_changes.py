@@ -7,6 +7,7 @@ import pytest
 
 from app.customers import stripe_of
 from app.errors import Stale, Unavailable
+from app.signals import event_signal
 from app.simulator import NEW, Subscription, event_body
 from app.simulator.api import FaultKind
 from app.stripe_events import parse
@@ -316,6 +317,19 @@ async def test_a_database_that_is_down_after_the_change_is_said_to_be(
         assert refused.status_code == 503 and "Stripe has made the change" in refused.json()["detail"]
         await here.hear()
         assert (await stored(here, subscription))["quantity"] == 4
+
+
+async def test_a_handler_that_fails_is_said_to_and_the_trail_has_the_change(database_url: str) -> None:
+    async with shop(database_url) as here:
+        subscription = await here.bought()
+
+        def failing(event: Any, **_: Any) -> None:
+            raise RuntimeError("no")
+
+        with event_signal("customer.subscription.updated").connected_to(failing):
+            refused = await here.post(path(subscription, "change"), {"quantity": 4})
+        assert refused.status_code == 500 and "tried again" in refused.json()["detail"]
+        assert [entry.action for entry in await here.audited(subscription.id)] == ["subscription.changed"]
 
 
 async def test_no_transaction_is_open_while_stripe_is_asked(sqlite_database: str) -> None:
