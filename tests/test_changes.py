@@ -134,6 +134,17 @@ async def test_canceling_lists_what_would_be_over_then(database_url: str, at_per
         assert (await stored(here, subscription))["status"] == subscription.status
 
 
+async def test_with_a_subscription_its_add_ons_end(sqlite_database: str) -> None:
+    async with shop(sqlite_database) as here:
+        subscription = await here.bought()
+        here.account.add_item(subscription, "price_more_projects")
+        await here.hear()
+        await use_projects(here, 40)
+        refused = await here.post(path(subscription, "cancel"))
+        over = {"limit_now": 60, "limit_then": 3, "used": 40, "over": 37}
+        assert refused.json()["over"] == {"projects": over}
+
+
 async def test_a_planned_end_is_taken_back(database_url: str) -> None:
     async with shop(database_url) as here:
         subscription = await here.bought()

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from sqlmodel import select
 
+from app import checkout
 from app.models import Customer, Subscription
+from app.signals import event_signal
 from app.simulator import Event
 from app.simulator.api import FaultKind, complete_checkout
 
@@ -126,5 +128,38 @@ async def test_a_late_sync_undoes_no_later_link(database_url: str) -> None:
         here.account.update_customer(customer, user_id="user_bob")
         await here.hear()
         here.account.advance(60)
+        customer.metadata = {}  # so that the session alone still names somebody
         assert (await here.done(SYNC.format(session_id)))["user_id"] == "user_bob"
         assert (await here.post(SYNC.format(session_id), {"user_id": USER})).status_code == 404
+
+
+async def test_what_was_read_before_a_webhook_came_is_read_again(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with shop(database_url) as here:
+        session_id = await here.opened()
+        subscription = complete_checkout(here.account, session_id)
+        versions = checkout._versions
+
+        async def after_a_change(*arguments: Any) -> dict[str, int]:
+            here.account.advance(1)
+            here.account.change_quantity(subscription, 7)
+            await here.hear()
+            return await versions(*arguments)
+
+        monkeypatch.setattr(checkout, "_versions", after_a_change)
+        synced = await here.done(SYNC.format(session_id))
+        assert synced["subscription"]["quantity"] == 7
+
+
+async def test_a_sync_that_cannot_be_applied_does_not_say_that_it_was(sqlite_database: str) -> None:
+    async with shop(sqlite_database) as here:
+        session_id = await here.opened()
+        complete_checkout(here.account, session_id)
+
+        def failing(event: Any, **_: Any) -> None:
+            raise RuntimeError("no")
+
+        with event_signal("customer.subscription.updated").connected_to(failing):
+            refused = await here.post(SYNC.format(session_id))
+        assert refused.status_code == 500 and "tried again" in refused.json()["detail"]

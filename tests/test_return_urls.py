@@ -1,5 +1,7 @@
 """Where checkout and portal send people back to."""
 
+from app.return_urls import origin_of
+
 from .shop import ORIGIN, USER, shop
 
 HOSTILE = [
@@ -71,3 +73,9 @@ async def test_without_origins_nobody_is_sent_anywhere(sqlite_database: str) -> 
     async with shop(sqlite_database, allowed_return_origins=()) as here:
         refused = await here.order()
         assert refused.status_code == 422 and "ALLOWED_RETURN_ORIGINS" in refused.json()["detail"]
+
+
+def test_letters_that_fold_to_ascii_are_no_ascii() -> None:
+    assert origin_of("https://kiosk.example.com/") == ("https", "kiosk.example.com", "443")
+    assert origin_of("https://\u212aiosk.example.com/") is None
+    assert origin_of("http\u017f://kiosk.example.com/") is None
