@@ -72,6 +72,13 @@ class StripeRefused(ServiceError):
     title = "Stripe refused"
 
 
+class StripeKeyReused(StripeRefused):
+    """The idempotency key stood for another request."""
+
+    status = 409
+    title = "Conflict"
+
+
 class StripeUnavailable(ServiceError):
     """Stripe cannot be reached, fails, or asks for a pause."""
 

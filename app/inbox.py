@@ -205,6 +205,7 @@ class Inbox:
         # The database's own words would name the row.
         refused = f"{type(error).__name__}: the database refuses the event."
         outcome = self._failed(waiting.event, refused, unit_of_work)
+        unit_of_work.audit += _audited([outcome])
         try:
             async with self.database.batch() as batch:
                 await batch.begin([])
@@ -229,6 +230,7 @@ class Inbox:
             fresh = [event for event in _once(events) if event.retry or event.id not in known]
             await _load_history(batch, unit_of_work, [event for event in fresh if self._is_handled(event)])
             applied = {event.id: self._apply(event, unit_of_work) for event in fresh}
+            unit_of_work.audit += _audited(applied.values())
             users = unit_of_work.users()
             await batch.write(self._rows(unit_of_work, applied.values()), users)
         if users:
@@ -324,11 +326,20 @@ class Inbox:
         }
 
 
+def _audited(outcomes: Iterable[Outcome]) -> list[AuditEntry]:
+    """The changes at Stripe that the events answer; those are made, whatever a handler thinks of them."""
+    stored = [outcome.event for outcome in outcomes if outcome.rejected is None]
+    return [event.audit for event in stored if event.audit is not None]
+
+
 def _is_stale(event: StripeEvent, unit_of_work: UnitOfWork) -> bool:
     """Whether the record has changed since just before the event's snapshot was read from Stripe."""
     if event.read_at_version is None:
         return False
-    row = unit_of_work.find(KINDS[event.object["object"]], event.object_id)
+    model = KINDS[event.object["object"]]
+    if unit_of_work.has_changed(model, event.object_id):
+        return True  # by an event of the same batch, whose version is counted up when it is written
+    row = unit_of_work.find(model, event.object_id)
     return event.read_at_version != (row.__dict__["version"] if row else 0)
 
 

@@ -14,7 +14,7 @@ from .db import Database
 from .errors import Stale
 from .handlers.snapshots import READING
 from .inbox import Inbox, Outcome
-from .models import Customer, Subscription
+from .models import AuditEntry, Customer, Subscription
 from .stripe_api import Answer, StripeApi
 from .stripe_events import StripeEvent, parse
 from .stripe_objects import ENDED
@@ -58,18 +58,44 @@ class Readings:
         raise Stale(f"The {kind} {object_id} changes faster than it can be read.")
 
     async def apply(
-        self, kind: str, content: Json, at: int, version: int, *, stated: tuple[int, str] | None = None
+        self,
+        kind: str,
+        content: Json,
+        at: int,
+        version: int,
+        audit: AuditEntry | None = None,
+        *,
+        stated: tuple[int, str] | None = None,
     ) -> Outcome:
         """Apply a subscription or customer that was read when the record had this version (0: none).
 
-        `at` in Unix seconds, by Stripe's clock.
+        `at` in Unix seconds, by Stripe's clock. `audit` goes into the trail in the same transaction, for
+        what Stripe answered to a change.
 
         Raises:
             Stale: when the record has changed since.
             Unavailable: when the database cannot take it now.
         """
-        event = self._reading(f"{content['id']}_{at}_{version}", _type_of(kind, content), content, at)
-        event.read_at_version, event.stated = version, stated
+        # Of two readings with one stamp, that of the greater version is the later one, and so is its id.
+        name = f"{content['id']}_{at}_{version:012}"
+        if audit is not None:
+            name += f"_{audit.id}"  # not taken for a mere reading of the same version
+        event = self._reading(name, _type_of(kind, content), content, at)
+        event.read_at_version, event.audit, event.stated = version, audit, stated
+        return await self._inbox.accept(event)
+
+    async def apply_checkout(self, content: Json, completed_at: int) -> Outcome:
+        """Apply a completed checkout session that was read: the link of its customer.
+
+        `completed_at` in Unix seconds: what a session says of the user is as old as that, however late it is
+        read, and undoes nothing that was said since.
+
+        Raises:
+            Unavailable: when the database cannot take it now.
+        """
+        name = f"{content['id']}_{completed_at}"
+        event = self._reading(name, "checkout.session.completed", content, completed_at)
+        event.stated = completed_at, event.id
         return await self._inbox.accept(event)
 
     async def apply_event(self, event: StripeEvent, answer: Answer) -> Outcome:

@@ -6,10 +6,10 @@ is given as it came, in plain dicts: `stripe_objects` reads every shape.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 import stripe
@@ -17,17 +17,20 @@ import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 from tenacity import wait_exponential_jitter as exponential
 
-from .errors import NotFound, StripeKeyMissing, StripeRefused, StripeUnavailable
+from .errors import NotFound, StripeKeyMissing, StripeKeyReused, StripeRefused, StripeUnavailable
 
 log = structlog.get_logger(__name__)
 
 Json = dict[str, Any]
+T = TypeVar("T")
 
 TIMEOUT_SECONDS = 20
 NETWORK_RETRIES = 2
 RATE_LIMIT_ATTEMPTS = 6
 MAX_PAUSE_SECONDS = 30
 MAX_AT_ONCE = 8
+PROMPTLY_SECONDS = 25
+"""How long somebody who waits for the answer is kept waiting for Stripe, all repetitions included."""
 PAGE = 100
 MAX_EVENT_TYPES = 20
 """How many types one list of events may name ("List all events", `types`)."""
@@ -52,6 +55,8 @@ class Answer:
 
     content: Json
     at: int
+    replayed: bool = False
+    """Whether it is what an earlier request with the same idempotency key was answered: as old as that."""
 
 
 class StripeApi:
@@ -131,7 +136,8 @@ class StripeApi:
                         response = await self._client.raw_request_async(method, path, **params, **options)
             except stripe.StripeError as error:
                 raise _translated(error, path) from None
-        return Answer(orjson.loads(response.body), _dated(response.headers))
+        replayed = response.headers.get("Idempotent-Replayed") == "true"
+        return Answer(orjson.loads(response.body), _dated(response.headers), replayed)
 
 
 def required(api: StripeApi | None) -> StripeApi:
@@ -146,6 +152,21 @@ def required(api: StripeApi | None) -> StripeApi:
             "(sk_… or rk_…), shown in Stripe's Dashboard under Developers > API keys."
         )
     return api
+
+
+async def promptly(call: Awaitable[T]) -> T:
+    """The answer to a call that somebody waits for.
+
+    Raises:
+        StripeUnavailable: when it takes too long. A change may have been made by then.
+        And what the call raises.
+    """
+    try:
+        async with asyncio.timeout(PROMPTLY_SECONDS):
+            return await call
+    except TimeoutError:
+        log.warning("stripe_too_slow", seconds=PROMPTLY_SECONDS)
+        raise StripeUnavailable("Stripe does not answer in time. Try again later.") from None
 
 
 def type_groups(types: Sequence[str]) -> list[list[str]]:
@@ -183,7 +204,9 @@ def _translated(error: stripe.StripeError, path: str) -> NotFound | StripeRefuse
             "Stripe does not accept STRIPE_API_KEY for this. Check that the key is of the right account and "
             "mode, has not been rolled, and, if restricted, may do this."
         )
-    if isinstance(error, stripe.InvalidRequestError | stripe.IdempotencyError | stripe.CardError):
+    if isinstance(error, stripe.IdempotencyError):
+        return StripeKeyReused("The key was used for another request. Use a new key for a new request.")
+    if isinstance(error, stripe.InvalidRequestError | stripe.CardError):
         return StripeRefused(f"Stripe refused: {error.user_message}", code=error.code)
     log.warning("stripe_unavailable", error=type(error).__name__, status=error.http_status)
     return StripeUnavailable("Stripe cannot be reached now, or asks for a pause. Try again later.")

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import orjson
 
 from .errors import InvalidPayload
+from .models import AuditEntry
 from .stripe_objects import as_bool, as_id, as_seconds, as_text, named_records
 
 Source = Literal["stripe", "internal", "catch-up", "re-read"]
@@ -48,6 +49,8 @@ class StripeEvent:
     """For what was read because of a thin event: when (Unix seconds) and in which event Stripe said so."""
     actor: str | None = None
     """Who says it, for an event of the internal API."""
+    audit: AuditEntry | None = None
+    """For the trail, written in the event's transaction: the change at Stripe that it is the answer to."""
     problem: str | None = None
     """Why the envelope cannot be handled, when it cannot."""
     names: dict[str, set[str]] = field(default_factory=dict)

@@ -126,6 +126,10 @@ class UnitOfWork:
         for key, before in self._before.items():
             yield self._rows[key], before
 
+    def has_changed(self, model: type[Record], id: str | None) -> bool:
+        """Whether the row differs from what was loaded."""
+        return (model, id) in self._before
+
     def users(self) -> set[str]:
         """The users whose limits the changes may touch, those that a customer was taken from included."""
         users: set[str | None] = set()

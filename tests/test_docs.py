@@ -34,10 +34,13 @@ def test_every_signal_is_in_the_readme(event_type: str) -> None:
 def routes() -> list[str]:
     found = []
     for part in (
+        internal.changes,
+        internal.checkout,
         internal.customers,
         internal.events,
         internal.limits,
         internal.overrides,
+        internal.portal,
         internal.subscriptions,
         internal.users,
     ):

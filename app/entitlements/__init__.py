@@ -4,7 +4,7 @@ from .decisions import Decision, Reason, decide
 from .explanation import Explanation
 from .features import FeatureEntitlement, Override, Part
 from .periods import Period
-from .preview import FeaturePreview, preview
+from .preview import FeaturePreview, preview, preview_subscription
 from .records import CustomerRecord, InvoiceRecord, OverrideRecord, SubscriptionRecord
 from .snapshot import Entitlements, OwnPlan, entitle
 from .standing import Access, AccessLevel, Block, access
@@ -34,4 +34,5 @@ __all__ = [
     "entitle",
     "oldest_attempted_open_invoices",
     "preview",
+    "preview_subscription",
 ]

@@ -1,7 +1,7 @@
 """What would be over its limit after a change of plan, before the change is made."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..errors import InvalidRequest, NotFound
 from ..plans import Addon, Catalogue, Plan
@@ -50,6 +50,29 @@ def preview(
         changed: Sequence[JudgedSubscription] = with_plan(entitlements, target, price_id, quantity)
     else:
         changed = _with_addon(entitlements, AddonItem(target, price_id or "", units_of(quantity)))
+    return {key: _compare(entitlements, key, usage.get(key, 0), changed) for key in catalogue.features}
+
+
+def preview_subscription(
+    entitlements: Entitlements,
+    usage: Mapping[str, int],
+    subscription_id: str,
+    *,
+    price_id: str | None,
+    quantity: int | None = None,
+) -> dict[str, FeaturePreview]:
+    """Each feature, were this subscription on another price or quantity; price_id None: were it ended.
+
+    A subscription that grants nothing now is none the less changed without an effect.
+    """
+    catalogue = entitlements.catalogue
+    changed = [
+        each
+        if each.id != subscription_id
+        else replace(each, plan=catalogue.plan_of_price(price_id), price_id=price_id, quantity=quantity)
+        for each in entitlements.subscriptions
+        if each.entitles and (price_id is not None or each.id != subscription_id)
+    ]
     return {key: _compare(entitlements, key, usage.get(key, 0), changed) for key in catalogue.features}
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from ..db import Database, statements
-from ..entitlements import Decision, Entitlements, FeaturePreview, preview
+from ..entitlements import Decision, Entitlements, FeaturePreview, preview, preview_subscription
 from ..models import Usage, table_of
 from ..plans import Catalogue
 from . import holds, usage
@@ -152,6 +152,16 @@ class Limits:
         entitlements = await self.load(user_id)
         counted = entitlements.usage or {}
         return preview(entitlements, counted, plan=plan, price_id=price_id, quantity=quantity)
+
+    async def preview_subscription(
+        self, user_id: str, subscription_id: str, *, price_id: str | None, quantity: int | None = None
+    ) -> dict[str, FeaturePreview]:
+        """As `preview`, for one of the user's subscriptions; price_id None: were it ended."""
+        entitlements = await self.load(user_id)
+        counted = entitlements.usage or {}
+        return preview_subscription(
+            entitlements, counted, subscription_id, price_id=price_id, quantity=quantity
+        )
 
     async def _repair(self, user_id: str, feature: str, counted: int, seen: int) -> bool:
         async with self._database.session() as session:

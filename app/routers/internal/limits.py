@@ -101,14 +101,14 @@ class PreviewOut(BaseModel):
 @router.get("/users/{user_id}/entitlements", responses=NOT_FOUND)
 async def get_entitlements(user_id: str, service: Running) -> EntitlementsOut:
     """What the user has; one never heard of has the default plan."""
-    return _entitlements(await service.limits.load(_user(user_id)), user_id)
+    return entitlements_out(await service.limits.load(_user(user_id)), user_id)
 
 
 @router.get("/customers/{customer_id}/entitlements", responses=NOT_FOUND)
 async def get_customer_entitlements(customer_id: str, service: Running) -> EntitlementsOut:
     """What the customer's user has. A customer without a user has the default plan until it is linked."""
     user_id = await _user_of(service, customer_id)
-    return _entitlements(await service.limits.load(user_id or ""), user_id)
+    return entitlements_out(await service.limits.load(user_id or ""), user_id)
 
 
 @router.post("/users/{user_id}/usage/{feature}", responses=NOT_FOUND | DENIED)
@@ -160,7 +160,8 @@ async def preview_plan(user_id: str, change: PlanChange, service: Running) -> di
     }
 
 
-def _entitlements(entitlements: Entitlements, user_id: str | None) -> EntitlementsOut:
+def entitlements_out(entitlements: Entitlements, user_id: str | None) -> EntitlementsOut:
+    """What the user has, as it is shown."""
     return EntitlementsOut(
         user_id=user_id,
         plan=entitlements.plan,

@@ -31,3 +31,8 @@ UNAVAILABLE = _problem(503, "Service unavailable", "The database does not answer
 BODY_REFUSED = _problem(408, "Request timeout", "The body was not here after 10 s.") | _problem(
     413, "Payload too large", "The body may have 1048576 bytes at most."
 )
+STRIPE = _problem(
+    501, "Stripe's API is not configured", "This needs Stripe's API: set STRIPE_API_KEY."
+) | _problem(502, "Stripe is unavailable", "Stripe cannot be reached now, or asks for a pause.")
+SUBSCRIBED = _problem(409, "Conflict", "The user subscribes already (sub_XXX): send them to the portal.")
+OVER = _problem(409, "Conflict", "It would be over: projects (10 used, limit 3). Nothing was changed.")

@@ -31,16 +31,21 @@ async def update_subscription(update: SubscriptionUpdate, service: Running, acto
     event.names["subscription"].add(update.subscription_id)
     event.names["customer"].add(update.customer_id)
     await service.inbox.accept(event)
-    return await _stored(service, update.subscription_id)
+    return await stored_subscription(service, update.subscription_id)
 
 
 @router.get("/subscriptions/{subscription_id}", responses=NOT_FOUND)
 async def get_subscription(subscription_id: str, service: Running) -> SubscriptionOut:
     """A subscription as it stands."""
-    return await _stored(service, subscription_id)
+    return await stored_subscription(service, subscription_id)
 
 
-async def _stored(service: Service, subscription_id: str) -> SubscriptionOut:
+async def stored_subscription(service: Service, subscription_id: str) -> SubscriptionOut:
+    """The subscription as it stands.
+
+    Raises:
+        NotFound: when it is not known.
+    """
     if as_id(subscription_id):
         async with service.database.reading() as session:
             if found := await queries.subscription(session, service, subscription_id):
