@@ -47,5 +47,5 @@ def configure_logging() -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
-    for name in ("alembic", "httpx"):
+    for name in ("alembic", "httpx", "stripe"):
         logging.getLogger(name).setLevel(logging.WARNING)
