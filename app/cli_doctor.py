@@ -1,13 +1,21 @@
-"""`python -m app stripe setup`: the webhook endpoint."""
+"""`python -m app stripe setup`, the webhook endpoint, and `python -m app doctor`, what is wrong."""
 
 import asyncio
+import json
 import os
+import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 from .config import Settings, examine_settings
+from .doctor import Level, Report, diagnose
 from .env_file import NAME, add_signing_secret, is_writable
 from .errors import ServiceError
 from .logs import configure_logging
@@ -16,6 +24,9 @@ from .stripe_setup import REVEAL, Done, set_up
 
 stripe = typer.Typer(no_args_is_help=True, help="The account at Stripe.")
 ENV_FILE = Path(".env")
+PLAIN_WIDTH = 120
+"""Columns of output that goes to no terminal."""
+COLOURS: dict[Level, str] = {"ok": "green", "hint": "cyan", "warning": "yellow", "error": "red"}
 
 
 @stripe.callback()
@@ -55,6 +66,39 @@ def setup(
     else:
         _print_secret(done.secret)
     raise typer.Exit(0 if done.pinned else 1)
+
+
+def doctor(
+    url: Annotated[
+        str | None, typer.Option(help="The webhook's address; without it, endpoints on any host will do.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Look for every known mistake, and name its remedy. Fails where there is an error."""
+    configure_logging()
+    settings, problems = examine_settings()
+    report = asyncio.run(diagnose(settings, problems, clock=time.time, url=url))
+    if as_json:
+        typer.echo(json.dumps(report.as_json(), indent=2, ensure_ascii=False))
+    else:
+        _show(report, Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH))
+    raise typer.Exit(0 if report.ok else 1)
+
+
+def _show(report: Report, console: Console) -> None:
+    table = Table(box=SIMPLE)
+    for column in ("", "check", "what", "remedy"):
+        table.add_column(column, overflow="fold")
+    for name, finding in report.findings:
+        colour = COLOURS[finding.level]
+        level = f"[{colour}]{finding.level}[/]"
+        table.add_row(level, name, escape(finding.what), escape(finding.remedy))
+    for skipped in report.skipped:
+        table.add_row("[dim]skipped[/]", skipped.check, escape(skipped.why), "")
+    console.print(table)
+    levels = [finding.level for _, finding in report.findings]
+    told = [f"{levels.count(level)} {level}" for level in ("error", "warning", "hint", "ok")]
+    console.print(", ".join([*told, f"{len(report.skipped)} skipped"]))
 
 
 async def _set_up(settings: Settings, url: str, new: bool) -> Done:

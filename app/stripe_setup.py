@@ -168,8 +168,8 @@ def version_note(endpoint: Json) -> str:
     return (
         f"The API version of {endpoint['id']} is {has}, the stripe library's is {api_version()}, and "
         "Stripe's API cannot change it. Events of every version are understood, so there is no haste. To "
-        "move: `python -m app stripe setup --url … --new` creates one beside it; put its secret beside the present "
-        "one in STRIPE_WEBHOOK_SECRET and restart; then delete the old endpoint in Stripe's Dashboard."
+        "move: `python -m app stripe setup --url … --new` creates one beside it; put its secret beside the "
+        "present one in STRIPE_WEBHOOK_SECRET and restart; then delete the old one in Stripe's Dashboard."
     )
 
 
