@@ -93,6 +93,21 @@ async def test_an_endpoint_of_another_version_stays_and_a_new_one_beside_it_is_c
     assert len(account.endpoints) == 2
 
 
+async def test_of_several_endpoints_the_one_in_use_is_kept_and_the_others_are_named() -> None:
+    account = Account(1)
+    disabled = endpoint_in(account)
+    disabled.status = "disabled"
+    account.advance(60)
+    used = endpoint_in(account)
+    account.advance(60)
+    newest = endpoint_in(account)
+    async with api_of(account) as api:
+        done = await set_up(api, URL, livemode=None)
+    assert (done.action, done.endpoint_id, done.pinned) == ("unchanged", used.id, True)
+    [note] = done.notes
+    assert disabled.id in note and newest.id in note
+
+
 @pytest.mark.parametrize(
     "url",
     [

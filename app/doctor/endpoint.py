@@ -14,10 +14,10 @@ SET_UP = "`python -m app stripe setup --url {}`"
 
 
 async def endpoint_leads_here(installation: Installation) -> list[Finding]:
+    installation.lacking["endpoint"] = "The webhook endpoint could not be looked for."
     try:
         url = webhook_url(installation.url) if installation.url else None
     except InvalidRequest as error:
-        installation.lacking["endpoint"] = "The webhook's address is wrong."
         return [Finding("error", "The address given with --url is none for a webhook.", error.detail)]
     everyone = await list_endpoints(installation.api)
     ours = [each for each in everyone if _leads_to(each["url"], url)]
@@ -25,6 +25,7 @@ async def endpoint_leads_here(installation: Installation) -> list[Finding]:
     if not ours:
         installation.lacking["endpoint"] = "No endpoint at Stripe leads here."
         return [_none(installation, url, everyone)]
+    del installation.lacking["endpoint"]
     return _doubles(ours)
 
 
@@ -41,6 +42,7 @@ def _none(installation: Installation, url: str | None, everyone: list[dict[str, 
         # On a developer's machine there is none, and need not be.
         level: Level = "error" if installation.api.livemode else "warning"
         what = f"No webhook endpoint at Stripe leads to {PATH} on any host: no event arrives"
+        remedy += " Where its path is another, name the address to the doctor with --url."
         return Finding(level, f"{what}, unless `stripe listen` forwards them.", remedy)
     host = urlsplit(url).hostname
     near = [_shown(each["url"]) for each in everyone if urlsplit(each["url"]).hostname == host]

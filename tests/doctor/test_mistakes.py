@@ -2,12 +2,15 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from app.doctor import CHECKS
+from app.doctor import CHECKS, endpoint
+from app.errors import StripeRefused
+from app.stripe_api import StripeApi
 
-from .mistakes import failing_event
+from .mistakes import failing_event, thin_event_that_nobody_reads
 from .patient import found, healthy
 from .stories import NOBODY, STORIES, Story
 
@@ -65,12 +68,26 @@ async def test_what_is_young_or_small_is_no_mistake(database_url: str, tmp_path:
         patient.account.create_subscription(customer)
         await failing_event(patient)
         await patient.deliver()
+        await thin_event_that_nobody_reads(patient)
+        patient.account.advance(-301)
+        running = "UPDATE billing_job SET started_at = finished_at + 5, lease_until = finished_at + 3600"
+        await patient.write(running)
+        await patient.write("UPDATE billing_job SET finished_at = NULL WHERE name = 'reconcile'")
         patient.account.advance(-40)
         patient.skew = 29
         report = await patient.examine()
     assert found(report, "failing-events")[0].level == "ok"
     assert found(report, "unlinked-customers")[0].level == "ok"
     assert found(report, "clock")[0].level == "ok"
+    assert found(report, "thin-events")[0].level == "ok"
+    assert {found(report, job)[0].level for job in ("catch-up", "reconcile", "refresh")} == {"ok"}
+
+
+async def test_an_endpoint_of_all_event_types_lacks_none(sqlite_database: str, tmp_path: Path) -> None:
+    async with healthy(sqlite_database, tmp_path) as patient:
+        patient.endpoint.enabled_events = ["*"]
+        report = await patient.examine()
+    assert found(report, "endpoint-types")[0].level == "ok"
 
 
 async def test_the_json_has_one_form_in_one_order(database_url: str, tmp_path: Path) -> None:
@@ -96,6 +113,19 @@ async def test_without_a_database_stripe_is_still_looked_at(sqlite_database: str
         report = await patient.examine()
     assert {each.why for each in report.skipped} == {"The database cannot be read."}
     assert found(report, "endpoint-types")[0].level == "ok"
+
+
+async def test_a_key_that_may_not_list_endpoints_leaves_what_is_said_of_them_open(
+    sqlite_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(api: StripeApi) -> list[dict[str, Any]]:
+        raise StripeRefused("Stripe does not accept STRIPE_API_KEY for this.")
+
+    monkeypatch.setattr(endpoint, "list_endpoints", refuse)
+    async with healthy(sqlite_database, tmp_path) as patient:
+        report = await patient.examine()
+    assert {each.check for each in report.skipped} == {check.name for check in endpoint.CHECKS}
+    assert found(report, "catch-up")[0].level == "ok"
 
 
 async def test_a_stripe_that_ends_in_the_middle_is_asked_no_more(
