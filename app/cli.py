@@ -19,6 +19,7 @@ from rich.console import Console
 from . import handlers, simulator
 from .api_keys import new_key, read_key
 from .audit import shell_user
+from .cli_doctor import doctor, stripe
 from .cli_stripe import catch_up, reconcile
 from .config import DatabaseSettings, load_settings
 from .demo import run_demo
@@ -45,6 +46,8 @@ cli.add_typer(events, name="events")
 users = typer.Typer(no_args_is_help=True, help="Users of the application.")
 cli.add_typer(keys, name="keys")
 cli.add_typer(users, name="users")
+cli.add_typer(stripe, name="stripe")
+cli.command()(doctor)
 
 ReplayState = Literal["ignored", "failed", "dead"]
 APP = f"{__package__}.main:app"

@@ -1,14 +1,16 @@
 """Settings, from the environment or a `.env` file. Unusable ones stop the start and name the remedy."""
 
+import secrets
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from .api_keys import PLACEHOLDER, ApiKey, read_key
+from .api_keys import PLACEHOLDER, ApiKey, new_key, read_key
 from .errors import ConfigurationError
 
 REMEDIES = {
@@ -157,11 +159,7 @@ class Settings(DatabaseSettings):
     @classmethod
     def signing_secrets_are_stripes(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
         for secret in value:
-            text = secret.get_secret_value()
-            if not text.startswith(SIGNING_SECRET_PREFIX):
-                raise ValueError(f"does not begin with {SIGNING_SECRET_PREFIX}")
-            if len(text) < len(SIGNING_SECRET_PREFIX) + MIN_SIGNING_SECRET or PLACEHOLDER.search(text):
-                raise ValueError("is a placeholder or cut short")
+            check_signing_secret(secret.get_secret_value())
         return value
 
     @field_validator("internal_api_key", "internal_api_read_key")
@@ -191,8 +189,29 @@ class Settings(DatabaseSettings):
         return None if value == "" else value
 
 
+def check_signing_secret(text: str) -> None:
+    """Refuse what is no signing secret.
+
+    Raises:
+        ValueError: saying why, and not the secret.
+    """
+    if not text.startswith(SIGNING_SECRET_PREFIX):
+        raise ValueError(f"does not begin with {SIGNING_SECRET_PREFIX}")
+    if len(text) < len(SIGNING_SECRET_PREFIX) + MIN_SIGNING_SECRET or PLACEHOLDER.search(text):
+        raise ValueError("is a placeholder or cut short")
+
+
 def _origin(parts: SplitResult) -> str:
     return f"{parts.scheme}://{parts.netloc}"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A setting, named as in the environment, that is missing or wrong; never its value."""
+
+    setting: str
+    what: str
+    remedy: str
 
 
 def load_settings() -> Settings:
@@ -207,13 +226,44 @@ def load_settings() -> Settings:
         raise ConfigurationError(_explain(error)) from None
 
 
-def _explain(error: ValidationError) -> str:
-    lines = ["The service cannot start:"]
+def examine_settings() -> tuple[Settings, list[Problem]]:
+    """The settings, and what is wrong with them: in each wrong one's place stands one that would do."""
+    try:
+        return _examine()
+    except (OSError, UnicodeDecodeError):
+        settings, problems = _examine(_env_file=None)
+        unreadable = Problem(
+            ".env", "cannot be read as UTF-8 text", "save it as UTF-8, readable by this user"
+        )
+        return settings, [unreadable, *problems]
+
+
+def _examine(**sources: Any) -> tuple[Settings, list[Problem]]:
+    try:
+        return Settings(**sources), []
+    except ValidationError as error:
+        problems = _problems(error)
+    stand_ins = {problem.setting.lower(): _stand_in(problem.setting.lower()) for problem in problems}
+    return Settings(**sources, **stand_ins), problems
+
+
+def _stand_in(name: str) -> Any:
+    """A usable value: random where there must be one, so that nobody can know it."""
+    if name == "stripe_webhook_secret":
+        return f"{SIGNING_SECRET_PREFIX}{secrets.token_hex(24)}"
+    return new_key() if name == "internal_api_key" else Settings.model_fields[name].default
+
+
+def _problems(error: ValidationError) -> list[Problem]:
+    found = []
     for problem in error.errors(include_input=False, include_url=False):
         name = str(problem["loc"][0])
-        reason = (
-            "is missing" if problem["type"] == "missing" else problem["msg"].removeprefix("Value error, ")
-        )
-        remedy = REMEDIES.get(name, "see the settings in the README")
-        lines.append(f"  {name.upper()} {reason}: {remedy}.")
-    return "\n".join(lines)
+        missing = problem["type"] == "missing"
+        what = "is missing" if missing else problem["msg"].removeprefix("Value error, ")
+        found.append(Problem(name.upper(), what, REMEDIES.get(name, "see the settings in the README")))
+    return found
+
+
+def _explain(error: ValidationError) -> str:
+    lines = [f"  {found.setting} {found.what}: {found.remedy}." for found in _problems(error)]
+    return "\n".join(["The service cannot start:", *lines])

@@ -55,7 +55,7 @@ def configure_logging() -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
-    for name in ("alembic", "httpx"):
+    for name in ("alembic", "httpx", "stripe"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute
 from app import handlers, simulator
 from app.cli import cli
 from app.config import Settings
+from app.doctor import CHECKS
 from app.handlers import HANDLERS
 from app.notifications import TEMPLATES
 from app.routers import health, internal
@@ -65,6 +66,23 @@ def test_every_command_is_in_a_document_or_a_make_target() -> None:
     ]
     assert "simulate" in commands
     assert [name for name in commands if f"python -m app {name}" not in told] == []
+
+
+def test_every_check_of_the_doctor_is_in_its_document_in_order() -> None:
+    told = re.findall(r"^\| `([a-z-]+)` \|", (ROOT / "docs" / "doctor.md").read_text(), re.MULTILINE)
+    assert told == [check.name for check in CHECKS]
+
+
+def test_every_command_of_a_group_is_in_a_document() -> None:
+    told = "".join(document.read_text() for document in DOCUMENTS)
+    commands = [
+        f"python -m app {group.name} {command.name or getattr(command.callback, '__name__', '')}"
+        for group in cli.registered_groups
+        if group.typer_instance
+        for command in group.typer_instance.registered_commands
+    ]
+    assert len(commands) > 3
+    assert [command for command in commands if command not in told] == []
 
 
 def test_every_make_target_that_the_documents_name_exists() -> None:

@@ -1,0 +1,137 @@
+"""Mistakes in the settings, which need nothing but them."""
+
+import asyncio
+import stat
+from pathlib import Path
+
+from ..api_keys import PLACEHOLDER
+from ..config import SHIPPED_PLANS
+from ..errors import ConfigurationError
+from ..notifications import Notifier
+from .findings import Check, Finding, capital, error_found, mode_name
+from .installation import Installation
+
+TEST_SECRET = "whsec_test_"  # how the simulator's begin; Stripe's own show no mode
+ENV_FILE = Path(".env")
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+async def settings_are_usable(installation: Installation) -> list[Finding]:
+    return [
+        Finding("error", f"{problem.setting} {problem.what}.", f"{capital(problem.remedy)}.")
+        for problem in installation.problems
+    ]
+
+
+async def secret_is_not_a_tests(installation: Installation) -> list[Finding]:
+    secrets = installation.settings.signing_secrets
+    if not installation.livemode or not any(secret.startswith(TEST_SECRET) for secret in secrets):
+        return []
+    return [
+        Finding(
+            "error",
+            "STRIPE_WEBHOOK_SECRET holds a secret of a test, in live mode: who knows it can sign events.",
+            "Set STRIPE_WEBHOOK_SECRET to the signing secret of the live endpoint alone.",
+        )
+    ]
+
+
+async def key_is_no_placeholder(installation: Installation) -> list[Finding]:
+    key = installation.settings.stripe_api_key
+    if key is None or not PLACEHOLDER.search(key.get_secret_value().lower()):
+        return []
+    return [
+        Finding(
+            "error",
+            "STRIPE_API_KEY is a placeholder.",
+            "Set it to a secret or restricted key, shown in Stripe's Dashboard under Developers > API keys.",
+        )
+    ]
+
+
+async def key_is_of_the_mode(installation: Installation) -> list[Finding]:
+    api, livemode = installation.stripe, installation.settings.livemode
+    if api is None or livemode is None or livemode == api.livemode:
+        return []
+    of_key, asked = mode_name(api.livemode), mode_name(livemode)
+    return [
+        Finding(
+            "error",
+            f"STRIPE_API_KEY is of {of_key}, and LIVEMODE says {asked}: what is read with the key does not "
+            "count here.",
+            f"Set STRIPE_API_KEY to a key of {asked}, or LIVEMODE={str(api.livemode).lower()}.",
+        )
+    ]
+
+
+async def livemode_is_set(installation: Installation) -> list[Finding]:
+    if installation.settings.livemode is not None or installation.is_wrong("LIVEMODE"):
+        return []
+    live = installation.stripe is not None and installation.stripe.livemode
+    return [
+        Finding(
+            "warning" if live else "hint",
+            "LIVEMODE is unset: events of test mode grant the same as those of live mode.",
+            "Set LIVEMODE=true in production, LIVEMODE=false elsewhere.",
+        )
+    ]
+
+
+async def somebody_is_told(installation: Installation) -> list[Finding]:
+    if not installation.settings.notify_urls:
+        remedy = "Set NOTIFY_URLS to where messages should go: mailto://…, slack://…"
+        return [Finding("hint", "NOTIFY_URLS is unset: nobody is told of dead events and silence.", remedy)]
+    try:
+        for url in installation.settings.notify_urls:
+            Notifier(url.get_secret_value())
+    except ConfigurationError as error:
+        return [error_found(error)]
+    return []
+
+
+async def api_is_stripes(installation: Installation) -> list[Finding]:
+    live = installation.stripe is not None and installation.stripe.livemode
+    if installation.settings.stripe_api_base is None or not live:
+        return []
+    return [
+        Finding(
+            "warning",
+            "STRIPE_API_BASE is set: the live key is sent to another address than Stripe's.",
+            "Unset STRIPE_API_BASE.",
+        )
+    ]
+
+
+async def plans_are_your_own(installation: Installation) -> list[Finding]:
+    if installation.settings.plans_file != SHIPPED_PLANS or not installation.livemode:
+        return []
+    return [
+        Finding(
+            "hint",
+            "PLANS_FILE is unset: the example that ships with the service says what plans give.",
+            "Copy plans.toml, write your plans and prices into it, and set PLANS_FILE to it.",
+        )
+    ]
+
+
+async def env_file_is_private(installation: Installation) -> list[Finding]:
+    if not await asyncio.to_thread(_others_can_read, ENV_FILE):
+        return []
+    return [Finding("warning", "Other users of this machine can read .env.", "Run `chmod 600 .env`.")]
+
+
+def _others_can_read(path: Path) -> bool:
+    return path.is_file() and bool(path.stat().st_mode & OTHERS)
+
+
+CHECKS = (
+    Check("settings", "Every setting can be used.", settings_are_usable),
+    Check("test-secret", "No signing secret is a test's.", secret_is_not_a_tests),
+    Check("key-placeholder", "STRIPE_API_KEY is no placeholder.", key_is_no_placeholder),
+    Check("key-mode", "STRIPE_API_KEY and LIVEMODE do not contradict each other.", key_is_of_the_mode),
+    Check("livemode", "LIVEMODE is set.", livemode_is_set),
+    Check("notify", "NOTIFY_URLS can be used.", somebody_is_told),
+    Check("api-base", "The key goes to no other address in live mode.", api_is_stripes),
+    Check("plans-file", "The catalogue is no mere example.", plans_are_your_own),
+    Check("env-file", "No other user can read .env.", env_file_is_private),
+)

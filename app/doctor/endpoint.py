@@ -1,0 +1,146 @@
+"""The webhook endpoint at Stripe: there, enabled, of the right version, with the handled event types."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..errors import InvalidRequest
+from ..routers.webhook import PATH
+from ..stripe_setup import api_version, handled_types, list_endpoints, same_url, version_note, webhook_url
+from .findings import Check, Finding, Level, capital, named
+from .installation import Installation
+
+ALL_TYPES = "*"
+SET_UP = "`python -m app stripe setup --url {}`"
+
+
+async def endpoint_leads_here(installation: Installation) -> list[Finding]:
+    installation.lacking["endpoint"] = "The webhook endpoint could not be looked for."
+    try:
+        url = webhook_url(installation.url) if installation.url else None
+    except InvalidRequest as error:
+        return [Finding("error", "The address given with --url is none for a webhook.", error.detail)]
+    everyone = await list_endpoints(installation.api)
+    ours = [each for each in everyone if _leads_to(each["url"], url)]
+    installation.endpoints = ours
+    if not ours:
+        installation.lacking["endpoint"] = "No endpoint at Stripe leads here."
+        return [_none(installation, url, everyone)]
+    del installation.lacking["endpoint"]
+    return _doubles(ours)
+
+
+def _leads_to(endpoint_url: str, url: str | None) -> bool:
+    """To this address; where none is known, to this service on any host."""
+    if url is not None:
+        return same_url(endpoint_url, url)
+    return urlsplit(endpoint_url).path == PATH
+
+
+def _none(installation: Installation, url: str | None, everyone: list[dict[str, Any]]) -> Finding:
+    remedy = f"Run {SET_UP.format(url or f'https://your-host{PATH}')}."
+    if url is None:
+        # On a developer's machine there is none, and need not be.
+        level: Level = "error" if installation.api.livemode else "warning"
+        what = f"No webhook endpoint at Stripe leads to {PATH} on any host: no event arrives"
+        remedy += " Where its path is another, name the address to the doctor with --url."
+        return Finding(level, f"{what}, unless `stripe listen` forwards them.", remedy)
+    host = urlsplit(url).hostname
+    near = [_shown(each["url"]) for each in everyone if urlsplit(each["url"]).hostname == host]
+    what = f"No webhook endpoint at Stripe leads to {url}: no event arrives."
+    if near:
+        what += f" On this host there is {named(near)}, another address."
+    return Finding("error", what, remedy)
+
+
+def _doubles(ours: list[dict[str, Any]]) -> list[Finding]:
+    enabled = [each for each in ours if each["status"] == "enabled"]
+    first = {each["url"]: each for each in enabled}
+    doubles = [each["id"] for each in enabled if first[each["url"]] is not each]
+    if not doubles:
+        return []
+    return [
+        Finding(
+            "warning",
+            f"Several endpoints lead to one address, so events come twice: {named(doubles)} beside another.",
+            "Delete all but one in Stripe's Dashboard, Developers > Webhooks; keep the secret of that one.",
+        )
+    ]
+
+
+async def endpoint_is_enabled(installation: Installation) -> list[Finding]:
+    return [
+        Finding(
+            "error",
+            f"The endpoint {each['id']} is disabled: no event arrives from it.",
+            f"Run {SET_UP.format(_shown(each['url']))}, which enables it; then `python -m app catch-up` "
+            "fetches what was missed.",
+        )
+        for each in installation.endpoints
+        if each["status"] != "enabled"
+    ]
+
+
+async def endpoint_has_the_version(installation: Installation) -> list[Finding]:
+    return [
+        Finding("warning", *_parted(version_note(each)))
+        for each in installation.endpoints
+        if each["api_version"] != api_version()
+    ]
+
+
+def _parted(note: str) -> tuple[str, str]:
+    what, _, remedy = note.partition(" To move: ")
+    return what, capital(remedy)
+
+
+async def endpoint_has_every_type(installation: Installation) -> list[Finding]:
+    handled = set(handled_types())
+    missing = [(each, sorted(handled - set(each["enabled_events"]))) for each in installation.endpoints]
+    return [
+        Finding(
+            "error",
+            f"The endpoint {each['id']} lacks event types, which never arrive: {', '.join(types)}.",
+            f"Run {SET_UP.format(_shown(each['url']))}, which adds them.",
+        )
+        for each, types in missing
+        if types and ALL_TYPES not in each["enabled_events"]
+    ]
+
+
+async def endpoint_has_no_more(installation: Installation) -> list[Finding]:
+    handled = set(handled_types())
+    more = [(each, sorted(set(each["enabled_events"]) - handled)) for each in installation.endpoints]
+    return [
+        Finding(
+            "hint",
+            f"The endpoint {each['id']} sends event types that are stored and ignored: {named(types)}.",
+            f"Run {SET_UP.format(_shown(each['url']))}, which takes them away.",
+        )
+        for each, types in more
+        if types
+    ]
+
+
+def _shown(url: str) -> str:
+    """Without user, password and query, which may hold a secret."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+CHECKS = (
+    Check("endpoint", "An endpoint at Stripe leads here.", endpoint_leads_here, ("stripe",)),
+    Check("endpoint-enabled", "It is enabled.", endpoint_is_enabled, ("stripe", "endpoint")),
+    Check(
+        "endpoint-version",
+        "Its API version is the stripe library's.",
+        endpoint_has_the_version,
+        ("stripe", "endpoint"),
+    ),
+    Check(
+        "endpoint-types",
+        "It sends every handled event type.",
+        endpoint_has_every_type,
+        ("stripe", "endpoint"),
+    ),
+    Check("endpoint-more-types", "It sends no other.", endpoint_has_no_more, ("stripe", "endpoint")),
+)

@@ -1,0 +1,101 @@
+"""What is examined: an installation as its settings describe it, whole or not."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..config import Problem, Settings
+from ..db import Database
+from ..plans import Catalogue
+from ..spool import Spool
+from ..stripe_api import StripeApi
+from .findings import Need
+
+DATABASE_TIMEOUT_SECONDS = 10
+
+
+@dataclass
+class Installation:
+    """`lacking` says why something is not to be had; checks that need it are skipped. `clock`: Unix seconds.
+
+    Database and catalogue are put in by the checks that open them. `skew`: how many seconds this machine's
+    clock is ahead of Stripe's.
+    """
+
+    settings: Settings
+    problems: list[Problem]
+    clock: Callable[[], float]
+    url: str | None = None
+    stripe: StripeApi | None = None
+    lacking: dict[Need, str] = field(default_factory=dict)
+    endpoints: list[dict[str, Any]] = field(default_factory=list)
+    skew: float = 0
+    _database: Database | None = None
+    _catalogue: Catalogue | None = None
+
+    @property
+    def api(self) -> StripeApi:
+        assert self.stripe is not None
+        return self.stripe
+
+    @property
+    def database(self) -> Database:
+        assert self._database is not None
+        return self._database
+
+    @database.setter
+    def database(self, database: Database) -> None:
+        self._database = database
+
+    @property
+    def catalogue(self) -> Catalogue:
+        assert self._catalogue is not None
+        return self._catalogue
+
+    @catalogue.setter
+    def catalogue(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+
+    @property
+    def now(self) -> int:
+        return int(self.clock())
+
+    @property
+    def livemode(self) -> bool | None:
+        """The mode that this installation is for: LIVEMODE, else that of the key."""
+        if self.settings.livemode is None and self.stripe is not None:
+            return self.stripe.livemode
+        return self.settings.livemode
+
+    @property
+    def spool(self) -> Spool:
+        return Spool(self.settings.spool_dir, secrets=self.settings.signing_secrets)
+
+    def is_wrong(self, setting: str) -> bool:
+        """Whether the setting is missing or wrong, so that another value stands in its place."""
+        return any(problem.setting == setting for problem in self.problems)
+
+    async def close(self) -> None:
+        if self.stripe is not None:
+            await self.stripe.close()
+        if self._database is not None:
+            with suppress(Exception):  # what cannot be opened cannot be closed well, and was reported
+                await self._database.close()
+            await self._database.engine.dispose()
+
+
+@asynccontextmanager
+async def installed(
+    settings: Settings, problems: list[Problem], clock: Callable[[], float], url: str | None
+) -> AsyncIterator[Installation]:
+    """The installation while it is examined; it is closed afterwards."""
+    key = settings.stripe_api_key
+    api = StripeApi(key.get_secret_value(), settings.stripe_api_base) if key else None
+    installation = Installation(settings, problems, clock, url, api)
+    try:
+        yield installation
+    finally:
+        async with asyncio.timeout(DATABASE_TIMEOUT_SECONDS):
+            await installation.close()

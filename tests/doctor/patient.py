@@ -1,0 +1,140 @@
+"""An installation for the doctor: healthy, with a simulated account, until a test breaks something."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from app.config import Settings, examine_settings
+from app.db import open_database
+from app.doctor import Finding, Report, diagnose
+from app.models import Job
+from app.simulator import Account, Customer
+from app.simulator.api import ApiFaults, serving
+from app.simulator.model import WebhookEndpoint
+from app.stripe_api import StripeApi
+from app.stripe_setup import set_up
+
+from ..client import KEY, Client, running
+
+URL = "https://billing.example/webhook/stripe"
+NOTIFY_URL = "json://ada:secret-of-notify@127.0.0.1:1/"
+WEBHOOK_SECRET = "whsec_fake_of_the_endpoint_0001"
+
+
+@dataclass
+class Patient:
+    """`environment`: its settings as the process sees them. `skew`: how many seconds its clock is ahead."""
+
+    account: Account
+    database_url: str
+    folder: Path
+    environment: dict[str, str]
+    faults: ApiFaults = field(default_factory=ApiFaults)
+    skew: float = 0
+    url: str | None = URL
+
+    @property
+    def endpoint(self) -> WebhookEndpoint:
+        return next(iter(self.account.endpoints.values()))
+
+    @property
+    def api_key(self) -> str:
+        return f"sk_{'live' if self.account.livemode else 'test'}_fake_of_the_doctor"
+
+    def clock(self) -> float:
+        return self.account.now + self.skew
+
+    async def examine(self) -> Report:
+        """What the doctor finds; nothing secret is in it."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(self.folder)
+            for name in Settings.model_fields:
+                patch.delenv(name.upper(), raising=False)
+            for name, value in self.environment.items():
+                patch.setenv(name, value)
+            settings, problems = examine_settings()
+            report = await diagnose(settings, problems, clock=self.clock, url=self.url)
+        self.assert_no_secret_in(str(report.as_json()))
+        return report
+
+    def assert_no_secret_in(self, shown: str) -> None:
+        secrets = [self.environment.get(name, "") for name in SECRET_SETTINGS]
+        parts = [part for secret in secrets for part in secret.split(",")]
+        assert [part for part in (*parts, "secret-of-notify") if len(part) > 8 and part in shown] == []
+
+    async def deliver(self) -> None:
+        """Send all that has happened to the service."""
+        async with self.serving() as client:
+            await client.deliver(*self.account.events)
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[Client]:
+        async with running(self.database_url, clock=self.clock, livemode=self.account.livemode) as client:
+            yield client
+
+    async def write(self, statement: str, **values: Any) -> None:
+        """Change the database behind the service's back."""
+        database = open_database(self.database_url)
+        async with database.session() as session:
+            await (await session.connection()).execute(text(statement), values)
+        await database.close()
+
+    async def subscribe(self, price: str | list[str] = "price_team", **metadata: str) -> Customer:
+        customer = self.account.create_customer(**metadata)
+        self.account.create_subscription(customer, price)
+        self.account.advance(3600)
+        await self.deliver()
+        return customer
+
+
+SECRET_SETTINGS = ("STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET", "INTERNAL_API_KEY")
+
+
+@asynccontextmanager
+async def healthy(database_url: str, folder: Path, *, livemode: bool = False) -> AsyncIterator[Patient]:
+    """An installation without any mistake: it has an endpoint, a linked subscriber, and jobs that ran."""
+    account = Account(1, start=int(time.time()), livemode=livemode)
+    faults = ApiFaults()
+    async with serving(account, faults=faults) as base_url:
+        patient = Patient(account, database_url, folder, {}, faults)
+        plans = folder / "plans.toml"
+        plans.write_text(Settings.model_fields["plans_file"].default.read_text())
+        patient.environment |= {
+            "DATABASE_URL": database_url,
+            "STRIPE_WEBHOOK_SECRET": WEBHOOK_SECRET,
+            "INTERNAL_API_KEY": KEY,
+            "STRIPE_API_KEY": patient.api_key,
+            "STRIPE_API_BASE": base_url,
+            "LIVEMODE": str(livemode).lower(),
+            "NOTIFY_URLS": NOTIFY_URL,
+            "PLANS_FILE": str(plans),
+            "SPOOL_DIR": str(folder / "spool"),
+            "RECONCILE_HOUR": "3",
+        }
+        api = StripeApi(patient.api_key, base_url)
+        await set_up(api, URL, livemode=livemode)
+        await api.close()
+        await patient.subscribe(user_id="ada")
+        await _jobs_ran(patient)
+        yield patient
+
+
+async def _jobs_ran(patient: Patient) -> None:
+    database = open_database(patient.database_url)
+    now = patient.account.now
+    async with database.session() as session:
+        session.add_all(
+            Job(name=name, started_at=now - 60, finished_at=now - 30)
+            for name in ("catch-up", "reconcile", "refresh")
+        )
+    await database.close()
+
+
+def found(report: Report, check: str) -> list[Finding]:
+    return [finding for name, finding in report.findings if name == check]

@@ -1,0 +1,260 @@
+"""What the doctor says of each mistake."""
+
+from dataclasses import dataclass
+
+from app.doctor import Level
+from app.simulator import OLD
+
+from .mistakes import (
+    Mistake,
+    both,
+    broken_catalogue,
+    dead_event,
+    dead_reaction,
+    endpoint,
+    env_file_for_all,
+    env_file_in_latin_1,
+    event_in_the_spool,
+    failing_event,
+    forgotten_migration,
+    junk_for_a_database,
+    lacking_types,
+    missing_database,
+    no_endpoint,
+    no_endpoint_and_no_url,
+    plain_http,
+    price_without_stripe,
+    rejected_in_the_spool,
+    second_endpoint,
+    setting,
+    skewed,
+    spool_below_a_file,
+    sql,
+    stripe_fails,
+    subscribed,
+    superfluous_types,
+    thin_event,
+    thin_event_that_nobody_reads,
+    without,
+)
+from .patient import URL
+
+
+@dataclass(frozen=True)
+class Story:
+    """A mistake, the check that finds it, how bad it is, words of what is said of it and of its remedy."""
+
+    check: str
+    level: Level
+    mistake: Mistake
+    what: str
+    remedy: str
+    livemode: bool = False
+
+
+SECRET, API, DB = "STRIPE_WEBHOOK_SECRET", "STRIPE_API_KEY", "DATABASE_URL"
+NOBODY = "postgresql://ada:pw-of-the-database@127.0.0.1:1/x"
+JOB = "UPDATE billing_job SET {} WHERE name = '{}'"
+
+STORIES = {
+    "secret missing": Story("settings", "error", without(SECRET), f"{SECRET} is missing", "whsec_…"),
+    "secret empty": Story("settings", "error", setting(**{SECRET: ""}), f"{SECRET} is empty", "whsec_…"),
+    "secret a placeholder": Story(
+        "settings",
+        "error",
+        setting(**{SECRET: "whsec_your-secret-goes-here"}),
+        "placeholder",
+        f"Set {SECRET}",
+    ),
+    "secret a key": Story(
+        "settings",
+        "error",
+        setting(**{SECRET: "pk_test_fake_0123456789"}),
+        "begin with whsec_",
+        f"Set {SECRET}",
+    ),
+    "secret of a test in live mode": Story(
+        "test-secret",
+        "error",
+        setting(**{SECRET: "whsec_test_secret_a_0001"}),
+        "of a test",
+        "live",
+        livemode=True,
+    ),
+    "internal key weak": Story(
+        "settings", "error", setting(INTERNAL_API_KEY="abc"), "INTERNAL_API_KEY is too weak", "keys new"
+    ),
+    "livemode nonsense": Story("settings", "error", setting(LIVEMODE="perhaps"), "LIVEMODE", "true or false"),
+    ".env not UTF-8": Story("settings", "error", env_file_in_latin_1, ".env cannot be read", "UTF-8"),
+    ".env readable by others": Story("env-file", "warning", env_file_for_all, "can read .env", "chmod 600"),
+    "api key publishable": Story(
+        "settings", "error", setting(**{API: "pk_test_fake_1"}), f"{API} does not begin", f"Set {API}"
+    ),
+    "api key a placeholder": Story(
+        "key-placeholder", "error", setting(**{API: "sk_test_your-key"}), "placeholder", "Dashboard"
+    ),
+    "api key unset": Story("stripe", "hint", setting(**{API: ""}), f"{API} is unset", "Set it"),
+    "api key refused": Story(
+        "stripe", "error", setting(**{API: "sk_test_rolled_long_ago"}), "does not accept", "rolled"
+    ),
+    "stripe fails": Story("stripe", "error", stripe_fails, "cannot be reached", "Try again later"),
+    "api key of the other mode": Story(
+        "key-mode",
+        "error",
+        setting(**{API: "sk_live_fake_of_the_doctor"}),
+        "is of live mode",
+        "LIVEMODE=true",
+    ),
+    "livemode unset": Story("livemode", "hint", setting(LIVEMODE=""), "LIVEMODE is unset", "LIVEMODE=true"),
+    "livemode unset with a live key": Story(
+        "livemode", "warning", setting(LIVEMODE=""), "LIVEMODE is unset", "LIVEMODE=true", livemode=True
+    ),
+    "live key sent elsewhere": Story(
+        "api-base", "warning", setting(), "another address", "Unset STRIPE_API_BASE", livemode=True
+    ),
+    "nobody told": Story("notify", "hint", without("NOTIFY_URLS"), "NOTIFY_URLS is unset", "mailto://"),
+    "told to nonsense": Story("notify", "error", setting(NOTIFY_URLS="nonsense"), "not know", "mailto://"),
+    "plans of the example": Story(
+        "plans-file", "hint", without("PLANS_FILE"), "example", "PLANS_FILE", livemode=True
+    ),
+    "catalogue broken": Story("catalogue", "error", broken_catalogue, "key 'features'", "PLANS_FILE"),
+    "catalogue missing": Story(
+        "catalogue", "error", setting(PLANS_FILE="none.toml"), "none.toml", "PLANS_FILE"
+    ),
+    "migration forgotten": Story("database", "error", forgotten_migration, "migration 0004", "make migrate"),
+    "database down": Story("database", "error", setting(**{DB: NOBODY}), "does not answer", DB),
+    "database junk": Story("database", "error", junk_for_a_database, "does not answer", DB),
+    "database not there": Story("database", "hint", missing_database, "not there yet", "Start the service"),
+    "database of another kind": Story(
+        "database", "error", setting(**{DB: "mysql://x/y"}), "neither PostgreSQL nor SQLite", "postgresql://"
+    ),
+    "spool unwritable": Story("spool", "error", spool_below_a_file, "cannot be written", "SPOOL_DIR"),
+    "spool off": Story("spool", "hint", setting(SPOOL_DIR=""), "SPOOL_DIR is empty", "outlives"),
+    "spool waiting": Story("spool-waiting", "warning", event_in_the_spool, "1 event in", "app worker"),
+    "spool rejected": Story("spool-waiting", "warning", rejected_in_the_spool, "1 file in", ".event"),
+    "clock a minute ahead": Story("clock", "warning", skewed(60), "60 s ahead of", "NTP"),
+    "clock five minutes behind": Story("clock", "error", skewed(-300), "300 s behind", "NTP"),
+    "price not at Stripe": Story(
+        "plan-prices", "error", price_without_stripe, "price_unheard_of of plan starter", "PLANS_FILE"
+    ),
+    "endpoint missing": Story("endpoint", "error", no_endpoint, f"leads to {URL}", f"setup --url {URL}"),
+    "endpoint elsewhere on the host": Story(
+        "endpoint", "error", endpoint(url="https://billing.example/hook"), "there is https://", "setup --url"
+    ),
+    "endpoint missing, url unknown": Story(
+        "endpoint", "warning", no_endpoint_and_no_url, "stripe listen", "setup --url"
+    ),
+    "endpoint missing, url unknown, live": Story(
+        "endpoint", "error", no_endpoint_and_no_url, "no event arrives", "setup --url", livemode=True
+    ),
+    "address not https": Story("endpoint", "error", plain_http, "--url", "https://your-host"),
+    "endpoint twice": Story(
+        "endpoint", "warning", second_endpoint, "events come twice", "Delete all but one"
+    ),
+    "endpoint disabled": Story(
+        "endpoint-enabled", "error", endpoint(status="disabled"), "is disabled", "setup --url"
+    ),
+    "endpoint of an old version": Story(
+        "endpoint-version", "warning", endpoint(api_version=OLD), f"is {OLD}", "--new"
+    ),
+    "endpoint of the account's version": Story(
+        "endpoint-version", "warning", endpoint(api_version=None), "the account's own", "--new"
+    ),
+    "event types missing": Story(
+        "endpoint-types", "error", lacking_types, "arrive: invoice.paid", "adds them"
+    ),
+    "event types superfluous": Story(
+        "endpoint-more-types", "hint", superfluous_types, "ignored: plan.created", "takes them away"
+    ),
+    "all event types": Story(
+        "endpoint-more-types", "hint", endpoint(enabled_events=["*"]), "*", "setup --url"
+    ),
+    "events of the other mode": Story(
+        "events-mode",
+        "error",
+        sql("UPDATE billing_event SET livemode = :mode", mode=True),
+        "all of live mode, which are ignored",
+        f"{SECRET} to the signing secret of the endpoint in test mode",
+    ),
+    "records of the other mode": Story(
+        "records-mode",
+        "error",
+        sql("UPDATE billing_subscription SET livemode = :mode", mode=True),
+        "1 subscription of live mode",
+        "database of its own",
+    ),
+    "price without a plan": Story(
+        "prices-in-use", "error", subscribed("price_x", user_id="bob"), "price_x is in no plan", '"price_x"'
+    ),
+    "second price without a plan": Story(
+        "prices-in-use",
+        "warning",
+        subscribed("price_starter", "price_y", user_id="bob"),
+        "price_y is in no plan",
+        "restart",
+    ),
+    "two subscriptions": Story(
+        "two-subscriptions", "warning", subscribed(user_id="ada"), "one live subscription", "bought twice"
+    ),
+    "payer without a user": Story(
+        "unlinked-customers", "error", subscribed(), "1 customer with", "PUT /internal/customers"
+    ),
+    "payer without a record": Story(
+        "unlinked-customers", "error", sql("DELETE FROM billing_customer"), "1 customer with", "PUT /internal"
+    ),
+    "needs refresh": Story(
+        "needs-refresh",
+        "warning",
+        sql("UPDATE billing_subscription SET needs_refresh = :yes", yes=True),
+        "1 record",
+        "running service",
+    ),
+    "needs refresh, without a key": Story(
+        "needs-refresh",
+        "warning",
+        both(sql("UPDATE billing_customer SET needs_refresh = :yes", yes=True), setting(**{API: ""})),
+        "1 record",
+        f"Set {API}",
+    ),
+    "thin event without a key": Story("thin-events", "warning", thin_event, "evt_thin", f"Set {API}"),
+    "thin event that waits": Story(
+        "thin-events", "warning", thin_event_that_nobody_reads, "evt_thin", "Start the service"
+    ),
+    "failing event": Story("failing-events", "warning", failing_event, "evt_broken", "state=failed"),
+    "dead event": Story("dead-events", "error", dead_event, "evt_broken", "events replay --state dead"),
+    "dead reaction": Story("dead-reactions", "error", dead_reaction, "receiver crm", "billing_outbox"),
+    "catch-up never ran": Story(
+        "catch-up", "warning", sql("DELETE FROM billing_job"), "never run", "`python -m app catch-up`"
+    ),
+    "catch-up off": Story(
+        "catch-up", "hint", setting(CATCH_UP_MINUTES="0"), "never asked for", "app catch-up"
+    ),
+    "catch-up failed": Story(
+        "catch-up",
+        "warning",
+        sql(JOB.format("finished_at = started_at - 1", "catch-up")),
+        "did not come to its end",
+        "app catch-up",
+    ),
+    "catch-up long ago": Story(
+        "catch-up",
+        "warning",
+        sql(JOB.format("started_at = 1, finished_at = finished_at - 7200", "catch-up")),
+        "2 hours ago",
+        "Start the service",
+    ),
+    "reconcile never ran": Story(
+        "reconcile", "warning", sql("DELETE FROM billing_job"), "never run", "`python -m app reconcile`"
+    ),
+    "reconcile off": Story("reconcile", "hint", setting(RECONCILE_HOUR=""), "never compared", "quiet hour"),
+    "reconcile failed": Story(
+        "reconcile",
+        "warning",
+        sql(JOB.format("finished_at = NULL", "reconcile")),
+        "did not come to its end",
+        "app reconcile",
+    ),
+    "refresh failed": Story(
+        "refresh", "warning", sql(JOB.format("finished_at = NULL", "refresh")), "did not come", "log"
+    ),
+}
