@@ -3,10 +3,13 @@
 import os
 import platform
 import sqlite3
+import time
 from importlib.metadata import version
 from pathlib import Path
 
 import psutil
+
+from .servers import processor_seconds
 
 PACKAGES = ("asyncpg", "fastapi", "starlette", "uvicorn", "uvloop", "httptools", "orjson", "stripe")
 
@@ -34,3 +37,26 @@ def processor() -> str:
     lines = information.read_text().splitlines() if information.exists() else []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.machine())
+
+
+class Usage:
+    """How much of the machine was taken since this was made, and by whom."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._busy = _busy_seconds()
+        self._ours = processor_seconds(os.getpid())
+
+    def seconds(self) -> float:
+        return time.monotonic() - self._began
+
+    def others(self) -> float:
+        """The share (0 to 1) of all cores that went to processes that are not ours, or to other machines."""
+        ours = processor_seconds(os.getpid()) - self._ours
+        taken = (_busy_seconds() - self._busy - ours) / (self.seconds() * (os.cpu_count() or 1))
+        return min(max(taken, 0.0), 1.0)
+
+
+def _busy_seconds() -> float:
+    times = psutil.cpu_times()
+    return float(sum(times) - times.idle - times.iowait - times.guest - times.guest_nice)

@@ -21,19 +21,22 @@ INSERT INTO billing_subscription (id, customer_id, status, items, plan_id, quant
 SELECT 'sub_1' || token, 'cus_1' || token, 'active', '[]', 'price_team', 1, false,
     false, '{}', false, 1, 1700000000, 1, 'evt_1' || token, 1, 1700000000
 FROM (SELECT substr(md5(n::text), 1, 23) AS token FROM generate_series($1::bigint, $2::bigint - 1) AS n) AS t
+ON CONFLICT DO NOTHING
 """
 CUSTOMERS = """
 INSERT INTO billing_customer (id, user_id, link_source, links, livemode, deleted, needs_refresh,
     snapshot_burst, version, updated_at)
 SELECT 'cus_1' || token, 'user_1' || token, NULL, '{}', false, false, false, 0, 1, 1700000000
 FROM (SELECT substr(md5(n::text), 1, 23) AS token FROM generate_series($1::bigint, $2::bigint - 1) AS n) AS t
+ON CONFLICT DO NOTHING
 """
 EVENTS = """
 INSERT INTO billing_event (id, type, object_id, created, livemode, source, body, received_at, state, attempts,
     processed_at)
 SELECT 'evt_1' || substr(md5('seed.' || n), 1, 23), 'customer.subscription.updated',
     'sub_1' || substr(md5((n / 5)::text), 1, 23), 1600000000 + n % 5, false, 'stripe',
-    '{"object": "event"}', CASE WHEN n < $3 THEN $4 ELSE $5 END + n / 100, 'processed', 1, $5
+    '{"object": "event"}', CASE WHEN n < $3::bigint THEN $4::bigint ELSE $5::bigint END + n / 100,
+    'processed', 1, $5::bigint
 FROM generate_series($1::bigint, $2::bigint - 1) AS n
 """
 

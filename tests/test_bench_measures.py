@@ -2,8 +2,8 @@
 
 import pytest
 
-from benchmarks.measures import Finding, Goal, Spread, judge, percentile, ratios, spread
-from benchmarks.rates import AT_64, CONNECTIONS, FULL_CASES, MEDIAN_AT_1, TAIL_OPEN, turns
+from benchmarks.measures import QUIET, Finding, Goal, Spread, judge, percentile, ratios, spread
+from benchmarks.rates import AT_64, BATCHED, CONNECTIONS, FULL_CASES, MEDIAN_AT_1, TAIL_OPEN, turns
 
 AT_LEAST = Goal("a rate", "at least", 0.5, aim=0.6)
 AT_MOST = Goal("a time", "at most", 2.0)
@@ -50,10 +50,17 @@ def test_the_verdict_of_a_number(goal: Goal, value: float, verdict: str) -> None
 
 
 def test_only_a_ratio_that_is_far_off_fails_a_run() -> None:
-    assert Finding(AT_64, Spread(0.2, 0.1, 0.9)).fails
-    assert not Finding(AT_64, Spread(0.3, 0.1, 0.9)).fails
-    assert Finding(MEDIAN_AT_1, Spread(4.5, 4, 5)).fails
-    assert not Finding(TAIL_OPEN, Spread(1000, 1000, 1000)).fails
+    assert Finding(AT_64, Spread(0.2, 0.1, 0.9)).fails(others=0)
+    assert not Finding(AT_64, Spread(0.3, 0.1, 0.9)).fails(others=0)
+    assert Finding(MEDIAN_AT_1, Spread(4.5, 4, 5)).fails(others=0)
+    assert not Finding(TAIL_OPEN, Spread(1000, 1000, 1000)).fails(others=0)
+
+
+def test_a_busy_machine_fails_no_rate_but_a_lost_batch() -> None:
+    assert not Finding(AT_64, Spread(0.1, 0.1, 0.1)).fails(others=QUIET + 0.01)
+    assert Finding(AT_64, Spread(0.1, 0.1, 0.1)).fails(others=QUIET)
+    assert Finding(BATCHED, Spread(0.9, 0.9, 0.9)).fails(others=1)
+    assert not Finding(BATCHED, Spread(0.7, 0.7, 0.7)).fails(others=0)
 
 
 def test_every_round_measures_everything_and_the_next_one_in_reverse() -> None:
