@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 BIN = .venv/bin
 STAMP = .venv/.installed
 
-.PHONY: help install demo run test bench-limits chaos fuzz check format migrate migration lock audit clean
+.PHONY: help install demo run test bench bench-quick bench-limits chaos fuzz check format migrate migration lock audit clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 16
@@ -28,6 +28,12 @@ run: install ## Serve on port 8000, with a .env made on first use
 
 test: install ## The whole suite, on SQLite and PostgreSQL
 	$(BIN)/python -m pytest
+
+bench: install ## What the webhook carries beside its baselines; a quarter of an hour, and 12 GB of disk
+	$(BIN)/python -m benchmarks.webhooks
+
+bench-quick: install ## The same in under two minutes, rates only; fails when one is below half its goal
+	$(BIN)/python -m benchmarks.webhooks --quick --check
 
 bench-limits: install ## What a check and a consume cost, and how soon another process obeys
 	$(BIN)/python -m benchmarks.limits
