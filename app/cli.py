@@ -14,7 +14,7 @@ import typer
 import uvicorn
 from rich.console import Console
 
-from . import handlers, simulator
+from . import handlers, metrics, simulator
 from .config import DatabaseSettings, load_settings
 from .demo import run_demo
 from .errors import ConfigurationError
@@ -49,18 +49,19 @@ def serve(
     except ConfigurationError as error:
         raise typer.Exit(_complain(error.detail)) from None
     configure_logging()
-    uvicorn.run(
-        APP,
-        host=host,
-        port=port,
-        workers=workers,
-        loop="uvloop",
-        http="httptools",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_SECONDS,
-    )
+    with metrics.shared_by(workers):
+        uvicorn.run(
+            APP,
+            host=host,
+            port=port,
+            workers=workers,
+            loop="uvloop",
+            http="httptools",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_SECONDS,
+        )
 
 
 @cli.command()

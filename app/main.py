@@ -13,7 +13,7 @@ from . import handlers, limits
 from .config import Settings, load_settings
 from .errors import ConfigurationError, ServiceError
 from .problems import answer_service_error, install_error_handlers
-from .routers import health, internal, webhook
+from .routers import health, internal, metrics, webhook
 from .service import Service, make_service
 
 GARBAGE_THRESHOLDS = (50_000, 20, 100)
@@ -50,6 +50,7 @@ def install(
     app.router.routes.append(_webhook_route(service))
     app.include_router(internal.router)
     app.include_router(health.router)
+    app.include_router(metrics.router)
     app.add_exception_handler(ServiceError, answer_service_error)
     _run_with(app, service)
     _describe_webhook(app)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from . import metrics
 from .config import Settings
 from .db import Database, open_database
 from .inbox import Inbox
@@ -42,15 +43,17 @@ class Service:
         self.inbox.start()
         listening = asyncio.create_task(self.database.listen(self.limits.snapshots.forget))
         working = asyncio.create_task(self.worker.run())
+        counting = asyncio.create_task(metrics.flush_always())
         try:
             yield
         finally:
             self.worker.stop()
             listening.cancel()
+            counting.cancel()
             # The worker hands events to the inbox, so it ends first.
             await asyncio.wait([working], timeout=STOP_SECONDS)
             working.cancel()
-            await asyncio.gather(working, listening, return_exceptions=True)
+            await asyncio.gather(working, listening, counting, return_exceptions=True)
             await self.inbox.stop()
             await self.database.close()
 

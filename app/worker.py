@@ -7,6 +7,7 @@ from contextlib import suppress
 import structlog
 from sqlalchemy import CursorResult
 
+from . import metrics
 from .db import Database, statements
 from .inbox import Inbox, Outcome
 from .spool import Spool
@@ -78,6 +79,7 @@ class Worker:
         )
         for event, outcome in zip(events, outcomes, strict=True):
             if isinstance(outcome, Outcome):
+                metrics.event_retried(outcome.state)
                 log.info("event_retried", event_id=event.id, state=outcome.state, attempts=event.attempts + 1)
         return len(events)
 

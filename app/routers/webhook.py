@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from .. import metrics
 from ..errors import InvalidPayload, PayloadTooLarge, ServiceError, Unavailable
 from ..inbox import Inbox, Status
 from ..problems import problem_of
@@ -45,9 +46,13 @@ class StripeWebhook:
         try:
             response = await self._answer(scope, receive)
         except ServiceError as error:
+            metrics.webhook_answered(error.status, error.title.lower().replace(" ", "_"))
             response = problem_of(error)
         except ClientDisconnect:
             return
+        except Exception:
+            metrics.webhook_answered(500, "internal_error")
+            raise
         await response(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Response:
@@ -57,7 +62,9 @@ class StripeWebhook:
         now = self._clock()
         verify(body, signature, self._secrets, now)
         event = parse(body, signature=signature, received_at=int(now))
-        answer = {"received": True, "event_id": event.id, "status": await self._keep(event)}
+        status = await self._keep(event)
+        metrics.webhook_answered(200, status)
+        answer = {"received": True, "event_id": event.id, "status": status}
         return Response(orjson.dumps(answer), media_type="application/json")
 
     async def _keep(self, event: StripeEvent) -> Status:

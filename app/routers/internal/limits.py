@@ -158,7 +158,7 @@ def _entitlements(entitlements: Entitlements, user_id: str | None) -> Entitlemen
 
 
 def _feature(entitlements: Entitlements, key: str) -> FeatureOut:
-    feature, decision = entitlements.feature(key), entitlements.check(key, None, 0)
+    feature, decision = entitlements.feature(key), entitlements.look(key)
     return FeatureOut(
         kind=feature.kind,
         value=feature.value,
