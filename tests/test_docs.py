@@ -11,7 +11,7 @@ from app import handlers, simulator
 from app.cli import cli
 from app.config import Settings
 from app.handlers import HANDLERS
-from app.routers import health, internal
+from app.routers import health, internal, metrics
 from app.simulator import SCENARIOS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,7 +42,8 @@ def routes() -> list[str]:
         for route in part.router.routes:
             assert isinstance(route, APIRoute)
             found += [f"`{method} /internal{route.path}`" for method in route.methods or ()]
-    found += [f"`GET {route.path}`" for route in health.router.routes if isinstance(route, APIRoute)]
+    open_or_not = [*health.router.routes, *metrics.router.routes]
+    found += [f"`GET {route.path}`" for route in open_or_not if isinstance(route, APIRoute)]
     return found
 
 
