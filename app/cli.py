@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import httpx
 import typer
@@ -15,6 +15,11 @@ import uvicorn
 from rich.console import Console
 
 from . import handlers, metrics, simulator
+from .commands.events import events
+from .commands.limits import limits
+from .commands.spool import spool
+from .commands.status import status
+from .commands.users import users
 from .config import DatabaseSettings, load_settings
 from .demo import run_demo
 from .errors import ConfigurationError
@@ -22,15 +27,16 @@ from .logs import configure_logging
 from .migrations import migrate as migrate_database
 from .service import Service, make_service
 from .simulator import SCENARIOS, SHAPES
-from .worker import replay
 
 cli = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Subscription records in step with Stripe."
 )
-events = typer.Typer(no_args_is_help=True, help="The events in the inbox.")
+cli.command()(status)
 cli.add_typer(events, name="events")
+cli.add_typer(users, name="users")
+cli.add_typer(limits, name="limits")
+cli.add_typer(spool, name="spool")
 
-ReplayState = Literal["ignored", "failed", "dead"]
 APP = f"{__package__}.main:app"
 GRACEFUL_SHUTDOWN_SECONDS = 20
 PLAIN_WIDTH = 100
@@ -99,27 +105,6 @@ def worker() -> None:
             await stopped.wait()
 
     asyncio.run(work())
-
-
-@events.command(name="replay")
-def replay_events(
-    state: Annotated[ReplayState, typer.Option(help="Which events: those in this state.")],
-    type: Annotated[str | None, typer.Option(help="Only of this type.")] = None,
-    object_id: Annotated[str | None, typer.Option(help="Only of this object.")] = None,
-    event_id: Annotated[str | None, typer.Option(help="Only this one.")] = None,
-) -> None:
-    """Make events due now; a server or `python -m app worker` then applies them."""
-    service = _service()
-
-    async def run() -> int:
-        try:
-            return await replay(
-                service.database, states=[state], event_id=event_id, event_type=type, object_id=object_id
-            )
-        finally:
-            await service.database.close()
-
-    typer.echo(f"{asyncio.run(run())} events are due now.")
 
 
 @cli.command()

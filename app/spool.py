@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,14 +92,18 @@ class Spool:
         sizes = [_size(entry) for entry in names if entry.name.endswith(SUFFIX)]
         return Contents(len(sizes), sum(sizes), len(names) - len(sizes))
 
-    async def drain(self, inbox: Inbox) -> int:
-        """Hand what waits to the inbox; how many it took. Stops where the database cannot take more."""
+    async def drain(self, inbox: Inbox, told: Callable[[int], object] = bool) -> int:
+        """Hand what waits to the inbox; how many it took. Stops where the database cannot take more.
+
+        `told` is called with the number of each handful that was taken.
+        """
         files = await asyncio.to_thread(self.waiting)
         taken = 0
         for start in range(0, len(files), DRAIN_AT_ONCE):
             some = files[start : start + DRAIN_AT_ONCE]
             results = await asyncio.gather(*(self._drain_one(file, inbox) for file in some))
             taken += sum(results)
+            told(sum(results))
             if not any(results):
                 break
         if taken:

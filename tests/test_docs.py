@@ -59,6 +59,17 @@ def test_every_command_is_in_a_document_or_a_make_target() -> None:
     assert [name for name in commands if f"python -m app {name}" not in told] == []
 
 
+def test_every_command_of_a_group_is_in_the_readme() -> None:
+    commands = [
+        f"{group.name} {command.name or command.callback.__name__.rstrip('_')}"
+        for group in cli.registered_groups
+        for command in (group.typer_instance.registered_commands if group.typer_instance else ())
+        if command.callback
+    ]
+    assert {"events replay", "users show"} <= set(commands)
+    assert [name for name in commands if f"`python -m app {name}" not in README] == []
+
+
 def test_every_make_target_that_the_documents_name_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for document in DOCUMENTS:

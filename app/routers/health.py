@@ -26,15 +26,16 @@ async def readyz(service: Running) -> dict[str, Any]:
 
     `degraded`, and 200, while the database is down and the spool takes events.
     """
-    if reason := await _unready(service):
+    if reason := await unready(service):
         if not service.spool.is_usable():
             raise Unavailable(reason)
         # It still takes events: a balancer must not remove the very replicas that do.
-        return {"status": "degraded", "notes": [reason, *_notes(service)]}
-    return {"status": "ready", "notes": _notes(service)}
+        return {"status": "degraded", "notes": [reason, *notes(service)]}
+    return {"status": "ready", "notes": notes(service)}
 
 
-async def _unready(service: Service) -> str | None:
+async def unready(service: Service) -> str | None:
+    """Why the service cannot do its work, and what to do; None when it can."""
     try:
         async with asyncio.timeout(DATABASE_TIMEOUT_SECONDS):
             return await behind(service.database)
@@ -45,7 +46,8 @@ async def _unready(service: Service) -> str | None:
         )
 
 
-def _notes(service: Service) -> list[str]:
+def notes(service: Service) -> list[str]:
+    """What is worth knowing, though nothing is wrong."""
     if service.settings.livemode is None:
         return ["LIVEMODE is unset: events of test mode and live mode both count. Set it in production."]
     return []

@@ -1,0 +1,22 @@
+"""Amounts for people. Stripe has them in the currency's minor unit."""
+
+from typing import Final
+
+# "Supported currencies": zero-decimal, special cases (ISK and UGX are sent with two decimals), three-decimal.
+NO_DECIMALS: Final = frozenset(
+    ["bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf"]
+)
+THREE_DECIMALS: Final = frozenset(["bhd", "jod", "kwd", "omr", "tnd"])
+
+
+def shown_amount(amount: int | None, currency: str | None) -> str:
+    """1234 of eur as `12.34 EUR`; nothing where the amount is not known."""
+    if amount is None:
+        return ""
+    if currency is None:
+        return str(amount)
+    unit = currency.lower()
+    decimals = 0 if unit in NO_DECIMALS else 3 if unit in THREE_DECIMALS else 2
+    whole, part = divmod(abs(amount), 10**decimals)
+    fraction = f".{part:0{decimals}}" if decimals else ""
+    return f"{'-' if amount < 0 else ''}{whole:,}{fraction} {currency.upper()}"
