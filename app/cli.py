@@ -9,18 +9,23 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import httpx
 import typer
 import uvicorn
 from rich.console import Console
 
-from . import handlers, simulator
+from . import handlers, metrics, simulator
 from .api_keys import new_key, read_key
 from .audit import shell_user
 from .cli_doctor import doctor, stripe
 from .cli_stripe import catch_up, reconcile
+from .commands.events import events
+from .commands.limits import limits
+from .commands.spool import spool
+from .commands.status import status
+from .commands.users import users
 from .config import DatabaseSettings, load_settings
 from .demo import run_demo
 from .erase import erase_user
@@ -30,7 +35,6 @@ from .migrations import migrate as migrate_database
 from .service import Service, make_service
 from .simulator import SCENARIOS, SHAPES
 from .simulator.api import API_KEY, serving
-from .worker import replay
 
 cli = typer.Typer(
     no_args_is_help=True,
@@ -38,18 +42,18 @@ cli = typer.Typer(
     help="Subscription records in step with Stripe.",
     pretty_exceptions_show_locals=False,  # among them are the secrets
 )
-events = typer.Typer(no_args_is_help=True, help="The events in the inbox.")
-keys = typer.Typer(no_args_is_help=True, help="Keys of the internal API.")
 cli.command()(catch_up)
 cli.command()(reconcile)
-cli.add_typer(events, name="events")
-users = typer.Typer(no_args_is_help=True, help="Users of the application.")
-cli.add_typer(keys, name="keys")
-cli.add_typer(users, name="users")
-cli.add_typer(stripe, name="stripe")
 cli.command()(doctor)
+cli.command()(status)
+cli.add_typer(events, name="events")
+cli.add_typer(users, name="users")
+cli.add_typer(limits, name="limits")
+cli.add_typer(spool, name="spool")
+cli.add_typer(stripe, name="stripe")
+keys = typer.Typer(no_args_is_help=True, help="Keys of the internal API.")
+cli.add_typer(keys, name="keys")
 
-ReplayState = Literal["ignored", "failed", "dead"]
 APP = f"{__package__}.main:app"
 GRACEFUL_SHUTDOWN_SECONDS = 20
 PLAIN_WIDTH = 100
@@ -68,18 +72,19 @@ def serve(
     except ConfigurationError as error:
         raise typer.Exit(_complain(error.detail)) from None
     configure_logging()
-    uvicorn.run(
-        APP,
-        host=host,
-        port=port,
-        workers=workers,
-        loop="uvloop",
-        http=f"{__package__}.http_limits:BoundedHttp",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_SECONDS,
-    )
+    with metrics.shared_by(workers):
+        uvicorn.run(
+            APP,
+            host=host,
+            port=port,
+            workers=workers,
+            loop="uvloop",
+            http=f"{__package__}.http_limits:BoundedHttp",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_SECONDS,
+        )
 
 
 @cli.command()
@@ -118,32 +123,6 @@ def worker() -> None:
             await stopped.wait()
 
     asyncio.run(work())
-
-
-@events.command(name="replay")
-def replay_events(
-    state: Annotated[ReplayState, typer.Option(help="Which events: those in this state.")],
-    type: Annotated[str | None, typer.Option(help="Only of this type.")] = None,
-    object_id: Annotated[str | None, typer.Option(help="Only of this object.")] = None,
-    event_id: Annotated[str | None, typer.Option(help="Only this one.")] = None,
-) -> None:
-    """Make events due now; a server or `python -m app worker` then applies them."""
-    service = _service()
-
-    async def run() -> int:
-        try:
-            return await replay(
-                service.database,
-                shell_user(),
-                states=[state],
-                event_id=event_id,
-                event_type=type,
-                object_id=object_id,
-            )
-        finally:
-            await service.database.close()
-
-    typer.echo(f"{asyncio.run(run())} events are due now.")
 
 
 @keys.command()

@@ -6,14 +6,16 @@ once, a busy one dozens together. `accept` returns after the commit, and the ans
 
 import asyncio
 import random
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, cast
 
 import structlog
 from sqlalchemy import Table
 
+from . import metrics
 from .db import Batch, Database, Row
 from .errors import ServiceError, Stale, Unavailable
 from .handlers.snapshots import current_position
@@ -173,12 +175,15 @@ class Inbox:
         """Commit the batch and tell each of its requests. Never raises."""
         if not batch:
             return
+        began = time.perf_counter()
         try:
             async with asyncio.timeout(BATCH_TIMEOUT_SECONDS):
                 outcomes = await self._commit([waiting.event for waiting in batch])
         except Exception as error:
+            metrics.batch_ended(len(batch), time.perf_counter() - began, committed=False)
             await self._settle_after_error(batch, error)
         else:
+            metrics.batch_ended(len(batch), time.perf_counter() - began, committed=True)
             for waiting, outcome in zip(batch, outcomes, strict=True):
                 waiting.settle(outcome)
 
@@ -215,6 +220,7 @@ class Inbox:
             waiting.fail(Unavailable("The event cannot be stored. Send it again later."))
         else:
             self._outbox.announce(unit_of_work.reactions)
+            metrics.events_settled(outcome.state, 1)
             waiting.settle(outcome)
 
     async def _commit(self, events: Sequence[StripeEvent]) -> list[Outcome]:
@@ -233,10 +239,22 @@ class Inbox:
             unit_of_work.audit += _audited(applied.values())
             users = unit_of_work.users()
             await batch.write(self._rows(unit_of_work, applied.values()), users)
+        self._count(applied.values())
         if users:
             users_changed.send(self, user_ids=users)
         self._outbox.announce(unit_of_work.reactions)
         return [_outcome_of(event, applied.get(event.id)) for event in events]
+
+    def _count(self, outcomes: Collection[Outcome]) -> None:
+        """Only after the commit: what is rolled back is applied again."""
+        now = self._clock()
+        for state, count in Counter([each.state for each in outcomes if each.rejected is None]).items():
+            metrics.events_settled(state, count)
+        metrics.events_applied(
+            now - each.event.created
+            for each in outcomes
+            if each.state == EventState.PROCESSED and each.event.source != "internal" and each.event.created
+        )
 
     def _apply(self, event: StripeEvent, unit_of_work: UnitOfWork) -> Outcome:
         if not self._is_handled(event):

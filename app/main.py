@@ -14,7 +14,7 @@ from .config import Settings, load_settings
 from .errors import ConfigurationError, ServiceError
 from .logs import configure_logging, join_logging
 from .problems import answer_service_error, install_error_handlers
-from .routers import health, internal, webhook
+from .routers import health, internal, metrics, webhook
 from .routers.bodies import BoundedBodies
 from .service import Service, make_service
 
@@ -54,6 +54,7 @@ def install(
     app.include_router(internal.router)
     app.add_middleware(BoundedBodies, prefix=internal.router.prefix, limit=service.settings.max_body_bytes)
     app.include_router(health.router)
+    app.include_router(metrics.router)
     app.add_exception_handler(ServiceError, answer_service_error)
     _run_with(app, service)
     _describe_webhook(app)

@@ -255,6 +255,7 @@ class OutboxEntry(Record, table=True):
         _where(
             "ix_billing_outbox_receiver_next_attempt_at", "state = 'pending'", "receiver", "next_attempt_at"
         ),
+        _where("ix_billing_outbox_unsettled", "state IN ('pending', 'dead')", "state", "created_at"),
         Index("ix_billing_outbox_customer_id_created_at", "customer_id", "created_at"),
         Index("ix_billing_outbox_created_at_id", "created_at", "id"),
         {"info": {"insert_only": True}},

@@ -1,41 +1,27 @@
-"""Amounts for people to read."""
+"""Amounts for people. Stripe has them in the currency's minor unit."""
 
-# Stripe, "Supported currencies": those that have no minor unit, and those with a thousandth.
-ZERO_DECIMAL = frozenset(
-    [
-        "bif",
-        "clp",
-        "djf",
-        "gnf",
-        "jpy",
-        "kmf",
-        "krw",
-        "mga",
-        "pyg",
-        "rwf",
-        "ugx",
-        "vnd",
-        "vuv",
-        "xaf",
-        "xof",
-        "xpf",
-    ]
+from typing import Final
+
+# "Supported currencies": zero-decimal, special cases (ISK and UGX are sent with two decimals), three-decimal.
+NO_DECIMALS: Final = frozenset(
+    ["bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf"]
 )
-THREE_DECIMAL = frozenset(["bhd", "jod", "kwd", "omr", "tnd"])
-
-
-def decimals(currency: str) -> int:
-    """How many digits of an amount stand behind the point."""
-    currency = currency.lower()
-    return 0 if currency in ZERO_DECIMAL else 3 if currency in THREE_DECIMAL else 2
+THREE_DECIMALS: Final = frozenset(["bhd", "jod", "kwd", "omr", "tnd"])
 
 
 def money(amount: int | None, currency: str | None) -> str:
-    """An amount in minor units as `12.30 EUR`; `an unknown amount` where there is none."""
-    if amount is None or currency is None:
-        return "an unknown amount"
-    digits = decimals(currency)
-    whole, rest = divmod(abs(amount), 10**digits)
-    sign = "-" if amount < 0 else ""
-    fraction = f".{rest:0{digits}}" if digits else ""
-    return f"{sign}{whole:,}{fraction} {currency.upper()}"
+    """1234 of eur as `12.34 EUR`, in a sentence."""
+    return shown_amount(amount, currency) or "an unknown amount"
+
+
+def shown_amount(amount: int | None, currency: str | None) -> str:
+    """1234 of eur as `12.34 EUR`; nothing where the amount is not known."""
+    if amount is None:
+        return ""
+    if currency is None:
+        return str(amount)
+    unit = currency.lower()
+    decimals = 0 if unit in NO_DECIMALS else 3 if unit in THREE_DECIMALS else 2
+    whole, part = divmod(abs(amount), 10**decimals)
+    fraction = f".{part:0{decimals}}" if decimals else ""
+    return f"{'-' if amount < 0 else ''}{whole:,}{fraction} {currency.upper()}"

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from . import metrics
 from .catch_up import CatchUp
 from .config import Settings
 from .db import Database, open_database
@@ -80,6 +81,7 @@ class Service:
         working = asyncio.create_task(self.worker.run())
         delivering = asyncio.create_task(self.outbox.run())
         tasks = [working, *([asyncio.create_task(self.schedule.run())] if self.schedule else [])]
+        counting = asyncio.create_task(metrics.flush_always())
         try:
             yield
         finally:
@@ -87,11 +89,12 @@ class Service:
             if self.schedule is not None:
                 self.schedule.stop()
             listening.cancel()
+            counting.cancel()
             # These hand events to the inbox, so they end first.
             _, hanging = await asyncio.wait(tasks, timeout=STOP_SECONDS)
             for task in hanging:
                 task.cancel()
-            await asyncio.gather(*tasks, listening, return_exceptions=True)
+            await asyncio.gather(*tasks, listening, counting, return_exceptions=True)
             await self.inbox.stop()
             await self.outbox.stop()
             await asyncio.wait([delivering], timeout=STOP_SECONDS)

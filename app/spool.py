@@ -9,12 +9,14 @@ import asyncio
 import hashlib
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
 import structlog
 
+from . import metrics
 from .errors import InvalidPayload, InvalidSignature, Unavailable
 from .inbox import Inbox
 from .signatures import verify
@@ -26,6 +28,15 @@ MAX_FILES = 20_000
 MAX_BYTES = 512 * 1024 * 1024
 SUFFIX, REJECTED = ".event", ".rejected"
 DRAIN_AT_ONCE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What lies in a spool: files that wait, their size, and files that were rejected when drained."""
+
+    files: int = 0
+    bytes: int = 0
+    rejected: int = 0
 
 
 class Spool:
@@ -48,6 +59,7 @@ class Spool:
         except OSError as error:
             log.error("spool_not_writable", error=type(error).__name__)
             raise Unavailable("Neither the database nor the spool can take the event now.") from None
+        metrics.SPOOLED.inc()
         log.warning("event_spooled", event_id=event.id)
 
     def is_usable(self) -> bool:
@@ -67,14 +79,31 @@ class Spool:
             return []
         return sorted(self._folder.glob(f"*{SUFFIX}"))
 
-    async def drain(self, inbox: Inbox) -> int:
-        """Hand what waits to the inbox; how many it took. Stops where the database cannot take more."""
+    def contents(self) -> Contents:
+        """What lies there now.
+
+        Raises:
+            OSError: when the folder cannot be read.
+        """
+        if self._folder is None or not self._folder.is_dir():
+            return Contents()
+        with os.scandir(self._folder) as entries:
+            names = [entry for entry in entries if entry.name.endswith((SUFFIX, REJECTED))]
+        sizes = [_size(entry) for entry in names if entry.name.endswith(SUFFIX)]
+        return Contents(len(sizes), sum(sizes), len(names) - len(sizes))
+
+    async def drain(self, inbox: Inbox, told: Callable[[int], object] = bool) -> int:
+        """Hand what waits to the inbox; how many it took. Stops where the database cannot take more.
+
+        `told` is called with the number of each handful that was taken.
+        """
         files = await asyncio.to_thread(self.waiting)
         taken = 0
         for start in range(0, len(files), DRAIN_AT_ONCE):
             some = files[start : start + DRAIN_AT_ONCE]
             results = await asyncio.gather(*(self._drain_one(file, inbox) for file in some))
             taken += sum(results)
+            told(sum(results))
             if not any(results):
                 break
         if taken:
@@ -126,6 +155,13 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    try:
+        return entry.stat().st_size
+    except FileNotFoundError:
+        return 0  # drained meanwhile
 
 
 def _check_room(folder: Path) -> None:

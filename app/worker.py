@@ -8,6 +8,7 @@ from contextlib import suppress
 import structlog
 from sqlalchemy import CursorResult
 
+from . import metrics
 from .audit import audit_entry
 from .db import Database, outbox, statements
 from .inbox import Inbox, Outcome
@@ -85,6 +86,7 @@ class Worker:
         )
         for event, outcome in zip(events, outcomes, strict=True):
             if isinstance(outcome, Outcome):
+                metrics.event_retried(outcome.state)
                 log.info("event_retried", event_id=event.id, state=outcome.state, attempts=event.attempts + 1)
         return len(events)
 

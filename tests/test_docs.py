@@ -13,7 +13,7 @@ from app.config import Settings
 from app.doctor import CHECKS
 from app.handlers import HANDLERS
 from app.notifications import TEMPLATES
-from app.routers import health, internal
+from app.routers import health, internal, metrics
 from app.signals import reactions
 from app.simulator import SCENARIOS
 
@@ -48,7 +48,8 @@ def routes() -> list[str]:
         for route in part.router.routes:
             assert isinstance(route, APIRoute)
             found += [f"`{method} /internal{route.path}`" for method in route.methods or ()]
-    found += [f"`GET {route.path}`" for route in health.router.routes if isinstance(route, APIRoute)]
+    open_or_not = [*health.router.routes, *metrics.router.routes]
+    found += [f"`GET {route.path}`" for route in open_or_not if isinstance(route, APIRoute)]
     return found
 
 

@@ -61,6 +61,14 @@ def upgrade() -> None:
         sqlite_where=sa.text("state = 'pending'"),
     )
     op.create_index(
+        "ix_billing_outbox_unsettled",
+        "billing_outbox",
+        ["state", "created_at"],
+        unique=False,
+        postgresql_where=sa.text("state IN ('pending', 'dead')"),
+        sqlite_where=sa.text("state IN ('pending', 'dead')"),
+    )
+    op.create_index(
         "ix_billing_customer_needs_refresh",
         "billing_customer",
         ["id"],
@@ -118,6 +126,12 @@ def downgrade() -> None:
         table_name="billing_customer",
         postgresql_where=sa.text("needs_refresh"),
         sqlite_where=sa.text("needs_refresh"),
+    )
+    op.drop_index(
+        "ix_billing_outbox_unsettled",
+        table_name="billing_outbox",
+        postgresql_where=sa.text("state IN ('pending', 'dead')"),
+        sqlite_where=sa.text("state IN ('pending', 'dead')"),
     )
     op.drop_index(
         "ix_billing_outbox_receiver_next_attempt_at",

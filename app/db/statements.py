@@ -225,3 +225,18 @@ GET_KEY = text(
     "SELECT amount, decision FROM billing_usage_key WHERE user_id = :user_id AND feature = :feature "
     f"AND operation = :operation AND key = :key AND expires_at > {NOW}"
 )
+
+
+# The conditions are those of partial indexes, word for word, so that what is settled is never looked at.
+UNSETTLED_EVENTS = text(
+    "SELECT state, COUNT(*) AS count, MIN(received_at) AS oldest FROM billing_event "
+    "WHERE state IN ('pending', 'failed', 'dead') GROUP BY state"
+)
+UNSETTLED_OUTBOX = text(
+    "SELECT state, COUNT(*) AS count, MIN(created_at) AS oldest FROM billing_outbox "
+    "WHERE state IN ('pending', 'dead') GROUP BY state"
+)
+NEEDS_REFRESH = text(
+    "SELECT 'subscription' AS kind, COUNT(*) AS count FROM billing_subscription WHERE needs_refresh "
+    "UNION ALL SELECT 'customer', COUNT(*) FROM billing_customer WHERE needs_refresh"
+)

@@ -1,7 +1,7 @@
 """What a user has: a pure function of subscriptions, invoices, catalogue, overrides and the time."""
 
 from .decisions import Decision, Reason, decide
-from .explanation import Explanation
+from .explanation import Explanation, explain_access
 from .features import FeatureEntitlement, Override, Part
 from .periods import Period
 from .preview import FeaturePreview, preview, preview_subscription
@@ -32,6 +32,7 @@ __all__ = [
     "access",
     "decide",
     "entitle",
+    "explain_access",
     "oldest_attempted_open_invoices",
     "preview",
     "preview_subscription",

@@ -48,6 +48,22 @@ class Explanation:
         return "\n".join(self.lines)
 
 
+_WHY_ACCESS: dict[AccessReason, str] = {
+    "status": "the access policy grants {level} access for its status",
+    "grace": "a payment is due, and there is time to make it",
+    "renewal_awaited": "past its expiry, renewal awaited",
+}
+
+
+def explain_access(subscription: JudgedSubscription) -> str:
+    """Why a subscription grants what it grants, in words."""
+    granted = subscription.access
+    if not subscription.entitles:
+        return _WHY_NOTHING[granted.reason]
+    why = _WHY_ACCESS[granted.reason].format(level=granted.level)
+    return why if granted.grace_ends_at is None else f"{why}, until {_time(granted.grace_ends_at)}"
+
+
 def explain(entitlements: Entitlements, feature: str) -> Explanation:
     entitlement = entitlements.feature(feature)
     return Explanation(

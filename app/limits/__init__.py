@@ -118,8 +118,9 @@ def require(feature: str, *, user: Callable[..., Any]) -> Callable[..., Awaitabl
 
     async def required(user_id: str = Depends(user)) -> Entitlements:
         entitlements = await load(user_id)
-        if not entitlements.allows(feature):
-            raise denial(entitlements.check(feature, 0, 1))
+        decision = entitlements.check(feature, 0, 1)
+        if not decision.allowed:
+            raise denial(decision)
         return entitlements
 
     return required

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from ..db import Database
 from ..entitlements import Entitlements
+from ..metrics import HIT, HIT_AGE, MISS
 from ..plans import Catalogue
 from .cache import Cache, Entry
 from .loading import read_entry
@@ -24,8 +25,13 @@ class Snapshots:
 
     async def load(self, user_id: str) -> Entitlements:
         """From memory where they are there; nothing is written, also not for a user never heard of."""
-        entry = self._cache.get(user_id, self.clock())
-        if entry is None or not entry.usage_is_current:
+        now = self.clock()
+        entry = self._cache.get(user_id, now)
+        if entry is not None and entry.usage_is_current:
+            HIT[0] += 1
+            HIT_AGE[0] += now - entry.entitlements.as_of
+        else:
+            MISS[0] += 1
             token = self._cache.begin_load(user_id)
             async with self.database.reading() as session:
                 entry = await self._read(await session.connection(), user_id)

@@ -7,6 +7,7 @@ import orjson
 from sqlalchemy import TextClause
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from .. import metrics
 from ..db import statements
 from ..entitlements import Decision, Entitlements
 from ..errors import Conflict, InvalidRequest, Unavailable
@@ -96,7 +97,7 @@ def granted(entitlements: Entitlements, feature: str, used: int, amount: int) ->
 
 def given_back(entitlements: Entitlements, feature: str, used: int, amount: int) -> Decision:
     """The decision on what was given back, which is always allowed."""
-    decision = entitlements.check(feature, used, 0)
+    decision = entitlements.look(feature, used)
     return decision._replace(allowed=True, reason="ok", requested=amount, upgrade_to=())
 
 
@@ -127,10 +128,11 @@ async def guarded(
         # that is found out, or it could look too much to one statement and free to the next, for ever.
         row_of = {"user_id": request.user_id, "feature": request.feature}
         await connection.execute(statements.lock(connection.dialect.name), row_of)
-        entry = await snapshots.read(connection, request.user_id)
-        decision = entry.entitlements.check(request.feature, None, request.amount)
-        if not decision.allowed:
-            raise denial(decision)
+        before, entry = entry, await snapshots.read(connection, request.user_id)
+        if entry.version != before.version:
+            metrics.CACHE_OUTDATED.inc()
+        if not entry.entitlements.look(request.feature, None, request.amount).allowed:
+            raise denial(entry.entitlements.check(request.feature, None, request.amount))
     raise Unavailable("What this user has is changing too fast to be read. Try again.")
 
 

@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from .. import metrics
 from ..errors import InvalidPayload, ServiceError, Unavailable
 from ..inbox import Inbox, Status
 from ..problems import problem_of
@@ -51,9 +52,13 @@ class StripeWebhook:
         except ServiceError as error:
             # Stripe's Dashboard shows only the status: here is why.
             log.warning("webhook_refused", status=error.status, reason=error.title)
+            metrics.webhook_answered(error.status, error.title.lower().replace(" ", "_"))
             response = problem_of(error)
         except ClientDisconnect:
             return
+        except Exception:
+            metrics.webhook_answered(500, "internal_error")
+            raise
         await response(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Response:
@@ -62,7 +67,9 @@ class StripeWebhook:
         now = self._clock()
         verify(body, signature, self._secrets, now)
         event = parse(body, signature=signature, received_at=int(now))
-        answer = {"received": True, "event_id": event.id, "status": await self._keep(event)}
+        status = await self._keep(event)
+        metrics.webhook_answered(200, status)
+        answer = {"received": True, "event_id": event.id, "status": status}
         return Response(orjson.dumps(answer), media_type="application/json")
 
     async def _keep(self, event: StripeEvent) -> Status:

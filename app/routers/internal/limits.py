@@ -173,7 +173,7 @@ def entitlements_out(entitlements: Entitlements, user_id: str | None) -> Entitle
 
 
 def _feature(entitlements: Entitlements, key: str) -> FeatureOut:
-    feature, decision = entitlements.feature(key), entitlements.check(key, None, 0)
+    feature, decision = entitlements.feature(key), entitlements.look(key)
     return FeatureOut(
         kind=feature.kind,
         value=feature.value,

@@ -1,0 +1,146 @@
+"""`events`: what came in, what became of it, and once more."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import orjson
+import typer
+from sqlmodel import col, select
+
+from .. import handlers
+from ..audit import shell_user
+from ..backlog import read_backlog
+from ..models import WebhookEvent
+from ..routers.internal.events import REPLAYABLE, State, get_event, list_events
+from ..routers.internal.schemas import EventOut
+from ..service import Service
+from ..worker import replay
+from .output import FINE, WANTS_A_HAND, Json, console, facts, moment, plain, print_json, progress, run, table
+
+events = typer.Typer(no_args_is_help=True, help="The events in the inbox.")
+
+ReplayState = Literal["ignored", "failed", "dead"]
+Type = Annotated[str | None, typer.Option(help="Only of this type.")]
+ObjectId = Annotated[str | None, typer.Option(help="Only of this object.")]
+COLUMNS = ("received", "event", "type", "object", "state", ">tries", "error")
+
+
+@events.command(name="list")
+def list_(
+    state: Annotated[State | None, typer.Option(help="Only in this state.")] = None,
+    type: Type = None,
+    object_id: ObjectId = None,
+    limit: Annotated[int, typer.Option(help="How many at most.", min=1, max=10_000)] = 20,
+    json: Json = False,
+) -> None:
+    """The events, newest first."""
+
+    async def read(service: Service) -> list[EventOut]:
+        page = await list_events(service, state, type, object_id, limit, None)
+        return page.data
+
+    found = run(read)
+    if json:
+        print_json({"data": found})
+    else:
+        console().print(events_table("Events", found))
+
+
+def events_table(title: str, found: Sequence[EventOut]) -> Any:
+    rows = [
+        (
+            moment(each.received_at),
+            each.event_id,
+            each.type,
+            each.object_id,
+            each.state,
+            each.attempts,
+            each.last_error,
+        )
+        for each in found
+    ]
+    return table(title, COLUMNS, rows)
+
+
+@events.command()
+def show(
+    event_id: Annotated[str, typer.Argument(help="The event's id, evt_…")],
+    body: Annotated[
+        bool, typer.Option("--body", help="Print the body, too: it has customers' data.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """One event and what became of it. Exit code 1 if it failed, is dead, or is not there."""
+
+    async def read(service: Service) -> tuple[EventOut, str]:
+        return await get_event(event_id, service), await _body(service, event_id)
+
+    event, content = run(read)
+    if json:
+        print_json(event.model_dump() | ({"body": orjson.loads(content)} if body else {}))
+    else:
+        times = ("created", "received_at", "processed_at")
+        values = event.model_dump()
+        console().print(facts((key, moment(v) if key in times else v) for key, v in values.items()))
+        if body:
+            console().print(plain(orjson.dumps(orjson.loads(content), option=orjson.OPT_INDENT_2).decode()))
+    raise typer.Exit(WANTS_A_HAND if event.state in ("failed", "dead") else FINE)
+
+
+async def _body(service: Service, event_id: str) -> str:
+    async with service.database.reading() as session:
+        query = select(WebhookEvent.body).where(col(WebhookEvent.id) == event_id)
+        return (await session.exec(query)).one()
+
+
+@events.command(name="replay")
+def replay_(
+    state: Annotated[ReplayState | None, typer.Option(help="Which events: those in this state.")] = None,
+    type: Type = None,
+    object_id: ObjectId = None,
+    event_id: Annotated[str | None, typer.Option(help="Only this one; needs no state.")] = None,
+    now: Annotated[
+        bool, typer.Option("--now", help="Apply them here, rather than leave it to a server.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Make events due now, as if they had never failed; a server or `python -m app worker` applies them.
+
+    With --now they are applied here, and exit code 1 says that some failed again.
+    """
+    if state is None and event_id is None:
+        raise typer.BadParameter("Say which events: --state dead, or --event-id evt_…")
+    states = REPLAYABLE if state is None else (state,)
+
+    async def work(service: Service) -> tuple[int, int]:
+        due = await replay(
+            service.database,
+            shell_user(),
+            states=states,
+            event_type=type,
+            object_id=object_id,
+            event_id=event_id,
+        )
+        return due, await _apply(service, due, quiet=json) if now else 0
+
+    due, failed = run(work)
+    if json:
+        print_json({"due": due} | ({"failed": failed} if now else {}))
+    elif now:
+        typer.echo(f"{due} events were tried again; {failed} in the inbox are failed or dead now.")
+    else:
+        typer.echo(f"{due} events are due now.")
+    raise typer.Exit(WANTS_A_HAND if failed else FINE)
+
+
+async def _apply(service: Service, due: int, *, quiet: bool) -> int:
+    """Apply all that is due, with a bar; how many in the inbox are failed or dead afterwards."""
+    handlers.connect()
+    service.inbox.start()
+    with progress(quiet=quiet) as bar:
+        task = bar.add_task("Applying", total=due)
+        while taken := await service.worker.retry_due():
+            bar.advance(task, taken)
+    await service.inbox.stop()
+    inbox = (await read_backlog(service.database)).inbox
+    return inbox["failed"].count + inbox["dead"].count
