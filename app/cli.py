@@ -20,6 +20,7 @@ from .demo import run_demo
 from .errors import ConfigurationError
 from .logs import configure_logging
 from .migrations import migrate as migrate_database
+from .routers.admin import hash_password
 from .service import Service, make_service
 from .simulator import SCENARIOS, SHAPES
 from .worker import replay
@@ -29,10 +30,13 @@ cli = typer.Typer(
 )
 events = typer.Typer(no_args_is_help=True, help="The events in the inbox.")
 cli.add_typer(events, name="events")
+admin = typer.Typer(no_args_is_help=True, help="The admin screen.")
+cli.add_typer(admin, name="admin")
 
 ReplayState = Literal["ignored", "failed", "dead"]
 APP = f"{__package__}.main:app"
 GRACEFUL_SHUTDOWN_SECONDS = 20
+MIN_PASSWORD_LENGTH = 12
 PLAIN_WIDTH = 100
 """Columns of output that goes to no terminal."""
 
@@ -119,6 +123,21 @@ def replay_events(
             await service.database.close()
 
     typer.echo(f"{asyncio.run(run())} events are due now.")
+
+
+@admin.callback()
+def _admin() -> None:
+    """With this, `password` stays a command of its own while it is the only one."""
+
+
+@admin.command(name="password")
+def admin_password() -> None:
+    """Ask for a password, and print its hash for ADMIN_PASSWORD_HASH."""
+    password: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    if len(password) < MIN_PASSWORD_LENGTH:
+        raise typer.Exit(_complain(f"The password needs {MIN_PASSWORD_LENGTH} characters or more."))
+    typer.echo("Put this into the environment or .env, in single quotes, beside ADMIN_USERNAME:", err=True)
+    typer.echo(f"ADMIN_PASSWORD_HASH='{hash_password(password)}'")
 
 
 @cli.command()

@@ -13,7 +13,7 @@ from . import handlers, limits
 from .config import Settings, load_settings
 from .errors import ConfigurationError, ServiceError
 from .problems import answer_service_error, install_error_handlers
-from .routers import health, internal, webhook
+from .routers import admin, health, internal, webhook
 from .service import Service, make_service
 
 GARBAGE_THRESHOLDS = (50_000, 20, 100)
@@ -51,6 +51,7 @@ def install(
     app.include_router(internal.router)
     app.include_router(health.router)
     app.add_exception_handler(ServiceError, answer_service_error)
+    admin.install(app, service)
     _run_with(app, service)
     _describe_webhook(app)
     return service

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import structlog
 from sqlalchemy import CursorResult
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from .db import Database, statements
 from .inbox import Inbox, Outcome
@@ -133,9 +134,23 @@ async def replay(
 ) -> int:
     """Make events due now, as if they had never failed; how many."""
     async with database.session() as session:
-        connection = await session.connection()
-        result: CursorResult[object] = await connection.execute(
-            statements.REPLAY,
-            {"states": list(states), "id": event_id, "type": event_type, "object_id": object_id},
+        return await replay_in(
+            session, states=states, event_id=event_id, event_type=event_type, object_id=object_id
         )
-        return result.rowcount
+
+
+async def replay_in(
+    session: AsyncSession,
+    *,
+    states: Sequence[str],
+    event_id: str | None = None,
+    event_type: str | None = None,
+    object_id: str | None = None,
+) -> int:
+    """As `replay`, in the caller's transaction."""
+    connection = await session.connection()
+    result: CursorResult[object] = await connection.execute(
+        statements.REPLAY,
+        {"states": list(states), "id": event_id, "type": event_type, "object_id": object_id},
+    )
+    return result.rowcount
