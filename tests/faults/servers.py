@@ -18,7 +18,7 @@ START_TIMEOUT_SECONDS = 30
 class Server:
     """`python -m app serve`, on a free port of 127.0.0.1."""
 
-    def __init__(self, database_url: str, folder: Path) -> None:
+    def __init__(self, database_url: str, folder: Path, **settings: str) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = folder / "server.log"
@@ -30,6 +30,7 @@ class Server:
             "INTERNAL_API_KEY": KEY,
             "SPOOL_DIR": str(folder / "spool"),
             "PLANS_FILE": str(ROOT / "plans.toml"),
+            **settings,
         }
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None

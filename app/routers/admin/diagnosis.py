@@ -205,7 +205,7 @@ def ended_overrides(account: Account) -> Iterator[Finding]:
         if override.expires_at is not None and override.expires_at <= account.now:
             detail = (
                 f"“{override.op} {override.value}” of {override.feature} held until "
-                f"{day(override.expires_at)}, by {override.actor or 'unknown'}: {override.reason or 'no reason given'}"
+                f"{day(override.expires_at)}, by {override.actor or 'unknown'}: {override.reason or '–'}"
             )
             yield Finding(
                 "warn",
