@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 BIN = .venv/bin
 STAMP = .venv/.installed
 
-.PHONY: help install demo run test bench-limits chaos check format migrate migration lock audit clean
+.PHONY: help install demo run test test-browser bench-limits bench-admin chaos check format migrate migration lock audit clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 16
@@ -29,9 +29,18 @@ run: install ## Serve on port 8000, with a .env made on first use
 test: install ## The whole suite, on SQLite and PostgreSQL
 	$(BIN)/python -m pytest
 
+test-browser: install ## The admin screen in a headless Chromium, installed first where apt-get may
+	@command -v chromium >/dev/null || test -n "$$CHROMIUM" || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+		&& apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } \
+		|| echo "No Chromium, and it cannot be installed here: the tests are skipped. Name one with CHROMIUM=…" >&2
+	$(BIN)/python -m pytest -n 0 tests/browser
+
 bench-limits: install ## What a check and a consume cost, and how soon another process obeys
 	$(BIN)/python -m benchmarks.limits
 	$(BIN)/python -m benchmarks.staleness
+
+bench-admin: install ## How long the admin screen's pages take with 5,000,000 events (needs 10 GB of disk)
+	$(BIN)/python -m benchmarks.admin
 
 chaos: install ## Kill the server 100 times on each database while events arrive
 	$(BIN)/python -m tests.faults.kill 100

@@ -47,8 +47,9 @@ async def test_a_user_is_found_by_e_mail_and_the_failed_renewal_read(browser: Br
     await expect(browser.page.get_by_role("heading", level=1)).to_contain_text("user_pastgrace")
     story = browser.page.get_by_role("list").filter(has_text="invoice.payment_failed").first
     await expect(story).to_contain_text("customer.subscription.updated")
-    entry = browser.page.locator("li.entry", has_text="customer.subscription.updated").first
-    await expect(entry).to_contain_text("past_due")
+    changed = browser.page.locator(".changes", has_text=re.compile("status.*active.*past_due", re.DOTALL))
+    entry = browser.page.locator("li.entry", has=changed).first
+    await expect(entry).to_contain_text("customer.subscription.updated")
     await entry.get_by_text("Raw", exact=True).click()
     await expect(entry.locator("pre")).to_contain_text('"previous_attributes"')
 

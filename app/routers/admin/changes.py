@@ -1,15 +1,33 @@
 """What an event changed, name by name."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ...ordering import put_back
 from ...stripe_objects import MAX_SECONDS
-from .text import day
+from .text import day, money
 
 MOST_CHANGES = 30
-NOT_WORTH_TELLING = frozenset({"lines", "webhooks_delivered_at", "latest_invoice", "object", "id"})
+NOT_WORTH_TELLING = frozenset(
+    (
+        "lines",
+        "webhooks_delivered_at",
+        "latest_invoice",
+        "object",
+        "id",
+        "effective_at",
+        "invoice_pdf",
+        "hosted_invoice_url",
+        "number",
+        "ending_balance",
+        "status_transitions",
+        "attempted",
+        "auto_advance",
+        "amount_remaining",
+    )
+)
+"""Of an object's own members: what follows from another one that is told."""
 FIRST_SEEN = (
     "status",
     "customer",
@@ -38,18 +56,30 @@ def of_event(
 ) -> list[Change]:
     """By Stripe's `previous_attributes` where they are given, else against the snapshot `before` it."""
     if previous:
-        return limited(difference(put_back(dict(content), dict(previous)), content))
-    if before is not None:
-        return limited(difference(before, content))
-    first = {name: content[name] for name in FIRST_SEEN if content.get(name) not in (None, {}, "")}
-    return limited(difference({}, first))
+        changed = difference(put_back(dict(content), dict(previous)), content)
+    elif before is not None:
+        changed = difference(before, content)
+    else:
+        changed = difference({}, {name: content[name] for name in FIRST_SEEN if content.get(name)})
+    return limited(_priced(change, content.get("currency")) for change in changed)
+
+
+def _priced(change: Change, currency: Any) -> Change:
+    """Amounts of the object in its currency."""
+    if not change.name.startswith("amount_") or not isinstance(currency, str):
+        return change
+    before, after = (
+        money(int(each), currency) if each is not None and each.lstrip("-").isdecimal() else each
+        for each in (change.before, change.after)
+    )
+    return Change(change.name, before, after)
 
 
 def of_audit(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> list[Change]:
     return limited(difference(before or {}, after or {}))
 
 
-def limited(changes: Iterator[Change]) -> list[Change]:
+def limited(changes: Iterable[Change]) -> list[Change]:
     """No more than a person reads."""
     kept: list[Change] = []
     for change in changes:

@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from .text import number, plain, shown
 
-WIDTH, HEIGHT, LABELS = 600, 150, 22
+WIDTH, HEIGHT = 600, 120
 MOST_BARS = 8
 
 
@@ -35,35 +35,17 @@ def bars(counts: Mapping[str, int], tones: Mapping[str, str] | None = None) -> l
     ]
 
 
-def columns(values: Sequence[int], title: str, first: str, last: str) -> Markup:
-    """Columns over time, with the greatest value written at the top and the times below."""
-    most, room = max([1, *values]), HEIGHT - LABELS
-    wide = WIDTH / max(1, len(values))
+def columns(values: Sequence[int], title: str) -> Markup:
+    """Columns over time, the greatest as high as the chart. What they are called stands beside, as text."""
+    most, wide = max([1, *values]), WIDTH / max(1, len(values))
     drawn = [
-        Markup(
-            '<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" rx="1"><title>{}</title></rect>'
-        ).format(
-            place * wide + 0.5,
-            room - value / most * (room - 18),
-            wide - 1,
-            value / most * (room - 18),
-            f"{value}",
+        Markup('<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"><title>{}</title></rect>').format(
+            place * wide + 0.5, HEIGHT * (1 - value / most), wide - 1, HEIGHT * value / most, value
         )
         for place, value in enumerate(values)
         if value
     ]
     return Markup(
-        '<svg class="columns" viewBox="0 0 {w} {h}" role="img" aria-label="{title}">'
-        '<line class="grid" x1="0" y1="18" x2="{w}" y2="18"/><text x="0" y="12">{most}</text>{drawn}'
-        '<line class="axis" x1="0" y1="{room}" x2="{w}" y2="{room}"/><text x="0" y="{h}">{first}</text>'
-        '<text x="{w}" y="{h}" text-anchor="end">{last}</text></svg>'
-    ).format(
-        w=WIDTH,
-        h=HEIGHT - 4,
-        room=room,
-        title=plain(title),
-        most=f"{most:,}",
-        drawn=Markup("").join(drawn),
-        first=first,
-        last=last,
-    )
+        '<svg class="columns" viewBox="0 0 {w} {h}" preserveAspectRatio="none" role="img" '
+        'aria-label="{title}">{drawn}</svg>'
+    ).format(w=WIDTH, h=HEIGHT, title=plain(title), drawn=Markup("").join(drawn))

@@ -154,9 +154,8 @@ def _charts(overview: Overview) -> dict[str, Any]:
     drawn: dict[str, Any] = {}
     if events is not None:
         total = sum(events.per_minute)
-        drawn["events"] = charts.columns(
-            events.per_minute, f"{total} events in an hour", "an hour ago", "now"
-        )
+        drawn["events"] = charts.columns(events.per_minute, f"{total} events in an hour")
+        drawn["event_most"] = max(events.per_minute)
         drawn["event_total"] = total
     if subscriptions is not None:
         revenue = subscriptions.revenue

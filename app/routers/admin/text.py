@@ -114,6 +114,16 @@ def number(value: int | float | None) -> str:
     return "unlimited" if value is None else f"{value:,}"
 
 
+def size(count: int) -> str:
+    """Bytes in the greatest unit that leaves a whole number or two digits after the point."""
+    unit, amount = "B", float(count)
+    for greater in ("KiB", "MiB", "GiB", "TiB", "PiB"):
+        if amount < 1024:
+            break
+        unit, amount = greater, amount / 1024
+    return f"{amount:,.2f}".rstrip("0").rstrip(".") + f" {unit}"
+
+
 def pretty(value: Any) -> str:
     """JSON for people."""
     if isinstance(value, str):

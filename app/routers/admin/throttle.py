@@ -1,6 +1,7 @@
 """Slows down whoever guesses passwords. In memory, of bounded size, in each process for itself."""
 
 import hashlib
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
@@ -31,7 +32,7 @@ class Throttle:
             recent = self._recent(key, now)
             if len(recent) >= limit:
                 waits.append(recent[-limit] + WINDOW_SECONDS - now)
-        return int(max(waits)) + (max(waits) > 0)
+        return math.ceil(max(waits))
 
     def count(self, name: str, address: str) -> None:
         """An attempt begins: counted before the password is looked at, so that many at once are counted."""

@@ -19,10 +19,33 @@ from .text import day, duration, encoded
 
 PAGE = 25
 MOST_EVENT_IDS = 1000
+SAME_SECOND = 5
+"""How many events of one object and second are looked at for the one before."""
 MOST_RAW = 20_000
 """Characters of a raw event on this page; its own page has all."""
 
 Place = tuple[int, str]
+
+STEPS = (
+    "customer.created",
+    "customer.subscription.created",
+    "invoice.created",
+    "invoice.finalized",
+    "invoice.payment_action_required",
+    "invoice.payment_failed",
+    "invoice.paid",
+    "invoice.payment_succeeded",
+    "customer.subscription.updated",
+    "checkout.session.completed",
+    "customer.subscription.deleted",
+    "customer.deleted",
+)
+"""Stripe stamps in whole seconds: in this order they follow from each other."""
+LATER = len(STEPS)
+
+
+def step_of(event_type: str) -> int:
+    return STEPS.index(event_type) if event_type in STEPS else STEPS.index("customer.subscription.updated")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +62,8 @@ class Entry:
     raw: str = ""
     link: str | None = None
     actions: Sequence[tuple[str, str]] = field(default=())
+    step: int = LATER
+    """Where it stands among what happened in the same second."""
 
     @property
     def place(self) -> Place:
@@ -57,7 +82,8 @@ async def read_page(
     ]
     entries.sort(key=lambda entry: entry.place, reverse=True)
     following = entries[PAGE - 1].place if len(entries) > PAGE else None
-    return entries[:PAGE], following
+    # Pages are cut by (at, id); within a page, what happened in one second is put as it must have happened.
+    return sorted(entries[:PAGE], key=lambda entry: (entry.at, entry.step), reverse=True), following
 
 
 def _older(at: Any, id: Any, before: Place | None) -> list[ColumnElement[bool]]:
@@ -74,6 +100,7 @@ async def _events(session: AsyncSession, account: Account, before: Place | None)
         .limit(PAGE + 1)
     )
     rows = list(await session.exec(query))
+    rows.sort(key=lambda row: (row.created or row.received_at, step_of(row.type), row.id), reverse=True)
     parsed = {row.id: read_body(row) for row in rows}
     entries = []
     for place, row in enumerate(rows):
@@ -114,12 +141,17 @@ async def snapshot_before(session: AsyncSession, row: WebhookEvent) -> StripeEve
         .where(
             col(WebhookEvent.object_id) == row.object_id,
             col(WebhookEvent.source) != "internal",
-            tuple_(*key) < (row.created, row.id),
+            col(WebhookEvent.id) != row.id,
+            key[0] <= row.created,
         )
         .order_by(key[0].desc(), key[1].desc())
-        .limit(1)
+        .limit(SAME_SECOND)
     )
-    found = (await session.exec(query)).first()
+    own = (row.created, step_of(row.type), row.id)
+    earlier = [
+        each for each in await session.exec(query) if (each.created, step_of(each.type), each.id) < own
+    ]
+    found = max(earlier, key=lambda each: (each.created, step_of(each.type), each.id), default=None)
     event = read_body(found) if found else None
     return None if event is None or event.thin else event
 
@@ -146,7 +178,7 @@ TONES = {"dead": "bad", "failed": "bad", "pending": "warn", "ignored": "quiet"}
 
 
 def event_entry(row: WebhookEvent, event: StripeEvent | None, changed: Sequence[Change]) -> Entry:
-    replayable = row.source != "internal" and row.state in ("dead", "failed", "ignored")
+    replayable = row.source != "internal" and row.state in ("dead", "failed")
     return Entry(
         at=row.created if row.created is not None else row.received_at,
         id=row.id,
@@ -157,6 +189,7 @@ def event_entry(row: WebhookEvent, event: StripeEvent | None, changed: Sequence[
         changes=changed,
         raw=raw_body(row.body)[:MOST_RAW],
         link=f"/event?id={encoded(row.id)}",
+        step=step_of(row.type),
         actions=[("Replay", f"/action/replay?event={encoded(row.id)}")] if replayable else [],
     )
 

@@ -9,12 +9,13 @@ from starlette.responses import Response
 
 from ...entitlements import JudgedSubscription
 from ...models import Subscription
+from ...plans import Value
 from . import finding, timeline
 from .account import Account, load_account
 from .actions import DONE
 from .diagnosis import METERED, diagnose
 from .stripe_links import dashboard_url
-from .text import number
+from .text import number, size
 from .timeline import Place
 from .views import Page, not_found, parameter, see_other
 
@@ -27,6 +28,7 @@ class FeatureRow:
     kind: str
     value: str
     used: int | None
+    used_text: str
     share: float
     tone: str
     lines: tuple[str, ...]
@@ -108,9 +110,25 @@ def feature_row(account: Account, key: str) -> FeatureRow:
         share = 0.0
     full = metered and feature.limit is not None and (used or 0) >= feature.limit and bool(used)
     tone = "bad" if full and not feature.soft else "warn" if share >= 80 else "good"
-    if isinstance(feature.value, bool):
-        value = "included" if feature.value else "not included"
-    else:
-        value = str(feature.value) if isinstance(feature.value, str) else number(feature.value)
+    value = value_text(key, feature.value)
     own = any(each.feature == key for each in account.overrides)
-    return FeatureRow(key, feature.kind, value, used, share, tone, entitlements.explain(key).lines, own)
+    return FeatureRow(
+        key,
+        feature.kind,
+        value,
+        used,
+        value_text(key, used or 0),
+        share,
+        tone,
+        entitlements.explain(key).lines,
+        own,
+    )
+
+
+def value_text(key: str, value: Value) -> str:
+    """A value for people. A key that ends with `bytes` says that it is a size."""
+    if isinstance(value, bool):
+        return "included" if value else "not included"
+    if isinstance(value, int) and key.endswith("bytes"):
+        return size(value)
+    return value if isinstance(value, str) else number(value)

@@ -49,7 +49,7 @@ class Visitor:
         form = {"token": token, "username": username, "password": password}
         return await self.http.post("/admin/login", data=form)
 
-    async def act(self, name: str, status: int = 303, **fields: str) -> httpx.Response:
+    async def act(self, name: str, status: int = 303, /, **fields: str) -> httpx.Response:
         """Do an action: look at what will happen, and confirm."""
         token = token_of(await self.open("/audit"))
         form = fields | {"token": token}
