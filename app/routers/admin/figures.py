@@ -82,12 +82,14 @@ class Kept(Generic[T]):
         self._value: T | None = None
         self._at = float("-inf")
 
-    async def get(self) -> tuple[T | None, int]:
-        """The figures (None while they are computed for the first time) and their age in seconds."""
+    def refresh(self) -> asyncio.Task[None] | None:
+        """Compute them anew where they are too old; the task that does, if one is at it."""
         if self._clock() - self._at >= self._seconds and (self._task is None or self._task.done()):
             self._task = asyncio.create_task(self._renew())
-        if self._task is not None:
-            await asyncio.wait([self._task], timeout=PATIENCE_SECONDS)
+        return None if self._task is None or self._task.done() else self._task
+
+    def last(self) -> tuple[T | None, int]:
+        """The figures (None while they are computed for the first time) and their age in seconds."""
         return self._value, max(0, int(self._clock() - self._at)) if self._value is not None else 0
 
     async def close(self) -> None:
@@ -110,6 +112,12 @@ class KeptFigures:
     def __init__(self, service: Service) -> None:
         self.subscriptions = Kept(lambda: subscription_figures(service), SUBSCRIPTIONS_SECONDS, service.clock)
         self.events = Kept(lambda: event_figures(service), EVENTS_SECONDS, service.clock)
+
+    async def refresh(self) -> None:
+        """See to it that they are not too old, and wait a moment for those that are being computed."""
+        tasks = [task for task in (self.subscriptions.refresh(), self.events.refresh()) if task is not None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=PATIENCE_SECONDS)
 
     async def close(self) -> None:
         """Stop counting: the database is about to be closed."""

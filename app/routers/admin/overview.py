@@ -143,8 +143,9 @@ class OverviewPage(Page):
         )
 
     async def _read(self) -> tuple[Overview, int]:
-        subscriptions, age = await self.kept.subscriptions.get()
-        events, _ = await self.kept.events.get()
+        await self.kept.refresh()
+        subscriptions, age = self.kept.subscriptions.last()
+        events, _ = self.kept.events.last()
         queue = await figures.queue_figures(self.service)
         return Overview(queue, events, subscriptions, int(self.service.clock())), age
 

@@ -51,6 +51,8 @@ class Screen(Admin):
         )
         self.templates.env.filters |= FILTERS
         self.templates.env.trim_blocks = self.templates.env.lstrip_blocks = True
+        for template in (HERE / "templates").iterdir():
+            self.templates.env.get_template(template.name)  # compiled now: the first visitor does not wait
         self.admin.exception_handlers = {
             HTTPException: self._http_error,
             ServiceError: self._service_error,

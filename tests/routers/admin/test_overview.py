@@ -90,6 +90,13 @@ async def test_counts_stop_at_the_cap(database_url: str) -> None:
         assert "To be re-read 3" in page
 
 
+async def figures_of(kept: Kept[int]) -> tuple[int | None, int]:
+    """As a page gets them."""
+    if task := kept.refresh():
+        await asyncio.wait([task], timeout=0.05)
+    return kept.last()
+
+
 async def test_dear_figures_are_computed_once_and_kept() -> None:
     clock, computed = Clock(), 0
 
@@ -99,11 +106,11 @@ async def test_dear_figures_are_computed_once_and_kept() -> None:
         return computed
 
     kept = Kept(compute, 60, clock)
-    assert await kept.get() == (1, 0)
+    assert await figures_of(kept) == (1, 0)
     clock.now += 59
-    assert await kept.get() == (1, 59)
+    assert await figures_of(kept) == (1, 59)
     clock.now += 1
-    assert await kept.get() == (2, 0)
+    assert await figures_of(kept) == (2, 0)
     await kept.close()
 
 
@@ -115,10 +122,10 @@ async def test_a_page_does_not_wait_for_figures_that_take_long() -> None:
         return 7
 
     kept = Kept(compute, 60, Clock())
-    assert await kept.get() == (None, 0)
+    assert await figures_of(kept) == (None, 0)
     going_on.set()
     await asyncio.sleep(0)
-    assert await kept.get() == (7, 0)
+    assert await figures_of(kept) == (7, 0)
 
 
 async def test_figures_that_fail_leave_the_last_ones_and_are_tried_again() -> None:
@@ -131,10 +138,10 @@ async def test_figures_that_fail_leave_the_last_ones_and_are_tried_again() -> No
         return answer
 
     kept = Kept(compute, 60, clock)
-    assert await kept.get() == (1, 0)
+    assert await figures_of(kept) == (1, 0)
     clock.now += 61
-    assert await kept.get() == (1, 61)
-    assert await kept.get() == (3, 0)
+    assert await figures_of(kept) == (1, 61)
+    assert await figures_of(kept) == (3, 0)
 
 
 @pytest.mark.parametrize("status", ["failed", "pending"])
