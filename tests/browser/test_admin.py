@@ -29,6 +29,8 @@ async def test_logging_in_leads_to_the_overview(browser: Browser) -> None:
     for name, path in PAGES.items():
         await browser.open(path)
         await browser.picture(name)
+        wide = await browser.page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= 1280, path
 
 
 async def test_a_wrong_password_is_refused_and_then_throttled(browser: Browser) -> None:

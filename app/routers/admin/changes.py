@@ -1,5 +1,6 @@
 """What an event changed, name by name."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -39,6 +40,9 @@ FIRST_SEEN = (
     "client_reference_id",
 )
 TIMES = ("_at", "_start", "_end", "_date", "_attempt", "created", "_anchor")
+AMOUNTS = ("amount_due", "amount_paid", "unit_amount")
+TOLD_TWICE = re.compile(r"^items\..*\.plan\.|_decimal$")
+"""An item's `plan` is its price once more, in an older form."""
 YEAR_2000 = 946_684_800
 
 
@@ -61,12 +65,13 @@ def of_event(
         changed = difference(before, content)
     else:
         changed = difference({}, {name: content[name] for name in FIRST_SEEN if content.get(name)})
-    return limited(_priced(change, content.get("currency")) for change in changed)
+    worth = (change for change in changed if not TOLD_TWICE.search(change.name))
+    return limited(_priced(change, content.get("currency")) for change in worth)
 
 
 def _priced(change: Change, currency: Any) -> Change:
     """Amounts of the object in its currency."""
-    if not change.name.startswith("amount_") or not isinstance(currency, str):
+    if not change.name.endswith(AMOUNTS) or not isinstance(currency, str):
         return change
     before, after = (
         money(int(each), currency) if each is not None and each.lstrip("-").isdecimal() else each

@@ -147,7 +147,7 @@ def _payment_due(account: Account, each: JudgedSubscription) -> Finding:
     owed += (
         ""
         if invoice is None
-        else f"{money(invoice.amount_remaining, invoice.currency)} after {invoice.attempt_count} attempts."
+        else f"{money(invoice.amount_remaining, invoice.currency)} tried {invoice.attempt_count} times."
     )
     detail = f"{each.id} is {each.status}.{owed} Access returns with the payment."
     pay = _open(invoice.id if invoice else each.id, account)

@@ -162,7 +162,6 @@ TABLES: dict[str, Table] = {
             Column("type", "Type"),
             Column("object_id", "Object", "record"),
             Column("state", "State", "status"),
-            Column("source", "Source"),
             Column("attempts", "Attempts"),
             Column("last_error", "Last error"),
             Column("created", "Created", "time"),

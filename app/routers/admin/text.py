@@ -82,7 +82,9 @@ def when(seconds: int | None) -> Markup:
     if seconds is None:
         return Markup('<span class="none">–</span>')
     moment = datetime.fromtimestamp(seconds, UTC)
-    return Markup('<time datetime="{}">{}</time>').format(moment.isoformat(), f"{moment:%Y-%m-%d %H:%M:%S}")
+    return Markup('<time datetime="{}"><span>{}</span> <span>{}</span></time>').format(
+        moment.isoformat(), f"{moment:%Y-%m-%d}", f"{moment:%H:%M:%S}"
+    )
 
 
 def day(seconds: int | None) -> str:
