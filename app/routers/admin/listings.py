@@ -123,7 +123,7 @@ TABLES: dict[str, Table] = {
             Column("updated_at", "Updated", "time"),
         ),
         (
-            Filter("linked", "Linked", linked, ("no", "yes"), indexed=False),
+            Filter("linked", "Linked", linked, ("no", "yes"), indexed=("no",)),
             Filter("user_id", "User", equals(col(Customer.user_id)), indexed=True),
             Filter("needs_refresh", "To be re-read", flag("needs_refresh"), ("yes",), indexed=("yes",)),
         ),

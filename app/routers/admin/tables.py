@@ -5,7 +5,7 @@ where the window holds less than a page, the next page goes on behind it. So no 
 however many rows there are.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,18 +58,25 @@ class TablePage(Page):
     async def _read(
         self, table: Table, chosen: Mapping[str, str], descending: bool, after: list[Any] | None
     ) -> Rows:
-        query, searched = window_query(table, chosen, descending, after)
+        order, used = Order(table, descending), [each for each in table.filters if each.name in chosen]
+        indexed = [each for each in used if each.is_indexed(chosen[each.name])]
+        searching = len(indexed) < len(used)
         async with self.service.database.reading() as session:
             connection = await session.connection()
-            found = list(await connection.execute(query.limit(PAGE + 1)))
-            if len(found) > PAGE:
-                return Rows(found[:PAGE], key_of(table, found[PAGE - 1]), searched)
-            last = (
-                (await connection.execute(window_end(table, chosen, descending, after))).first()
-                if searched
-                else None
-            )
-        return Rows(found, key_of(table, last) if last is not None else None, searched)
+            end = None
+            if searching:
+                end = (
+                    await connection.execute(order.window_end(conditions_of(indexed, chosen), after))
+                ).first()
+            query = order.rows(conditions_of(used, chosen), after, end).limit(PAGE + 1)
+            rows = list(await connection.execute(query))
+        if len(rows) > PAGE:
+            return Rows(rows[:PAGE], key_of(table, rows[PAGE - 1]), searching)
+        return Rows(rows, key_of(table, end) if end is not None else None, searching)
+
+
+def conditions_of(filters: Sequence[Filter], chosen: Mapping[str, str]) -> list[Any]:
+    return [each.condition(chosen[each.name]) for each in filters]
 
 
 def chosen_filters(request: Request, table: Table) -> dict[str, str]:
@@ -82,42 +89,40 @@ def chosen_filters(request: Request, table: Table) -> dict[str, str]:
     }
 
 
-def _keyed(
-    table: Table, chosen: Mapping[str, str], descending: bool, after: list[Any] | None, names: Any
-) -> Any:
-    """The table in its order, behind `after`, narrowed by what an index finds."""
-    key = [getattr(table.model, name) for name in table.order]
-    query = select(*(getattr(table.model, name) for name in names))
-    for each in table.filters:
-        if each.name in chosen and each.is_indexed(chosen[each.name]):
-            query = query.where(each.condition(chosen[each.name]))
-    if after is not None:
-        query = query.where(tuple_(*key) < after if descending else tuple_(*key) > after)
-    return query.order_by(*(part.desc() if descending else part for part in key))
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A table in the order of its key, one way or the other."""
 
+    table: Table
+    descending: bool
 
-def _others(table: Table, chosen: Mapping[str, str]) -> list[Filter]:
-    return [each for each in table.filters if each.name in chosen and not each.is_indexed(chosen[each.name])]
+    @property
+    def key(self) -> list[Any]:
+        return [getattr(self.table.model, name) for name in self.table.order]
 
+    def rows(self, conditions: Sequence[Any], after: Sequence[Any] | None, end: Sequence[Any] | None) -> Any:
+        """What is shown of the rows behind `after`, as far as `end`.
 
-def window_query(
-    table: Table, chosen: Mapping[str, str], descending: bool, after: list[Any] | None
-) -> tuple[Any, bool]:
-    """The rows to show, and whether they are looked for in a window."""
-    names = list(dict.fromkeys([*table.order, *(each.name for each in table.columns), *table.extra]))
-    others = _others(table, chosen)
-    if not others:
-        return _keyed(table, chosen, descending, after, names), False
-    window = _keyed(table, chosen, descending, after, ["id"]).limit(WINDOW).subquery()
-    query = _keyed(table, {}, descending, None, names).where(table.model.id.in_(select(window.c.id)))  # type: ignore[attr-defined]
-    for each in others:
-        query = query.where(each.condition(chosen[each.name]))
-    return query, True
+        Both ends are named, so that no plan reads more of the table than lies between them.
+        """
+        shown = (each.name for each in self.table.columns)
+        names = dict.fromkeys([*self.table.order, *shown, *self.table.extra])
+        query = self._select(names, conditions, after)
+        if end is None:
+            return query
+        place, last = tuple_(*self.key), list(end)
+        return query.where(place >= last if self.descending else place <= last)
 
+    def window_end(self, narrowed: Sequence[Any], after: Sequence[Any] | None) -> Any:
+        """The last row of a full window; none where fewer rows are left."""
+        return self._select(self.table.order, narrowed, after).offset(WINDOW - 1).limit(1)
 
-def window_end(table: Table, chosen: Mapping[str, str], descending: bool, after: list[Any] | None) -> Any:
-    """The last row of a window that is full: the next page goes on behind it."""
-    return _keyed(table, chosen, descending, after, table.order).offset(WINDOW - 1).limit(1)
+    def _select(self, names: Iterable[str], conditions: Sequence[Any], after: Sequence[Any] | None) -> Any:
+        query = select(*(getattr(self.table.model, name) for name in names)).where(*conditions)
+        if after is not None:
+            place = tuple_(*self.key)
+            query = query.where(place < after if self.descending else place > after)
+        return query.order_by(*(part.desc() if self.descending else part for part in self.key))
 
 
 def key_of(table: Table, row: Row[Any]) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlmodel import col, select
 
-from app.models import AuditEntry, Customer, Override, Subscription, WebhookEvent
+from app.models import AuditEntry, Customer, Override, Subscription, User, WebhookEvent
 from app.simulator import DAY, Account
 from tests.client import Client
 
@@ -98,6 +98,8 @@ async def test_an_override_is_set_replaced_and_ended(database_url: str) -> None:
         assert "0 of 40" in words(await visitor.open("/user?id=user_ada"))
         await visitor.act("end-override", user="user_ada", feature="projects")
         assert "0 of 3" in words(await visitor.open("/user?id=user_ada"))
+        # Other processes read again what has a new version.
+        assert (await stored(client, User, "user_ada")).version == 3
         first, second = await audited(client, "override.set")
         assert first.before is None
         assert second.before is not None and second.before["value"] == 5

@@ -37,7 +37,12 @@ def test_every_interval_is_made_a_month() -> None:
 
 def test_trials_stand_apart_and_what_has_no_price_is_counted_apart() -> None:
     revenue = revenue_of(
-        [row("trialing", "month", 900), row("active", None, None), row("active", "month", None)]
+        [
+            row("trialing", "month", 900),
+            row("trialing", "month", None),
+            row("active", None, None),
+            row("active", "month", None),
+        ]
     )
     assert (revenue.paying, revenue.trialing, revenue.unpriced) == ({}, {"usd": 900}, 2)
 
