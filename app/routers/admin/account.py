@@ -95,6 +95,7 @@ async def load_account(
     else:
         made = entitle("", subscriptions, invoices, customers, [], service.limits.catalogue, now)
     object_ids = [*ids, *(row.id for row in subscriptions), *(row.id for row in invoices)]
+    object_ids += await _linking_objects(session, customers)
     unsettled = await unsettled_events(session, ids, object_ids)
     strangers = {row.object_id for row in unsettled if row.object_id} - set(object_ids)
     return Account(
@@ -105,9 +106,18 @@ async def load_account(
         overrides=overrides,
         entitlements=made,
         unsettled=unsettled,
-        object_ids=[*object_ids, *sorted(strangers)],
+        object_ids=[*dict.fromkeys(object_ids), *sorted(strangers)],
         now=now,
     )
+
+
+async def _linking_objects(session: AsyncSession, customers: Sequence[Customer]) -> set[str]:
+    """The checkout sessions that linked a customer to its user: nothing else here names them."""
+    events = {claim["event_id"] for customer in customers for claim in customer.links.values()}
+    query = select(WebhookEvent.object_id).where(
+        col(WebhookEvent.id).in_(events), col(WebhookEvent.type) == "checkout.session.completed"
+    )
+    return {object_id for object_id in await session.exec(query) if object_id is not None}
 
 
 async def unsettled_events(

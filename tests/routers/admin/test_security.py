@@ -1,10 +1,12 @@
 """Who gets in, for how long, and what a page may load or be loaded by."""
 
 import re
+import sqlite3
 from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from app.routers import admin as package
 from app.routers.admin.sessions import COOKIE, IDLE_SECONDS, LONGEST_SECONDS
@@ -186,6 +188,38 @@ async def test_every_answer_carries_the_headers(sqlite_database: str) -> None:
             assert headers["x-content-type-options"] == "nosniff"
             assert headers["referrer-policy"] == "same-origin"
             assert headers["cache-control"] == "no-store"
+
+
+async def test_a_database_that_is_down_is_said_with_the_headers(
+    sqlite_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with logged_in(sqlite_database) as (client, visitor):
+
+        def down() -> None:
+            raise OperationalError("SELECT 1", {}, sqlite3.OperationalError()) from sqlite3.OperationalError()
+
+        monkeypatch.setattr(client.app.state.billing.database, "reading", down)
+        response = await visitor.http.get("/admin/audit")
+        assert response.status_code == 503
+        assert "The database does not answer now" in response.text
+        assert "frame-ancestors" in response.headers["content-security-policy"]
+
+
+async def test_a_page_that_fails_answers_with_the_headers_all_the_same(
+    sqlite_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with logged_in(sqlite_database) as (client, visitor):
+        monkeypatch.setattr(client.app.state.billing.database, "reading", None)
+        response = await visitor.http.get("/admin/audit")
+        assert response.status_code == 500
+        assert "Something here failed" in response.text
+        assert response.headers["cache-control"] == "no-store"
+
+
+async def test_the_address_without_its_slash_leads_to_the_overview(sqlite_database: str) -> None:
+    async with logged_in(sqlite_database) as (_, visitor):
+        response = await visitor.http.get("/admin", follow_redirects=True)
+        assert "<h1>Overview</h1>" in response.text
 
 
 async def test_a_form_that_is_too_large_is_refused(sqlite_database: str) -> None:
