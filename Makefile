@@ -7,7 +7,8 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 BIN = .venv/bin
 STAMP = .venv/.installed
 
-.PHONY: help install demo run test bench bench-quick bench-limits chaos fuzz check format migrate migration lock audit clean
+.PHONY: help install demo run test test-browser bench bench-quick bench-limits bench-admin chaos fuzz check format \
+	migrate migration lock audit clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 16
@@ -34,10 +35,18 @@ bench: install ## What the webhook carries beside its baselines; a quarter of an
 
 bench-quick: install ## The same in under two minutes, rates only; fails when one is below half its goal
 	$(BIN)/python -m benchmarks.webhooks --quick --check
+test-browser: install ## The admin screen in a headless Chromium, installed first where apt-get may
+	@command -v chromium >/dev/null || test -n "$$CHROMIUM" || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+		&& apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } \
+		|| echo "No Chromium, and it cannot be installed here: the tests are skipped. Name one with CHROMIUM=…" >&2
+	$(BIN)/python -m pytest -n 0 tests/browser
 
 bench-limits: install ## What a check and a consume cost, and how soon another process obeys
 	$(BIN)/python -m benchmarks.limits
 	$(BIN)/python -m benchmarks.staleness
+
+bench-admin: install ## How long the admin screen's pages take with 5,000,000 events (needs 10 GB of disk)
+	$(BIN)/python -m benchmarks.admin
 
 chaos: install ## Kill the server 100 times on each database while events arrive; then 10,000 events at once
 	$(BIN)/python -m tests.faults.kill 100

@@ -32,6 +32,7 @@ from .erase import erase_user
 from .errors import ConfigurationError, NotFound
 from .logs import configure_logging
 from .migrations import migrate as migrate_database
+from .routers.admin import hash_password
 from .service import Service, make_service
 from .simulator import SCENARIOS, SHAPES
 from .simulator.api import API_KEY, serving
@@ -53,9 +54,12 @@ cli.add_typer(spool, name="spool")
 cli.add_typer(stripe, name="stripe")
 keys = typer.Typer(no_args_is_help=True, help="Keys of the internal API.")
 cli.add_typer(keys, name="keys")
+admin = typer.Typer(no_args_is_help=True, help="The admin screen.")
+cli.add_typer(admin, name="admin")
 
 APP = f"{__package__}.main:app"
 GRACEFUL_SHUTDOWN_SECONDS = 20
+MIN_PASSWORD_LENGTH = 12
 PLAIN_WIDTH = 100
 """Columns of output that goes to no terminal."""
 
@@ -161,6 +165,21 @@ def erase(
     except NotFound as error:
         raise typer.Exit(_complain(error.detail)) from None
     typer.echo("Erased in " + ", ".join(f"{count} {kind}" for kind, count in erased.items()) + ".")
+
+
+@admin.callback()
+def _admin() -> None:
+    """With this, `password` stays a command of its own while it is the only one."""
+
+
+@admin.command(name="password")
+def admin_password() -> None:
+    """Ask for a password, and print its hash for ADMIN_PASSWORD_HASH."""
+    password: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    if len(password) < MIN_PASSWORD_LENGTH:
+        raise typer.Exit(_complain(f"The password needs {MIN_PASSWORD_LENGTH} characters or more."))
+    typer.echo("Put this into the environment or .env, in single quotes, beside ADMIN_USERNAME:", err=True)
+    typer.echo(f"ADMIN_PASSWORD_HASH='{hash_password(password)}'")
 
 
 @cli.command()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from .api_keys import PLACEHOLDER, ApiKey, new_key, read_key
@@ -37,6 +37,10 @@ REMEDIES = {
     "notify_urls": "see apprise's list of services for how each address is written",
     "silence_hours": "set SILENCE_HOURS to a number of hours, or 0 for never",
     "livemode": "set LIVEMODE to true or false, or leave it unset to take both while trying out",
+    "admin_password_hash": (
+        "set ADMIN_PASSWORD_HASH to what `python -m app admin password` prints, in single quotes; "
+        "leave it and ADMIN_USERNAME unset to have no admin screen"
+    ),
     "plans_file": "set PLANS_FILE to the path of your plans.toml",
     "database_url": "set DATABASE_URL to postgresql://user:password@host/name, or leave it unset for SQLite",
 }
@@ -140,6 +144,21 @@ class Settings(DatabaseSettings):
     @classmethod
     def split_addresses(cls, value: object) -> object:
         return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+    admin_username: str = ""
+    """Who may log in at `/admin`; with `admin_password_hash` it switches the admin screen on."""
+
+    admin_password_hash: SecretStr = Field(default=SecretStr(""), validate_default=True)
+    """The argon2 hash of that user's password."""
+
+    @field_validator("admin_password_hash")
+    @classmethod
+    def argon2_and_not_alone(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
+        if bool(value.get_secret_value()) != bool(info.data.get("admin_username")):
+            raise ValueError("and ADMIN_USERNAME go together, and only one of them is set")
+        if value.get_secret_value() and not value.get_secret_value().startswith("$argon2"):
+            raise ValueError("is no argon2 hash (a shell replaces $… in double quotes)")
+        return value
 
     @field_validator("stripe_webhook_secret", "internal_api_key", "internal_api_read_key", mode="before")
     @classmethod

@@ -14,7 +14,7 @@ from .config import Settings, load_settings
 from .errors import ConfigurationError, ServiceError
 from .logs import configure_logging, join_logging
 from .problems import answer_service_error, install_error_handlers
-from .routers import health, internal, metrics, webhook
+from .routers import admin, health, internal, metrics, webhook
 from .routers.bodies import BoundedBodies
 from .service import Service, make_service
 
@@ -56,6 +56,7 @@ def install(
     app.include_router(health.router)
     app.include_router(metrics.router)
     app.add_exception_handler(ServiceError, answer_service_error)
+    admin.install(app, service)
     _run_with(app, service)
     _describe_webhook(app)
     return service

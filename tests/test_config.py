@@ -113,3 +113,35 @@ def test_a_sqlite_address_names_its_file(url: str, path: str) -> None:
 )
 def test_postgresql_addresses_are_taken_as_people_write_them(url: str, dsn: str, pooled: bool) -> None:
     assert _for_asyncpg(url) == (dsn, pooled)
+
+
+HASH = "$argon2id$v=19$m=65536,t=3,p=4$bm90LWEtcmVhbC1zYWx0$bm90LWEtcmVhbC1oYXNo"
+
+
+@pytest.mark.parametrize(
+    ("username", "password_hash", "says"),
+    [
+        ("grace", "", "only one of them is set"),
+        ("", HASH, "only one of them is set"),
+        ("grace", "not-a-real-password", "is no argon2 hash"),
+        ("grace", "=19=65536,t=3,p=4", "is no argon2 hash"),
+    ],
+)
+def test_half_an_admin_stops_the_start_and_the_remedy_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, username: str, password_hash: str, says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    values = {"STRIPE_WEBHOOK_SECRET": "whsec_test_x", "INTERNAL_API_KEY": "test-key"}
+    for name, value in (values | {"ADMIN_USERNAME": username, "ADMIN_PASSWORD_HASH": password_hash}).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError) as error:
+        load_settings()
+    assert says in error.value.detail
+    assert "python -m app admin password" in error.value.detail
+
+
+def test_a_hash_in_a_env_file_is_read_as_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = ("STRIPE_WEBHOOK_SECRET=whsec_test_x", "INTERNAL_API_KEY=test-key", "ADMIN_USERNAME=grace")
+    (tmp_path / ".env").write_text("\n".join((*lines, f"ADMIN_PASSWORD_HASH='{HASH}'")))
+    assert load_settings().admin_password_hash.get_secret_value() == HASH

@@ -8,12 +8,15 @@ import pytest
 from fastapi.routing import APIRoute
 
 from app import handlers, simulator
+from app.cli import admin as admin_commands
 from app.cli import cli
 from app.config import Settings
 from app.doctor import CHECKS
 from app.handlers import HANDLERS
 from app.notifications import TEMPLATES
 from app.routers import health, internal, metrics
+from app.routers.admin.actions import ACTIONS
+from app.routers.admin.listings import TABLES
 from app.signals import reactions
 from app.simulator import SCENARIOS
 
@@ -58,6 +61,20 @@ def test_every_route_is_in_the_readme() -> None:
     assert [route for route in routes() if route not in README] == []
 
 
+def test_every_page_of_the_admin_screen_is_in_the_readme() -> None:
+    pages = [
+        "",
+        "search",
+        "user",
+        "event",
+        "login",
+        "logout",
+        *TABLES,
+        *(f"action/{name}" for name in ACTIONS),
+    ]
+    assert [page for page in pages if f"`/admin/{page}`" not in README] == []
+
+
 def test_every_command_is_in_a_document_or_a_make_target() -> None:
     told = README + (ROOT / "Makefile").read_text() + (ROOT / "Dockerfile").read_text()
     commands = [
@@ -66,6 +83,8 @@ def test_every_command_is_in_a_document_or_a_make_target() -> None:
         if command.callback
     ]
     assert "simulate" in commands
+    commands += [f"admin {command.name}" for command in admin_commands.registered_commands]
+    assert "admin password" in commands
     assert [name for name in commands if f"python -m app {name}" not in told] == []
 
 

@@ -1,0 +1,74 @@
+"""Sessions in a signed cookie: no state on the server, so that every replica knows them.
+
+The key comes from the password's hash: a new password ends every session, and replicas need no setting more.
+"""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from itsdangerous import BadSignature, URLSafeSerializer
+from starlette.requests import Request
+from starlette.responses import Response
+
+COOKIE = "billing_admin"
+IDLE_SECONDS = 30 * 60
+LONGEST_SECONDS = 12 * 3600
+RENEW_AFTER_SECONDS = 60
+LOCAL = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Who is logged in (None: nobody yet), and the token that each of their forms carries."""
+
+    user: str | None
+    token: str
+    began: int
+    seen: int
+
+
+class Sessions:
+    """Makes, reads and writes sessions. `clock` gives Unix seconds."""
+
+    def __init__(self, username: str, password_hash: str, clock: Callable[[], float]) -> None:
+        key = hmac.digest(password_hash.encode(), b"subscription service: admin session", "sha256")
+        self._serializer = URLSafeSerializer(key, signer_kwargs={"digest_method": hashlib.sha256})
+        self._username = username
+        self._clock = clock
+
+    def begin(self, user: str | None) -> Session:
+        """A session of its own: what was known before the log-in is worth nothing after it."""
+        now = int(self._clock())
+        return Session(user, secrets.token_urlsafe(24), now, now)
+
+    def read(self, request: Request) -> Session | None:
+        """The session of a request's cookie, unless it is over."""
+        try:
+            session = Session(**self._serializer.loads(request.cookies.get(COOKIE, "")))
+        except (BadSignature, TypeError, ValueError):
+            return None
+        now = int(self._clock())
+        over = now - session.seen > IDLE_SECONDS or now - session.began > LONGEST_SECONDS
+        return None if over or session.user not in (None, self._username) else session
+
+    def renewed(self, session: Session) -> Session:
+        """The session as seen now; the same one while the cookie is young enough."""
+        now = int(self._clock())
+        return replace(session, seen=now) if now - session.seen > RENEW_AFTER_SECONDS else session
+
+    def write(self, request: Request, response: Response, session: Session) -> None:
+        value = {name: getattr(session, name) for name in Session.__slots__}
+        response.set_cookie(COOKIE, str(self._serializer.dumps(value)), **_attributes(request))
+
+    def end(self, request: Request, response: Response) -> None:
+        response.delete_cookie(COOKIE, **_attributes(request))
+
+
+def _attributes(request: Request) -> dict[str, Any]:
+    plain = request.url.scheme == "http" and request.url.hostname in LOCAL
+    path = request.scope.get("root_path") or "/"
+    return {"path": path, "httponly": True, "samesite": "lax", "secure": not plain}
