@@ -39,7 +39,7 @@ def test_migrations_go_up_and_down(empty_database_url: str) -> None:
 
 def test_a_database_behind_the_code_names_the_remedy(empty_database_url: str) -> None:
     said = asyncio.run(missing(empty_database_url))
-    assert said is not None and "alembic upgrade head" in said
+    assert said is not None and "app migrate" in said
 
 
 def test_the_models_and_the_migrations_agree(empty_database_url: str) -> None:

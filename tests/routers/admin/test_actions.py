@@ -79,7 +79,7 @@ async def test_a_customer_is_linked_to_a_user(database_url: str) -> None:
         await visitor.act("link", customer=customer_id, user="user/with ünusual?id")
         row = await stored(client, Customer, customer_id)
         assert row.user_id == "user/with ünusual?id"
-        [entry] = await audited(client, "customer.link")
+        [entry] = await audited(client, "customer.linked")
         assert entry.before == {"user_id": None}
         assert entry.after is not None and entry.after["user_id"] == row.user_id
         linked = words(await visitor.open(f"/search?q={case.email}"))
