@@ -37,6 +37,7 @@ def routes() -> list[str]:
         internal.limits,
         internal.overrides,
         internal.subscriptions,
+        internal.summary,
         internal.users,
     ):
         for route in part.router.routes:

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Security
 
-from . import customers, events, limits, overrides, subscriptions, users
+from . import customers, events, limits, overrides, subscriptions, summary, users
 from .keys import api_key_header
 from .responses import INVALID, UNAUTHORIZED, UNAVAILABLE
 
@@ -12,5 +12,5 @@ router = APIRouter(
     dependencies=[Security(api_key_header)],
     responses=UNAUTHORIZED | INVALID | UNAVAILABLE,
 )
-for part in (subscriptions, customers, users, limits, overrides, events):
+for part in (subscriptions, customers, users, summary, limits, overrides, events):
     router.include_router(part.router)
