@@ -8,7 +8,7 @@ from sqlmodel import SQLModel
 
 from app.main import install
 
-from . import projects
+from . import billing_page, projects
 
 
 @asynccontextmanager
@@ -22,3 +22,4 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 app = FastAPI(title="Projects and files", lifespan=lifespan)
 service = install(app)
 app.include_router(projects.router)
+app.include_router(billing_page.router)

@@ -46,6 +46,7 @@ def routes() -> list[str]:
         internal.overrides,
         internal.portal,
         internal.subscriptions,
+        internal.summary,
         internal.users,
     ):
         for route in part.router.routes:

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Security
 
-from . import changes, checkout, customers, events, limits, overrides, portal, subscriptions, users
+from . import changes, checkout, customers, events, limits, overrides, portal, subscriptions, summary, users
 from .keys import api_key_header
 from .responses import BODY_REFUSED, INVALID, UNAUTHORIZED, UNAVAILABLE
 
@@ -12,5 +12,5 @@ router = APIRouter(
     dependencies=[Security(api_key_header)],
     responses=UNAUTHORIZED | BODY_REFUSED | INVALID | UNAVAILABLE,
 )
-for part in (subscriptions, changes, checkout, portal, customers, users, limits, overrides, events):
+for part in (subscriptions, changes, checkout, portal, customers, users, summary, limits, overrides, events):
     router.include_router(part.router)
