@@ -30,7 +30,7 @@ run: install ## Serve on port 8000, with a .env made on first use
 test: install ## The whole suite, on SQLite and PostgreSQL
 	$(BIN)/python -m pytest
 
-bench: install ## What the webhook carries beside its baselines; a quarter of an hour, and 12 GB of disk
+bench: install ## What the webhook carries beside its baselines; a quarter of an hour, 15 GB of disk
 	$(BIN)/python -m benchmarks.webhooks
 
 bench-quick: install ## The same in under two minutes, rates only; fails when one is below half its goal

@@ -25,6 +25,8 @@ ROUNDS = 5
 CONNECTIONS = 64
 RETENTION_DAYS = 90
 MEMORY_EVENTS = 200_000
+CHUNK_EVENTS = 20_000
+"""The load generator has the bytes of all events that it sends at once in its memory."""
 BACKLOG_EVENTS = 100_000
 DRAIN_SECONDS = 3.0
 """Shorter than what a batch is given: a worker that is stopped in the middle of one must not lose it."""
@@ -86,7 +88,8 @@ def measure(site: Site, trials: Trials) -> Grown:
 
 def _memory(server: Server, trials: Trials) -> tuple[Finding, str]:
     idle = server.memory()
-    trials.send_all(server, MEMORY_EVENTS, CONNECTIONS)
+    for _ in range(0, MEMORY_EVENTS, CHUNK_EVENTS):
+        trials.send_all(server, CHUNK_EVENTS, CONNECTIONS)
     growth = server.memory() - idle
     note = f"Memory: {idle:.0f} MiB idle, {idle + growth:.0f} MiB after {MEMORY_EVENTS:,} events."
     return Finding(MEMORY, Spread(growth, growth, growth)), note
