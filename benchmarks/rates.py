@@ -27,7 +27,13 @@ NO_OP_EVENTS = 20_000
 LEAST_ROUNDS = 2
 
 AT_64 = Goal("PostgreSQL, of verify-only's rate at 64 connections", "at least", 0.55, aim=0.65)
-AT_16 = Goal("PostgreSQL, of verify-only's rate at 16 connections", "at least", 0.35, aim=0.50)
+AT_16 = Goal(
+    "PostgreSQL, of verify-only's rate at 16 connections",
+    "at least",
+    0.35,
+    aim=0.50,
+    checked="never",  # where so few wait for a commit, the disk decides
+)
 LITE_AT_64 = Goal("SQLite, of verify-only's rate at 64 connections", "at least", 0.40)
 TWO_AT_64 = Goal("Two processes on PostgreSQL, of one's rate at 64 connections", "at least", 0.9)
 MEDIAN_AT_1 = Goal("Median at 1 connection, to the hand-written transaction's", "at most", 2.0)

@@ -115,6 +115,8 @@ class PostgresServer:
         shutil.rmtree(self._home, ignore_errors=True)
 
     def _binaries(self) -> Path:
+        if installed := os.environ.get("POSTGRES_BIN"):  # such as a system's, which has lz4
+            return Path(installed)
         if not self._as:
             return _server_files() / "bin"
         # The programs find their libraries two folders up, beside the package.
