@@ -1,4 +1,4 @@
-"""A server with ten blocked users, and a headless Chromium to look at it with."""
+"""A server with ten blocked users and a hostile one, and a headless Chromium to look at it with."""
 
 import asyncio
 import os
@@ -14,6 +14,7 @@ from playwright.async_api import BrowserContext, Page, async_playwright
 from tests.client import running
 from tests.faults.servers import Server
 from tests.routers.admin.cases import prepare
+from tests.routers.admin.hostile import HOSTILE, rows
 from tests.routers.admin.visitor import PASSWORD, USERNAME, password_hash
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
@@ -40,7 +41,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iterator[str]:
-    """The address of a server whose database holds the ten."""
+    """The address of a server whose database holds them."""
     folder = tmp_path_factory.mktemp("browser")
     shutil.copy(sqlite_template, folder / "app.db")
     url = f"sqlite:///{folder / 'app.db'}"
@@ -48,6 +49,8 @@ def server(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> I
     async def fill() -> None:
         async with running(url, clock=time.time) as client:
             await prepare(client)
+            async with client.app.state.billing.database.session() as session:
+                session.add_all(rows(" ".join(HOSTILE)))
 
     asyncio.run(fill())
     process = Server(url, folder, ADMIN_USERNAME=USERNAME, ADMIN_PASSWORD_HASH=password_hash())

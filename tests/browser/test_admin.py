@@ -20,6 +20,10 @@ PAGES = {
     "audit": "/audit",
     "override": "/action/override?user=user_ended",
     "search": "/search?q=nobody",
+    "hostile-user": "/user?id=user_h",
+    "hostile-event": "/event?id=evt_h",
+    "hostile-audit": "/audit?subject=user_h",
+    "hostile-question": "/action/replay?event=evt_h",
 }
 
 

@@ -17,6 +17,8 @@ SHORT = 80
 LONGEST = 20_000
 """No page shows more of one value than this; the event's own page has all of a body."""
 
+LONGEST_CURRENCY = 8
+"""Codes have three letters; what is longer is none, and must not stretch a table."""
 ZERO_DECIMAL = frozenset(
     [
         "bif",
@@ -108,7 +110,7 @@ def money(amount: int | None, currency: str | None) -> str:
         return "–"
     code = (currency or "").lower()
     decimals = 0 if code in ZERO_DECIMAL else 3 if code in THREE_DECIMAL else 2
-    return f"{amount / 10**decimals:,.{decimals}f} {plain(code.upper())}".strip()
+    return f"{amount / 10**decimals:,.{decimals}f} {plain(code.upper()[:LONGEST_CURRENCY])}".strip()
 
 
 def number(value: int | float | None) -> str:
