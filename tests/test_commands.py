@@ -298,6 +298,11 @@ def test_what_strangers_typed_moves_no_cursor_and_is_no_markup(shell: Shell) -> 
     assert "\x1b" not in result.stdout and "\u202e" not in result.stdout
     assert "\\u001b[2J[red]eve[/red]\\u202e@example.com" in result.stdout
     assert "[bold]ada[/bold]" in result.stdout
+    assert "[bold]ada[/bold]: plan team" in shell("limits", "explain", "[bold]ada[/bold]").stdout
+    shell.sql(
+        "UPDATE billing_event SET state = 'dead', last_error = '[red]no[/red]' WHERE type = 'invoice.paid'"
+    )
+    assert "is dead: [red]no[/red]" in shell("users", "show", "[bold]ada[/bold]").stdout
 
 
 def test_a_database_that_is_down_is_told_in_a_sentence(

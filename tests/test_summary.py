@@ -272,6 +272,35 @@ def test_the_main_subscription_comes_first_and_those_that_are_over_are_left_out(
     assert [each.plan for each in shown.subscriptions] == ["team", None]
 
 
+END = START + 30 * DAY
+
+
+@pytest.mark.parametrize(
+    ("values", "renews_at", "ends_at"),
+    [
+        ({}, END, None),
+        ({"cancel_at_period_end": True}, None, END),
+        ({"cancel_at_period_end": True, "expiry_date": None, "cancel_at": END + 5}, None, END + 5),
+        ({"cancel_at": END + 5}, None, END + 5),
+        ({"cancel_at": START + DAY, "expiry_date": START + DAY}, None, START + DAY),
+        ({"status": "unpaid"}, None, None),
+    ],
+)
+def test_the_end_that_is_shown_is_the_one_that_access_has(
+    values: dict[str, Any], renews_at: int | None, ends_at: int | None
+) -> None:
+    given: dict[str, Any] = {"status": "active", "start_date": START, "expiry_date": END} | values
+    item = {"price_id": "price_team", "quantity": 1}
+    row = Subscription(id="sub_1", customer_id="cus_1", items=[item], **given)
+    made = entitle("ada", [row], [], [Customer(id="cus_1")], [], CATALOGUE, START, {})
+    (shown,) = summarize(made, [row], []).subscriptions
+    assert (shown.renews_at, shown.ends_at) == (renews_at, ends_at)
+    if ends_at is not None:
+        at_the_end = entitle("ada", [row], [], [Customer(id="cus_1")], [], CATALOGUE, ends_at, {})
+        before = entitle("ada", [row], [], [Customer(id="cus_1")], [], CATALOGUE, ends_at - 1, {})
+        assert (before.access, at_the_end.access) == ("full", "none")
+
+
 def test_the_billing_page_has_its_places_for_buttons_and_no_dead_ones() -> None:
     template = (Path(billing_page.__file__).parent / "templates" / "billing.html").read_text()
     assert template.count("button to Stripe's") == 2
