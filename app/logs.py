@@ -18,7 +18,6 @@ def join_logging() -> None:
         return
     structlog.configure(
         processors=[
-            structlog.stdlib.filter_by_level,
             structlog.contextvars.merge_contextvars,
             structlog.processors.KeyValueRenderer(key_order=["event"]),
         ],

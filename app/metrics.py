@@ -130,6 +130,18 @@ def _answers(status: int, result: str) -> Counter:
     return WEBHOOK_ANSWERS.labels(str(status), result)
 
 
+# There from the start: an `increase` does not see the first of what was absent before.
+for _status, _results in (
+    (200, ("processed", "duplicate", "ignored", "deferred")),
+    (400, ("invalid_signature", "invalid_payload")),
+    (413, ("payload_too_large",)),
+    (500, ("internal_error",)),
+    (503, ("service_unavailable",)),
+):
+    for _result in _results:
+        _answers(_status, _result)
+
+
 def batch_ended(events: int, seconds: float, *, committed: bool) -> None:
     BATCH_EVENTS.observe(events)
     BATCH_SECONDS.observe(seconds)

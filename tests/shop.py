@@ -4,12 +4,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import AsyncMock, patch
 
 import httpx
 from pydantic import SecretStr
 from sqlmodel import col, select
 
 from app.models import AuditEntry
+from app.schedule import Schedule
 from app.service import Service
 from app.simulator import Account, Subscription
 from app.simulator.api import API_KEY, ApiFaults, Traffic, complete_checkout, serving
@@ -94,11 +96,14 @@ async def shop(database_url: str, *, account: Account | None = None, **changes: 
     """Both, with the account's clock for the service, too."""
     account = account or Account(1)
     faults, traffic = ApiFaults(), Traffic()
+    # What the service asks Stripe by itself would take the faults that a test has planned.
     async with serving(account, faults=faults, traffic=traffic) as base:
         settings: dict[str, Any] = {
             "stripe_api_key": SecretStr(API_KEY),
             "stripe_api_base": base,
             "allowed_return_origins": (ORIGIN, "http://127.0.0.1:8000"),
         }
-        async with running(database_url, clock=lambda: account.now, **(settings | changes)) as client:
-            yield Shop(client, account, faults, traffic)
+        with patch.object(Schedule, "run", AsyncMock()):
+            running_one = running(database_url, clock=lambda: account.now, **(settings | changes))
+            async with running_one as client:
+                yield Shop(client, account, faults, traffic)

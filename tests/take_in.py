@@ -11,6 +11,7 @@ from app import handlers
 from app.config import SHIPPED_PLANS
 from app.db import open_database
 from app.inbox import Inbox
+from app.logs import join_logging
 from app.outbox import Outbox
 from app.plans import load_catalogue
 from app.stripe_events import parse
@@ -19,6 +20,7 @@ CONCURRENCY = 32
 
 
 async def main(url: str, bodies: list[str]) -> None:
+    join_logging()  # what is printed here is read as the answer
     handlers.connect()
     database = open_database(url)
     inbox = Inbox(

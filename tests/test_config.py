@@ -142,6 +142,6 @@ def test_half_an_admin_stops_the_start_and_the_remedy_is_named(
 
 def test_a_hash_in_a_env_file_is_read_as_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    lines = ("STRIPE_WEBHOOK_SECRET=whsec_test_x", "INTERNAL_API_KEY=test-key", "ADMIN_USERNAME=grace")
+    lines = (*(f"{name}={value}" for name, value in GOOD.items()), "ADMIN_USERNAME=grace")
     (tmp_path / ".env").write_text("\n".join((*lines, f"ADMIN_PASSWORD_HASH='{HASH}'")))
     assert load_settings().admin_password_hash.get_secret_value() == HASH

@@ -365,7 +365,7 @@ async def test_a_database_behind_the_code_is_not_ready(empty_postgres_database: 
     async with running(empty_postgres_database) as client:
         response = await client.http.get("/readyz")
         assert response.status_code == 503
-        assert "alembic upgrade head" in response.json()["detail"]
+        assert "app migrate" in response.json()["detail"]
 
 
 async def test_a_database_that_does_not_answer_is_not_ready() -> None:

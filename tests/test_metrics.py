@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import pytest
@@ -23,6 +23,8 @@ from app.backlog import read_backlog
 from app.config import SHIPPED_PLANS
 from app.db import open_database, statements
 from app.db.postgres import PostgresDatabase
+from app.errors import InvalidPayload, InvalidSignature, PayloadTooLarge, Unavailable
+from app.inbox import Status
 from app.simulator import NEW, Account, event_body, sign
 from app.worker import Worker
 
@@ -231,6 +233,23 @@ async def test_who_can_take_no_event_is_counted_as_503(sqlite_database: str) -> 
         assert (await client.post_signed(body)).status_code == 503
         grown = Grown(before, await scrape(client))
     assert grown("billing_webhook_answers_total", status="503", result="service_unavailable") == 1
+
+
+def test_every_answer_that_an_alert_waits_for_is_there_at_0_from_the_start() -> None:
+    code = "from app import metrics; print(metrics.exposition('', {})[0].decode())"
+    started = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True, timeout=60
+    )
+    answers = {
+        (dict(labels)["status"], dict(labels)["result"]): count
+        for (name, labels), count in samples(started.stdout).items()
+        if name == "billing_webhook_answers_total"
+    }
+    assert set(answers.values()) == {0}
+    titles = [InvalidSignature, InvalidPayload, PayloadTooLarge, Unavailable]
+    told = {(str(error.status), error.title.lower().replace(" ", "_")) for error in titles}
+    told |= {("500", "internal_error")} | {("200", status) for status in get_args(Status)}
+    assert answers.keys() == told
 
 
 @pytest.mark.parametrize(

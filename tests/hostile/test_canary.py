@@ -270,13 +270,13 @@ async def test_no_error_tells_a_secret_or_a_person(
 
 
 async def test_an_application_that_configures_no_logging_tells_nothing_either(
-    sqlite_database: str, capsys: pytest.CaptureFixture[str]
+    sqlite_database: str, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     async with marked(sqlite_database) as server:
         for path in ("/raises", "/raises-a-group"):
             answer = await raw(server, http("GET", path))
             assert "application/problem+json" in answer and MARK not in answer
-    output = "".join(capsys.readouterr())
+    output = "".join(capsys.readouterr()) + caplog.text
     assert output.count("unexpected_error") == 2
     assert MARK not in output.lower() and "\x1b[31m" not in output
 
