@@ -121,7 +121,9 @@ def with_examples(cases: list[AnyCase], operation: Any, description: dict[str, A
     """Every fourth body is the description's own example, which must be one that works."""
     bodies = description["paths"][operation.path][operation.method].get("requestBody")
     if bodies and operation.path.startswith("/internal/"):
-        reference = bodies["content"]["application/json"]["schema"]["$ref"].rsplit("/", 1)[1]
+        schema = bodies["content"]["application/json"]["schema"]
+        [referred] = [each for each in schema.get("anyOf", [schema]) if "$ref" in each]  # one may be left out
+        reference = referred["$ref"].rsplit("/", 1)[1]
         for case in cases[1::4]:
             case.body = description["components"]["schemas"][reference]["example"]
     return cases
@@ -159,7 +161,7 @@ async def test_every_answer_is_as_described_whatever_is_asked(
     # The requests came through to where the work is done, and not only to the first check.
     assert len(seen) > 18
     internal = {name: statuses for name, statuses in seen.items() if "/internal/" in name}
-    assert [name for name, statuses in internal.items() if not statuses & {200, 204}] == []
+    assert [name for name, statuses in internal.items() if not statuses & {200, 204, NEEDS_STRIPE}] == []
 
 
 async def store_something_else(client: Client) -> None:
