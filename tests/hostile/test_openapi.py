@@ -87,6 +87,7 @@ KNOWN = {
     "user_id": ["ada", "bob"],
     "customer_id": ["cus_1", "cus_2"],
     "subscription_id": ["sub_1"],
+    "session_id": ["cs_test_1"],
     "event_id": ["evt_1", "evt_failed"],
     "feature": ["projects", "api_calls", "sso", "max_upload_mb"],
 }
