@@ -53,6 +53,7 @@ MAX_WAITING_BYTES = 64 * 1024 * 1024
 MAX_ERROR_LENGTH = 1000
 NOT_APPLIED = "The change could not be applied, and nothing was changed. The log names the error."
 """Said to who called the internal API: they wait for the answer, so nothing is kept to be retried."""
+NO_RECEIVER = "Nothing in this process handles events of its type, though something did when it failed."
 EARLIER_SNAPSHOTS = 20
 """How many snapshots from before a contested second are read, to find the one that a circle returns to."""
 
@@ -233,7 +234,8 @@ class Inbox:
             unit_of_work = UnitOfWork(int(self._clock()), self._catalogue)
             for model in KINDS.values():
                 unit_of_work.fill(model, loaded[table_of(model)])
-            fresh = [event for event in _once(events) if event.retry or event.id not in known]
+            known -= await _unsettled(batch, [event.id for event in events if event.retry])
+            fresh = [event for event in _once(events) if event.id not in known]
             await _load_history(batch, unit_of_work, [event for event in fresh if self._is_handled(event)])
             applied = {event.id: self._apply(event, unit_of_work) for event in fresh}
             unit_of_work.audit += _audited(applied.values())
@@ -241,7 +243,7 @@ class Inbox:
             await batch.write(self._rows(unit_of_work, applied.values()), users)
         self._count(applied.values())
         if users:
-            users_changed.send(self, user_ids=users)
+            self._tell_users_changed(users)
         self._outbox.announce(unit_of_work.reactions)
         return [_outcome_of(event, applied.get(event.id)) for event in events]
 
@@ -256,8 +258,19 @@ class Inbox:
             if each.state == EventState.PROCESSED and each.event.source != "internal" and each.event.created
         )
 
+    def _tell_users_changed(self, users: set[str]) -> None:
+        """After the commit: a receiver that raises must not make it look as if nothing had been stored."""
+        for receiver in users_changed.receivers_for(self):
+            try:
+                receiver(self, user_ids=users)
+            except Exception as error:
+                log.error("receiver_failed", receiver=str(receiver), error=type(error).__name__)
+
     def _apply(self, event: StripeEvent, unit_of_work: UnitOfWork) -> Outcome:
         if not self._is_handled(event):
+            if event.retry and event.attempts and not event.thin and self._is_ours(event):
+                # It failed in a receiver that another process has: that one is to try again.
+                return self._failed(event, NO_RECEIVER, unit_of_work)
             return Outcome(event, self._state_unhandled(event))
         if event.problem:
             return self._failed(event, event.problem, unit_of_work)
@@ -379,6 +392,16 @@ def _named(events: Iterable[StripeEvent]) -> dict[str, set[str]]:
 
 def _once(events: Iterable[StripeEvent]) -> Iterable[StripeEvent]:
     return {event.id: event for event in events}.values()
+
+
+async def _unsettled(batch: Batch, ids: Sequence[str]) -> set[str]:
+    """Which events that are tried again still have to be: another process may have had them meanwhile."""
+    if not ids:
+        return set()
+    marks = ", ".join("?" * len(ids))
+    select = f"SELECT id FROM {WebhookEvent.__tablename__} WHERE id IN ({marks})"  # noqa: S608
+    rows = await batch.fetch(f"{select} AND state NOT IN ('processed', 'ignored')", *ids)
+    return {row["id"] for row in rows}
 
 
 async def _load_history(batch: Batch, unit_of_work: UnitOfWork, events: Iterable[StripeEvent]) -> None:

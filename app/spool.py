@@ -10,6 +10,7 @@ import hashlib
 import os
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +46,7 @@ class Spool:
     def __init__(self, folder: Path | None, *, secrets: Sequence[str]) -> None:
         self._folder = folder
         self._secrets = secrets
+        self._looked_again = False
 
     async def put(self, event: StripeEvent) -> None:
         """Keep the event on disk; returns once it is durable.
@@ -97,6 +99,10 @@ class Spool:
 
         `told` is called with the number of each handful that was taken.
         """
+        if self._folder is not None and not self._looked_again:
+            # The secret that they were signed with may be back in the settings.
+            self._looked_again = True
+            await asyncio.to_thread(_take_back_rejected, self._folder)
         files = await asyncio.to_thread(self.waiting)
         taken = 0
         for start in range(0, len(files), DRAIN_AT_ONCE):
@@ -115,6 +121,9 @@ class Spool:
             event = await asyncio.to_thread(_read, file, self._secrets)
         except FileNotFoundError:
             return True  # another process was quicker
+        except OSError as error:
+            log.error("spooled_event_unreadable", file=file.name, error=type(error).__name__)
+            return False
         except (InvalidSignature, InvalidPayload, ValueError, KeyError, TypeError) as error:
             log.error("spooled_event_rejected", file=file.name, error=type(error).__name__)
             await asyncio.to_thread(file.rename, file.with_suffix(REJECTED))
@@ -125,6 +134,12 @@ class Spool:
             return False
         await asyncio.to_thread(file.unlink, missing_ok=True)
         return True
+
+
+def _take_back_rejected(folder: Path) -> None:
+    for file in folder.glob(f"*{REJECTED}"):
+        with suppress(OSError):  # another process was quicker
+            file.rename(file.with_suffix(SUFFIX))
 
 
 def _write(folder: Path, event: StripeEvent) -> None:

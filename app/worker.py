@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 import structlog
@@ -64,20 +64,29 @@ class Worker:
         """Work until stopped. A database that is down is waited for."""
         prune_at = self._clock()
         while not self._stopping:
-            try:
-                await self._spool.drain(self._inbox)
-                while await self.retry_due() == BATCH and not self._stopping:
-                    pass
-                await self._watch.look_when_due()
-                if self._retention_days and self._clock() >= prune_at:
-                    prune_at = self._clock() + PRUNE_EVERY_SECONDS
-                    await self.prune()
-                    await self.prune_outbox()
-            except Exception as error:
-                log.warning("worker_failed", error=type(error).__name__)
+            for work in (self._drain, self._retry_all_due, self._watch.look_when_due):
+                await self._try(work)
+            if self._retention_days and self._clock() >= prune_at:
+                prune_at = self._clock() + PRUNE_EVERY_SECONDS
+                await self._try(self.prune)
+                await self._try(self.prune_outbox)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), POLL_SECONDS)
             self._woken.clear()
+
+    async def _try(self, work: Callable[[], Awaitable[object]]) -> None:
+        """What fails must not keep the rest from being done."""
+        try:
+            await work()
+        except Exception as error:
+            log.warning("worker_failed", work=getattr(work, "__name__", ""), error=type(error).__name__)
+
+    async def _drain(self) -> None:
+        await self._spool.drain(self._inbox)
+
+    async def _retry_all_due(self) -> None:
+        while await self.retry_due() == BATCH and not self._stopping:
+            pass
 
     async def retry_due(self) -> int:
         """Apply the events that are due, each on its own; how many there were."""

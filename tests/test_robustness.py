@@ -1,0 +1,154 @@
+"""What one part does wrong is not paid for by another."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from sqlalchemy import text
+
+from app.service import Service
+from app.signals import event_signal, users_changed
+from app.simulator import DAY, Account, sign
+from app.spool import Spool
+from app.stripe_events import parse
+from app.worker import LEASE_SECONDS, Worker
+
+from .client import AUTH, SECRET, Client, running
+from .test_limits import START, Clock
+
+CUSTOMER = {
+    "id": "evt_1",
+    "object": "event",
+    "type": "customer.updated",
+    "created": START,
+    "data": {"object": {"id": "cus_1", "object": "customer"}},
+}
+
+
+async def states(client: Client) -> set[str]:
+    service: Service = client.app.state.billing
+    async with service.database.reading() as session:
+        rows = await (await session.connection()).execute(text("SELECT DISTINCT state FROM billing_event"))
+        return {row.state for row in rows}
+
+
+@contextmanager
+def connected(event_type: str, receiver: Any) -> Iterator[None]:
+    event_signal(event_type).connect(receiver)
+    try:
+        yield
+    finally:
+        event_signal(event_type).disconnect(receiver)
+
+
+async def test_a_cache_that_raises_after_the_commit_does_not_make_it_a_failure(database_url: str) -> None:
+    def raising(sender: Any, *, user_ids: set[str]) -> None:
+        raise LookupError("a slip")
+
+    users_changed.connect(raising)
+    try:
+        async with running(database_url) as client:
+            account = Account(1, start=START)
+            account.create_subscription(account.create_customer(user_id="ada"), "price_team")
+            assert "deferred" not in await client.deliver(*account.events)
+            assert "failed" not in await states(client)
+            update = {
+                "customer_id": "cus_X",
+                "subscription_id": "sub_X",
+                "plan_id": "price_team",
+                "user_id": "bob",
+                "start_date": START,
+                "expiry_date": START + 30 * DAY,
+                "status": "active",
+            }
+            answer = await client.http.post("/internal/subscription/update", json=update, headers=AUTH)
+            assert answer.status_code == 200
+    finally:
+        users_changed.disconnect(raising)
+
+
+async def test_a_file_in_the_spool_that_cannot_be_read_stops_no_retry(
+    database_url: str, tmp_path: Path
+) -> None:
+    spool, failing, clock = tmp_path / "spool", [True], Clock()
+    (spool / "x.event").mkdir(parents=True)  # as good as a file of another user
+
+    def fail(event: Any, unit_of_work: Any) -> None:
+        if failing:
+            raise LookupError
+
+    with connected("customer.updated", fail):
+        async with running(database_url, spool_dir=spool, clock=clock) as client:
+            assert await client.send(CUSTOMER) == "deferred"
+            failing.clear()
+            clock.now += 3600
+            client.app.state.billing.worker.wake()
+            async with asyncio.timeout(20):
+                while await states(client) != {"processed"}:  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+
+
+@pytest.fixture
+def idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Worker, "run", lambda worker: asyncio.sleep(0))
+
+
+@pytest.mark.usefixtures("idle")
+async def test_a_process_without_the_receiver_leaves_the_event_to_one_that_has_it(
+    database_url: str,
+) -> None:
+    def fail(event: Any, unit_of_work: Any) -> None:
+        raise LookupError
+
+    clock = Clock()
+    async with running(database_url, clock=clock) as client:
+        with connected("x.custom", fail):
+            assert await client.send(CUSTOMER | {"type": "x.custom"}) == "deferred"
+        clock.now += 60
+        assert await client.app.state.billing.worker.retry_due() == 1
+        assert await states(client) == {"failed"}
+
+
+@pytest.mark.usefixtures("idle")
+async def test_a_second_attempt_that_comes_late_undoes_no_success(database_url: str) -> None:
+    calls: list[str] = []
+
+    def fail_but_once(event: Any, unit_of_work: Any) -> None:
+        calls.append(event.id)
+        if len(calls) != 2:
+            raise LookupError
+
+    clock = Clock()
+    with connected("customer.updated", fail_but_once):
+        async with running(database_url, clock=clock) as client:
+            service: Service = client.app.state.billing
+            await client.send(CUSTOMER)
+            clock.now += 30
+            first = await service.worker._take_due()
+            clock.now += LEASE_SECONDS + 1
+            second = await service.worker._take_due()
+            assert len(first) == len(second) == 1
+            await service.inbox.accept(first[0])
+            await service.inbox.accept(second[0])
+            assert await states(client) == {"processed"}
+            assert len(calls) == 2
+
+
+@pytest.mark.usefixtures("idle")
+async def test_events_whose_secret_was_rolled_meanwhile_come_in_once_it_is_back(
+    sqlite_database: str, tmp_path: Path
+) -> None:
+    body, now = orjson.dumps(CUSTOMER), int(time.time())
+    async with running(sqlite_database, spool_dir=tmp_path) as client:
+        inbox = client.app.state.billing.inbox
+        event = parse(body, signature=sign(body, SECRET, now), received_at=now)
+        await Spool(tmp_path, secrets=[SECRET]).put(event)
+        await Spool(tmp_path, secrets=["whsec_test_another_secret"]).drain(inbox)
+        assert await states(client) == set()
+        assert await Spool(tmp_path, secrets=[SECRET, "whsec_test_another_secret"]).drain(inbox) == 1
+        assert await states(client) == {"processed"}
