@@ -8,7 +8,8 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from tests.databases import run_sql
@@ -48,23 +49,24 @@ MEMORY = Goal("Memory after 200,000 events, over idle", "at most", 50.0, unit=" 
 
 @dataclass(frozen=True)
 class Site:
-    """Where servers and databases are made."""
+    """Where servers and databases are made, and where it is told how far the run is."""
 
     folder: Path
     make_database: Callable[[str], str]
+    tell: Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Grown:
-    """What was found, and the rate by the number of events stored."""
+    """What has been found so far, and the rate by the number of events stored."""
 
-    findings: list[Finding]
-    by_size: list[tuple[str, Spread]]
-    notes: list[str]
+    findings: list[Finding] = field(default_factory=list)
+    by_size: list[tuple[str, Spread]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
-def measure(site: Site, trials: Trials) -> Grown:
-    """All of it; takes minutes and gigabytes."""
+def measure(site: Site, trials: Trials, grown: Grown) -> None:
+    """All of it; takes minutes and gigabytes. What is found is added to `grown` at once."""
     with ExitStack() as stack:
 
         def started(name: str, url: str, **options: int) -> Server:
@@ -73,38 +75,40 @@ def measure(site: Site, trials: Trials) -> Grown:
             return server
 
         empty = started(EMPTY, site.make_database("empty"))
-        memory, remembered = _memory(empty, trials)
+        site.tell(f"Memory: {MEMORY_EVENTS:,} events")
+        _memory(empty, trials, grown)
         full = started("full tables", site.make_database("grown"))
-        by_size = _by_size(full, empty, trials)
+        for done, stage in pairwise((0, *STAGES)):
+            site.tell(f"Full tables: {stage:,} subscriptions")
+            _at_size(range(done, stage), full, empty, trials, grown)
+        grown.findings.append(Finding(FLAT, grown.by_size[-1][1]))
         pruner = started("while pruning", full.data, retention_days=RETENTION_DAYS)
-        pruning, pruned = _pruning(pruner, full, trials)
+        site.tell("Pruning")
+        _pruning(pruner, full, trials, grown)
         backlog = site.make_database("backlog")
         drainer = worker(backlog, site.folder)
         stack.callback(drainer.stop)
-        draining = _draining(drainer, backlog, empty, trials)
-    flat = Finding(FLAT, by_size[-1][1])
-    return Grown([flat, pruning, draining, memory], by_size, [remembered, pruned])
+        site.tell(f"A backlog of {BACKLOG_EVENTS:,} events")
+        _draining(drainer, backlog, empty, trials, grown)
 
 
-def _memory(server: Server, trials: Trials) -> tuple[Finding, str]:
+def _memory(server: Server, trials: Trials, grown: Grown) -> None:
     idle = server.memory()
     for _ in range(0, MEMORY_EVENTS, CHUNK_EVENTS):
         trials.send_all(server, CHUNK_EVENTS, CONNECTIONS)
     growth = server.memory() - idle
-    note = f"Memory: {idle:.0f} MiB idle, {idle + growth:.0f} MiB after {MEMORY_EVENTS:,} events."
-    return Finding(MEMORY, Spread(growth, growth, growth)), note
+    grown.findings.append(Finding(MEMORY, Spread(growth, growth, growth)))
+    grown.notes.append(
+        f"Memory: {idle:.0f} MiB idle, {idle + growth:.0f} MiB after {MEMORY_EVENTS:,} events."
+    )
 
 
-def _by_size(full: Server, empty: Server, trials: Trials) -> list[tuple[str, Spread]]:
-    """The rate of the full tables to that of the empty ones, by the number of events stored."""
-    found, done = [], 0
-    for stage in STAGES:
-        asyncio.run(seed(full.data, range(done, stage), OLD_EVENTS, int(time.time())))
-        asyncio.run(run_sql(empty.data, TRUNCATE))
-        rates = _in_turns(full, empty, trials)
-        found.append((f"{stage * EVENTS_A_SUBSCRIPTION:,}", rates))
-        done = stage
-    return found
+def _at_size(added: range, full: Server, empty: Server, trials: Trials, grown: Grown) -> None:
+    """The rate of the fuller tables to that of the empty ones."""
+    asyncio.run(seed(full.data, added, OLD_EVENTS, int(time.time())))
+    asyncio.run(run_sql(empty.data, TRUNCATE))
+    rates = _in_turns(full, empty, trials)
+    grown.by_size.append((f"{added.stop * EVENTS_A_SUBSCRIPTION:,}", rates))
 
 
 def _in_turns(server: Server, other: Server, trials: Trials) -> Spread:
@@ -118,7 +122,7 @@ def _in_turns(server: Server, other: Server, trials: Trials) -> Spread:
     return ratios(rates[server.name], rates[other.name])
 
 
-def _pruning(pruner: Server, full: Server, trials: Trials) -> tuple[Finding, str]:
+def _pruning(pruner: Server, full: Server, trials: Trials, grown: Grown) -> None:
     """The pruner is stopped while the other is measured; both serve the same tables."""
     pruner.pause()
     before, rates, others = asyncio.run(count(full.data, OLD)), [], []
@@ -130,10 +134,11 @@ def _pruning(pruner: Server, full: Server, trials: Trials) -> tuple[Finding, str
     pruned = before - asyncio.run(count(full.data, OLD))
     if not pruned:
         raise RuntimeError("nothing was pruned, so nothing was measured")
-    return Finding(PRUNING, ratios(rates, others)), f"Pruned meanwhile: {pruned:,} of {before:,} old events."
+    grown.findings.append(Finding(PRUNING, ratios(rates, others)))
+    grown.notes.append(f"Pruned meanwhile: {pruned:,} of {before:,} old events.")
 
 
-def _draining(drainer: Process, url: str, intake: Server, trials: Trials) -> Finding:
+def _draining(drainer: Process, url: str, intake: Server, trials: Trials, grown: Grown) -> None:
     """The worker has its turns until nothing is left, each beside a turn of taking events in."""
     drainer.pause()
     asyncio.run(add_backlog(url, 0, BACKLOG_EVENTS))
@@ -149,7 +154,10 @@ def _draining(drainer: Process, url: str, intake: Server, trials: Trials) -> Fin
             break  # this turn was not filled
         drained.append((before - left) / DRAIN_SECONDS)
         taken.append(trials.run(intake, CONNECTIONS).measured.rate)
-    return Finding(DRAINING, ratios(drained, taken))
+    grown.findings.append(Finding(DRAINING, ratios(drained, taken)))
+    grown.notes.append(
+        f"The backlog took {len(drained)} full turns of {DRAIN_SECONDS:g} s; {left:,} are left."
+    )
 
 
 def _begin(drainer: Process, url: str) -> int:

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .measures import Finding, Spread, spread
-from .rates import VERIFY
+from .rates import SERVERS, VERIFY
 from .trials import OPEN, Trials
 
 Rows = list[tuple[str, ...]]
@@ -39,6 +39,8 @@ def goal_rows(findings: Iterable[Finding]) -> Rows:
 def rate_rows(trials: Trials) -> Rows:
     rows: Rows = []
     for name, connections in trials.by_case:
+        if name not in SERVERS:
+            continue  # the parts about growth have tables of several sizes under one name
         rates = spread(trials.rates(name, connections))
         base = trials.rates(VERIFY, connections) if (VERIFY, connections) in trials.by_case else []
         rows.append(

@@ -128,10 +128,17 @@ def _settings(url: str, spool: Path, retention_days: int) -> dict[str, str]:
 
 
 def processor_seconds(pid: int) -> float:
-    """User and system time of a process and its living children."""
+    """User and system time of a process and all that it has started, whether it lives or has ended."""
     process = psutil.Process(pid)
-    times = [member.cpu_times() for member in (process, *process.children(recursive=True))]
-    return sum(time.user + time.system for time in times)
+    return sum(_seconds(member) for member in (process, *process.children(recursive=True)))
+
+
+def _seconds(process: psutil.Process) -> float:
+    try:
+        times = process.cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0  # ended just now, as PostgreSQL's autovacuum workers do
+    return float(times.user + times.system + times.children_user + times.children_system)
 
 
 def _end_with_parent() -> None:

@@ -155,7 +155,7 @@ def check_disk() -> None:
 
 
 def run(size: Size, console: Console) -> Outcome:
-    """Measure, show, and write the results."""
+    """Measure, show, and write the results. A part that breaks off leaves those before it on paper."""
     if not size.quick:
         check_disk()
     with (
@@ -167,26 +167,43 @@ def run(size: Size, console: Console) -> Outcome:
         described = machine.describe(version, {"fsync": "on"} | POSTGRES)
         trials = Trials(sender, server.pid, size.seconds, size.warmup)
         outcome, compared = run_rates(server, Path(folder), trials, size)
-        charts, notes = [rate_chart(trials)], [*NOTES, OTHERS.format(outcome.others), *compared]
-        if not size.quick:
-            site = growth.Site(Path(folder), partial(make_database, server))
-            grown = growth.measure(site, trials)
+        grown = growth.Grown()
+        try:
+            if not size.quick:
+                site = growth.Site(Path(folder), partial(make_database, server), console.print)
+                growth.measure(site, trials, grown)
+        finally:
             outcome.findings.extend(grown.findings)
-            notes += grown.notes
-            charts.append(size_chart(grown))
+            notes = [*NOTES, OTHERS.format(outcome.others), *compared, *grown.notes]
+            charts = [rate_chart(trials), *([size_chart(grown)] if grown.by_size else [])]
+            show(console, outcome, trials, notes, described)
+            write(size, outcome, trials, notes, described, charts)
+    return outcome
+
+
+def show(
+    console: Console, outcome: Outcome, trials: Trials, notes: Sequence[str], described: dict[str, str]
+) -> None:
     report.show(console, "Goals", report.GOAL_COLUMNS, report.goal_rows(outcome.findings))
     report.show(console, "Rates", report.RATE_COLUMNS, report.rate_rows(trials))
-    for note in notes:
-        console.print(note, highlight=False)
-    for name, value in described.items():
-        console.print(f"{name}: {value}", highlight=False)
+    for line in (*notes, *(f"{name}: {value}" for name, value in described.items())):
+        console.print(line, highlight=False)
+
+
+def write(
+    size: Size,
+    outcome: Outcome,
+    trials: Trials,
+    notes: Sequence[str],
+    described: dict[str, str],
+    charts: Sequence[Chart],
+) -> None:
+    """The table and the plot, for people to read later."""
     name = "webhooks-quick" if size.quick else "webhooks"
+    text = report.markdown("What the webhook carries", outcome.findings, trials, described, notes)
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.md").write_text(
-        report.markdown("What the webhook carries", outcome.findings, trials, described, notes)
-    )
+    (RESULTS / f"{name}.md").write_text(text)
     (RESULTS / f"{name}.svg").write_text(svg(charts))
-    return outcome
 
 
 async def _version(url: str) -> str:
