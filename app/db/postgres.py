@@ -98,6 +98,10 @@ class PostgresDatabase(Database):
             try:
                 yield PostgresBatch(connection)
                 await connection.execute("COMMIT")
+            except (asyncio.CancelledError, TimeoutError):
+                # Nobody may be there to answer any more, and giving such a connection back would wait for it.
+                connection.terminate()
+                raise
             except BaseException:
                 # A connection that cannot roll back is closed, and its transaction with it.
                 if connection.is_in_transaction():
