@@ -8,8 +8,8 @@ from sqlmodel import col, select
 
 from .audit import audit_entry
 from .errors import ServiceError, Stale, StripeKeyMissing
-from .inbox import Outcome
 from .models import Customer, Subscription
+from .outcomes import Outcome
 from .readings import Readings
 from .service import Service
 from .stripe_api import StripeApi, promptly, required

@@ -5,43 +5,34 @@ once, a busy one dozens together. `accept` returns after the commit, and the ans
 """
 
 import asyncio
-import random
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, cast
 
 import structlog
 from sqlalchemy import Table
 
 from . import metrics
+from .applying import NOT_APPLIED, Applier
 from .db import Batch, Database, Row
-from .errors import ServiceError, Stale, Unavailable
-from .handlers.snapshots import current_position
+from .errors import ServiceError, Unavailable
+from .history import load_history
 from .models import (
     AuditEntry,
-    Customer,
     EventState,
     OutboxEntry,
-    Record,
-    Subscription,
     WebhookEvent,
     table_of,
 )
-from .ordering import contested, position
 from .outbox import Outbox
+from .outcomes import Outcome, event_row
 from .plans import Catalogue
-from .redaction import redacted
-from .retries import next_attempt_at
-from .signals import event_dead, event_signal, has_receivers, users_changed
-from .stripe_events import StripeEvent, parse
-from .stripe_objects import as_text
+from .signals import users_changed
+from .stripe_events import StripeEvent
 from .unit_of_work import KINDS, UnitOfWork
 
 log = structlog.get_logger(__name__)
-
-Status = Literal["processed", "duplicate", "ignored", "deferred"]
 
 MAX_BATCH_EVENTS = 128
 """Advisory locks share one table with all others on the server, so a batch takes a bounded number."""
@@ -50,37 +41,6 @@ BATCH_TIMEOUT_SECONDS = 8
 """A database that answers no more must not hold the inbox for ever."""
 MAX_WAITING_EVENTS = 10_000
 MAX_WAITING_BYTES = 64 * 1024 * 1024
-MAX_ERROR_LENGTH = 1000
-NOT_APPLIED = "The change could not be applied, and nothing was changed. The log names the error."
-"""Said to who called the internal API: they wait for the answer, so nothing is kept to be retried."""
-NO_RECEIVER = "Nothing in this process handles events of its type, though something did when it failed."
-EARLIER_SNAPSHOTS = 20
-"""How many snapshots from before a contested second are read, to find the one that a circle returns to."""
-
-STATUS_OF_STATE: dict[str, Status] = {
-    EventState.PROCESSED: "processed",
-    EventState.IGNORED: "ignored",
-    EventState.FAILED: "deferred",
-    EventState.PENDING: "deferred",
-    EventState.DEAD: "deferred",
-}
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What became of an event: its state in the inbox, or why it was rejected and not stored."""
-
-    event: StripeEvent
-    state: str
-    error: str | None = None
-    duplicate: bool = False
-    rejected: ServiceError | None = None
-    failing_since: int | None = None
-    next_attempt_at: int | None = None
-
-    @property
-    def status(self) -> Status:
-        return "duplicate" if self.duplicate else STATUS_OF_STATE[self.state]
 
 
 @dataclass(slots=True, eq=False)
@@ -119,12 +79,11 @@ class Inbox:
         self.database = database
         self._catalogue = catalogue
         self._outbox = outbox
-        self._livemode = livemode
+        self._applier = Applier(livemode=livemode, clock=clock)
         self._clock = clock
         self._queue: deque[_Waiting] = deque()
         self._queued_bytes = 0
         self._arrived = asyncio.Event()
-        self._random = random.Random()
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
 
@@ -210,7 +169,7 @@ class Inbox:
         unit_of_work = UnitOfWork(int(self._clock()), self._catalogue)
         # The database's own words would name the row.
         refused = f"{type(error).__name__}: the database refuses the event."
-        outcome = self._failed(waiting.event, refused, unit_of_work)
+        outcome = self._applier.failed(waiting.event, refused, unit_of_work)
         unit_of_work.audit += _audited([outcome])
         try:
             async with self.database.batch() as batch:
@@ -236,8 +195,10 @@ class Inbox:
                 unit_of_work.fill(model, loaded[table_of(model)])
             known -= await _unsettled(batch, [event.id for event in events if event.retry])
             fresh = [event for event in _once(events) if event.id not in known]
-            await _load_history(batch, unit_of_work, [event for event in fresh if self._is_handled(event)])
-            applied = {event.id: self._apply(event, unit_of_work) for event in fresh}
+            await load_history(
+                batch, unit_of_work, [event for event in fresh if self._applier.is_handled(event)]
+            )
+            applied = {event.id: self._applier.apply(event, unit_of_work) for event in fresh}
             unit_of_work.audit += _audited(applied.values())
             users = unit_of_work.users()
             await batch.write(self._rows(unit_of_work, applied.values()), users)
@@ -266,118 +227,22 @@ class Inbox:
             except Exception as error:
                 log.error("receiver_failed", receiver=str(receiver), error=type(error).__name__)
 
-    def _apply(self, event: StripeEvent, unit_of_work: UnitOfWork) -> Outcome:
-        if not self._is_handled(event):
-            if event.retry and event.attempts and not event.thin and self._is_ours(event):
-                # It failed in a receiver that another process has: that one is to try again.
-                return self._failed(event, NO_RECEIVER, unit_of_work)
-            return Outcome(event, self._state_unhandled(event))
-        if event.problem:
-            return self._failed(event, event.problem, unit_of_work)
-        if _is_stale(event, unit_of_work):
-            return Outcome(event, EventState.FAILED, rejected=Stale("The record has changed meanwhile."))
-        try:
-            with unit_of_work.undone_on_error():
-                event_signal(event.type).send(event, unit_of_work=unit_of_work)
-        except ServiceError as error:
-            if event.source == "internal":
-                return Outcome(event, EventState.FAILED, rejected=error)
-            return self._failed(event, error.detail, unit_of_work)
-        except Exception as error:
-            log.error("handler_failed", event_id=event.id, event_type=event.type, error=type(error).__name__)
-            if event.source == "internal":
-                return Outcome(event, EventState.FAILED, rejected=ServiceError(NOT_APPLIED))
-            return self._failed(event, f"{type(error).__name__}: {error}", unit_of_work)
-        if event.source != "internal" and event.object_id in unit_of_work.history:
-            unit_of_work.history[event.object_id].append(event)
-        return Outcome(event, EventState.PROCESSED)
-
-    def _failed(self, event: StripeEvent, error: str, unit_of_work: UnitOfWork) -> Outcome:
-        """An event to be tried again later, or after too long never: then somebody must look."""
-        now = int(self._clock())
-        since = now if event.failing_since is None else event.failing_since
-        due = next_attempt_at(event.attempts + 1, since, now, self._random)
-        if due is None:
-            log.error("event_dead", event_id=event.id, event_type=event.type)
-            unit_of_work.announce(event_dead, event, event_type=event.type, object_id=event.object_id)
-        return Outcome(
-            event,
-            EventState.DEAD if due is None else EventState.FAILED,
-            _kept(error, event),
-            failing_since=since,
-            next_attempt_at=due,
-        )
-
-    def _is_handled(self, event: StripeEvent) -> bool:
-        return not event.thin and has_receivers(event.type) and self._is_ours(event)
-
-    def _is_ours(self, event: StripeEvent) -> bool:
-        """Not of a connected account, nor of the other mode: those grant nothing here."""
-        if event.source == "internal":
-            return True
-        return event.account is None and self._livemode in (None, event.livemode)
-
-    def _state_unhandled(self, event: StripeEvent) -> str:
-        # A thin event says only which object changed: it waits to be read from Stripe.
-        waits = event.thin and has_receivers(event.type.removeprefix("v1.")) and self._is_ours(event)
-        return EventState.PENDING if waits else EventState.IGNORED
-
     def _rows(self, unit_of_work: UnitOfWork, outcomes: Iterable[Outcome]) -> dict[Table, list[Row]]:
         rows: dict[Table, list[Row]] = defaultdict(list)
         for row, _ in unit_of_work.changed():
             values = row.__dict__ | {"version": row.__dict__["version"] + 1, "updated_at": unit_of_work.now}
             rows[table_of(type(row))].append(values)
         stored = [outcome for outcome in outcomes if outcome.rejected is None]
-        rows[table_of(WebhookEvent)] = [self._row(outcome) for outcome in stored]
+        rows[table_of(WebhookEvent)] = [event_row(outcome, unit_of_work.now) for outcome in stored]
         rows[table_of(AuditEntry)] = [entry.model_dump() for entry in unit_of_work.audit]
         rows[table_of(OutboxEntry)] = self._outbox.entries(unit_of_work.reactions)
         return rows
-
-    def _row(self, outcome: Outcome) -> Row:
-        event, settled = outcome.event, outcome.state in (EventState.PROCESSED, EventState.IGNORED)
-        waits = outcome.state == EventState.PENDING
-        return {
-            "id": event.id,
-            "type": event.type,
-            "object_id": event.object_id,
-            "created": event.created or None,
-            "api_version": event.api_version,
-            "livemode": event.livemode,
-            "account": event.account,
-            "source": event.source,
-            "body": event.body,
-            "signature": event.signature,
-            "received_at": event.received_at,
-            "state": outcome.state,
-            "attempts": event.attempts if waits else event.attempts + 1,
-            "last_error": outcome.error,
-            "processed_at": int(self._clock()) if settled else None,
-            "failing_since": outcome.failing_since,
-            "next_attempt_at": outcome.next_attempt_at,
-        }
 
 
 def _audited(outcomes: Iterable[Outcome]) -> list[AuditEntry]:
     """The changes at Stripe that the events answer; those are made, whatever a handler thinks of them."""
     stored = [outcome.event for outcome in outcomes if outcome.rejected is None]
     return [event.audit for event in stored if event.audit is not None]
-
-
-def _is_stale(event: StripeEvent, unit_of_work: UnitOfWork) -> bool:
-    """Whether the record has changed since just before the event's snapshot was read from Stripe."""
-    if event.read_at_version is None:
-        return False
-    model = KINDS[event.object["object"]]
-    if unit_of_work.has_changed(model, event.object_id):
-        return True  # by an event of the same batch, whose version is counted up when it is written
-    row = unit_of_work.find(model, event.object_id)
-    return event.read_at_version != (row.__dict__["version"] if row else 0)
-
-
-def _kept(error: str, event: StripeEvent) -> str:
-    """What may be stored of an error, and shown: nothing of what the event says of a person."""
-    text = redacted(error, event.object, event.previous_attributes).replace("\x00", "")
-    return text.encode("utf-8", "replace").decode()[:MAX_ERROR_LENGTH]
 
 
 def _named(events: Iterable[StripeEvent]) -> dict[str, set[str]]:
@@ -402,44 +267,6 @@ async def _unsettled(batch: Batch, ids: Sequence[str]) -> set[str]:
     select = f"SELECT id FROM {WebhookEvent.__tablename__} WHERE id IN ({marks})"  # noqa: S608
     rows = await batch.fetch(f"{select} AND state NOT IN ('processed', 'ignored')", *ids)
     return {row["id"] for row in rows}
-
-
-async def _load_history(batch: Batch, unit_of_work: UnitOfWork, events: Iterable[StripeEvent]) -> None:
-    """Load the earlier events of those objects whose newest snapshot their positions leave open."""
-    arrivals: dict[tuple[type[Record], str], list[StripeEvent]] = defaultdict(list)
-    for event in events:
-        kind = KINDS.get(as_text(event.object.get("object")) or "")
-        if kind in (Subscription, Customer) and event.object_id and not event.problem:
-            arrivals[kind, event.object_id].append(event)
-    for (model, object_id), group in arrivals.items():
-        row = cast(Subscription | Customer | None, unit_of_work.find(model, object_id))
-        current = current_position(row)
-        burst = row.snapshot_burst if row else 0
-        if contested(current, burst, [position(event) for event in group]):
-            since = min(event.created for event in group)
-            known = await _history(batch, object_id, min(since, current.created)) if current else []
-            arriving = {event.id for event in group}  # one that is retried may have been applied elsewhere
-            # A thin event says nothing of its object, though it counts as processed once that was read.
-            unit_of_work.history[object_id] = [
-                event for event in known if event.id not in arriving and not event.thin
-            ]
-
-
-async def _history(batch: Batch, object_id: str, since: int) -> list[StripeEvent]:
-    """The object's events that were applied, from `since` (Unix seconds) on, and some from before."""
-    table = WebhookEvent.__tablename__
-    select = (
-        f"SELECT body, received_at FROM {table} "  # noqa: S608
-        "WHERE object_id = ? AND state = 'processed' AND source <> 'internal' AND created"
-    )
-    recent = await batch.fetch(f"{select} >= ?", object_id, since)
-    earlier = await batch.fetch(
-        f"{select} < ? ORDER BY created DESC LIMIT ?", object_id, since, EARLIER_SNAPSHOTS
-    )
-    return [
-        parse(row["body"].encode(), signature=None, received_at=row["received_at"])
-        for row in recent + earlier
-    ]
 
 
 def _outcome_of(event: StripeEvent, applied: Outcome | None) -> Outcome:

@@ -13,8 +13,9 @@ import structlog
 from .db import Database
 from .errors import Stale
 from .handlers.snapshots import READING
-from .inbox import Inbox, Outcome
+from .inbox import Inbox
 from .models import AuditEntry, Customer, Subscription
+from .outcomes import Outcome
 from .stripe_api import Answer, StripeApi
 from .stripe_events import StripeEvent, parse
 from .stripe_objects import ENDED

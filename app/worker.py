@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from . import metrics
 from .audit import audit_entry
 from .db import Database, outbox, statements
-from .inbox import Inbox, Outcome
+from .inbox import Inbox
+from .outcomes import Outcome
 from .spool import Spool
 from .stripe_events import StripeEvent, parse
 from .watch import Watch

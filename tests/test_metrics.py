@@ -24,7 +24,7 @@ from app.config import SHIPPED_PLANS
 from app.db import open_database, statements
 from app.db.postgres import PostgresDatabase
 from app.errors import InvalidPayload, InvalidSignature, PayloadTooLarge, Unavailable
-from app.inbox import Status
+from app.outcomes import Status
 from app.simulator import NEW, Account, event_body, sign
 from app.worker import Worker
 

@@ -15,7 +15,8 @@ from starlette.types import Receive, Scope, Send
 
 from .. import metrics
 from ..errors import InvalidPayload, ServiceError, Unavailable
-from ..inbox import Inbox, Status
+from ..inbox import Inbox
+from ..outcomes import Status
 from ..problems import problem_of
 from ..signatures import verify
 from ..spool import Spool
