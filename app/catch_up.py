@@ -17,7 +17,7 @@ from sqlmodel import col, select
 from . import jobs
 from .db import Database
 from .errors import StripeRefused
-from .handlers import HANDLERS
+from .handlers import stripe_types
 from .inbox import Inbox
 from .models import WebhookEvent
 from .stripe_api import StripeApi, type_groups
@@ -49,11 +49,6 @@ class Cursor:
 
     def as_json(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}
-
-
-def stripe_types() -> list[str]:
-    """The event types of Stripe's that are handled."""
-    return sorted(name for name in HANDLERS if not name.startswith("internal."))
 
 
 class CatchUp:

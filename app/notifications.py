@@ -14,8 +14,8 @@ import structlog
 from pydantic import SecretStr
 
 from .errors import ConfigurationError
-from .money import money
 from .signals import Reaction, disconnect_durable, durable, reactions, subscription_changed
+from .wording import money
 
 log = structlog.get_logger(__name__)
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from . import metrics
+from . import handlers, metrics
 from .catch_up import CatchUp
 from .config import Settings
 from .db import Database, open_database
@@ -54,7 +54,9 @@ class Service:
 
     @asynccontextmanager
     async def taking_in(self) -> AsyncIterator[None]:
-        """The inbox at work, and nothing beside: for commands."""
+        """The inbox at work, and nothing beside: for commands. What is to be told is stored for a server."""
+        handlers.connect()
+        connect_notifications(self.settings.notify_urls)
         if self.database.name == "sqlite":
             await migrate_async(self.settings.database_url)
         self.inbox.start()
@@ -63,9 +65,10 @@ class Service:
         finally:
             await self.inbox.stop()
             await self.outbox.stop()
-            await self._close()
+            disconnect_notifications()
 
-    async def _close(self) -> None:
+    async def close(self) -> None:
+        """Close all connections."""
         if self.stripe is not None:
             await self.stripe.close()
         await self.database.close()
@@ -99,7 +102,7 @@ class Service:
             await self.outbox.stop()
             await asyncio.wait([delivering], timeout=STOP_SECONDS)
             disconnect_notifications()
-            await self._close()
+            await self.close()
 
 
 def make_service(settings: Settings, clock: Callable[[], float]) -> Service:

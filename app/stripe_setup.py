@@ -8,7 +8,7 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 import stripe
 
 from .errors import InvalidRequest
-from .handlers import HANDLERS
+from .handlers import stripe_types
 from .routers.webhook import PATH
 from .stripe_api import StripeApi
 
@@ -36,11 +36,6 @@ class Done:
     """Whether its API version is the library's."""
     notes: tuple[str, ...] = ()
     """What is left to do in Stripe's Dashboard."""
-
-
-def handled_types() -> list[str]:
-    """The event types of Stripe's that are handled."""
-    return sorted(name for name in HANDLERS if not name.startswith("internal."))
 
 
 def api_version() -> str:
@@ -114,7 +109,7 @@ async def _create(api: StripeApi, url: str, *, beside: Sequence[Json]) -> Done:
     made = await api.post(
         ENDPOINTS,
         url=url,
-        enabled_events=handled_types(),
+        enabled_events=stripe_types(),
         api_version=api_version(),
         description=DESCRIPTION,
     )
@@ -124,8 +119,8 @@ async def _create(api: StripeApi, url: str, *, beside: Sequence[Json]) -> Done:
 
 async def _update(api: StripeApi, endpoint: Json, *, others: Sequence[Json]) -> Done:
     params: Json = {}
-    if set(endpoint["enabled_events"]) != set(handled_types()):
-        params["enabled_events"] = handled_types()
+    if set(endpoint["enabled_events"]) != set(stripe_types()):
+        params["enabled_events"] = stripe_types()
     if endpoint["status"] != "enabled":
         params["disabled"] = False
     if params:
@@ -143,7 +138,7 @@ async def _update(api: StripeApi, endpoint: Json, *, others: Sequence[Json]) -> 
 def _change(name: str, endpoint: Json) -> str:
     if name == "disabled":
         return "It was disabled, and is enabled."
-    had, handled = set(endpoint["enabled_events"]), set(handled_types())
+    had, handled = set(endpoint["enabled_events"]), set(stripe_types())
     more, less = sorted(handled - had), sorted(had - handled)
     told = [f"added {', '.join(more)}"] * bool(more) + [f"removed {', '.join(less)}"] * bool(less)
     return f"Event types: {'; '.join(told)}."

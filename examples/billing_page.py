@@ -7,9 +7,9 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from app.money import shown_amount
 from app.service import Running
 from app.summary import Summary, read_summary
+from app.wording import shown_amount
 
 from .projects import User
 

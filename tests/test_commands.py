@@ -15,11 +15,11 @@ from typer.testing import CliRunner, Result
 
 from app.cli import cli
 from app.commands import output
-from app.commands.output import duration, plain
-from app.money import shown_amount
+from app.commands.output import plain
 from app.simulator import NEW, Account, event_body, sign
 from app.spool import Spool
 from app.stripe_events import parse
+from app.wording import duration, shown_amount
 
 from .client import KEY, SECRET, Client, running
 from .test_cli import app as app_process

@@ -8,7 +8,6 @@ import pytest
 from fastapi.routing import APIRoute
 
 from app import handlers, simulator
-from app.cli import admin as admin_commands
 from app.cli import cli
 from app.config import Settings
 from app.doctor import CHECKS
@@ -84,8 +83,6 @@ def test_every_command_is_in_a_document_or_a_make_target() -> None:
         if command.callback
     ]
     assert "simulate" in commands
-    commands += [f"admin {command.name}" for command in admin_commands.registered_commands]
-    assert "admin password" in commands
     assert [name for name in commands if f"python -m app {name}" not in told] == []
 
 

@@ -9,12 +9,12 @@ import pytest
 import stripe
 
 from app.errors import InvalidRequest, StripeRefused
-from app.handlers import HANDLERS
+from app.handlers import HANDLERS, stripe_types
 from app.simulator import OLD, Account
 from app.simulator.api import API_KEY, ApiFaults, Traffic, serving, serving_in_thread
 from app.simulator.model import WebhookEndpoint
 from app.stripe_api import StripeApi
-from app.stripe_setup import Done, handled_types, same_url, set_up, webhook_url
+from app.stripe_setup import Done, same_url, set_up, webhook_url
 
 from .test_cli import app
 
@@ -35,7 +35,7 @@ def endpoint_in(account: Account, url: str = URL, version: str | None = None) ->
     """An endpoint with exactly what is handled, but for what is named."""
     id = account.new_id("we")
     endpoint = WebhookEndpoint(
-        id, account.now, url, handled_types(), "whsec_test_x", version or stripe.api_version
+        id, account.now, url, stripe_types(), "whsec_test_x", version or stripe.api_version
     )
     account.endpoints[id] = endpoint
     return endpoint
@@ -63,19 +63,19 @@ async def test_it_enables_the_endpoint_and_brings_its_types_to_exactly_the_handl
     account = Account(1)
     other = endpoint_in(account, "https://billing.example/other")
     endpoint = endpoint_in(account)
-    endpoint.enabled_events = [*handled_types()[1:], "plan.created"]
+    endpoint.enabled_events = [*stripe_types()[1:], "plan.created"]
     setattr(endpoint, "status", "disabled")  # noqa: B010  # for mypy it would stay so
     async with api_of(account) as api:
         done = await set_up(api, URL, livemode=None)
     assert (done.action, done.endpoint_id, done.secret) == ("updated", endpoint.id, None)
-    assert endpoint.enabled_events == handled_types()
+    assert endpoint.enabled_events == stripe_types()
     assert endpoint.status == "enabled"
-    first = handled_types()[0]
+    first = stripe_types()[0]
     assert done.changes == (
         f"Event types: added {first}; removed plan.created.",
         "It was disabled, and is enabled.",
     )
-    assert other.enabled_events == handled_types()
+    assert other.enabled_events == stripe_types()
 
 
 async def test_an_endpoint_of_another_version_stays_and_a_new_one_beside_it_is_created_when_asked() -> None:

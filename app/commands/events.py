@@ -7,7 +7,6 @@ import orjson
 import typer
 from sqlmodel import col, select
 
-from .. import handlers
 from ..audit import shell_user
 from ..backlog import read_backlog
 from ..models import WebhookEvent
@@ -135,12 +134,10 @@ def replay_(
 
 async def _apply(service: Service, due: int, *, quiet: bool) -> int:
     """Apply all that is due, with a bar; how many in the inbox are failed or dead afterwards."""
-    handlers.connect()
-    service.inbox.start()
-    with progress(quiet=quiet) as bar:
-        task = bar.add_task("Applying", total=due)
-        while taken := await service.worker.retry_due():
-            bar.advance(task, taken)
-    await service.inbox.stop()
+    async with service.taking_in():
+        with progress(quiet=quiet) as bar:
+            task = bar.add_task("Applying", total=due)
+            while taken := await service.worker.retry_due():
+                bar.advance(task, taken)
     inbox = (await read_backlog(service.database)).inbox
     return inbox["failed"].count + inbox["dead"].count

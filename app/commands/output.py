@@ -5,6 +5,7 @@
 
 import asyncio
 import logging
+import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -15,12 +16,18 @@ import orjson
 import typer
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
 from ..config import load_settings
-from ..db import Database
 from ..errors import ServiceError
 from ..logs import configure_logging
 from ..service import Service, make_service
@@ -58,7 +65,7 @@ def run(work: Callable[[Service], Awaitable[T]]) -> T:
     except ServiceError as error:
         raise complaint(error.detail) from None
     except Exception as error:
-        if not _is_unavailable(service.database, error):
+        if not service.database.lies_under(error):
             raise
         raise complaint(
             f"The database does not answer as it should ({type(error).__name__}). "
@@ -70,16 +77,7 @@ async def _close_after(service: Service, work: Callable[[Service], Awaitable[T]]
     try:
         return await work(service)
     finally:
-        await service.database.close()
-
-
-def _is_unavailable(database: Database, error: BaseException | None) -> bool:
-    """Whether the database's own error is what lies under SQLAlchemy's."""
-    while error is not None:
-        if database.is_unavailable(error):
-            return True
-        error = error.__cause__
-    return False
+        await service.close()
 
 
 def complaint(problem: str) -> typer.Exit:
@@ -143,15 +141,19 @@ def moment(seconds: int | None) -> str:
     return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")
 
 
-def duration(seconds: float) -> str:
-    """Roughly: `45 s`, `12 min`, `3 h`, `5 d`."""
-    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
+def progress(*, quiet: bool = False, endless: bool = False) -> Progress:
+    """A bar on standard error, in a terminal alone: what reads the output must not find it there.
+
+    `endless`: nobody knows how much there is, so the description says how far it is.
+    """
+    end: tuple[ProgressColumn, ...] = (TimeElapsedColumn(),) if endless else (MofNCompleteColumn(),)
+    columns = (TextColumn("{task.description}"), BarColumn(), *end)
+    return Progress(*columns, console=Console(stderr=True), disable=quiet or not sys.stderr.isatty())
 
 
-def progress(*, quiet: bool) -> Progress:
-    """A bar on standard error, in a terminal alone: what reads the output must not find it there."""
-    bar = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    return Progress(*bar, console=Console(stderr=True), disable=quiet or not sys.stderr.isatty())
+def stopped_by_signal() -> asyncio.Event:
+    """An event that is set once somebody wants us to end."""
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    return stopped

@@ -2,7 +2,6 @@
 
 import typer
 
-from .. import handlers
 from ..service import Service
 from .output import FINE, WANTS_A_HAND, Json, print_json, progress, run
 
@@ -21,11 +20,9 @@ def drain(json: Json = False) -> None:
 
 
 async def _drain(service: Service, *, quiet: bool) -> tuple[int, int]:
-    handlers.connect()
-    service.inbox.start()
-    with progress(quiet=quiet) as bar:
-        task = bar.add_task("Draining", total=len(service.spool.waiting()))
-        drained = await service.spool.drain(service.inbox, lambda count: bar.advance(task, count))
-    await service.inbox.stop()
+    async with service.taking_in():
+        with progress(quiet=quiet) as bar:
+            task = bar.add_task("Draining", total=len(service.spool.waiting()))
+            drained = await service.spool.drain(service.inbox, lambda count: bar.advance(task, count))
     contents = service.spool.contents()
     return drained, contents.files + contents.rejected

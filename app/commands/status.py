@@ -10,7 +10,8 @@ from ..backlog import Backlog, Waiting, read_backlog
 from ..routers.health import notes, unready
 from ..service import Service
 from ..spool import Contents
-from .output import FINE, WANTS_A_HAND, Json, console, duration, facts, print_json, run, table
+from ..wording import duration
+from .output import FINE, WANTS_A_HAND, Json, console, facts, print_json, run, table
 
 log = structlog.get_logger(__name__)
 

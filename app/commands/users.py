@@ -8,13 +8,15 @@ from sqlalchemy import select as sql_select
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from ..audit import shell_user
 from ..entitlements import Entitlements, entitle, explain_access
+from ..erase import erase_user
 from ..models import Invoice, Subscription, WebhookEvent
-from ..money import shown_amount
 from ..routers.internal import queries
 from ..routers.internal.events import COLUMNS
 from ..routers.internal.schemas import CustomerSummary, EventOut, InvoiceOut, SubscriptionOut
 from ..service import Service
+from ..wording import shown_amount
 from .events import events_table
 from .limits import limit_facts, limits_table
 from .output import FINE, WANTS_A_HAND, Json, console, facts, moment, print_json, run, table
@@ -28,6 +30,20 @@ Wanted = Annotated[
 ]
 
 Shown = dict[str, Any]
+
+
+@users.command()
+def erase(
+    user_id: Annotated[str, typer.Argument(help="The application's id of the user.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Remove a user's personal data: e-mail, names, metadata, raw events. Ids, amounts and states stay."""
+    if not yes:
+        typer.confirm(f"Erase the personal data of {user_id}? There is no way back.", abort=True)
+    erased = run(
+        lambda service: erase_user(service.database, user_id, actor=shell_user(), at=int(service.clock()))
+    )
+    typer.echo("Erased in " + ", ".join(f"{count} {kind}" for kind, count in erased.items()) + ".")
 
 
 @users.command()

@@ -79,6 +79,14 @@ class Database(ABC):
     async def close(self) -> None:
         """Close all connections."""
 
+    def lies_under(self, error: BaseException | None) -> bool:
+        """Whether the database's being unavailable is what caused an error, such as SQLAlchemy's."""
+        while error is not None:
+            if self.is_unavailable(error):
+                return True
+            error = error.__cause__
+        return False
+
     @abstractmethod
     def is_unavailable(self, error: BaseException) -> bool:
         """Whether the database as a whole cannot work now, rather than with what it was given."""

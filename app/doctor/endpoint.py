@@ -4,8 +4,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import InvalidRequest
+from ..handlers import stripe_types
 from ..routers.webhook import PATH
-from ..stripe_setup import api_version, handled_types, list_endpoints, same_url, version_note, webhook_url
+from ..stripe_setup import api_version, list_endpoints, same_url, version_note, webhook_url
 from .findings import Check, Finding, Level, capital, named
 from .installation import Installation
 
@@ -94,7 +95,7 @@ def _parted(note: str) -> tuple[str, str]:
 
 
 async def endpoint_has_every_type(installation: Installation) -> list[Finding]:
-    handled = set(handled_types())
+    handled = set(stripe_types())
     missing = [(each, sorted(handled - set(each["enabled_events"]))) for each in installation.endpoints]
     return [
         Finding(
@@ -108,7 +109,7 @@ async def endpoint_has_every_type(installation: Installation) -> list[Finding]:
 
 
 async def endpoint_has_no_more(installation: Installation) -> list[Finding]:
-    handled = set(handled_types())
+    handled = set(stripe_types())
     more = [(each, sorted(set(each["enabled_events"]) - handled)) for each in installation.endpoints]
     return [
         Finding(

@@ -42,6 +42,11 @@ HANDLERS: dict[str, Handler] = {
 }
 
 
+def stripe_types() -> list[str]:
+    """The event types of Stripe's that are handled."""
+    return sorted(name for name in HANDLERS if not name.startswith("internal."))
+
+
 def connect() -> None:
     """Connect every handler to its event's signal; connecting twice is as good as once.
 

@@ -8,6 +8,7 @@ from sqlmodel import select
 
 from app.catch_up import KEPT_SECONDS, OVERLAP_SECONDS
 from app.errors import StripeUnavailable
+from app.handlers import stripe_types
 from app.models import WebhookEvent
 from app.simulator import DAY, OLD, Account, deliveries, random_history, truth
 from app.simulator import Faults as DeliveryFaults
@@ -61,8 +62,6 @@ async def test_after_a_third_of_all_deliveries_was_lost_nothing_is_missing(
 
 
 def types_handled() -> set[str]:
-    from app.catch_up import stripe_types
-
     return set(stripe_types())
 
 

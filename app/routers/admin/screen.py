@@ -46,7 +46,7 @@ class Screen(Admin):
             base_url=BASE,
             title="Subscriptions",
             templates_dir=str(HERE / "templates"),
-            middlewares=[Middleware(Shield, is_unavailable=service.database.is_unavailable)],
+            middlewares=[Middleware(Shield, database=service.database)],
             authentication_backend=self.backend,
         )
         self.templates.env.filters |= FILTERS

@@ -1,12 +1,13 @@
 """What stands before every page: the headers of its answers, a bound on what is sent to it, and an answer
 for what nobody expected."""
 
-from collections.abc import Callable
-
 import structlog
 from starlette.datastructures import MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ...db import Database
+from ...redaction import described
 
 MAX_FORM_BYTES = 64 * 1024
 
@@ -39,11 +40,11 @@ class TooLarge(Exception):
 
 
 class Shield:
-    """An ASGI middleware. `is_unavailable` knows the errors of a database that is down."""
+    """An ASGI middleware. The database knows which errors say that it is down."""
 
-    def __init__(self, app: ASGIApp, is_unavailable: Callable[[BaseException], bool]) -> None:
+    def __init__(self, app: ASGIApp, database: Database) -> None:
         self._app = app
-        self._is_unavailable = is_unavailable
+        self._database = database
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -69,13 +70,10 @@ class Shield:
     def _answer(self, error: Exception) -> PlainTextResponse:
         if isinstance(error, TooLarge):
             return PlainTextResponse(TOO_LARGE, 413)
-        cause: BaseException | None = error
-        while cause is not None:
-            if self._is_unavailable(cause):
-                log.error("database_unavailable", error=type(error).__name__)
-                return PlainTextResponse(NO_DATABASE, 503, {"Retry-After": "5"})
-            cause = cause.__cause__
-        log.error("admin_page_failed", error=type(error).__name__, exc_info=error)
+        if self._database.lies_under(error):
+            log.error("database_unavailable", error=type(error).__name__)
+            return PlainTextResponse(NO_DATABASE, 503, {"Retry-After": "5"})
+        log.error("admin_page_failed", raised=described(error))
         return PlainTextResponse(UNEXPECTED, 500)
 
 

@@ -13,34 +13,14 @@ from urllib.parse import quote, urlsplit
 import orjson
 from markupsafe import Markup
 
+from ... import wording
+
 SHORT = 80
 LONGEST = 20_000
 """No page shows more of one value than this; the event's own page has all of a body."""
 
 LONGEST_CURRENCY = 8
 """Codes have three letters; what is longer is none, and must not stretch a table."""
-ZERO_DECIMAL = frozenset(
-    [
-        "bif",
-        "clp",
-        "djf",
-        "gnf",
-        "jpy",
-        "kmf",
-        "krw",
-        "mga",
-        "pyg",
-        "rwf",
-        "ugx",
-        "vnd",
-        "vuv",
-        "xaf",
-        "xof",
-        "xpf",
-    ]
-)
-THREE_DECIMAL = frozenset(["bhd", "jod", "kwd", "omr", "tnd"])
-MINUTE, HOUR, DAY = 60, 3600, 86_400
 _HIDDEN = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
 )
@@ -96,21 +76,13 @@ def day(seconds: int | None) -> str:
 
 def duration(seconds: float | None) -> str:
     """A length of time, roughly."""
-    if seconds is None:
-        return "–"
-    for unit, name in ((DAY, "d"), (HOUR, "h"), (MINUTE, "min")):
-        if abs(seconds) >= 2 * unit:
-            return f"{seconds / unit:.0f} {name}"
-    return f"{seconds:.0f} s"
+    return "–" if seconds is None else wording.duration(seconds)
 
 
 def money(amount: int | None, currency: str | None) -> str:
     """An amount in minor units, in the currency's own."""
-    if amount is None:
-        return "–"
-    code = (currency or "").lower()
-    decimals = 0 if code in ZERO_DECIMAL else 3 if code in THREE_DECIMAL else 2
-    return f"{amount / 10**decimals:,.{decimals}f} {plain(code.upper()[:LONGEST_CURRENCY])}".strip()
+    code = plain(currency[:LONGEST_CURRENCY]) if currency else None
+    return wording.shown_amount(amount, code) or "–"
 
 
 def number(value: int | float | None) -> str:

@@ -55,7 +55,7 @@ class GuardedRoute(APIRoute):
                 # FastAPI's word for a body that is not even text.
                 raise InvalidRequest("The body is not JSON in UTF-8. Nothing was changed.") from None
             except Exception as error:
-                if not _is_unavailable(request, error):
+                if not service_of(request).database.lies_under(error):
                     raise
                 log.error("database_unavailable", error=type(error).__name__)
                 raise Unavailable("The database does not answer now. Send it again later.") from None
@@ -77,16 +77,6 @@ def _request_id(request: Request) -> str:
     """The caller's own, where it can stand in a log line; else a new one."""
     sent = request.headers.get("x-request-id", "")
     return sent if REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
-
-
-def _is_unavailable(request: Request, error: BaseException | None) -> bool:
-    """Whether the database's own error is what lies under SQLAlchemy's."""
-    database = service_of(request).database
-    while error is not None:
-        if database.is_unavailable(error):
-            return True
-        error = error.__cause__
-    return False
 
 
 def _check(request: Request) -> None:

@@ -1,4 +1,4 @@
-"""Amounts for people. Stripe has them in the currency's minor unit."""
+"""Amounts and times for people. Stripe has amounts in the currency's minor unit."""
 
 from typing import Final
 
@@ -25,3 +25,11 @@ def shown_amount(amount: int | None, currency: str | None) -> str:
     whole, part = divmod(abs(amount), 10**decimals)
     fraction = f".{part:0{decimals}}" if decimals else ""
     return f"{'-' if amount < 0 else ''}{whole:,}{fraction} {currency.upper()}"
+
+
+def duration(seconds: float) -> str:
+    """Roughly: `45 s`, `12 min`, `3 h`, `5 d`."""
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if abs(seconds) >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

@@ -1,0 +1,114 @@
+"""`simulate`: Stripe in a box, played into a running server."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import Annotated
+
+import httpx
+import typer
+
+from .. import simulator
+from ..config import load_settings
+from ..errors import ConfigurationError
+from ..simulator import SCENARIOS, SHAPES
+from ..simulator.api import API_KEY, serving
+from .output import complaint, stopped_by_signal
+
+
+def simulate(
+    url: Annotated[str, typer.Option(help="The webhook's address.")] = "http://127.0.0.1:8000/webhook/stripe",
+    scenario: Annotated[
+        list[str] | None,
+        typer.Option(help=f"One of {', '.join(SCENARIOS)}; may be repeated; all if left out."),
+    ] = None,
+    secret: Annotated[
+        str | None, typer.Option(help="The signing secret; that of the environment or .env if left out.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="The same seed makes the same events; another each time if left out.")
+    ] = None,
+    shape: Annotated[
+        str, typer.Option(help="API version: old (2024-06-20) or new (2026-10-28.endive).")
+    ] = "new",
+    duplicates: Annotated[float, typer.Option(help="Share of events sent twice, 0 to 1.", min=0, max=1)] = 0,
+    delayed: Annotated[float, typer.Option(help="Share of events sent last, 0 to 1.", min=0, max=1)] = 0,
+    reorder: Annotated[bool, typer.Option(help="Send in random order.")] = False,
+    api_port: Annotated[
+        int | None,
+        typer.Option(help="Afterwards serve Stripe's API of this account on this port of 127.0.0.1."),
+    ] = None,
+) -> None:
+    """Play scenarios of Stripe into a running server, each for a user of its own."""
+    if seed is None:
+        seed = secrets.randbelow(2**31)
+    if unknown := sorted(set(scenario or ()) - SCENARIOS.keys()):
+        raise typer.BadParameter(
+            f"There is no scenario {', '.join(unknown)}. There are: {', '.join(SCENARIOS)}."
+        )
+    if shape not in SHAPES:
+        raise typer.BadParameter(f"The shape is one of {', '.join(SHAPES)}.")
+    try:
+        report = asyncio.run(
+            _simulate(
+                url,
+                secret or load_settings().stripe_webhook_secret[0].get_secret_value(),
+                scenario or tuple(SCENARIOS),
+                seed,
+                SHAPES[shape],
+                simulator.Faults(duplicates, reorder, delayed),
+                api_port,
+            )
+        )
+    except httpx.HTTPError as error:
+        raise complaint(f"{url} cannot be reached: {error}. Start it with `make run`.") from None
+    except ConfigurationError as error:
+        raise complaint(error.detail) from None
+    except OSError as error:
+        raise complaint(f"Port {api_port} cannot be served: {error.strerror}.") from None
+    raise typer.Exit(1 if report.refused else 0)
+
+
+async def _simulate(
+    url: str,
+    secret: str,
+    scenarios: Sequence[str],
+    seed: int,
+    shape: simulator.Shape,
+    faults: simulator.Faults,
+    api_port: int | None,
+) -> simulator.Report:
+    account = simulator.Account(seed)
+    play = partial(
+        simulator.simulate,
+        url,
+        secret,
+        scenarios=scenarios,
+        seed=seed,
+        shape=shape,
+        faults=faults,
+        account=account,
+    )
+    if api_port is None:
+        return _tell(await play())
+    async with serving(account, port=api_port, api_version=shape, clock=time.time) as base_url:
+        report = _tell(await play())
+        typer.echo(f"Stripe's API: {base_url}, with the key {API_KEY}; what is done there is sent to {url}.")
+        typer.echo("Ctrl-C ends it.")
+        sending = asyncio.create_task(simulator.send_on(account, url, secret, shape=shape))
+        await stopped_by_signal().wait()
+        sending.cancel()
+    return report
+
+
+def _tell(report: simulator.Report) -> simulator.Report:
+    typer.echo(f"Sent {report.sent} deliveries of {report.events} events: {dict(report.by_status)}")
+    for subscription in report.truth["subscriptions"].values():
+        typer.echo(
+            f"  {subscription['user_id']}: {subscription['status']} ({subscription['subscription_id']})"
+        )
+    for refused in report.refused[:10]:
+        typer.secho(refused, err=True, fg=typer.colors.RED)
+    return report
