@@ -68,12 +68,18 @@ class Browser:
         self.url = url
         self.strangers: list[str] = []
         self.complaints: list[str] = []
+        self.refusals: set[int] = set()
+        """The statuses that a test is refused with on purpose; Chromium notes each, sooner or later."""
         page.on("request", lambda request: self._note(request.url))
-        page.on("console", lambda message: self.complaints.append(message.text))
+        page.on("console", lambda message: self._hear(message.text))
 
     def _note(self, address: str) -> None:
         if not address.startswith((self.url, "data:")):
             self.strangers.append(address)
+
+    def _hear(self, complaint: str) -> None:
+        if not any(f"responded with a status of {status} " in complaint for status in self.refusals):
+            self.complaints.append(complaint)
 
     async def open(self, path: str) -> None:
         await self.page.goto(f"{self.url}/admin{path}")
