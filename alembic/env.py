@@ -45,7 +45,7 @@ def render_item(kind: str, item: object, context: object) -> str | Literal[False
 
 async def main() -> None:
     url = context.config.attributes.get("url") or settings.DatabaseSettings().database_url
-    database = db.open_database(url)
+    database = db.open_database(url, patient=True)
     try:
         async with database.engine.begin() as connection:
             await connection.run_sync(run)

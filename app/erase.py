@@ -4,11 +4,11 @@ Kept are ids, amounts, states and times, which access and bookkeeping rest on; r
 names, metadata, and everything else in the raw events. The user's own id is the application's, and stays.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import or_, update
+from sqlalchemy import and_, or_, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -17,7 +17,8 @@ from .db import Database
 from .errors import NotFound
 from .models import AuditEntry, Customer, Invoice, Override, Subscription, WebhookEvent
 
-PAGE = 200
+WINDOW = 2000
+"""Events that one statement looks through."""
 # fmt: off
 KEPT = frozenset((
     "id", "object", "type", "api_version", "created", "livemode", "account", "status", "currency",
@@ -85,23 +86,28 @@ async def _erase_events(session: AsyncSession, customers: Sequence[str], subscri
     # A checkout session or a charge names its customer only inside.
     inside = [col(WebhookEvent.body).contains(f'"{customer}"') for customer in customers]
     theirs = or_(col(WebhookEvent.object_id).in_(objects), *inside)
-    last, count = "", 0
-    while True:
-        query = (
-            select(WebhookEvent.id, WebhookEvent.body)
-            .where(col(WebhookEvent.id) > last, theirs)
-            .order_by(col(WebhookEvent.id))
-            .limit(PAGE)
-        )
-        found = list(await session.exec(query))
+    count = 0
+    async for window in _windows(session):
+        found = list(await session.exec(select(WebhookEvent.id, WebhookEvent.body).where(window, theirs)))
         for event_id, body in found:
             values = {"body": reduced(body), "signature": None, "last_error": None}
             statement = update(WebhookEvent).where(col(WebhookEvent.id) == event_id).values(**values)
             await (await session.connection()).execute(statement)
         count += len(found)
-        if len(found) < PAGE:
-            return count
-        last = found[-1][0]
+    return count
+
+
+async def _windows(session: AsyncSession) -> AsyncIterator[Any]:
+    """All events, so many at a time that one statement never takes long."""
+    last = ""
+    while True:
+        behind = col(WebhookEvent.id) > last
+        query = select(WebhookEvent.id).where(behind).order_by(col(WebhookEvent.id)).limit(WINDOW)
+        ids = list(await session.exec(query))
+        if not ids:
+            return
+        yield and_(behind, col(WebhookEvent.id) <= ids[-1])
+        last = ids[-1]
 
 
 async def _erase_reasons(session: AsyncSession, user_id: str) -> int:

@@ -171,9 +171,13 @@ class Inbox:
         refused = f"{type(error).__name__}: the database refuses the event."
         outcome = self._applier.failed(waiting.event, refused, unit_of_work)
         unit_of_work.audit += _audited([outcome])
+        event_id = waiting.event.id
         try:
-            async with self.database.batch() as batch:
-                await batch.begin([])
+            async with asyncio.timeout(BATCH_TIMEOUT_SECONDS), self.database.batch() as batch:
+                await batch.begin([f"event:{event_id}"])
+                if await _settled(batch, {event_id}):
+                    waiting.settle(Outcome(waiting.event, EventState.PROCESSED, duplicate=True))
+                    return
                 await batch.write(self._rows(unit_of_work, [outcome]), ())
         except Exception as second:
             log.error("event_not_stored", event_id=waiting.event.id, error=type(second).__name__)
@@ -193,7 +197,8 @@ class Inbox:
             unit_of_work = UnitOfWork(int(self._clock()), self._catalogue)
             for model in KINDS.values():
                 unit_of_work.fill(model, loaded[table_of(model)])
-            known -= await _unsettled(batch, [event.id for event in events if event.retry])
+            retried = {event.id for event in events if event.retry}
+            known -= retried - await _settled(batch, retried)
             fresh = [event for event in _once(events) if event.id not in known]
             await load_history(
                 batch, unit_of_work, [event for event in fresh if self._applier.is_handled(event)]
@@ -259,13 +264,13 @@ def _once(events: Iterable[StripeEvent]) -> Iterable[StripeEvent]:
     return {event.id: event for event in events}.values()
 
 
-async def _unsettled(batch: Batch, ids: Sequence[str]) -> set[str]:
-    """Which events that are tried again still have to be: another process may have had them meanwhile."""
+async def _settled(batch: Batch, ids: Collection[str]) -> set[str]:
+    """Which of these events need nothing more: another process may have had them meanwhile."""
     if not ids:
         return set()
     marks = ", ".join("?" * len(ids))
     select = f"SELECT id FROM {WebhookEvent.__tablename__} WHERE id IN ({marks})"  # noqa: S608
-    rows = await batch.fetch(f"{select} AND state NOT IN ('processed', 'ignored')", *ids)
+    rows = await batch.fetch(f"{select} AND state IN ('processed', 'ignored')", *ids)
     return {row["id"] for row in rows}
 
 

@@ -11,6 +11,7 @@ import orjson
 import pytest
 from sqlalchemy import text
 
+from app.inbox import _Waiting
 from app.service import Service
 from app.signals import event_signal, users_changed
 from app.simulator import DAY, Account, sign
@@ -151,4 +152,18 @@ async def test_events_whose_secret_was_rolled_meanwhile_come_in_once_it_is_back(
         await Spool(tmp_path, secrets=["whsec_test_another_secret"]).drain(inbox)
         assert await states(client) == set()
         assert await Spool(tmp_path, secrets=[SECRET, "whsec_test_another_secret"]).drain(inbox) == 1
+        assert await states(client) == {"processed"}
+
+
+@pytest.mark.usefixtures("idle")
+async def test_an_event_that_the_database_refuses_is_not_put_over_one_that_was_applied(
+    database_url: str,
+) -> None:
+    async with running(database_url, clock=Clock()) as client:
+        inbox = client.app.state.billing.inbox
+        assert await client.send(CUSTOMER) == "processed"
+        late = parse(orjson.dumps(CUSTOMER), signature=None, received_at=START)
+        waiting = _Waiting(late)
+        await inbox._keep_as_failed(waiting, ValueError("refused"))
+        assert (await waiting.outcome).duplicate
         assert await states(client) == {"processed"}

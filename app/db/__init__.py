@@ -8,8 +8,10 @@ from .base import Batch, Database, Row
 __all__ = ["Batch", "Database", "Row", "is_sqlite", "open_database", "sqlite_path"]
 
 
-def open_database(url: str) -> Database:
+def open_database(url: str, *, patient: bool = False) -> Database:
     """A database by its address, as people write it. Nothing is connected yet.
+
+    `patient`: a statement may take as long as it likes, as migrations do.
 
     Raises:
         ConfigurationError: for an address of any other kind.
@@ -20,7 +22,7 @@ def open_database(url: str) -> Database:
         return SqliteDatabase(sqlite_path(url))
     from .postgres import PostgresDatabase
 
-    return PostgresDatabase(url)
+    return PostgresDatabase(url, statement_timeout=None) if patient else PostgresDatabase(url)
 
 
 def is_sqlite(url: str) -> bool:

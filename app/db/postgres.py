@@ -33,6 +33,9 @@ ONE_TIME_STATEMENTS = {
 USERS_CHANNEL = "billing_users"
 NOTIFY = text("SELECT pg_notify(:channel, :id)")
 CONNECT_TIMEOUT_SECONDS = 5
+STATEMENT_TIMEOUT_SECONDS = 7
+"""For one statement of a session, its wait for locks included. A connection that died in silence would
+otherwise be waited for without end; giving it up takes two seconds more."""
 ROLLBACK_TIMEOUT_SECONDS = 1
 LISTEN_AGAIN_SECONDS = 1
 LISTEN_CHECK_SECONDS = 5
@@ -64,13 +67,14 @@ class PostgresDatabase(Database):
     name = "postgresql"
     reading_options: ClassVar[dict[str, str]] = {"isolation_level": "REPEATABLE READ"}
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, statement_timeout: float | None = STATEMENT_TIMEOUT_SECONDS) -> None:
         self._dsn, pooled = _for_asyncpg(url)
         # pgbouncer in transaction mode may give the next statement another server connection,
         # on which a prepared statement of ours does not exist.
         self._arguments: dict[str, Any] = {"timeout": CONNECT_TIMEOUT_SECONDS}
         if pooled:
             self._arguments["statement_cache_size"] = 0
+        self._statement_timeout = statement_timeout
         self._pool: asyncpg.Pool | None = None
         super().__init__(
             create_async_engine(
@@ -82,7 +86,7 @@ class PostgresDatabase(Database):
         )
 
     async def _connect(self) -> asyncpg.Connection:
-        return await asyncpg.connect(self._dsn, **self._arguments)
+        return await asyncpg.connect(self._dsn, command_timeout=self._statement_timeout, **self._arguments)
 
     async def _open_pool(self) -> asyncpg.Pool:
         if self._pool is None:
