@@ -1,7 +1,9 @@
 """The inbox: takes events in, in batches, each batch one transaction. Nothing else begins one for them.
 
 While one batch commits, the events that arrive make up the next: an idle server commits a single event at
-once, a busy one dozens together. `accept` returns after the commit, and the answer 200 is given after it.
+once, a busy one dozens together. On PostgreSQL a second batch begins beside the first, so that one of them is
+read and applied here while the database has the other. `accept` returns after the commit, and the answer 200
+is given after it.
 """
 
 import asyncio
@@ -37,6 +39,8 @@ log = structlog.get_logger(__name__)
 MAX_BATCH_EVENTS = 128
 """Advisory locks share one table with all others on the server, so a batch takes a bounded number."""
 MAX_BATCH_BYTES = 4 * 1024 * 1024
+WORTH_ANOTHER_BATCH = 8
+"""How many must wait to begin a batch beside another: a transaction costs as much as several events."""
 BATCH_TIMEOUT_SECONDS = 8
 """A database that answers no more must not hold the inbox for ever."""
 MAX_WAITING_EVENTS = 10_000
@@ -83,20 +87,20 @@ class Inbox:
         self._clock = clock
         self._queue: deque[_Waiting] = deque()
         self._queued_bytes = 0
-        self._arrived = asyncio.Event()
+        self._committing = 0
+        self._woken = asyncio.Event()
         self._stopping = False
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Begin to commit what is accepted, in a task of its own."""
-        self._task = asyncio.create_task(self._run(), name="inbox")
+        """Begin to commit what is accepted, in tasks of its own."""
+        self._tasks = [asyncio.create_task(self._run()) for _ in range(self.database.batches_at_once)]
 
     async def stop(self) -> None:
         """Commit what has been accepted, then end."""
         self._stopping = True
-        self._arrived.set()
-        if self._task is not None:
-            await self._task
+        self._woken.set()
+        await asyncio.gather(*self._tasks)
 
     async def accept(self, event: StripeEvent) -> Outcome:
         """Take an event in; returns once it is durable.
@@ -111,15 +115,23 @@ class Inbox:
         waiting = _Waiting(event)
         self._queue.append(waiting)
         self._queued_bytes += size
-        self._arrived.set()
+        self._woken.set()
         return await waiting.outcome
 
     async def _run(self) -> None:
+        """Commit batch after batch; what two batches name alike, the database's locks keep apart."""
         while self._queue or not self._stopping:
-            await self._arrived.wait()
-            await self._settle(self._take())
-            if not self._queue and not self._stopping:
-                self._arrived.clear()
+            if self._is_worth_a_batch():
+                self._committing += 1
+                await self._settle(self._take())
+                self._committing -= 1
+                self._woken.set()
+            else:
+                self._woken.clear()
+                await self._woken.wait()
+
+    def _is_worth_a_batch(self) -> bool:
+        return len(self._queue) >= (WORTH_ANOTHER_BATCH if self._committing else 1)
 
     def _take(self) -> list[_Waiting]:
         """The next batch. It leaves the queue when it is taken, and its bytes with it."""

@@ -40,6 +40,8 @@ class Database(ABC):
     """One database: ordinary SQLModel sessions on an engine, and batches."""
 
     name: ClassVar[str]
+    batches_at_once: ClassVar[int] = 1
+    """How many transactions of the webhook path one process had better have under way."""
     reading_options: ClassVar[dict[str, str]] = {}
 
     def __init__(self, engine: AsyncEngine) -> None:

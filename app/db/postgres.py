@@ -65,6 +65,7 @@ class PostgresDatabase(Database):
     """A pool of asyncpg connections for batches, and an SQLAlchemy engine on the same address."""
 
     name = "postgresql"
+    batches_at_once = 2
     reading_options: ClassVar[dict[str, str]] = {"isolation_level": "REPEATABLE READ"}
 
     def __init__(self, url: str, *, statement_timeout: float | None = STATEMENT_TIMEOUT_SECONDS) -> None:
