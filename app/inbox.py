@@ -11,6 +11,8 @@ import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
+from math import inf
 
 import structlog
 from sqlalchemy import Table
@@ -43,6 +45,7 @@ WORTH_ANOTHER_BATCH = 8
 """How many must wait to begin a batch beside another: a transaction costs as much as several events."""
 BATCH_TIMEOUT_SECONDS = 8
 """A database that answers no more must not hold the inbox for ever."""
+LATE_CHECK_SECONDS = 0.25
 MAX_WAITING_EVENTS = 10_000
 MAX_WAITING_BYTES = 64 * 1024 * 1024
 
@@ -50,6 +53,8 @@ MAX_WAITING_BYTES = 64 * 1024 * 1024
 @dataclass(slots=True, eq=False)
 class _Waiting:
     event: StripeEvent
+    until: float = inf
+    """By the loop's clock: later than that, whoever delivered it is told that it may be lost."""
     outcome: asyncio.Future[Outcome] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
@@ -87,7 +92,8 @@ class Inbox:
         self._clock = clock
         self._queue: deque[_Waiting] = deque()
         self._queued_bytes = 0
-        self._committing = 0
+        self._under_way: list[list[_Waiting]] = []
+        self._late_check: asyncio.TimerHandle | None = None
         self._woken = asyncio.Event()
         self._stopping = False
         self._tasks: list[asyncio.Task[None]] = []
@@ -102,36 +108,49 @@ class Inbox:
         self._woken.set()
         await asyncio.gather(*self._tasks)
 
-    async def accept(self, event: StripeEvent) -> Outcome:
+    async def accept(self, event: StripeEvent, *, patience: float = inf) -> Outcome:
         """Take an event in; returns once it is durable.
 
         Raises:
-            Unavailable: when it could not be stored.
+            Unavailable: when it could not be stored, or was not after `patience` seconds (it may be yet).
             Conflict, NotFound: for an internal event that contradicts what is stored.
         """
         size = len(event.body)
         if len(self._queue) >= MAX_WAITING_EVENTS or self._queued_bytes + size > MAX_WAITING_BYTES:
             raise Unavailable("Too many events are waiting to be stored. Send it again later.")
-        waiting = _Waiting(event)
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(event, loop.time() + patience)
         self._queue.append(waiting)
         self._queued_bytes += size
         self._woken.set()
+        if self._late_check is None:
+            self._late_check = loop.call_later(LATE_CHECK_SECONDS, self._tell_late)
         return await waiting.outcome
+
+    def _tell_late(self) -> None:
+        """One timer for all that wait: one for each would cost more than reading its body does."""
+        loop = asyncio.get_running_loop()
+        for waiting in chain(self._queue, *self._under_way):
+            if waiting.until <= loop.time():
+                waiting.fail(Unavailable("The database did not take the event in time. Send it again later."))
+        anyone = self._queue or self._under_way
+        self._late_check = loop.call_later(LATE_CHECK_SECONDS, self._tell_late) if anyone else None
 
     async def _run(self) -> None:
         """Commit batch after batch; what two batches name alike, the database's locks keep apart."""
         while self._queue or not self._stopping:
             if self._is_worth_a_batch():
-                self._committing += 1
-                await self._settle(self._take())
-                self._committing -= 1
+                batch = self._take()
+                self._under_way.append(batch)
+                await self._settle(batch)
+                self._under_way.remove(batch)
                 self._woken.set()
             else:
                 self._woken.clear()
                 await self._woken.wait()
 
     def _is_worth_a_batch(self) -> bool:
-        return len(self._queue) >= (WORTH_ANOTHER_BATCH if self._committing else 1)
+        return len(self._queue) >= (WORTH_ANOTHER_BATCH if self._under_way else 1)
 
     def _take(self) -> list[_Waiting]:
         """The next batch. It leaves the queue when it is taken, and its bytes with it."""

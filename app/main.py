@@ -16,6 +16,7 @@ from .logs import configure_logging, join_logging
 from .problems import answer_service_error, install_error_handlers
 from .routers import admin, health, internal, metrics, webhook
 from .routers.bodies import BoundedBodies
+from .routers.webhook import StripeWebhook, WebhookFirst
 from .service import Service, make_service
 
 GARBAGE_THRESHOLDS = (50_000, 20, 100)
@@ -50,9 +51,11 @@ def install(
     service = make_service(settings or load_settings(), clock)
     limits.use(service.limits)
     app.state.billing = service
-    app.router.routes.append(_webhook_route(service))
+    endpoint = _webhook(service)
+    app.router.routes.append(Route(webhook.PATH, endpoint, methods=["POST"], name="stripe_webhook"))
     app.include_router(internal.router)
     app.add_middleware(BoundedBodies, prefix=internal.router.prefix, limit=service.settings.max_body_bytes)
+    app.add_middleware(WebhookFirst, endpoint=endpoint)
     app.include_router(health.router)
     app.include_router(metrics.router)
     app.add_exception_handler(ServiceError, answer_service_error)
@@ -74,15 +77,14 @@ def _run_with(app: FastAPI, service: Service) -> None:
     app.router.lifespan_context = lifespan
 
 
-def _webhook_route(service: Service) -> Route:
-    endpoint = webhook.StripeWebhook(
+def _webhook(service: Service) -> StripeWebhook:
+    return StripeWebhook(
         service.inbox,
         service.spool,
         secrets=service.settings.signing_secrets,
         max_body_bytes=service.settings.max_body_bytes,
         clock=service.clock,
     )
-    return Route(webhook.PATH, endpoint, methods=["POST"], name="stripe_webhook")
 
 
 def _describe_webhook(app: FastAPI) -> None:

@@ -206,13 +206,13 @@ class _Caller:
 
     def __init__(self, receiver: PlainReceiver) -> None:
         self._receiver = receiver
-        self._waiting: queue.Queue[Reaction] = queue.Queue(MAX_WAITING_CALLS)
+        self._waiting: queue.SimpleQueue[Reaction] = queue.SimpleQueue()
         threading.Thread(target=self._run, name=f"receiver {_name(receiver)}", daemon=True).start()
 
     def call(self, reaction: Reaction) -> None:
-        try:
-            self._waiting.put_nowait(reaction)
-        except queue.Full:
+        if self._waiting.qsize() < MAX_WAITING_CALLS:
+            self._waiting.put(reaction)
+        else:
             log.error("reaction_dropped", receiver=_name(self._receiver), reaction=reaction.id)
 
     def _run(self) -> None:

@@ -60,7 +60,7 @@ class UnitOfWork:
 
     def find(self, model: type[R], id: str | None) -> R | None:
         """The row, or None. Only what the event names has been loaded."""
-        return cast(R | None, self._rows.get((model, id)) if id is not None else None)
+        return cast("R | None", self._rows.get((model, id)) if id is not None else None)
 
     def add(self, model: type[R], id: str, **values: Any) -> R:
         """A new row; columns that are not given have their defaults."""
@@ -73,7 +73,7 @@ class UnitOfWork:
     def change(self, row: Record, **values: Any) -> None:
         """Change columns of a row."""
         state = row.__dict__
-        if all(state[name] == value for name, value in values.items()):
+        if values.items() <= state.items():
             return
         self._remember((type(row), row.id), state)
         state.update(values)
@@ -136,9 +136,7 @@ class UnitOfWork:
         for row, before in self.changed():
             if isinstance(row, Customer):
                 users |= {row.user_id, before["user_id"] if before else None}
-            elif isinstance(row, Subscription | Invoice) and (
-                customer := self.find(Customer, row.customer_id)
-            ):
+            elif customer := self.find(Customer, row.__dict__["customer_id"]):
                 users.add(customer.user_id)
         return {user for user in users if user is not None}
 

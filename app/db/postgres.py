@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -37,6 +38,9 @@ STATEMENT_TIMEOUT_SECONDS = 7
 """For one statement of a session, its wait for locks included. A connection that died in silence would
 otherwise be waited for without end; giving it up takes two seconds more."""
 ROLLBACK_TIMEOUT_SECONDS = 1
+CLOSE_TIMEOUT_SECONDS = 1
+IDLE_SECONDS = 60
+"""How long a connection for batches may have been idle to be used again."""
 LISTEN_AGAIN_SECONDS = 1
 LISTEN_CHECK_SECONDS = 5
 
@@ -62,7 +66,7 @@ UNAVAILABLE = (
 
 
 class PostgresDatabase(Database):
-    """A pool of asyncpg connections for batches, and an SQLAlchemy engine on the same address."""
+    """asyncpg connections for batches, and an SQLAlchemy engine on the same address."""
 
     name = "postgresql"
     batches_at_once = 2
@@ -76,7 +80,7 @@ class PostgresDatabase(Database):
         if pooled:
             self._arguments["statement_cache_size"] = 0
         self._statement_timeout = statement_timeout
-        self._pool: asyncpg.Pool | None = None
+        self._idle: list[tuple[asyncpg.Connection, float]] = []
         super().__init__(
             create_async_engine(
                 "postgresql+asyncpg://",
@@ -89,29 +93,35 @@ class PostgresDatabase(Database):
     async def _connect(self) -> asyncpg.Connection:
         return await asyncpg.connect(self._dsn, command_timeout=self._statement_timeout, **self._arguments)
 
-    async def _open_pool(self) -> asyncpg.Pool:
-        if self._pool is None:
-            self._pool = await asyncpg.create_pool(
-                self._dsn, min_size=0, max_size=4, reset=_leave_as_it_is, **self._arguments
-            )
-        return self._pool
-
     @asynccontextmanager
     async def batch(self) -> AsyncIterator["PostgresBatch"]:
-        pool = await self._open_pool()
-        async with pool.acquire() as connection:
-            try:
-                yield PostgresBatch(connection)
-                await connection.execute("COMMIT")
-            except (asyncio.CancelledError, TimeoutError):
-                # Nobody may be there to answer any more, and giving such a connection back would wait for it.
-                connection.terminate()
-                raise
-            except BaseException:
-                # A connection that cannot roll back is closed, and its transaction with it.
-                if connection.is_in_transaction():
-                    await _roll_back(connection)
-                raise
+        connection = self._idle_connection() or await asyncpg.connect(self._dsn, **self._arguments)
+        try:
+            yield PostgresBatch(connection)
+            await connection.execute("COMMIT")
+        except (asyncio.CancelledError, TimeoutError):
+            # Nobody may be there to answer any more, and rolling back would wait for it.
+            connection.terminate()
+            raise
+        except BaseException:
+            # A connection that cannot roll back is closed, and its transaction with it.
+            if connection.is_in_transaction():
+                await _roll_back(connection)
+            raise
+        finally:
+            self._idle.append((connection, time.monotonic()))
+
+    def _idle_connection(self) -> asyncpg.Connection | None:
+        """The connection that was used last. Batches come one after the other on one or two connections, and
+        leave nothing to reset; asyncpg's pool would cost each as much as two of its round trips.
+        """
+        while self._idle:
+            connection, since = self._idle.pop()
+            if time.monotonic() - since > IDLE_SECONDS:
+                connection.terminate()  # something between may have forgotten it, and say nothing
+            if not connection.is_closed():
+                return connection
+        return None
 
     async def count_up(self, session: AsyncSession, user_id: str) -> None:
         connection = await session.connection()
@@ -146,17 +156,15 @@ class PostgresDatabase(Database):
                 await connection.close(timeout=LISTEN_AGAIN_SECONDS)
 
     async def close(self) -> None:
-        if self._pool is not None:
-            await self._pool.close()
+        for connection, _ in self._idle:
+            with suppress(*UNAVAILABLE):
+                await connection.close(timeout=CLOSE_TIMEOUT_SECONDS)
+        self._idle.clear()
         await self.engine.dispose()
 
     def is_unavailable(self, error: BaseException) -> bool:
         # asyncpg's error for a value that it cannot encode is an InterfaceError too.
         return isinstance(error, UNAVAILABLE) and not isinstance(error, ValueError)
-
-
-async def _leave_as_it_is(connection: Any) -> None:
-    """asyncpg's own reset is a round trip a batch, and batches leave nothing to reset."""
 
 
 async def _roll_back(connection: Any) -> None:

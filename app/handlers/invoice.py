@@ -4,7 +4,6 @@ from ..models import Invoice
 from ..stripe_events import StripeEvent
 from ..stripe_objects import (
     INVOICE_STATUS_RANK,
-    billed_subscriptions,
     invoice_values,
     paid_through,
     required_id,
@@ -20,7 +19,7 @@ def invoice_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
     invoice_id = required_id(event.object, "id")
     if values["customer_id"]:
         ensure_customer(unit_of_work, values["customer_id"])
-    for subscription_id in billed_subscriptions(event.object):
+    for subscription_id in event.names["subscription"]:
         subscription = ensure_subscription(unit_of_work, subscription_id)
         if subscription.customer_id is None:
             unit_of_work.change(subscription, customer_id=values["customer_id"])

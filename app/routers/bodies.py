@@ -53,7 +53,7 @@ class BoundedBodies:
         self._limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not _path(scope).startswith(self._prefix):
+        if scope["type"] != "http" or not path_of(scope).startswith(self._prefix):
             await self._app(scope, receive, send)
             return
         refused: BodyRefused | None = None
@@ -77,7 +77,8 @@ class BoundedBodies:
             await problem_of(refused)(scope, receive, send)
 
 
-def _path(scope: Scope) -> str:
+def path_of(scope: Scope) -> str:
+    """The path within the application, also where that is mounted in another."""
     path: str = scope["path"]
     return path.removeprefix(scope.get("root_path", ""))
 

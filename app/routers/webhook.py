@@ -3,7 +3,6 @@
 A plain ASGI endpoint: dependency injection would cost as much here as all the rest of the route.
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ import orjson
 import structlog
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .. import metrics
 from ..errors import InvalidPayload, ServiceError, Unavailable
@@ -21,7 +20,7 @@ from ..problems import problem_of
 from ..signatures import verify
 from ..spool import Spool
 from ..stripe_events import StripeEvent, parse
-from .bodies import bounded
+from .bodies import bounded, path_of
 
 log = structlog.get_logger(__name__)
 
@@ -76,12 +75,23 @@ class StripeWebhook:
     async def _keep(self, event: StripeEvent) -> Status:
         """Make the event durable: in the database, or where that takes too long, in the spool."""
         try:
-            async with asyncio.timeout(DATABASE_TIMEOUT_SECONDS):
-                return (await self._inbox.accept(event)).status
-        except (Unavailable, TimeoutError):
-            # After a time-out the event may still be committed: the spool's copy is then a duplicate.
+            return (await self._inbox.accept(event, patience=DATABASE_TIMEOUT_SECONDS)).status
+        except Unavailable:
+            # An event that took too long may still be committed: the spool's copy is then a duplicate.
             await self._spool.put(event)
             return "deferred"
+
+
+class WebhookFirst:
+    """ASGI middleware that knows the webhook before all routes are asked: a tenth of what an event costs."""
+
+    def __init__(self, app: ASGIApp, *, endpoint: StripeWebhook) -> None:
+        self._app = app
+        self._endpoint = endpoint
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        first = scope["type"] == "http" and scope["method"] == "POST" and path_of(scope) == PATH
+        await (self._endpoint if first else self._app)(scope, receive, send)
 
 
 async def read_body(receive: Receive) -> bytes:
