@@ -34,16 +34,17 @@ class BoundedHttp(HttpToolsProtocol):
         # A piece that begins inside a body may end inside the next head; that much of it counts for nothing.
         of_head = self._between_messages or self._in_head
         super().data_received(data)
-        if self._in_head and of_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
-                self._refuse(431)
+        if self._in_head:
+            if of_head:
+                self._head_bytes += len(data)
+                if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+                    self._refuse(431)
+            if self._head_timer is None and not self.transport.is_closing():
+                self._start_timer()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._between_messages, self._in_head, self._head_bytes = False, True, 0
-        if self._head_timer is None:
-            self._start_timer()
 
     def on_headers_complete(self) -> None:
         self._in_head = False

@@ -14,7 +14,7 @@ import orjson
 
 from .errors import InvalidPayload
 from .models import AuditEntry
-from .stripe_objects import as_bool, as_id, as_seconds, as_text, named_records
+from .stripe_objects import as_bool, as_dict, as_id, as_seconds, as_text, named_records
 
 Source = Literal["stripe", "internal", "catch-up", "re-read"]
 
@@ -55,10 +55,10 @@ class StripeEvent:
     """Why the envelope cannot be handled, when it cannot."""
     names: dict[str, set[str]] = field(default_factory=dict)
     """The ids that the event's object names, by the kind of record."""
+    object_id: str | None = field(init=False)
 
-    @property
-    def object_id(self) -> str | None:
-        return as_id(self.object.get("id"))
+    def __post_init__(self) -> None:
+        self.object_id = as_id(self.object.get("id"))
 
 
 def parse(body: bytes, *, signature: str | None, received_at: int, source: Source = "stripe") -> StripeEvent:
@@ -70,7 +70,7 @@ def parse(body: bytes, *, signature: str | None, received_at: int, source: Sourc
     payload, text = _decode(body)
     data = payload.get("data")
     thin = payload.get("object") == "v2.core.event"
-    content = _related_object(payload) if thin else data.get("object") if isinstance(data, dict) else None
+    content = _related_object(payload) if thin else as_dict(as_dict(data).get("object"))
     previous = data.get("previous_attributes") if isinstance(data, dict) else None
     event_id, event_type, created = as_id(payload.get("id")), payload.get("type"), _created(payload)
     event = StripeEvent(
@@ -78,7 +78,7 @@ def parse(body: bytes, *, signature: str | None, received_at: int, source: Sourc
         id=event_id or f"unidentified_{hashlib.sha256(body).hexdigest()}",
         type=event_type if isinstance(event_type, str) and len(event_type) <= MAX_TYPE_LENGTH else "",
         created=created or 0,
-        object=content if isinstance(content, dict) else {},
+        object=content,
         previous_attributes=previous if isinstance(previous, dict) else None,
         livemode=as_bool(payload.get("livemode")),
         account=as_id(payload.get("account")),

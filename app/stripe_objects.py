@@ -179,9 +179,9 @@ def as_id(value: Any) -> str | None:
     """An id, also where the object was expanded; None for what cannot be one."""
     if isinstance(value, dict):
         value = value.get("id")
-    if not isinstance(value, str) or not 0 < len(value) <= MAX_ID_LENGTH or not value.isprintable():
-        return None
-    return value
+    if isinstance(value, str) and 0 < len(value) <= MAX_ID_LENGTH and value.isprintable():
+        return value
+    return None
 
 
 def as_text(value: Any) -> str | None:
