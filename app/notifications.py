@@ -81,8 +81,11 @@ TEMPLATES: dict[str, tuple[str, str]] = {
 TIMES = ("next_payment_attempt", "trial_end", "grace_ends_at", "waiting_since", "last")
 
 
-def log_reaction(reaction: Reaction) -> None:
-    """A line in the log for each reaction but the frequent `subscription_changed`."""
+async def log_reaction(reaction: Reaction) -> None:
+    """A line in the log for each reaction but the frequent `subscription_changed`.
+
+    A coroutine: handing each to a thread would cost more than writing the line.
+    """
     log.info(
         reaction.signal,
         reaction=reaction.id,
