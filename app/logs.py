@@ -65,11 +65,12 @@ def configure_logging() -> None:
 
 
 def to_json(logger: WrappedLogger, name: str, event: EventDict) -> str:
-    """The line as JSON."""
+    """The line as JSON, in ASCII: beyond that are characters which terminals obey."""
     try:
-        return orjson.dumps(event, default=repr).decode()
+        line = orjson.dumps(event, default=repr).decode()
     except TypeError:  # a lone surrogate, or a number of more than 64 bits
         return json.dumps(event, default=repr)
+    return line if line.isascii() else json.dumps(event, default=repr)
 
 
 def describe_exception(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:

@@ -20,7 +20,7 @@ from sqlalchemy import text
 
 import app.spool
 from app.errors import ServiceError
-from app.logs import configure_logging
+from app.logs import configure_logging, to_json
 from app.redaction import redacted
 from app.signals import event_signal
 from app.simulator import sign
@@ -376,3 +376,10 @@ def test_what_an_error_is_about_stays_and_whom_it_is_about_goes() -> None:
     kept = redacted(said, content, None)
     assert MARK not in kept.lower()
     assert kept.startswith("KeyError: 'price' of sub_1, past_due, ")
+
+
+@pytest.mark.parametrize("value", ["\ud800", 2**70, "\x9b", b"\xff", "ü"])
+def test_a_log_line_is_ascii_json_whatever_it_holds(value: object) -> None:
+    line = to_json(None, "info", {"event": "here", "value": value})
+    assert line.isascii()
+    assert json.loads(line)["value"] == (value if isinstance(value, str | int) else repr(value))
