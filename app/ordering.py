@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import orjson
 
@@ -74,8 +75,9 @@ def lies_over(overlay: Mapping[str, Any] | None, place: Position | None) -> bool
 
 def judge(events: Iterable[StripeEvent]) -> Judgement:
     """The newest of an object's snapshots. The order of `events` does not matter; there is at least one."""
-    ordered = sorted(events, key=lambda event: (position(event), event.id), reverse=True)
-    return _judge([list(burst) for _, burst in groupby(ordered, key=position)])
+    ordered = sorted(events, key=lambda event: (_read(event).position, event.id), reverse=True)
+    bursts = groupby(ordered, key=lambda event: _read(event).position)
+    return _judge([list(burst) for _, burst in bursts])
 
 
 def contested(current: Position | None, burst: int, arrivals: Sequence[Position]) -> bool:
@@ -86,6 +88,23 @@ def contested(current: Position | None, burst: int, arrivals: Sequence[Position]
     if len(set(arrivals)) < len(arrivals) or current in arrivals:
         return True
     return burst > 1 and any(current is not None and place < current for place in arrivals)
+
+
+class _Reading(NamedTuple):
+    position: Position
+    state: State
+    step: Step | None
+
+
+_readings: WeakKeyDictionary[StripeEvent, _Reading] = WeakKeyDictionary()
+
+
+def _read(event: StripeEvent) -> _Reading:
+    """What judging needs of an event. Each one of a burst is judged beside all others, but read only once."""
+    reading = _readings.get(event)
+    if reading is None:
+        reading = _readings[event] = _Reading(position(event), canonical(event.object), step_of(event))
+    return reading
 
 
 def _judge(bursts: list[list[StripeEvent]]) -> Judgement:
@@ -100,9 +119,9 @@ Earlier = Callable[[], Judgement | None]
 
 def _newest_of(burst: list[StripeEvent], earlier: Earlier) -> tuple[StripeEvent, bool]:
     """The newest of the events that share a position (the greatest id first), and whether that is certain."""
-    if len({canonical(event.object) for event in burst}) == 1:
+    if len({_read(event).state for event in burst}) == 1:
         return burst[0], True
-    steps = {event.id: step for event in burst if (step := step_of(event))}
+    steps = {event.id: step for event in burst if (step := _read(event).step)}
     if not steps:
         return burst[0], False
     state, settled = _end_of(list(steps.values()), earlier)
@@ -129,7 +148,7 @@ def _end(steps: Iterable[Step], earlier: Earlier) -> State | None:
     open_ends = {state: count for state, count in balance.items() if count}
     if not open_ends:
         before = earlier()
-        start = canonical(before.newest.object) if before else None
+        start = _read(before.newest).state if before else None
         return start if start in balance else None
     ends = [state for state, count in open_ends.items() if count == 1]
     return ends[0] if len(ends) == 1 and len(open_ends) == 2 else None

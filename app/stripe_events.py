@@ -21,7 +21,7 @@ Source = Literal["stripe", "internal", "catch-up", "re-read"]
 MAX_TYPE_LENGTH = 255
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class StripeEvent:
     """One event as it arrived. `created` in Unix seconds."""
 
