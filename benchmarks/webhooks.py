@@ -176,8 +176,8 @@ def run(size: Size, console: Console) -> Outcome:
             outcome.findings.extend(grown.findings)
             notes = [*NOTES, OTHERS.format(outcome.others), *compared, *grown.notes]
             charts = [rate_chart(trials), *([size_chart(grown)] if grown.by_size else [])]
+            write(size, outcome, trials, notes, described, charts)  # first: it needs the least
             show(console, outcome, trials, notes, described)
-            write(size, outcome, trials, notes, described, charts)
     return outcome
 
 
