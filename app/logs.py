@@ -28,8 +28,8 @@ def join_logging() -> None:
     )
 
 
-def configure_logging() -> None:
-    """Send our own lines and those of libraries to standard error, in one form.
+def configure_logging(level: int = logging.INFO) -> None:
+    """Send our own lines and those of libraries to standard error, in one form, from a level of `logging` on.
 
     Our own do not go through the standard library's logging: a line would take five times as long there, of
     the time in which the process could take events in.
@@ -47,7 +47,7 @@ def configure_logging() -> None:
     structlog.configure(
         processors=[*shared, *rendering],
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -59,7 +59,7 @@ def configure_logging() -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(logging.INFO)
+    root.setLevel(level)
     for name in ("alembic", "httpx", "stripe"):
         logging.getLogger(name).setLevel(logging.WARNING)
 

@@ -77,7 +77,7 @@ def shell(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(
         output,
         "configure_logging",
-        lambda: structlog.configure(logger_factory=structlog.ReturnLoggerFactory()),
+        lambda level: structlog.configure(logger_factory=structlog.ReturnLoggerFactory()),
     )
     level = logging.getLogger().level
     yield shell

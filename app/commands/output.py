@@ -54,8 +54,7 @@ COLOURS: Final = {
 
 def run(work: Callable[[Service], Awaitable[T]]) -> T:
     """Do the work with a service of its own, which serves nothing; errors are told in a sentence."""
-    configure_logging()
-    logging.getLogger().setLevel(logging.WARNING)
+    configure_logging(logging.WARNING)
     try:
         service = make_service(load_settings(), time.time)
     except ServiceError as error:
