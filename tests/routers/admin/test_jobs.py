@@ -1,4 +1,4 @@
-"""The overview's cards of what talks to Stripe now and then: red once it failed, is late or found something."""
+"""The overview's cards of what talks to Stripe now and then: red once it failed or is late."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
