@@ -74,12 +74,11 @@ class CatchUp:
         now = int(self._clock())
         if not await jobs.take(self._database, JOB, now):
             return None
-        cursor = await self._interrupted()
-        if cursor is None or (since is not None and since < cursor.since):
-            cursor = Cursor(await self._since(since), now)
-        found = await self._list(cursor, told)
-        await jobs.release(self._database, JOB)
-        return found
+        async with jobs.held(self._database, JOB):
+            cursor = await self._interrupted()
+            if cursor is None or (since is not None and since < cursor.since):
+                cursor = Cursor(await self._since(since), now)
+            return await self._list(cursor, told)
 
     async def is_due(self, every_seconds: float) -> bool:
         """Whether it is so long since the last one came to its end, or one was interrupted."""

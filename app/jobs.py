@@ -1,6 +1,8 @@
 """What runs in one process at a time, however many there are: a lease on a row for each job."""
 
 import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from sqlalchemy import CursorResult, or_, update
@@ -43,9 +45,31 @@ async def note(database: Database, name: str, **values: Any) -> None:
         await (await session.connection()).execute(update(Job).where(col(Job.name) == name).values(**values))
 
 
+@asynccontextmanager
+async def held(database: Database, name: str) -> AsyncIterator[None]:
+    """Give the lease back at the end of the block, failed or not: else a job that failed seems to go on."""
+    try:
+        yield
+    finally:
+        await release(database, name)
+
+
 async def release(database: Database, name: str) -> None:
     """Give the lease back, so that the next process need not wait for it to run out."""
-    await note(database, name, holder=None, lease_until=0)
+    ours = (col(Job.name) == name, col(Job.holder) == HOLDER)  # one that ran out may be another's by now
+    async with database.session() as session:
+        await (await session.connection()).execute(
+            update(Job).where(*ours).values(holder=None, lease_until=0)
+        )
+
+
+def has_failed(job: Job, now: int) -> bool:
+    """Whether it began and did not come to its end, and nobody has its lease any more."""
+    return (
+        job.started_at is not None
+        and job.lease_until <= now
+        and (job.finished_at is None or job.finished_at < job.started_at or job.cursor is not None)
+    )
 
 
 def _insert(database: Database, name: str) -> Any:

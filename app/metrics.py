@@ -91,6 +91,20 @@ CACHE_OUTDATED: Final = Counter(
     "Takings that found out that what was in memory no longer held, and read it again",
     registry=_own,
 )
+STRIPE_REQUESTS: Final = Counter(
+    "billing_stripe_requests_total",
+    "Requests to Stripe's API, each repetition counted, by resource and by HTTP status, or why there is none",
+    ("resource", "status"),
+    registry=_own,
+)
+STRIPE_SECONDS: Final = Histogram(
+    "billing_stripe_request_seconds",
+    "How long a request to Stripe's API took until its answer, or until there was to be none",
+    buckets=(0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10, 20),
+    registry=_own,
+)
+STRIPE_STATUSES: Final = ("200", "401", "403", "429", "500", "timeout", "connection_error")
+"""Those that alerts wait for."""
 
 GAUGES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "billing_database_up": (
@@ -166,6 +180,23 @@ def events_applied(lags: Iterable[float]) -> None:
 
 def event_retried(state: str) -> None:
     RETRIES.labels(state).inc()
+
+
+def stripe_expected(resources: Iterable[str]) -> None:
+    """There from the start, as above."""
+    for resource in resources:
+        for status in STRIPE_STATUSES:
+            _stripe_requests(resource, status)
+
+
+def stripe_asked(resource: str, status: str, seconds: float) -> None:
+    _stripe_requests(resource, status).inc()
+    STRIPE_SECONDS.observe(seconds)
+
+
+@cache
+def _stripe_requests(resource: str, status: str) -> Counter:
+    return STRIPE_REQUESTS.labels(resource, status)
 
 
 def decision_tally(feature: str, reason: str) -> Tally:

@@ -109,6 +109,10 @@ class Reconcile:
         """
         if not await jobs.take(self._database, JOB, int(self._clock())):
             return None
+        async with jobs.held(self._database, JOB):
+            return await self._compare(repair, told)
+
+    async def _compare(self, repair: bool, told: Told) -> Report:
         await jobs.note(self._database, JOB, started_at=int(self._clock()))
         report = Report()
         for kind in LISTS:
@@ -116,7 +120,6 @@ class Reconcile:
             await self._compare_the_rest(kind, seen, report, repair, told)
         result = report.as_json() | {"differences": len(report.differences), "repair": repair}
         await jobs.note(self._database, JOB, finished_at=int(self._clock()), result=result)
-        await jobs.release(self._database, JOB)
         return report
 
     async def _compare_with_list(self, kind: str, report: Report, repair: bool, told: Told) -> set[bytes]:

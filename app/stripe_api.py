@@ -6,17 +6,21 @@ is given as it came, in plain dicts: `stripe_objects` reads every shape.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
+import httpx
 import orjson
 import stripe
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 from tenacity import wait_exponential_jitter as exponential
 
+from . import metrics
 from .errors import NotFound, StripeKeyMissing, StripeKeyReused, StripeRefused, StripeUnavailable
 
 log = structlog.get_logger(__name__)
@@ -44,6 +48,18 @@ PATHS = {
     "dispute": "/v1/disputes/{}",
 }
 """Where one object of each kind is read."""
+RESOURCES = (
+    "subscriptions",
+    "customers",
+    "invoices",
+    "events",
+    "checkout/sessions",
+    "billing_portal/sessions",
+    "charges",
+    "disputes",
+)
+"""What a serving process asks for."""
+NAMESPACES = frozenset(resource.split("/")[0] for resource in RESOURCES if "/" in resource)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +75,37 @@ class Answer:
     """Whether it is what an earlier request with the same idempotency key was answered: as old as that."""
 
 
+class _CountedHttp(stripe.HTTPXClient):
+    """Counts every request that leaves, also those that the client repeats by itself."""
+
+    async def request_async(
+        self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
+    ) -> tuple[bytes, int, Mapping[str, str]]:
+        began, status = time.perf_counter(), "canceled"  # whoever asked waits no longer
+        try:
+            answer = await super().request_async(method, url, headers, post_data)
+            status = str(answer[1])
+            return answer
+        except stripe.APIConnectionError as error:
+            slow = isinstance(error.__cause__, httpx.TimeoutException)
+            status = "timeout" if slow else "connection_error"
+            raise
+        finally:
+            metrics.stripe_asked(resource_of(url), status, time.perf_counter() - began)
+
+
+def resource_of(url: str) -> str:
+    """Which resource an address is of, without ids: each would be a time series of its own."""
+    names = urlsplit(url).path.partition("/v1/")[2].split("/")
+    return "/".join(names[: 2 if names[0] in NAMESPACES else 1])
+
+
 class StripeApi:
     """Stripe, called with one secret key. `base` is another address than Stripe's, for tests."""
 
     def __init__(self, key: str, base: str | None = None) -> None:
-        self._http = stripe.HTTPXClient(timeout=TIMEOUT_SECONDS)
+        metrics.stripe_expected(RESOURCES)
+        self._http = _CountedHttp(timeout=TIMEOUT_SECONDS)
         self._client = stripe.StripeClient(
             key,
             http_client=self._http,

@@ -3,9 +3,10 @@
 Each change is guarded in the same transaction as its own insert: one commit for both, one rollback for both.
 """
 
+import os
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header
+from fastapi import APIRouter, Depends, Header, HTTPException
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import Field, SQLModel, col, func, select
 
@@ -26,9 +27,12 @@ class StoredFile(SQLModel, table=True):
     size: int
 
 
-async def current_user(x_user: Annotated[str, Header()]) -> str:
-    """Whoever is logged in; a header stands for your own log-in here."""
-    return x_user
+async def current_user(x_user: Annotated[str | None, Header()] = None) -> str:
+    """Whoever is logged in. A header, or EXAMPLE_USER for a browser, stands for your own log-in here."""
+    user = x_user or os.environ.get("EXAMPLE_USER")
+    if not user:
+        raise HTTPException(401, "Send the header X-User, or set EXAMPLE_USER to try the pages in a browser.")
+    return user
 
 
 User = Annotated[str, Depends(current_user)]

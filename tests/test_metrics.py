@@ -26,6 +26,8 @@ from app.db.postgres import PostgresDatabase
 from app.errors import InvalidPayload, InvalidSignature, PayloadTooLarge, Unavailable
 from app.outcomes import Status
 from app.simulator import NEW, Account, event_body, sign
+from app.simulator.api import API_KEY, ApiFaults, Traffic, serving_in_thread
+from app.stripe_api import RESOURCES
 from app.worker import Worker
 
 from .client import AUTH, KEY, SECRET, Client, running
@@ -326,6 +328,7 @@ async def test_the_alerts_filter_by_labels_that_the_metrics_have(sqlite_database
     labels = {name: names for name, (_, names) in metrics.GAUGES.items()}
     labels |= {"billing_webhook_answers_total": ("status", "result")}
     labels |= {"billing_limit_decisions_total": ("feature", "reason")}
+    labels |= {"billing_stripe_requests_total": ("resource", "status")}
     for rule in RULES:
         for name, filters in re.findall(r"\b(billing_\w+)\{([^}]*)\}", rule["expr"]):
             assert set(re.findall(r"(\w+)\s*[=!]", filters)) <= set(labels[name]), rule["alert"]
@@ -358,7 +361,7 @@ async def test_with_several_workers_each_brings_what_it_counted_in_memory_to_the
 
 
 @contextmanager
-def serving(folder: Path, url: str, workers: int) -> Iterator[str]:
+def serving(folder: Path, url: str, workers: int, **changes: str) -> Iterator[str]:
     """`serve` as a process: its address."""
     port = free_port()
     command = [sys.executable, "-m", "app", "serve", "--port", str(port), "--workers", str(workers)]
@@ -370,7 +373,7 @@ def serving(folder: Path, url: str, workers: int) -> Iterator[str]:
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(ROOT),
         "TMPDIR": str(folder),
-    }
+    } | changes
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(command, cwd=folder, env=settings, stdout=log, stderr=log)
     try:
@@ -424,3 +427,31 @@ def test_several_workers_add_up_and_leave_nothing_behind(postgres_database: str,
             }
         assert found == {(len(account.events), len(account.events), 0)}
     assert [path for path in tmp_path.iterdir() if path.is_dir() and path.name != "var"] == []
+
+
+def test_several_workers_add_up_what_they_asked_of_stripe(postgres_database: str, tmp_path: Path) -> None:
+    account, faults, traffic = Account(1, start=int(time.time()) - 60), ApiFaults(), Traffic()
+    with serving_in_thread(account, clock=time.time, faults=faults, traffic=traffic) as base:
+        settings = {
+            "STRIPE_API_KEY": API_KEY,
+            "STRIPE_API_BASE": base,
+            "ALLOWED_RETURN_ORIGINS": "https://app.example.com",
+            "CATCH_UP_MINUTES": "0",
+        }
+        with serving(tmp_path, postgres_database, workers=2, **settings) as address:
+            ready(address)
+            faults.next("rate_limit", 2, seconds=0)
+            home = "https://app.example.com/billing"
+            for number in range(10):
+                order = {"user_id": f"user_{number}", "plan": "team", "success_url": home, "cancel_url": home}
+                path = "/internal/checkout-sessions"
+                assert once(address, "POST", path, json=order, headers=AUTH).is_success
+            scrapes = [samples(once(address, "GET", "/metrics", headers=AUTH).text) for _ in range(8)]
+    name = "billing_stripe_requests_total"
+    asked = sum(traffic.by_route.values())
+    assert asked >= 22
+    for each in scrapes:
+        assert sum(count for (metric, _), count in each.items() if metric == name) == asked
+        assert sum(value(each, name, resource=one, status="429") for one in RESOURCES) == 2
+        assert value(each, name, resource="checkout/sessions", status="200") == 10
+        assert value(each, "billing_stripe_request_seconds_count") == asked

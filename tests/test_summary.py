@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -73,7 +72,7 @@ async def test_who_never_bought_has_the_default_plan_and_can_choose(client: Clie
     assert shown["choices"][0]["prices"] == ["price_starter"]
     html = await page(client)
     assert "Starter" in html and "0 of 3" in html
-    assert "<button" not in html
+    assert html.count("<button") == html.count("disabled>") == 3  # Stripe's API has no key here
 
 
 async def test_who_pays_sees_plan_prices_renewal_and_usage(client: Client) -> None:
@@ -299,9 +298,3 @@ def test_the_end_that_is_shown_is_the_one_that_access_has(
         at_the_end = entitle("ada", [row], [], [Customer(id="cus_1")], [], CATALOGUE, ends_at, {})
         before = entitle("ada", [row], [], [Customer(id="cus_1")], [], CATALOGUE, ends_at - 1, {})
         assert (before.access, at_the_end.access) == ("full", "none")
-
-
-def test_the_billing_page_has_its_places_for_buttons_and_no_dead_ones() -> None:
-    template = (Path(billing_page.__file__).parent / "templates" / "billing.html").read_text()
-    assert template.count("button to Stripe's") == 2
-    assert "<button" not in template and "<form" not in template

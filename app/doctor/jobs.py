@@ -1,7 +1,6 @@
 """The jobs that run now and then: whether they do, and whether they come to their end."""
 
 from .. import jobs
-from ..models import Job
 from .findings import Check, Finding
 from .installation import Installation
 
@@ -30,13 +29,13 @@ async def reconcile_runs(installation: Installation) -> list[Finding]:
 async def refresh_ends(installation: Installation) -> list[Finding]:
     """It runs only when there is something to read again."""
     job = await jobs.read(installation.database, REFRESH)
-    return [_failed(REFRESH)] if job and _has_failed(job, installation.now) else []
+    return [_failed(REFRESH)] if job and jobs.has_failed(job, installation.now) else []
 
 
 async def _look(installation: Installation, name: str, every: float) -> list[Finding]:
     job = await jobs.read(installation.database, name)
     now = installation.now
-    if job is not None and _has_failed(job, now):
+    if job is not None and jobs.has_failed(job, now):
         return [_failed(name)]
     if job is None or job.started_at is None:
         return [_not_run(f"The job {name} has never run.", name)]
@@ -44,15 +43,6 @@ async def _look(installation: Installation, name: str, every: float) -> list[Fin
         hours = (now - job.finished_at) / 3600
         return [_not_run(f"The job {name} last came to its end {hours:.0f} hours ago.", name)]
     return []
-
-
-def _has_failed(job: Job, now: int) -> bool:
-    """It began and did not come to its end, and nobody has its lease any more."""
-    return (
-        job.started_at is not None
-        and job.lease_until <= now
-        and (job.finished_at is None or job.finished_at < job.started_at)
-    )
 
 
 def _failed(name: str) -> Finding:

@@ -5,6 +5,7 @@ import os
 import shutil
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -60,12 +61,14 @@ def server(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> I
 
 
 class Browser:
-    """One person's browser. What the pages ask of anybody but the server is kept in `strangers`."""
+    """One person's browser. `strangers` has what pages ask of others than the server and its `friends`."""
 
-    def __init__(self, context: BrowserContext, page: Page, url: str) -> None:
+    def __init__(self, context: BrowserContext, page: Page, url: str, *friends: str) -> None:
         self.context = context
         self.page = page
         self.url = url
+        self.friends = friends
+        self.name = ""
         self.strangers: list[str] = []
         self.complaints: list[str] = []
         self.refusals: set[int] = set()
@@ -74,7 +77,7 @@ class Browser:
         page.on("console", lambda message: self._hear(message.text))
 
     def _note(self, address: str) -> None:
-        if not address.startswith((self.url, "data:")):
+        if not address.startswith((self.url, "data:", *self.friends)):
             self.strangers.append(address)
 
     def _hear(self, complaint: str) -> None:
@@ -108,13 +111,20 @@ def screen() -> dict[str, Any]:
     return {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"}
 
 
-@pytest.fixture
-async def browser(server: str, screen: dict[str, Any]) -> AsyncIterator[Browser]:
+@asynccontextmanager
+async def browsing(screen: dict[str, Any], url: str, *friends: str) -> AsyncIterator[Browser]:
+    """A browser; when it is closed, it must have asked no stranger and complained of nothing."""
     async with async_playwright() as playwright:
         chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
         context = await chromium.new_context(**screen)
-        browser = Browser(context, await context.new_page(), server)
+        browser = Browser(context, await context.new_page(), url, *friends)
         yield browser
         assert browser.strangers == []
         assert browser.complaints == []
         await chromium.close()
+
+
+@pytest.fixture
+async def browser(server: str, screen: dict[str, Any]) -> AsyncIterator[Browser]:
+    async with browsing(screen, server) as browser:
+        yield browser

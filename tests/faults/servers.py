@@ -24,7 +24,7 @@ class Server:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = folder / "server.log"
-        self._environment = {
+        self.environment = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(ROOT),
             "DATABASE_URL": database_url,
@@ -49,7 +49,7 @@ class Server:
         command = [sys.executable, "-m", *serve, *port]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                command, env=self._environment, cwd=self._folder, stdout=log, stderr=log
+                command, env=self.environment, cwd=self._folder, stdout=log, stderr=log
             )
         async with httpx.AsyncClient(trust_env=False) as client, asyncio.timeout(START_TIMEOUT_SECONDS):
             while True:

@@ -11,8 +11,12 @@ from typing import Any, Generic, TypeVar
 import structlog
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from ... import jobs
+from ...catch_up import JOB as CATCH_UP
 from ...db import overview as statements
+from ...models import Job
 from ...plans import Catalogue
+from ...reconcile import JOB as RECONCILE
 from ...service import Service
 
 log = structlog.get_logger(__name__)
@@ -67,6 +71,17 @@ class QueueFigures:
     past_due: int
     needs_refresh: int
     spooled: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobFigures:
+    """What talks to Stripe now and then, as it last ran; no job: it never has."""
+
+    catch_up: Job | None
+    catch_up_seconds: float
+    """How often it should; 0: not by itself."""
+    reconcile: Job | None
+    reconcile_hour: int | None
 
 
 class Kept(Generic[T]):
@@ -191,6 +206,18 @@ async def queue_figures(service: Service) -> QueueFigures:
             + await _count(session, "billing_customer WHERE needs_refresh"),
             spooled=len(await asyncio.to_thread(service.spool.waiting)),
         )
+
+
+async def job_figures(service: Service) -> JobFigures | None:
+    """None without a key for Stripe's API."""
+    if service.stripe is None:
+        return None
+    return JobFigures(
+        await jobs.read(service.database, CATCH_UP),
+        service.settings.catch_up_minutes * 60,
+        await jobs.read(service.database, RECONCILE),
+        service.settings.reconcile_hour,
+    )
 
 
 async def _count(session: AsyncSession, what: str) -> int:

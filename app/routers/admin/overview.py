@@ -1,6 +1,6 @@
 """The first page: how many, how much, how fast, and what wants a hand."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -8,9 +8,11 @@ from sqladmin import expose
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ...jobs import has_failed
+from ...models import Job
 from . import charts, figures
-from .figures import CAP, EventFigures, QueueFigures, SubscriptionFigures
-from .text import duration, money, number
+from .figures import CAP, EventFigures, JobFigures, QueueFigures, SubscriptionFigures
+from .text import day, duration, money, number
 from .views import Page
 
 STATUS_TONES = {
@@ -22,6 +24,10 @@ STATUS_TONES = {
 }
 OLD_SECONDS = 15 * 60
 """A pending event older than this waits for somebody."""
+MISSED = 4
+"""A catch-up that was due so many times did not run."""
+RECONCILE_SECONDS = 30 * 3600
+"""A nightly reconcile older than this missed its night; one that takes hours did not."""
 
 Level = Literal["", "warn", "bad"]
 
@@ -33,6 +39,8 @@ class Overview:
     queue: QueueFigures
     events: EventFigures | None
     subscriptions: SubscriptionFigures | None
+    jobs: JobFigures | None
+    """None: without a key for Stripe's API there are none."""
     now: int
 
 
@@ -114,6 +122,64 @@ def speed(overview: Overview) -> Card:
     return Card("From Stripe to here", duration(overview.events.median_seconds), note)
 
 
+def caught_up(overview: Overview) -> Card:
+    if overview.jobs is None:
+        return Card("Last catch-up", "not set up", "without STRIPE_API_KEY nobody asks for lost events")
+    every = overview.jobs.catch_up_seconds
+    return _job("catch-up", overview.jobs.catch_up, overview.now, MISSED * every, _caught)
+
+
+def _caught(result: Mapping[str, Any]) -> tuple[str, Level]:
+    missing = int(result["missing"])
+    if missing:
+        return f"{missing:,} events had never arrived, and were taken in", "warn"
+    return f"no event was lost; {result['listed']:,} looked at", ""
+
+
+def reconciled(overview: Overview) -> Card:
+    if overview.jobs is None:
+        return Card("Last reconcile", "not set up", "without STRIPE_API_KEY nobody compares with Stripe")
+    nightly = overview.jobs.reconcile_hour is not None
+    return _job(
+        "reconcile", overview.jobs.reconcile, overview.now, RECONCILE_SECONDS if nightly else 0, _compared
+    )
+
+
+def _compared(result: Mapping[str, Any]) -> tuple[str, Level]:
+    compared, differing, repaired = (int(result[name]) for name in ("compared", "differing", "repaired"))
+    if not differing:
+        return f"{compared:,} records are as Stripe has them", ""
+    rest = differing - repaired
+    note = f"{differing:,} of {compared:,} records differed"
+    if not rest:
+        return f"{note}; all repaired", "bad"
+    return f"{note}, {rest:,} still do: “python -m app reconcile” names them", "bad"
+
+
+def _job(
+    name: str,
+    job: Job | None,
+    now: int,
+    late: float,
+    told: Callable[[Mapping[str, Any]], tuple[str, Level]],
+) -> Card:
+    """When it last came to its end and with what; `late` is the age in seconds at which it is red, or 0."""
+    title = f"Last {name}"
+    if job is None or job.started_at is None:
+        return Card(title, "never", f"“python -m app {name}” runs it now", "warn")
+    ended = job.finished_at
+    age = "never" if ended is None else f"{duration(now - ended)} ago"
+    if has_failed(job, now):
+        note = f"begun {day(job.started_at)}, and not come to its end: the log says why"
+        return Card(title, age, note, "bad")
+    if ended is None or job.result is None:
+        return Card(title, "under way", f"since {day(job.started_at)}")
+    if late and now - ended > late:
+        return Card(title, age, f"{day(ended)}: it should have run since", "bad")
+    note, level = told(job.result)
+    return Card(title, age, f"{day(ended)}: {note}", level)
+
+
 CARDS: tuple[Callable[[Overview], Card], ...] = (
     dead,
     failed,
@@ -123,6 +189,8 @@ CARDS: tuple[Callable[[Overview], Card], ...] = (
     past_due,
     spooled,
     speed,
+    caught_up,
+    reconciled,
 )
 """Every card of the page, in its order: a new one is a function from the figures to a Card."""
 
@@ -147,7 +215,8 @@ class OverviewPage(Page):
         subscriptions, age = self.kept.subscriptions.last()
         events, _ = self.kept.events.last()
         queue = await figures.queue_figures(self.service)
-        return Overview(queue, events, subscriptions, int(self.service.clock())), age
+        jobs = await figures.job_figures(self.service)
+        return Overview(queue, events, subscriptions, jobs, int(self.service.clock())), age
 
 
 def _charts(overview: Overview) -> dict[str, Any]:

@@ -8,6 +8,14 @@ from . import forms
 from .call import Call, PortalPage
 
 PAGE = "/p/session/"
+HEAD = (
+    '<!doctype html><html lang="en"><meta charset="utf-8"><title>Billing</title>'
+    '<link rel="icon" href="data:,">'
+    '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    "<style>:root { color-scheme: light dark } "
+    "body { font: 16px/1.5 system-ui, sans-serif; max-width: 44rem; margin: 2rem auto; padding: 0 1rem; "
+    "overflow-wrap: anywhere }</style>"
+)
 PARAMS = ("customer", "return_url", "configuration", "locale", "flow_data", "expand")
 
 
@@ -41,4 +49,5 @@ def portal_page(account: Account, shown: PortalPage) -> str:
         if subscription.customer == shown.customer
     )
     back = f'<p><a href="{escape(shown.return_url)}">Return</a></p>' if shown.return_url else ""
-    return f"<!doctype html><title>Billing</title><h1>Billing</h1><ul>{rows}</ul>{back}"
+    about = "<p>The simulator’s portal: Stripe’s has cards and invoices.</p>"
+    return f"{HEAD}<h1>Billing</h1>{about}<ul>{rows}</ul>{back}"
