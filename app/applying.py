@@ -18,6 +18,8 @@ log = structlog.get_logger(__name__)
 NOT_APPLIED = "The change could not be applied, and nothing was changed. The log names the error."
 """Said to who called the internal API: they wait for the answer, so nothing is kept to be retried."""
 NO_RECEIVER = "Nothing in this process handles events of its type, though something did when it failed."
+LEFT_SECONDS = 120
+"""How long such an event is left alone, so that a process that has the receiver comes upon it."""
 
 
 class Applier:
@@ -31,9 +33,8 @@ class Applier:
     def apply(self, event: StripeEvent, unit_of_work: UnitOfWork) -> Outcome:
         """What becomes of an event. Its changes are in the unit of work, or, where it failed, nowhere."""
         if not self.is_handled(event):
-            if event.retry and event.attempts and not event.thin and self._is_ours(event):
-                # It failed in a receiver that another process has: that one is to try again.
-                return self.failed(event, NO_RECEIVER, unit_of_work)
+            if event.retry and event.has_failed and not event.thin and self._is_ours(event):
+                return self._left(event)
             return Outcome(event, self._state_unhandled(event))
         if event.problem:
             return self.failed(event, event.problem, unit_of_work)
@@ -69,6 +70,13 @@ class Applier:
             storable(error, event),
             failing_since=since,
             next_attempt_at=due,
+        )
+
+    def _left(self, event: StripeEvent) -> Outcome:
+        """It failed in a receiver that another process has: that one is to try again; this is no attempt."""
+        since, due = event.failing_since, int(self._clock()) + LEFT_SECONDS
+        return Outcome(
+            event, EventState.FAILED, NO_RECEIVER, failing_since=since, next_attempt_at=due, tried=False
         )
 
     def is_handled(self, event: StripeEvent) -> bool:

@@ -109,9 +109,13 @@ def migrate() -> None:
 
 @cli.command()
 def worker() -> None:
-    """Retry failed events and drain the spool, without serving HTTP; every server does the same beside."""
+    """Retry failed events and drain the spool, without serving HTTP; every server does the same beside.
+
+    Events and reactions whose receivers an application connects are left to the application's processes.
+    """
     configure_logging()
     service = _service()
+    service.worker.leave_unknown()
 
     async def work() -> None:
         handlers.connect()

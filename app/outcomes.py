@@ -33,6 +33,8 @@ class Outcome:
     rejected: ServiceError | None = None
     failing_since: int | None = None
     next_attempt_at: int | None = None
+    tried: bool = True
+    """Whether it counts as an attempt."""
 
     @property
     def status(self) -> Status:
@@ -42,7 +44,7 @@ class Outcome:
 def event_row(outcome: Outcome, now: int) -> Row:
     """The inbox's row of an event, as it stands after this outcome. `now` in Unix seconds."""
     event, settled = outcome.event, outcome.state in (EventState.PROCESSED, EventState.IGNORED)
-    waits = outcome.state == EventState.PENDING
+    waits = outcome.state == EventState.PENDING or not outcome.tried
     return {
         "id": event.id,
         "type": event.type,

@@ -56,6 +56,7 @@ class Service:
     async def taking_in(self) -> AsyncIterator[None]:
         """The inbox at work, and nothing beside: for commands. What is to be told is stored for a server."""
         handlers.connect()
+        self.worker.leave_unknown()
         connect_notifications(self.settings.notify_urls)
         if self.database.name == "sqlite":
             await migrate_async(self.settings.database_url)

@@ -41,7 +41,9 @@ class StripeEvent:
     retry: bool = False
     """Whether the inbox has it already, and is to apply it again."""
     attempts: int = 0
-    """How often it has been tried."""
+    """How often it has been tried, since it was last replayed."""
+    has_failed: bool = False
+    """Whether it has ever failed in a receiver, so that it is not to be ignored for want of one."""
     failing_since: int | None = None
     read_at_version: int | None = None
     """For a snapshot that was read from Stripe: the record's version before (0: no record)."""

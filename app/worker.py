@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
 import structlog
 from sqlalchemy import CursorResult
@@ -14,6 +15,7 @@ from .audit import audit_entry
 from .db import Database, outbox, statements
 from .inbox import Inbox
 from .outcomes import Outcome
+from .signals import events
 from .spool import Spool
 from .stripe_events import StripeEvent, parse
 from .watch import Watch
@@ -51,6 +53,11 @@ class Worker:
         self._clock = clock
         self._woken = asyncio.Event()
         self._stopping = False
+        self._leaves_unknown = False
+
+    def leave_unknown(self) -> None:
+        """Leave what has no receiver in this process to those that have one: a command knows only our own."""
+        self._leaves_unknown = True
 
     def wake(self) -> None:
         """Look at once, rather than at the next poll."""
@@ -107,16 +114,17 @@ class Worker:
             connection = await session.connection()
             rows = await connection.execute(
                 statements.take_due(connection.dialect.name),
-                {"now": now, "lease": now + LEASE_SECONDS, "count": BATCH},
+                {
+                    "now": now,
+                    "lease": now + LEASE_SECONDS,
+                    "count": BATCH,
+                    "types": _known_types(),
+                    "all_types": not self._leaves_unknown,
+                },
             )
-            events = []
-            for row in rows:
-                event = parse(
-                    row.body.encode(), signature=row.signature, received_at=row.received_at, source=row.source
-                )
-                event.retry, event.attempts, event.failing_since = True, row.attempts, row.failing_since
-                events.append(event)
-        return events
+            taken = rows.all()
+        # After the commit: a row that cannot be read must not give back the leases of the others.
+        return [_event_of(row) for row in taken]
 
     async def prune(self) -> int:
         """Delete processed events past their retention, in small steps; how many.
@@ -155,6 +163,43 @@ class Worker:
                 break
             await asyncio.sleep(PRUNE_PAUSE_SECONDS)
         return deleted
+
+
+def _known_types() -> list[str]:
+    """The types that this process has receivers for, those of thin events included."""
+    names = [name for name, signal in list(events.items()) if signal.receivers]
+    return [*names, *(f"v1.{name}" for name in names)]
+
+
+def _event_of(row: Any) -> StripeEvent:
+    try:
+        event = parse(
+            row.body.encode(), signature=row.signature, received_at=row.received_at, source=row.source
+        )
+    except Exception as error:  # whatever it is, it is about this row alone
+        log.error("stored_event_unreadable", event_id=row.id, error=type(error).__name__)
+        event = _unreadable(row, error)
+    event.retry, event.attempts, event.failing_since = True, row.attempts, row.failing_since
+    event.has_failed = row.attempts > 0 or row.last_error is not None
+    return event
+
+
+def _unreadable(row: Any, error: Exception) -> StripeEvent:
+    """What the columns tell of an event whose body cannot be read now: it fails like any other, and alone."""
+    return StripeEvent(
+        id=row.id,
+        type=row.type,
+        created=row.created or 0,
+        object={"id": row.object_id},
+        livemode=row.livemode,
+        account=row.account,
+        api_version=row.api_version,
+        source=row.source,
+        body=row.body,
+        signature=row.signature,
+        received_at=row.received_at,
+        problem=f"The stored body cannot be read ({type(error).__name__}).",
+    )
 
 
 async def replay(

@@ -7,7 +7,7 @@ once. Amounts never overflow: the limit is compared with what is left, not with 
 
 from functools import cache
 
-from sqlalchemy import TextClause, bindparam, text
+from sqlalchemy import Boolean, TextClause, bindparam, text
 
 # Each `:name` that PostgreSQL could take for another type is cast where it first stands.
 NOW, AMOUNT, LIMIT = "CAST(:now AS BIGINT)", "CAST(:amount AS BIGINT)", "CAST(:limit AS BIGINT)"
@@ -158,14 +158,19 @@ def set_usage(dialect: str) -> TextClause:
 
 @cache
 def take_due(dialect: str) -> TextClause:
-    """Lease the failed events that are due, the longest due first; other workers pass them over."""
+    """Lease the failed events that are due, the longest due first; other workers pass them over.
+
+    Only those of `:types`, unless `:all_types`.
+    """
     skip = "FOR UPDATE SKIP LOCKED" if dialect == "postgresql" else ""
     return text(
         "UPDATE billing_event SET next_attempt_at = :lease WHERE id IN (SELECT id FROM billing_event "
         "WHERE state = 'failed' AND source <> 'internal' AND next_attempt_at <= :now "
+        "AND (:all_types OR type IN :types) "
         f"ORDER BY next_attempt_at LIMIT :count {skip}) "
-        "RETURNING id, body, signature, received_at, source, attempts, failing_since"
-    )
+        "RETURNING id, type, object_id, created, api_version, livemode, account, "
+        "body, signature, received_at, source, attempts, last_error, failing_since"
+    ).bindparams(bindparam("types", expanding=True), bindparam("all_types", type_=Boolean()))
 
 
 REPLAY = text(
