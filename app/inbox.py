@@ -20,7 +20,7 @@ from sqlalchemy import Table
 from . import metrics
 from .applying import NOT_APPLIED, Applier
 from .db import Batch, Database, Row
-from .errors import ServiceError, Unavailable
+from .errors import NotStorable, ServiceError, Unavailable
 from .history import load_history
 from .models import (
     AuditEntry,
@@ -107,6 +107,7 @@ class Inbox:
         self._stopping = True
         self._woken.set()
         await asyncio.gather(*self._tasks)
+        self._stopping, self._woken = False, asyncio.Event()  # it may be started again, on another loop
 
     async def accept(self, event: StripeEvent, *, patience: float = inf) -> Outcome:
         """Take an event in; returns once it is durable.
@@ -197,7 +198,7 @@ class Inbox:
             log.error("event_not_stored", event_id=waiting.event.id, error=type(error).__name__)
             waiting.fail(ServiceError(NOT_APPLIED))
             return
-        unit_of_work = UnitOfWork(int(self._clock()), self._catalogue)
+        unit_of_work = UnitOfWork(int(self._clock()), self._catalogue, {})
         # The database's own words would name the row.
         refused = f"{type(error).__name__}: the database refuses the event."
         outcome = self._applier.failed(waiting.event, refused, unit_of_work)
@@ -212,7 +213,9 @@ class Inbox:
                 await batch.write(self._rows(unit_of_work, [outcome]), ())
         except Exception as second:
             log.error("event_not_stored", event_id=waiting.event.id, error=type(second).__name__)
-            waiting.fail(Unavailable("The event cannot be stored. Send it again later."))
+            down = self.database.is_unavailable(second)
+            cause = Unavailable if down else NotStorable
+            waiting.fail(cause("The event cannot be stored. Send it again later."))
         else:
             self._outbox.announce(unit_of_work.reactions)
             metrics.events_settled(outcome.state, 1)
@@ -225,7 +228,7 @@ class Inbox:
             await batch.begin([f"{kind}:{id}" for kind, ids in named.items() for id in ids])
             ids = {table_of(model): named[kind] for kind, model in KINDS.items()}
             loaded, known = await batch.load(ids, known=(table_of(WebhookEvent), named["event"]))
-            unit_of_work = UnitOfWork(int(self._clock()), self._catalogue)
+            unit_of_work = UnitOfWork(int(self._clock()), self._catalogue, named)
             for model in KINDS.values():
                 unit_of_work.fill(model, loaded[table_of(model)])
             retried = {event.id for event in events if event.retry}
@@ -268,7 +271,9 @@ class Inbox:
         for row, _ in unit_of_work.changed():
             values = row.__dict__ | {"version": row.__dict__["version"] + 1, "updated_at": unit_of_work.now}
             rows[table_of(type(row))].append(values)
-        stored = [outcome for outcome in outcomes if outcome.rejected is None]
+        stored = sorted(
+            (outcome for outcome in outcomes if outcome.rejected is None), key=lambda each: each.event.id
+        )
         rows[table_of(WebhookEvent)] = [event_row(outcome, unit_of_work.now) for outcome in stored]
         rows[table_of(AuditEntry)] = [entry.model_dump() for entry in unit_of_work.audit]
         rows[table_of(OutboxEntry)] = self._outbox.entries(unit_of_work.reactions)

@@ -164,6 +164,8 @@ class Usage(Table, table=True):
     period_end: int = Field(sa_type=BigInteger)
     """When a consumable's usage starts anew, in Unix seconds; never, for an allocated feature."""
     updated_at: int = Field(sa_type=BigInteger)
+    version: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
+    """Counted up by every change of what is used."""
 
 
 class UsageKey(Table, table=True):

@@ -68,6 +68,12 @@ class Outbox:
 
     async def run(self) -> None:
         """Deliver what is due until stopped. A database that is down is waited for."""
+        try:
+            await self._serve_until_stopped()
+        finally:
+            self._stopping, self._woken = False, asyncio.Event()  # it may run again, on another loop
+
+    async def _serve_until_stopped(self) -> None:
         while not self._stopping:
             try:
                 await self._serve_receivers()

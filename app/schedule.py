@@ -48,11 +48,14 @@ class Schedule:
 
     async def run(self) -> None:
         """Work until stopped; what was under way is resumed by whoever comes next."""
-        await asyncio.gather(
-            self._every(REFRESH_EVERY_SECONDS, self._refresher.refresh_due),
-            self._every(LOOK_EVERY_SECONDS, self.catch_up_when_due),
-            self._every(LOOK_EVERY_SECONDS, self.reconcile_when_due),
-        )
+        try:
+            await asyncio.gather(
+                self._every(REFRESH_EVERY_SECONDS, self._refresher.refresh_due),
+                self._every(LOOK_EVERY_SECONDS, self.catch_up_when_due),
+                self._every(LOOK_EVERY_SECONDS, self.reconcile_when_due),
+            )
+        finally:
+            self._stopped = asyncio.Event()  # it may run again, on another loop
 
     def stop(self) -> None:
         """Begin nothing more."""

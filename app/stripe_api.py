@@ -105,19 +105,26 @@ class StripeApi:
 
     def __init__(self, key: str, base: str | None = None) -> None:
         metrics.stripe_expected(RESOURCES)
-        self._http = _CountedHttp(timeout=TIMEOUT_SECONDS)
-        self._client = stripe.StripeClient(
-            key,
-            http_client=self._http,
-            base_addresses={"api": base} if base else {},
-            max_network_retries=NETWORK_RETRIES,
-        )
-        self._at_once = asyncio.Semaphore(MAX_AT_ONCE)
+        self._key = key
+        self._base = base
+        self._open()
         self.livemode = key[2:].startswith("_live_")
         """Whether the key is of live mode; `rk_live_…` and `sk_live_…` are."""
 
+    def _open(self) -> None:
+        self._http = _CountedHttp(timeout=TIMEOUT_SECONDS)
+        self._client = stripe.StripeClient(
+            self._key,
+            http_client=self._http,
+            base_addresses={"api": self._base} if self._base else {},
+            max_network_retries=NETWORK_RETRIES,
+        )
+        self._at_once = asyncio.Semaphore(MAX_AT_ONCE)
+
     async def close(self) -> None:
+        """Close all connections. What calls again opens others, perhaps on another event loop."""
         await self._http.close_async()  # type: ignore[no-untyped-call]
+        self._open()
 
     async def get(self, path: str, **params: Any) -> Answer:
         """Read.

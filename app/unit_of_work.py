@@ -1,12 +1,13 @@
 """The rows that one transaction has loaded and will write. Handlers read and change them; no I/O here."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
 from blinker import NamedSignal
 
 from .audit import audit_entry
+from .errors import MalformedEvent
 from .models import AuditEntry, Customer, Invoice, Record, Subscription
 from .plans import Catalogue
 from .signals import Reaction, is_heard
@@ -35,13 +36,13 @@ def make_row(model: type[R], values: Mapping[str, Any]) -> R:
 
 
 class UnitOfWork:
-    """What a batch of events reads and writes. `now` in Unix seconds.
+    """What a batch of events reads and writes. `now` in Unix seconds; `named`: the ids that are loaded.
 
     Change a row with `change`, never by its attributes: only that is written, and undone when a handler
     raises. Values are replaced, never changed in place.
     """
 
-    def __init__(self, now: int, catalogue: Catalogue) -> None:
+    def __init__(self, now: int, catalogue: Catalogue, named: Mapping[str, Collection[str]]) -> None:
         self.now = now
         self.catalogue = catalogue
         self.history: dict[str, list[StripeEvent]] = {}
@@ -49,6 +50,7 @@ class UnitOfWork:
         self.reactions: list[Reaction] = []
         """What is to be told after the commit."""
         self.audit: list[AuditEntry] = []
+        self._named = {model: named.get(kind, ()) for kind, model in KINDS.items()}
         self._rows: dict[Key, Record] = {}
         self._before: dict[Key, dict[str, Any] | None] = {}
         self._undo: dict[Key, dict[str, Any] | None] | None = None
@@ -63,7 +65,13 @@ class UnitOfWork:
         return cast("R | None", self._rows.get((model, id)) if id is not None else None)
 
     def add(self, model: type[R], id: str, **values: Any) -> R:
-        """A new row; columns that are not given have their defaults."""
+        """A new row; columns that are not given have their defaults.
+
+        Raises:
+            MalformedEvent: for an id that was not looked for: a row that is there would be overwritten.
+        """
+        if id not in self._named[model]:
+            raise MalformedEvent("The event's object does not say as what it is stored (`object`).")
         row = make_row(model, BLANKS[model] | {"id": id})
         self._remember((model, id), None)
         self._rows[model, id] = row

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import structlog
-from sqlalchemy import CursorResult
+from sqlalchemy import CursorResult, TextClause
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from . import metrics
@@ -70,6 +70,12 @@ class Worker:
 
     async def run(self) -> None:
         """Work until stopped. A database that is down is waited for."""
+        try:
+            await self._work_until_stopped()
+        finally:
+            self._stopping, self._woken = False, asyncio.Event()  # it may run again, on another loop
+
+    async def _work_until_stopped(self) -> None:
         prune_at = self._clock()
         while not self._stopping:
             for work in (self._drain, self._retry_all_due, self._watch.look_when_due):
@@ -78,6 +84,7 @@ class Worker:
                 prune_at = self._clock() + PRUNE_EVERY_SECONDS
                 await self._try(self.prune)
                 await self._try(self.prune_outbox)
+                await self._try(self.prune_keys)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), POLL_SECONDS)
             self._woken.clear()
@@ -152,11 +159,18 @@ class Worker:
 
     async def prune_outbox(self) -> int:
         """Delete what was delivered before the retention, in small steps; how many."""
-        before, deleted = int(self._clock()) - self._retention_days * DAY, 0
+        return await self._prune_in_steps(outbox.PRUNE, int(self._clock()) - self._retention_days * DAY)
+
+    async def prune_keys(self) -> int:
+        """Delete the idempotency keys of usage that are remembered no longer, in small steps; how many."""
+        return await self._prune_in_steps(statements.PRUNE_KEYS, int(self._clock()))
+
+    async def _prune_in_steps(self, delete: TextClause, before: int) -> int:
+        deleted = 0
         while not self._stopping:
             async with self._database.session() as session:
                 result: CursorResult[object] = await (await session.connection()).execute(
-                    outbox.PRUNE, {"before": before, "count": PRUNE_STEP}
+                    delete, {"before": before, "count": PRUNE_STEP}
                 )
             deleted += result.rowcount
             if result.rowcount < PRUNE_STEP:
@@ -240,7 +254,7 @@ async def replay_in(
     """As `replay`, in the caller's transaction."""
     connection = await session.connection()
     result: CursorResult[object] = await connection.execute(
-        statements.REPLAY,
+        statements.replay(connection.dialect.name),
         {"states": list(states), "id": event_id, "type": event_type, "object_id": object_id},
     )
     return result.rowcount

@@ -1,5 +1,6 @@
 """Real databases for tests: a PostgreSQL server of our own, and SQLite files."""
 
+import asyncio
 import ctypes
 import os
 import shutil
@@ -45,6 +46,19 @@ async def run_sql(url: str, *statements: str) -> None:
     try:
         for statement in statements:
             await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def somebody_waits_for_a_lock(url: str, patience: float = 30) -> None:
+    """Returns once a connection to the PostgreSQL database waits for a lock. `patience` in seconds."""
+    waits = "wait_event_type = 'Lock' AND datname = current_database()"
+    query = f"SELECT count(*) FROM pg_stat_activity WHERE {waits}"
+    connection = await asyncpg.connect(url)
+    try:
+        async with asyncio.timeout(patience):
+            while not await connection.fetchval(query):  # noqa: ASYNC110 # PostgreSQL announces it to nobody
+                await asyncio.sleep(0.02)
     finally:
         await connection.close()
 

@@ -203,7 +203,7 @@ def test_a_dead_event_is_replayed_here_and_now(shell: Shell) -> None:
     assert result.exit_code == 1
     assert result.stdout == "1 events were tried again; 1 in the inbox are failed or dead now.\n"
     assert shell.json("events", "replay", "--event-id", dead) == {"due": 1}
-    assert shell.json("events", "replay", "--event-id", dead, "--now") == {"due": 1, "failed": 0}
+    assert shell.json("events", "replay", "--event-id", dead, "--now") == {"due": 1, "failed": 0, "left": 0}
     assert shell.json("events", "show", dead)["state"] == "processed"
     assert shell.json("events", "replay", "--event-id", dead) == {"due": 0}
 
@@ -328,7 +328,11 @@ def test_json_on_standard_output_is_nothing_but_json(tmp_path: Path, sqlite_data
     replayed = app_process(
         "events", "replay", "--state", "ignored", "--now", "--json", cwd=tmp_path, **shell.settings
     )
-    assert json.loads(replayed.stdout) == {"due": 1, "failed": 0}
+    assert json.loads(replayed.stdout) == {
+        "due": 1,
+        "failed": 0,
+        "left": 1,
+    }  # of a type that a server may know
     assert replayed.stderr == ""
 
 

@@ -9,17 +9,23 @@ from typing import Any
 
 import orjson
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
+from app.db import open_database
 from app.inbox import _Waiting
+from app.main import create_app
 from app.service import Service
 from app.signals import event_signal, users_changed
 from app.simulator import DAY, Account, sign
+from app.simulator.api import API_KEY
 from app.spool import Spool
 from app.stripe_events import parse
-from app.worker import LEASE_SECONDS, Worker
+from app.worker import LEASE_SECONDS, Worker, replay
 
-from .client import AUTH, SECRET, Client, running
+from .client import AUTH, SECRET, Client, running, settings_for
+from .databases import run_sql, somebody_waits_for_a_lock
 from .test_limits import START, Clock
 
 CUSTOMER = {
@@ -167,3 +173,65 @@ async def test_an_event_that_the_database_refuses_is_not_put_over_one_that_was_a
         await inbox._keep_as_failed(waiting, ValueError("refused"))
         assert (await waiting.outcome).duplicate
         assert await states(client) == {"processed"}
+
+
+def test_an_application_may_be_started_again_on_another_loop(database_url: str) -> None:
+    """As a test client does it for each test of an application."""
+    app = create_app(settings_for(database_url, stripe_api_key=SecretStr(API_KEY)))
+
+    async def take_in(number: int) -> str:
+        async with app.router.lifespan_context(app):
+            inbox = app.state.billing.inbox
+            event = parse(orjson.dumps(CUSTOMER | {"id": f"evt_{number}"}), signature=None, received_at=START)
+            async with asyncio.timeout(5):
+                return str((await inbox.accept(event)).state)
+
+    assert [asyncio.run(take_in(number)) for number in range(3)] == ["processed"] * 3
+
+
+async def test_an_event_that_does_not_say_what_its_object_is_overwrites_no_record(database_url: str) -> None:
+    async with running(database_url) as client:
+        account = Account(1, start=START)
+        customer = account.create_customer(user_id="ada")
+        await client.deliver(*account.events)
+        nameless = {"id": customer.id, "email": "x@example.com"}
+        odd = CUSTOMER | {"id": "evt_odd", "created": START - 5, "data": {"object": nameless}}
+        assert await client.send(odd) == "deferred"
+        assert (await client.read(f"/internal/customers/{customer.id}"))["user_id"] == "ada"
+
+
+@pytest.mark.parametrize(("told", "kept"), [("off", "on"), ("local", "local")])
+async def test_a_commit_waits_for_the_disk_whatever_the_database_was_told(
+    postgres_database: str, told: str, kept: str
+) -> None:
+    name = postgres_database.rpartition("/")[2]
+    await run_sql(postgres_database, f"ALTER DATABASE {name} SET synchronous_commit = {told}")
+    database = open_database(postgres_database)
+    try:
+        async with database.batch() as batch:
+            await batch.begin(["event:evt_1"])
+            await batch.write({}, ())
+            found = await batch.fetch("SELECT current_setting('synchronous_commit') AS value")
+            assert found == [{"value": kept}]
+    finally:
+        await database.close()
+
+
+async def test_a_replay_takes_its_events_in_the_order_of_their_ids(postgres_database: str) -> None:
+    """Else two of them at once could wait for each other."""
+    probe = text("SELECT id FROM billing_event WHERE id = :id FOR UPDATE NOWAIT")
+    hold = text("SELECT id FROM billing_event WHERE id = :id FOR UPDATE")
+    async with running(postgres_database, clock=Clock()) as client:
+        database = client.app.state.billing.database
+        for name in ("c", "b", "a"):
+            await client.send(CUSTOMER | {"id": f"evt_{name}", "type": "unknown"})
+        async with database.session() as other:
+            await (await other.connection()).execute(hold, {"id": "evt_b"})
+            replaying = asyncio.create_task(replay(database, "ada", states=["ignored"]))
+            await somebody_waits_for_a_lock(postgres_database)
+            async with database.session() as third:
+                await (await third.connection()).execute(probe, {"id": "evt_c"})
+            with pytest.raises(DBAPIError):
+                async with database.session() as third:
+                    await (await third.connection()).execute(probe, {"id": "evt_a"})
+        assert await replaying == 3

@@ -111,7 +111,7 @@ def replay_(
         raise typer.BadParameter("Say which events: --state dead, or --event-id evt_…")
     states = REPLAYABLE if state is None else (state,)
 
-    async def work(service: Service) -> tuple[int, int]:
+    async def work(service: Service) -> tuple[int, int, int]:
         due = await replay(
             service.database,
             shell_user(),
@@ -120,24 +120,28 @@ def replay_(
             object_id=object_id,
             event_id=event_id,
         )
-        return due, await _apply(service, due, quiet=json) if now else 0
+        return due, *(await _apply(service, due, quiet=json) if now else (0, 0))
 
-    due, failed = run(work)
+    due, failed, left = run(work)
     if json:
-        print_json({"due": due} | ({"failed": failed} if now else {}))
+        print_json({"due": due} | ({"failed": failed, "left": left} if now else {}))
     elif now:
-        typer.echo(f"{due} events were tried again; {failed} in the inbox are failed or dead now.")
+        typer.echo(f"{due - left} events were tried again; {failed} in the inbox are failed or dead now.")
+        if left:
+            typer.echo(f"{left} are left to a server: nothing here handles events of their type.")
     else:
         typer.echo(f"{due} events are due now.")
     raise typer.Exit(WANTS_A_HAND if failed else FINE)
 
 
-async def _apply(service: Service, due: int, *, quiet: bool) -> int:
-    """Apply all that is due, with a bar; how many in the inbox are failed or dead afterwards."""
+async def _apply(service: Service, due: int, *, quiet: bool) -> tuple[int, int]:
+    """Apply all that is due, with a bar; how many are failed or dead then, and how many left to others."""
+    left = due
     async with service.taking_in():
         with progress(quiet=quiet) as bar:
             task = bar.add_task("Applying", total=due)
             while taken := await service.worker.retry_due():
                 bar.advance(task, taken)
+                left = max(left - taken, 0)
     inbox = (await read_backlog(service.database)).inbox
-    return inbox["failed"].count + inbox["dead"].count
+    return inbox["failed"].count + inbox["dead"].count - left, left

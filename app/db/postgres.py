@@ -48,6 +48,11 @@ BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 # A plan that was made while a table was small must not stay a sequential scan when it has grown.
 PLAN_BY_INDEX = "SET LOCAL enable_seqscan = off"
 
+# What is answered with 200 is on disk, also for a role or a database that was told not to wait for it.
+DURABLE = (
+    "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'"
+)
+
 UNAVAILABLE = (
     OSError,
     TimeoutError,
@@ -255,7 +260,10 @@ def _write_statement(tables: tuple[Table, ...]) -> str:
         f'SELECT id, 1 FROM unnest(${first}::text[]) AS id ORDER BY id COLLATE "C" '
         "ON CONFLICT (id) DO UPDATE SET version = billing_user.version + 1 RETURNING id)"
     )
-    return f"WITH {', '.join(parts)} SELECT pg_notify('{USERS_CHANNEL}', id) FROM counted"
+    return (
+        f"WITH {', '.join(parts)} SELECT pg_notify('{USERS_CHANNEL}', id)::text FROM counted "
+        f"UNION ALL {DURABLE}"
+    )
 
 
 def _upsert(table: Table, first: int) -> str:

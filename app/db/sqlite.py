@@ -36,10 +36,13 @@ class SqliteDatabase(Database):
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._open()
+        super().__init__(make_engine(path))
+
+    def _open(self) -> None:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite-batches")
         self._connection: sqlite3.Connection | None = None
         self._one_at_a_time = asyncio.Lock()
-        super().__init__(make_engine(path))
 
     @asynccontextmanager
     async def batch(self) -> AsyncIterator["SqliteBatch"]:
@@ -72,6 +75,7 @@ class SqliteDatabase(Database):
     async def close(self) -> None:
         await self._in_thread(lambda connection: connection.close())
         self._thread.shutdown()
+        self._open()  # for who uses it again, perhaps on another event loop
         await self.engine.dispose()
 
     def is_unavailable(self, error: BaseException) -> bool:

@@ -21,6 +21,7 @@ PERIOD = (
     f"period_start = CASE WHEN {OVER} THEN {START} ELSE usage.period_start END, "
     f"period_end = CASE WHEN {OVER} OR {END} < usage.period_end THEN {END} ELSE usage.period_end END"
 )
+CHANGED = f"updated_at = {NOW}, version = usage.version + 1"
 SAME_VERSION = (
     "COALESCE((SELECT version FROM billing_user WHERE id = CAST(:user_id AS TEXT)), 0) = "
     "CAST(:version AS BIGINT)"
@@ -85,7 +86,7 @@ def consume(dialect: str, *, keyed: bool) -> TextClause:
         f"{START}, {END}, {NOW} "
         f"WHERE {conditions} "
         f"ON CONFLICT (user_id, feature) DO UPDATE SET "
-        f"used = {USED} + {AMOUNT}, {PERIOD}, updated_at = {NOW} "
+        f"used = {USED} + {AMOUNT}, {PERIOD}, {CHANGED} "
         f"WHERE {USED} <= {LIMIT} - {AMOUNT} - {words.held()} "
         f"RETURNING {words.returned}"
     )
@@ -102,7 +103,7 @@ def hold(dialect: str) -> TextClause:
         f"SELECT CAST(:user_id AS TEXT), CAST(:feature AS TEXT), 0, {first}, {START}, {END}, {NOW} "
         f"WHERE {AMOUNT} <= {LIMIT} AND {SAME_VERSION} "
         "ON CONFLICT (user_id, feature) DO UPDATE SET "
-        f"holds = {words.append.format(words.kept())}, used = {USED}, {PERIOD}, updated_at = {NOW} "
+        f"holds = {words.append.format(words.kept())}, used = {USED}, {PERIOD}, {CHANGED} "
         f"WHERE {USED} <= {LIMIT} - {AMOUNT} - {words.held()} "
         f"RETURNING {words.returned}"
     )
@@ -115,7 +116,7 @@ def settle(dialect: str) -> TextClause:
     guard = f"{USED} <= {LIMIT} - {AMOUNT} - {words.held(words.others)} AND {SAME_VERSION}"
     return text(
         f"UPDATE billing_usage AS usage SET used = {USED} + {AMOUNT}, "
-        f"holds = ({words.kept(words.others)}), {PERIOD}, updated_at = {NOW} "
+        f"holds = ({words.kept(words.others)}), {PERIOD}, {CHANGED} "
         f"{ROW} AND ({AMOUNT} <= {words.held(words.mine)} OR ({guard})) "
         f"RETURNING {words.returned}"
     )
@@ -137,21 +138,21 @@ def release(dialect: str) -> TextClause:
     words = _Words(dialect)
     left = f"CASE WHEN {USED} > {AMOUNT} THEN {USED} - {AMOUNT} ELSE 0 END"
     return text(
-        f"UPDATE billing_usage AS usage SET used = {left}, {PERIOD}, updated_at = {NOW} {ROW} "
+        f"UPDATE billing_usage AS usage SET used = {left}, {PERIOD}, {CHANGED} {ROW} "
         f"RETURNING {words.returned}"
     )
 
 
 @cache
 def set_usage(dialect: str) -> TextClause:
-    """Say what is used; with `:seen` only if that is still what the row says."""
+    """Say what is used; with `:seen`, the row's version, only if nothing has changed since."""
     words = _Words(dialect)
     return text(
         "INSERT INTO billing_usage AS usage "
         "(user_id, feature, used, holds, period_start, period_end, updated_at) "
         f"VALUES (:user_id, :feature, {AMOUNT}, {words.empty}, {START}, {END}, {NOW}) "
-        f"ON CONFLICT (user_id, feature) DO UPDATE SET used = {AMOUNT}, {PERIOD}, updated_at = {NOW} "
-        "WHERE CAST(:seen AS BIGINT) IS NULL OR usage.used = CAST(:seen AS BIGINT) "
+        f"ON CONFLICT (user_id, feature) DO UPDATE SET used = {AMOUNT}, {PERIOD}, {CHANGED} "
+        "WHERE CAST(:seen AS BIGINT) IS NULL OR usage.version = CAST(:seen AS BIGINT) "
         f"RETURNING {words.returned}"
     )
 
@@ -173,17 +174,26 @@ def take_due(dialect: str) -> TextClause:
     ).bindparams(bindparam("types", expanding=True), bindparam("all_types", type_=Boolean()))
 
 
-REPLAY = text(
-    "UPDATE billing_event SET state = 'failed', attempts = 0, failing_since = NULL, next_attempt_at = 0 "
-    "WHERE state IN :states AND source <> 'internal' "
-    "AND (CAST(:id AS TEXT) IS NULL OR id = CAST(:id AS TEXT)) "
-    "AND (CAST(:type AS TEXT) IS NULL OR type = CAST(:type AS TEXT)) "
-    "AND (CAST(:object_id AS TEXT) IS NULL OR object_id = CAST(:object_id AS TEXT))"
-).bindparams(bindparam("states", expanding=True))
+@cache
+def replay(dialect: str) -> TextClause:
+    """Make events due now. Locked in the order of their ids, so that two at once wait in no circle."""
+    order = 'ORDER BY id COLLATE "C" FOR UPDATE' if dialect == "postgresql" else ""
+    return text(
+        "UPDATE billing_event SET state = 'failed', attempts = 0, failing_since = NULL, next_attempt_at = 0 "
+        "WHERE id IN (SELECT id FROM billing_event WHERE state IN :states AND source <> 'internal' "
+        "AND (CAST(:id AS TEXT) IS NULL OR id = CAST(:id AS TEXT)) "
+        "AND (CAST(:type AS TEXT) IS NULL OR type = CAST(:type AS TEXT)) "
+        f"AND (CAST(:object_id AS TEXT) IS NULL OR object_id = CAST(:object_id AS TEXT)) {order})"
+    ).bindparams(bindparam("states", expanding=True))
+
 
 AFTER = "(received_at, id) > (:received_at, :id) AND received_at < :before"
 PRUNE_WINDOW = text(
     f"SELECT received_at, id FROM billing_event WHERE {AFTER} ORDER BY received_at, id LIMIT :count"
+)
+PRUNE_KEYS = text(
+    "DELETE FROM billing_usage_key WHERE (user_id, feature, operation, key) IN ("
+    "SELECT user_id, feature, operation, key FROM billing_usage_key WHERE expires_at <= :before LIMIT :count)"
 )
 NEEDED = (
     "EXISTS (SELECT 1 FROM {0} WHERE {0}.id = event.object_id "

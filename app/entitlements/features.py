@@ -110,7 +110,8 @@ def entitle_feature(
         kind=feature.kind,
         value=overridden,
         limit=limit_of(overridden),
-        soft=any(part.soft for part in (*plans, *addons)),
+        # Somebody who sets a limit for one user means it, however soft the plan's is.
+        soft=not replaced and any(part.soft for part in (*plans, *addons)),
         warn_at=tuple(sorted({share for limit in limits for share in limit.warn_at})),
         reset=feature.reset,
         access="grace" if graces else "full",

@@ -28,7 +28,7 @@ class BillingPeriod(NamedTuple):
 
 
 def period(reset: Reset | None, billing: BillingPeriod | None, now: int) -> Period:
-    """The period that `now` lies in. Without a subscription a billing period is the UTC month."""
+    """The period that usage at `now` counts in. Without a subscription a billing period is the UTC month."""
     if reset is None:
         return ALWAYS
     if reset == "day":
@@ -37,9 +37,18 @@ def period(reset: Reset | None, billing: BillingPeriod | None, now: int) -> Peri
     if reset == "year":
         return _years(now)
     if reset == "period" and billing is not None:
-        # Over, and no renewal seen: it stays open, so that a late event gives no second allowance.
-        return Period(billing.start, billing.end if now < billing.end else billing.access_ends_at)
+        # Also when it is over, and no renewal seen: it stays open till the next one begins, so that a late
+        # event gives no second allowance.
+        return Period(billing.start, billing.end)
     return _months(now)
+
+
+def resets_at(reset: Reset | None, billing: BillingPeriod | None, now: int) -> int | None:
+    """When usage starts anew, as far as is known; while a renewal is awaited, when access ends without it."""
+    end = period(reset, billing, now).end
+    if end is not None and end <= now and billing is not None:
+        return billing.access_ends_at
+    return end
 
 
 def _months(now: int) -> Period:

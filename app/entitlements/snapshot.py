@@ -20,7 +20,7 @@ from .decisions import (
 )
 from .explanation import Explanation, explain
 from .features import FeatureEntitlement, Override, entitle_feature
-from .periods import Period, period
+from .periods import Period, period, resets_at
 from .records import CustomerRecord, InvoiceRecord, OverrideRecord, SubscriptionRecord
 from .standing import AccessLevel, Block
 from .subscriptions import JudgedSubscription, judge_subscriptions
@@ -166,7 +166,8 @@ class Entitlements:
 
     def resets_at(self, feature: str, now: int) -> int | None:
         """When usage starts anew; None for what does not reset, or where that is not known."""
-        return self.period_of(feature, now).end
+        entitlement = self.feature(feature)
+        return resets_at(entitlement.reset, entitlement.billing, now)
 
     def with_usage(self, usage: Mapping[str, int]) -> "Entitlements":
         """The same, with what is used of each feature, so that `check` can be asked without it."""
@@ -194,9 +195,9 @@ class Entitlements:
         return remembered
 
     def _rule(self, entitlement: FeatureEntitlement) -> _Rule:
-        resets_at = period(entitlement.reset, entitlement.billing, self.as_of).end
+        reset = resets_at(entitlement.reset, entitlement.billing, self.as_of)
         ends = grace_ends_at(self, entitlement)
-        tail = (resets_at, self.plan, self.status, ends, (), self.as_of)
+        tail = (reset, self.plan, self.status, ends, (), self.as_of)
         reason = granted_reason(entitlement, 0)
         tally = decision_tally(entitlement.feature, reason)
         return _Rule(entitlement.hard_ceiling, entitlement.limit, reason, tail, tally)

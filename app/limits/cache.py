@@ -54,11 +54,15 @@ class Cache:
     def put(self, user_id: str, entry: Entry, token: object) -> None:
         if self._loading.get(user_id) is not token:
             return
-        del self._loading[user_id]
         self._entries[user_id] = entry
         self._entries.move_to_end(user_id)
         if len(self._entries) > MAX_USERS:
             self._entries.popitem(last=False)
+
+    def end_load(self, user_id: str, token: object) -> None:
+        """Say that the reading is over, whatever came of it."""
+        if self._loading.get(user_id) is token:
+            del self._loading[user_id]
 
     def usage_changed(self, user_id: str) -> None:
         """What is used by the user is no longer what was read; what the user has is."""

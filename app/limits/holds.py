@@ -15,8 +15,11 @@ from .usage import Request, check_amount, given_back, guarded, parameters
 class Hold:
     """An amount that counts as used until it is committed, released, or past its time."""
 
-    def __init__(self, snapshots: Snapshots, request: Request, id: str, decision: Decision) -> None:
+    def __init__(
+        self, snapshots: Snapshots, request: Request, id: str, expires_at: int, decision: Decision
+    ) -> None:
         self.id = id
+        self.expires_at = expires_at
         self.decision = decision
         self._snapshots = snapshots
         self._request = request
@@ -39,10 +42,15 @@ class Hold:
             self._snapshots.changes_usage(session, self._request.user_id)
             connection = await session.connection()
             statement = statements.settle(connection.dialect.name)
-            decision = await guarded(self._snapshots, connection, statement, asked, {"hold_id": self.id})
+            extra = {"hold_id": self.id}
+            decision = await guarded(self._snapshots, connection, statement, asked, extra, self._held())
         assert decision is not None
         self._settled = True
         return decision
+
+    def _held(self) -> int:
+        over = self._settled or self._snapshots.clock() >= self.expires_at
+        return 0 if over else self._request.amount
 
     async def release(self) -> Decision:
         """Give back all that is held."""
@@ -75,7 +83,7 @@ async def hold(snapshots: Snapshots, request: Request, ttl: int) -> AsyncIterato
         statement = statements.hold(connection.dialect.name)
         decision = await guarded(snapshots, connection, statement, request, {"hold": held})
     assert decision is not None
-    taken = Hold(snapshots, request, id, decision)
+    taken = Hold(snapshots, request, id, expires_at, decision)
     try:
         yield taken
     finally:

@@ -18,6 +18,9 @@ from .holds import Hold
 from .snapshots import Snapshots
 from .usage import Request, check_amount, given_back, parameters
 
+NO_ROW = -1
+"""A version that no row of usage has."""
+
 
 @dataclass(frozen=True, slots=True)
 class Drift:
@@ -124,15 +127,16 @@ class Limits:
         self.catalogue.feature(feature)
         usage_table = table_of(Usage)
         async with self._database.reading() as session:
-            query = select(usage_table.c.user_id, usage_table.c.used).where(col(Usage.feature) == feature)
-            used = {row.user_id: row.used for row in await (await session.connection()).execute(query)}
+            columns = (usage_table.c.user_id, usage_table.c.used, usage_table.c.version)
+            query = select(*columns).where(col(Usage.feature) == feature)
+            rows = {row.user_id: row for row in await (await session.connection()).execute(query)}
+        used = {user: row.used for user, row in rows.items()}
         counted = await count()
         users = sorted(user for user in used.keys() | counted if used.get(user, 0) != counted.get(user, 0))
         drifts = []
         for user in users:
-            repaired = not dry_run and await self._repair(
-                user, feature, counted.get(user, 0), used.get(user, 0)
-            )
+            seen = rows[user].version if user in rows else NO_ROW
+            repaired = not dry_run and await self._repair(user, feature, counted.get(user, 0), seen)
             drifts.append(Drift(user, used.get(user, 0), counted.get(user, 0), repaired))
         return drifts
 

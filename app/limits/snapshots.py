@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.orm import Session, SessionTransaction
 
 from ..db import Database
 from ..entitlements import Entitlements
@@ -33,9 +34,12 @@ class Snapshots:
         else:
             MISS[0] += 1
             token = self._cache.begin_load(user_id)
-            async with self.database.reading() as session:
-                entry = await self._read(await session.connection(), user_id)
-            self._cache.put(user_id, entry, token)
+            try:
+                async with self.database.reading() as session:
+                    entry = await self._read(await session.connection(), user_id)
+                self._cache.put(user_id, entry, token)
+            finally:
+                self._cache.end_load(user_id, token)
         return entry.entitlements
 
     async def known(self, connection: AsyncConnection, user_id: str) -> Entry:
@@ -45,18 +49,30 @@ class Snapshots:
     async def read(self, connection: AsyncConnection, user_id: str) -> Entry:
         """Read in the transaction of this connection, whatever is remembered."""
         token = self._cache.begin_load(user_id)
-        entry = replace(await self._read(connection, user_id), usage_is_current=False)
-        self._cache.put(user_id, entry, token)
+        try:
+            entry = replace(await self._read(connection, user_id), usage_is_current=False)
+            self._cache.put(user_id, entry, token)
+        finally:
+            self._cache.end_load(user_id, token)
         return entry
 
     async def _read(self, connection: AsyncConnection, user_id: str) -> Entry:
         return await read_entry(connection, user_id, self.catalogue, int(self.clock()))
 
     def changes_usage(self, session: AsyncSession, user_id: str) -> None:
-        """The session's transaction changes what the user has used: read it again once it is committed."""
-        event.listen(
-            session.sync_session, "after_commit", lambda _: self._cache.usage_changed(user_id), once=True
-        )
+        """The session's transaction changes what the user has used: read it again once that has ended."""
+        own = session.sync_session
+        if self not in own.info:
+            own.info[self] = set()
+            event.listen(own, "after_transaction_end", self._tell_changed)
+        own.info[self].add(user_id)
+
+    def _tell_changed(self, session: Session, transaction: SessionTransaction) -> None:
+        # A savepoint's end is none: what was changed within is not committed yet.
+        if transaction.parent is None:
+            for user_id in session.info[self]:
+                self._cache.usage_changed(user_id)
+            session.info[self].clear()
 
     def forget(self, user_id: str | None) -> None:
         """Read a user again when next asked, or (None) all of them."""

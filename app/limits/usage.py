@@ -107,8 +107,11 @@ async def guarded(
     statement: TextClause,
     request: Request,
     extra: Parameters,
+    held: int = 0,
 ) -> Decision | None:
     """Run a guarded statement until it either took or must deny. None: the request's key is in use.
+
+    `held` of what is asked for counts as used already.
 
     Raises:
         LimitExceeded, FeatureNotIncluded: with the decision.
@@ -131,8 +134,9 @@ async def guarded(
         before, entry = entry, await snapshots.read(connection, request.user_id)
         if entry.version != before.version:
             metrics.CACHE_OUTDATED.inc()
-        if not entry.entitlements.look(request.feature, None, request.amount).allowed:
-            raise denial(entry.entitlements.check(request.feature, None, request.amount))
+        more = max(request.amount - held, 1)
+        if not entry.entitlements.look(request.feature, None, more).allowed:
+            raise denial(entry.entitlements.check(request.feature, None, more))
     raise Unavailable("What this user has is changing too fast to be read. Try again.")
 
 

@@ -19,12 +19,13 @@ from app.models import WebhookEvent
 from app.simulator import Account, play, truth
 from app.simulator.api import API_KEY, ApiFaults, serving_in_thread
 from tests.client import KEY, SECRET
+from tests.databases import somebody_waits_for_a_lock
 from tests.faults.servers import ROOT
 from tests.records import stored
 
 from .test_catch_up import NOW
 
-KILLS = 4
+KILLS = 3
 
 
 def environment(database_url: str, base: str) -> dict[str, str]:
@@ -109,6 +110,38 @@ async def test_a_catch_up_that_is_killed_again_and_again_goes_on_where_it_was(
     assert await ids_in(database_url) == handled
     database = open_database(database_url)
     try:
+        expected = truth(account)
+        assert await stored(database, expected) == expected
+    finally:
+        await database.close()
+
+
+async def test_a_catch_up_that_is_killed_within_a_page_goes_on_with_that_page(
+    postgres_database: str, tmp_path: Path
+) -> None:
+    """An event of the page is locked, so each kill finds the page half taken in, whatever came before."""
+    account, rng = Account(3, start=NOW), random.Random(3)
+    for number in range(150):
+        account.create_subscription(account.create_customer(user_id=f"user_{number}"), "price_team")
+    handled = {event.id for event in account.events if event.type in stripe_types()}
+    await asyncio.to_thread(migrate, postgres_database)
+    database = open_database(postgres_database)
+    try:
+        with serving_in_thread(account) as base:
+            settings = environment(postgres_database, base)
+            for _ in range(KILLS):
+                missing = handled - await ids_in(postgres_database)
+                async with database.session() as session:
+                    await database.hold(session, [f"event:{rng.choice(sorted(missing))}"])
+                    process = start(tmp_path, settings, "catch-up", "--since", str(NOW))
+                    await somebody_waits_for_a_lock(postgres_database)
+                    process.kill()
+                    process.communicate()
+                await let_go(postgres_database)
+            assert await ids_in(postgres_database) != handled
+            code, said = await asyncio.to_thread(ended, tmp_path, settings, "catch-up")
+        assert code == 0, said
+        assert await ids_in(postgres_database) == handled
         expected = truth(account)
         assert await stored(database, expected) == expected
     finally:

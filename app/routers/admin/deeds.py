@@ -108,11 +108,14 @@ async def review_override(order: Order) -> list[str]:
 
 
 async def override(order: Order) -> None:
-    row, held = _override(order), await _stored_override(order)
+    row = _override(order)
     async with order.service.database.session() as session:
-        await session.merge(row)
-        await order.service.database.count_up(session, row.user_id)
+        await order.service.database.count_up(
+            session, row.user_id
+        )  # first: whoever changes the user waits here
+        held = await session.get(Override, (row.user_id, row.feature))
         before = _told(held) if held else None
+        await session.merge(row)
         session.add(order.entry("override.set", row.user_id, before, _told(row)))
     order.service.limits.snapshots.forget(row.user_id)
 
@@ -129,12 +132,12 @@ async def review_end_override(order: Order) -> list[str]:
 async def end_override(order: Order) -> None:
     user_id, feature = _user(order), order.values["feature"]
     async with order.service.database.session() as session:
+        await order.service.database.count_up(session, user_id)
         row = await session.get(Override, (user_id, feature))
         if row is None:
             raise NotFound("The user has no override of this feature any more. Nothing was changed.")
         session.add(order.entry("override.end", user_id, _told(row)))
         await session.delete(row)
-        await order.service.database.count_up(session, user_id)
     order.service.limits.snapshots.forget(user_id)
 
 

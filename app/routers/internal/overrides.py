@@ -88,6 +88,7 @@ async def put_override(
         raise NotFound("This cannot be the id of a user.")
     row = Override(user_id=user_id, feature=feature, created_at=int(service.clock()), **override.model_dump())
     async with service.database.session() as session:
+        await service.database.count_up(session, user_id)  # first: whoever changes the user, too, waits here
         known = await session.get(Override, (user_id, feature))
         before = _shown(known) if known else None
         row = await session.merge(row)
@@ -101,7 +102,6 @@ async def put_override(
                 after=_shown(row),
             )
         )
-        await service.database.count_up(session, user_id)
     service.limits.snapshots.forget(user_id)
     return _out(row)
 
@@ -117,6 +117,8 @@ async def delete_override(user_id: str, feature: str, service: Running, actor: A
 async def _delete(service: Service, user_id: str, feature: str, actor: str) -> None:
     ids = as_id(user_id) and as_id(feature)
     async with service.database.session() as session:
+        if ids:
+            await service.database.count_up(session, user_id)
         row = await session.get(Override, (user_id, feature)) if ids else None
         if row is None:
             raise NotFound("The user has no override of this feature.")
@@ -130,7 +132,6 @@ async def _delete(service: Service, user_id: str, feature: str, actor: str) -> N
                 before=_shown(row),
             )
         )
-        await service.database.count_up(session, user_id)
 
 
 def _shown(row: Override) -> dict[str, Any]:
