@@ -161,3 +161,7 @@ class Unavailable(ServiceError):
     @property
     def headers(self) -> dict[str, str]:
         return {"Retry-After": str(self.retry_after_seconds)}
+
+
+class NotStorable(Unavailable):
+    """The database works, and refuses this one event, even as a failed one."""

@@ -16,7 +16,7 @@ from sqlalchemy import Table
 from . import metrics
 from .applying import NOT_APPLIED, Applier
 from .db import Batch, Database, Row
-from .errors import ServiceError, Unavailable
+from .errors import NotStorable, ServiceError, Unavailable
 from .history import load_history
 from .models import (
     AuditEntry,
@@ -181,7 +181,9 @@ class Inbox:
                 await batch.write(self._rows(unit_of_work, [outcome]), ())
         except Exception as second:
             log.error("event_not_stored", event_id=waiting.event.id, error=type(second).__name__)
-            waiting.fail(Unavailable("The event cannot be stored. Send it again later."))
+            down = self.database.is_unavailable(second)
+            cause = Unavailable if down else NotStorable
+            waiting.fail(cause("The event cannot be stored. Send it again later."))
         else:
             self._outbox.announce(unit_of_work.reactions)
             metrics.events_settled(outcome.state, 1)

@@ -2,11 +2,12 @@
 
 import asyncio
 import json
+import os
 import sqlite3
 import stat
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from sqlalchemy import text
 
 import app.spool
 from app.service import Service
-from app.simulator import Account, Event, event_body, truth
+from app.simulator import Account, Event, event_body, sign, truth
 from app.simulator.render import NEW
+from app.spool import Spool
+from app.stripe_events import parse
 from app.worker import Worker
 
-from .client import Client, running
+from .client import SECRET, Client, running
 from .databases import PostgresServer
 from .records import stored
 
@@ -185,3 +188,95 @@ async def test_the_service_starts_and_takes_events_while_postgresql_is_down(fold
             assert (await client.http.get("/readyz")).json()["status"] == "ready"
     finally:
         await asyncio.to_thread(server.remove)
+
+
+async def refuse_bad_events(client: Client) -> None:
+    """The database refuses some events, each for a reason of its own, even as failed ones."""
+    database = client.app.state.billing.database
+    postgres = (
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'no'; END$$",
+        "CREATE TRIGGER refuse BEFORE INSERT ON billing_event FOR EACH ROW "
+        "WHEN (NEW.id LIKE 'evt_bad%') EXECUTE FUNCTION refuse()",
+    )
+    sqlite = (
+        "CREATE TRIGGER refuse BEFORE INSERT ON billing_event WHEN NEW.id LIKE 'evt_bad%' "
+        "BEGIN SELECT RAISE(ABORT, 'no'); END",
+    )
+    async with database.engine.begin() as connection:
+        for statement in postgres if database.name == "postgresql" else sqlite:
+            await connection.execute(text(statement))
+
+
+def signed(event_id: str) -> Any:
+    body = json.dumps({"id": event_id, "type": "t", "created": 1, "data": {"object": {"id": "a"}}}).encode()
+    return parse(body, signature=sign(body, SECRET, 1), received_at=1)
+
+
+async def test_events_that_the_database_refuses_are_set_aside_and_come_in_once_it_takes_them(
+    client: Client, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app.spool, "DRAIN_AT_ONCE", 4)
+    await refuse_bad_events(client)
+    ids = [f"evt_bad_{number}" for number in range(12)] + ["evt_good_1", "evt_good_2"]
+    now = [0.0]
+    spool = Spool(folder, secrets=[SECRET], clock=lambda: now[0])
+    for event_id in ids:
+        await spool.put(signed(event_id))
+    inbox = client.app.state.billing.inbox
+    assert await spool.drain(inbox) == 2
+    assert {event["event_id"] for event in (await client.read("/internal/events"))["data"]} == set(ids[12:])
+    assert (spool.contents().files, spool.contents().refused, len(spool.waiting())) == (12, 12, 12)
+    async with client.app.state.billing.database.engine.begin() as connection:
+        on = " ON billing_event" if connection.dialect.name == "postgresql" else ""
+        await connection.execute(text(f"DROP TRIGGER refuse{on}"))
+    assert await spool.drain(inbox) == 0  # not yet
+    now[0] += app.spool.LOOK_AGAIN_SECONDS
+    assert await spool.drain(inbox) == 12
+    assert list(folder.iterdir()) == []
+
+
+async def test_a_file_that_another_process_drains_meanwhile_takes_no_room(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool, scan = Spool(folder, secrets=[SECRET]), os.scandir
+    await spool.put(signed("evt_1"))
+    (first,) = files(folder)
+
+    @contextmanager
+    def drained_meanwhile(path: Any) -> Iterator[Any]:
+        with scan(path) as entries:
+            found = list(entries)
+        first.unlink(missing_ok=True)
+        yield iter(found)
+
+    monkeypatch.setattr(os, "scandir", drained_meanwhile)
+    await spool.put(signed("evt_2"))
+    monkeypatch.undo()
+    assert len(files(folder)) == 1
+
+
+async def test_the_folders_above_the_spool_are_synced_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: set[int] = set()
+    sync = os.fsync
+
+    def noted(descriptor: int) -> None:
+        synced.add(os.fstat(descriptor).st_ino)
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    await Spool(tmp_path / "a" / "b" / "c", secrets=[SECRET]).put(signed("evt_1"))
+    for folder in (tmp_path, tmp_path / "a", tmp_path / "a" / "b", tmp_path / "a" / "b" / "c"):
+        assert folder.stat().st_ino in synced
+
+
+async def test_what_a_kill_left_half_written_is_swept_once_nobody_can_be_writing_it(
+    client: Client, folder: Path
+) -> None:
+    folder.mkdir()
+    for name, age in ((".old.tmp", app.spool.LEFTOVER_SECONDS + 60), (".new.tmp", 60)):
+        (folder / name).write_bytes(b"{")
+        os.utime(folder / name, (time.time() - age,) * 2)
+    await drain(client)
+    assert [path.name for path in folder.iterdir()] == [".new.tmp"]

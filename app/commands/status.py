@@ -90,6 +90,12 @@ def _problems_with(service: Service, spool: Contents | None) -> Iterator[str]:
         yield "The spool takes no events: see to SPOOL_DIR's rights, and that its disk has room."
     if spool and spool.files:
         yield f"{spool.files} events wait in the spool: a server drains it, or `python -m app spool drain`."
+    if spool and spool.refused:
+        yield (
+            f"{spool.refused} of them are refused by the database: the log says which "
+            "(spooled_event_refused), the database's own why. A server tries them again every ten minutes, "
+            "`python -m app spool drain` at once."
+        )
     if spool and spool.rejected:
         yield f"{spool.rejected} files in the spool carry no right signature: find out why, then delete them."
 
@@ -112,6 +118,7 @@ def _spool_facts(service: Service, spool: Contents | None) -> dict[str, Any]:
         "usable": service.spool.is_usable(),
         "files": spool.files if spool else None,
         "bytes": spool.bytes if spool else None,
+        "refused": spool.refused if spool else None,
         "rejected": spool.rejected if spool else None,
     }
 

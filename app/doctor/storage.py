@@ -8,7 +8,7 @@ from ..db import is_sqlite, open_database, sqlite_path
 from ..errors import ConfigurationError
 from ..migrations import REMEDY, behind
 from ..plans import load_catalogue
-from ..spool import REJECTED, Spool
+from ..spool import REFUSED, REJECTED, Spool
 from .findings import Check, Finding, capital, counted, error_found
 from .installation import DATABASE_TIMEOUT_SECONDS, Installation
 
@@ -108,6 +108,15 @@ async def spool_is_empty(installation: Installation) -> list[Finding]:
             )
         )
     folder = installation.settings.spool_dir
+    if folder is not None and (refused := len(list(folder.glob(f"*{REFUSED}")))):
+        found.append(
+            Finding(
+                "error",
+                f"{counted(refused, 'event')} of the spool refused by the database, which takes others.",
+                "The log has their ids (spooled_event_refused), the database's own log the reason. Once "
+                "mended they come in by themselves within ten minutes, or by `python -m app spool drain`.",
+            )
+        )
     if folder is not None and (rejected := len(list(folder.glob(f"*{REJECTED}")))):
         found.append(
             Finding(

@@ -67,7 +67,8 @@ def gauges(backlog: Backlog | None, spool: Contents | None, now: float) -> metri
         values |= _waiting("billing_outbox_entries", "billing_outbox_oldest_seconds", backlog.outbox, now)
         values["billing_needs_refresh"] = {(kind,): count for kind, count in backlog.needs_refresh.items()}
     if spool is not None:
-        files = {"waiting": spool.files, "rejected": spool.rejected}
+        waiting = spool.files - spool.refused
+        files = {"waiting": waiting, "refused": spool.refused, "rejected": spool.rejected}
         values["billing_spool_files"] = {(kind,): count for kind, count in files.items()}
         values["billing_spool_bytes"] = {(): spool.bytes}
     return values
