@@ -43,6 +43,11 @@ LISTEN_CHECK_SECONDS = 5
 BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 # A plan that was made while a table was small must not stay a sequential scan when it has grown.
 PLAN_BY_INDEX = "SET LOCAL enable_seqscan = off"
+# A role or database may be set not to wait for the disk, and then a 200 would promise too much. In the round
+# trip of BEGIN, and not once a connection: behind pgbouncer the next transaction may have another one.
+WAIT_FOR_DISK = (
+    "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'"
+)
 
 UNAVAILABLE = (
     OSError,
@@ -189,7 +194,7 @@ class PostgresBatch:
 
     async def begin(self, lock: Sequence[str]) -> None:
         # A row that does not exist yet locks nothing, so the names are locked instead, in one order.
-        await self._connection.execute(f"{BEGIN}; {PLAN_BY_INDEX}; {_locks(lock)}")
+        await self._connection.execute(f"{BEGIN}; {PLAN_BY_INDEX}; {WAIT_FOR_DISK}; {_locks(lock)}")
 
     async def load(
         self, rows: Mapping[Table, Collection[str]], known: tuple[Table, Collection[str]]
