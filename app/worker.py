@@ -24,7 +24,8 @@ log = structlog.get_logger(__name__)
 
 LEASE_SECONDS = 60
 """How long nobody else takes an event that a worker has; a worker that was killed leaves it for so long."""
-BATCH = 100
+BATCH = 64
+ROWS = 4
 POLL_SECONDS = 1.0
 PRUNE_EVERY_SECONDS = 3600
 PRUNE_STEP = 500
@@ -100,6 +101,10 @@ class Worker:
         await self._spool.drain(self._inbox)
 
     async def _retry_all_due(self) -> None:
+        """In several rows, so that the next events are taken while the ones before are applied."""
+        await asyncio.gather(*(self._retry_in_a_row() for _ in range(ROWS)))
+
+    async def _retry_in_a_row(self) -> None:
         while await self.retry_due() == BATCH and not self._stopping:
             pass
 
