@@ -370,3 +370,28 @@ async def test_a_command_leaves_what_only_the_application_knows_to_it(client: Cl
         pass
     assert [await row_of(client, id) for id in ("evt_ignored", "evt_failed")] == before
     assert await state_of(client, account.events[-1].id) == ("processed", 2)
+
+
+async def test_retries_do_not_wait_for_the_pruning(
+    client: Client, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, account, pruned = service_of(client), Account(1, start=START), asyncio.Event()
+
+    async def prune(worker: Worker) -> int:
+        await pruned.wait()
+        return 0
+
+    monkeypatch.setattr(Worker, "prune", prune)
+    with broken():
+        play(account, "sign_up", user_id="ada")
+        assert "deferred" in await client.deliver(*account.events)
+    clock.now += 60
+    parts = (service.database, service.inbox, service.spool, service.watch)
+    worker = Worker(*parts, retention_days=90, clock=clock)
+    working = asyncio.create_task(worker._work_until_stopped())
+    async with asyncio.timeout(10):
+        while await stored(service.database, truth(account)) != truth(account):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    pruned.set()
+    worker.stop()
+    await working

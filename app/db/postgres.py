@@ -269,7 +269,7 @@ def _write_statement(tables: tuple[Table, ...]) -> str:
 def _upsert(table: Table, first: int) -> str:
     columns = list(table.columns)
     names = ", ".join(column.name for column in columns)
-    arrays = ", ".join(f"${first + i}::{_sql_type(column)}[]" for i, column in enumerate(columns))
+    arrays = ", ".join(_array(first + i, _sql_type(column)) for i, column in enumerate(columns))
     values = ", ".join(column.name + ("::jsonb" if _is_json(column) else "") for column in columns)
     changes = ", ".join(f"{column.name} = excluded.{column.name}" for column in columns[1:])
     conflict = "NOTHING" if table.info.get(INSERT_ONLY) else f"UPDATE SET {changes}"
@@ -279,14 +279,28 @@ def _upsert(table: Table, first: int) -> str:
     )
 
 
-def _columns(table: Table, rows: Sequence[Row]) -> list[list[Any]]:
-    return [
+def _array(number: int, sql_type: str) -> str:
+    return f"${number}::text[]" if sql_type == "text" else f"${number}::text::{sql_type}[]"
+
+
+def _columns(table: Table, rows: Sequence[Row]) -> list[list[Any] | str]:
+    return [_encoded(kind, [row[name] for row in rows]) for name, kind in _kinds(table)]
+
+
+@cache
+def _kinds(table: Table) -> list[tuple[str, str]]:
+    """Each column's name, and what it holds: json, text, or numbers."""
+    return [(column.name, "json" if _is_json(column) else _sql_type(column)) for column in table.columns]
+
+
+def _encoded(kind: str, values: list[Any]) -> list[Any] | str:
+    if kind == "json":
         # asyncpg takes a list in a jsonb[] for a second dimension: JSON goes as text.
-        [None if row[column.name] is None else orjson.dumps(row[column.name]).decode() for row in rows]
-        if _is_json(column)
-        else [row[column.name] for row in rows]
-        for column in table.columns
-    ]
+        return [None if value is None else orjson.dumps(value).decode() for value in values]
+    if kind == "text":
+        return values
+    # Numbers as one text: asyncpg asks each element of an array whether it is an array, which takes longer.
+    return "{" + ",".join(["NULL" if value is None else f"{value:d}" for value in values]) + "}"
 
 
 def _is_json(column: Column[Any]) -> bool:
