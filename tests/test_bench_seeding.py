@@ -14,7 +14,7 @@ from benchmarks.workload import events
 from tests.client import settings_for
 from tests.databases import run_sql
 
-SUBSCRIPTIONS, OLD_EVENTS, BACKLOG = 150, 200, 130
+SUBSCRIPTIONS, OLD_EVENTS, BACKLOG = 150, 200, BATCH + 30
 BLOCK = 512
 
 

@@ -16,7 +16,8 @@ from app.simulator.api import FaultKind, complete_checkout
 from .shop import USER, Shop, shop
 
 SYNC = "checkout-sessions/{}/sync"
-INTERLEAVINGS = 100
+INTERLEAVINGS = 50
+"""On each database: a hundred in all."""
 STAGES = (None, "incomplete", "active")
 """What a subscription goes through, forwards only."""
 

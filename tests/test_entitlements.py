@@ -813,8 +813,10 @@ def test_a_billing_period_is_the_subscriptions_own() -> None:
 
 def test_a_period_that_is_over_stays_open_as_long_as_access_does() -> None:
     for now in (END, END + WEEK - 1):
-        assert of(STARTER, now=now).period_of("calls", now) == (START, END + WEEK)
-    assert of(STARTER, now=NOW).period_of("calls", END + 1) == (START, END + WEEK), "asked beforehand"
+        assert of(STARTER, now=now).period_of("calls", now) == (START, END), "another begins, or none"
+        assert of(STARTER, now=now).resets_at("calls", now) == END + WEEK
+    assert of(STARTER, now=NOW).resets_at("calls", END - 1) == END
+    assert of(STARTER, now=NOW).resets_at("calls", END + 1) == END + WEEK, "asked beforehand"
     over = of(STARTER, now=END + WEEK)
     assert over.plan == "free"
     assert over.period_of("calls", END + WEEK) == of().period_of("calls", END + WEEK)

@@ -25,7 +25,7 @@ from tests.records import stored
 
 from .test_catch_up import NOW
 
-KILLS = 3
+KILLS = 2
 
 
 def environment(database_url: str, base: str) -> dict[str, str]:
