@@ -17,9 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ..entitlements import Decision, Entitlements, FeaturePreview
 from ..errors import ConfigurationError
+from .drift import Drift
 from .errors import DeniedByDecision, FeatureNotIncluded, LimitExceeded, denial
 from .holds import Hold
-from .service import Drift, Limits
+from .service import Limits
 
 __all__ = [
     "Decision",

@@ -3,33 +3,17 @@
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col
 
 from ..db import Database, statements
 from ..entitlements import Decision, Entitlements, FeaturePreview, preview, preview_subscription
-from ..models import Usage, table_of
 from ..plans import Catalogue
 from . import holds, usage
+from .drift import UNSEEN, Drift, differing, read_all
 from .holds import Hold
 from .snapshots import Snapshots
-from .usage import Request, check_amount, given_back, parameters
-
-NO_ROW = -1
-"""A version that no row of usage has."""
-
-
-@dataclass(frozen=True, slots=True)
-class Drift:
-    """A user whose usage here differs from what the application counted."""
-
-    user_id: str
-    used: int
-    counted: int
-    repaired: bool
+from .usage import Request, check_amount, check_counted, given_back, parameters
 
 
 class Limits:
@@ -122,22 +106,20 @@ class Limits:
     ) -> list[Drift]:
         """Compare usage with what the application counts: `count()` gives each user's number.
 
-        Without `dry_run`, usage that has not moved since it was read is set to the count.
+        Without `dry_run`, usage that has not moved since it was read is set to the count. Of a consumable
+        that is what was used in each user's open period.
+
+        Raises:
+            InvalidRequest, NotFound: a count cannot be one; the feature is not metered, or not known.
         """
-        self.catalogue.feature(feature)
-        usage_table = table_of(Usage)
-        async with self._database.reading() as session:
-            columns = (usage_table.c.user_id, usage_table.c.used, usage_table.c.version)
-            query = select(*columns).where(col(Usage.feature) == feature)
-            rows = {row.user_id: row for row in await (await session.connection()).execute(query)}
-        used = {user: row.used for user, row in rows.items()}
+        check_counted(feature, self.catalogue.feature(feature).kind)
+        seen = await read_all(self.snapshots, feature)
         counted = await count()
-        users = sorted(user for user in used.keys() | counted if used.get(user, 0) != counted.get(user, 0))
         drifts = []
-        for user in users:
-            seen = rows[user].version if user in rows else NO_ROW
-            repaired = not dry_run and await self._repair(user, feature, counted.get(user, 0), seen)
-            drifts.append(Drift(user, used.get(user, 0), counted.get(user, 0), repaired))
+        for user in differing(seen, counted):
+            was, number = seen.get(user, UNSEEN), counted.get(user, 0)
+            repaired = not dry_run and await self._repair(user, feature, number, was.version)
+            drifts.append(Drift(user, was.used, number, repaired))
         return drifts
 
     async def preview(

@@ -11,7 +11,7 @@ from .. import metrics
 from ..db import statements
 from ..entitlements import Decision, Entitlements
 from ..errors import Conflict, InvalidRequest, Unavailable
-from ..plans import MAX_AMOUNT
+from ..plans import MAX_AMOUNT, Kind
 from .cache import Entry
 from .errors import denial
 from .snapshots import Snapshots
@@ -64,6 +64,15 @@ def check_amount(amount: int, *, least: int) -> None:
         raise InvalidRequest(f"amount: a whole number from {least} to {MAX_AMOUNT}.")
 
 
+def check_counted(feature: str, kind: Kind) -> None:
+    """
+    Raises:
+        InvalidRequest: when the feature is not counted.
+    """
+    if kind not in METERED:
+        raise InvalidRequest(f"Feature {feature} is {kind}: nothing of it is counted.")
+
+
 def parameters(entry: Entry, feature: str, amount: int, now: int) -> Parameters:
     """What every statement on usage takes.
 
@@ -73,8 +82,7 @@ def parameters(entry: Entry, feature: str, amount: int, now: int) -> Parameters:
     """
     entitlements = entry.entitlements
     entitlement = entitlements.feature(feature)
-    if entitlement.kind not in METERED:
-        raise InvalidRequest(f"Feature {feature} is {entitlement.kind}: nothing of it is counted.")
+    check_counted(feature, entitlement.kind)
     start, end = entitlements.period_of(feature, now)
     return {
         "user_id": entitlements.user_id,
