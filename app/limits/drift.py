@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, select
+from sqlalchemy import select
 from sqlmodel import col
 
 from ..entitlements.periods import period
@@ -46,7 +46,7 @@ async def read_all(snapshots: Snapshots, feature: str) -> dict[str, Seen]:
     return {row.user_id: Seen(await _used(snapshots, feature, row, now), row.version) for row in rows}
 
 
-async def _used(snapshots: Snapshots, feature: str, row: Row[Any], now: int) -> int:
+async def _used(snapshots: Snapshots, feature: str, row: Any, now: int) -> int:
     """As the row says, but for a period that is over: the row starts anew only when it is next written."""
     if row.used == 0 or row.period_end > now:
         return int(row.used)
