@@ -49,10 +49,11 @@ def application(tmp_path_factory: pytest.TempPathFactory, stripe: str) -> Iterat
 
 @pytest.fixture(params=SCREENS)
 async def buyer(request: pytest.FixtureRequest, application: str, stripe: str) -> AsyncIterator[Browser]:
-    """A user of their own for each screen."""
-    screen: dict[str, Any] = SCREENS[request.param] | {"extra_http_headers": {"X-User": request.param}}
+    """A user of their own for each screen and test: they run in any order, in any process."""
+    user = f"{request.param}-portal" if "portal" in request.node.name else request.param
+    screen: dict[str, Any] = SCREENS[request.param] | {"extra_http_headers": {"X-User": user}}
     async with browsing(screen, application, stripe) as browser:
-        browser.name = request.param
+        browser.name = user
         yield browser
 
 
@@ -105,9 +106,11 @@ async def test_a_user_upgrades_changes_cancels_and_resumes(buyer: Browser, strip
 async def test_the_portal_leads_there_and_back(buyer: Browser, stripe: str) -> None:
     page = buyer.page
     await page.goto(f"{buyer.url}/billing")
+    await press(buyer, "Upgrade (price_team)")
+    await page.wait_for_url(f"{buyer.url}/billing")
     await press(buyer, "Cards and invoices")
     await page.wait_for_url(f"{stripe}/p/session/*")
-    await seen(buyer, "portal")
+    await seen(buyer, "at-stripe")
     await page.get_by_role("link", name="Return").click()
     await page.wait_for_url(f"{buyer.url}/billing")
 
