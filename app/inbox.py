@@ -107,7 +107,10 @@ class Inbox:
         self._stopping = True
         self._woken.set()
         await asyncio.gather(*self._tasks)
-        self._stopping, self._woken = False, asyncio.Event()  # it may be started again, on another loop
+        if self._late_check is not None:
+            self._late_check.cancel()
+        # It may be started again, on another loop.
+        self._stopping, self._woken, self._late_check = False, asyncio.Event(), None
 
     async def accept(self, event: StripeEvent, *, patience: float = inf) -> Outcome:
         """Take an event in; returns once it is durable.
@@ -271,6 +274,7 @@ class Inbox:
         for row, _ in unit_of_work.changed():
             values = row.__dict__ | {"version": row.__dict__["version"] + 1, "updated_at": unit_of_work.now}
             rows[table_of(type(row))].append(values)
+        # In one order, as whoever replays them locks them: neither waits for the other in a circle.
         stored = sorted(
             (outcome for outcome in outcomes if outcome.rejected is None), key=lambda each: each.event.id
         )

@@ -31,7 +31,7 @@ def join_logging() -> None:
 def configure_logging(level: int = logging.INFO) -> None:
     """Send our own lines and those of libraries to standard error, in one form, from a level of `logging` on.
 
-    Our own do not go through the standard library's logging: a line would take five times as long there, of
+    Our own do not go through the standard library's logging: a line takes four times as long there, of
     the time in which the process could take events in.
     """
     shared: list[Processor] = [

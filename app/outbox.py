@@ -70,6 +70,9 @@ class Outbox:
         """Deliver what is due until stopped. A database that is down is waited for."""
         try:
             await self._serve_until_stopped()
+            await asyncio.gather(
+                *self._busy.values(), return_exceptions=True
+            )  # they look at `_stopping`, too
         finally:
             self._stopping, self._woken = False, asyncio.Event()  # it may run again, on another loop
 

@@ -8,10 +8,11 @@ import pytest
 
 from app.errors import Unavailable
 from app.inbox import MAX_BATCH_EVENTS, WORTH_ANOTHER_BATCH
+from app.main import create_app
 from app.service import Service
 from app.stripe_events import StripeEvent, parse
 
-from .client import Client, running
+from .client import Client, running, settings_for
 from .test_limits import START
 
 PATIENCE = 0.3
@@ -59,6 +60,23 @@ async def test_events_of_one_object_in_batches_side_by_side_are_all_counted(
         assert {outcome.state for outcome in outcomes} == {"processed"}
         stored = json.dumps(await client.read("/internal/customers/cus_1"))
         assert max(f"evt_{n}" for n in range(count)).removeprefix("evt_") + "@example.com" in stored
+
+
+def test_who_waits_is_told_also_where_the_application_was_started_again(postgres_database: str) -> None:
+    """On another loop: a timer of the first one would never ring."""
+    app = create_app(settings_for(postgres_database))
+
+    async def wait_in_vain(number: int) -> None:
+        async with app.router.lifespan_context(app):
+            inbox, database = app.state.billing.inbox, app.state.billing.database
+            async with database.session() as session:
+                await database.hold(session, ["customer:cus_held"])
+                async with asyncio.timeout(5):
+                    with pytest.raises(Unavailable, match="in time"):
+                        await inbox.accept(event_of("cus_held", number), patience=PATIENCE)
+
+    for number in range(2):
+        asyncio.run(wait_in_vain(number))
 
 
 async def test_who_has_waited_long_enough_is_told_and_the_event_is_stored_all_the_same(

@@ -144,4 +144,5 @@ async def _apply(service: Service, due: int, *, quiet: bool) -> tuple[int, int]:
                 bar.advance(task, taken)
                 left = max(left - taken, 0)
     inbox = (await read_backlog(service.database)).inbox
-    return inbox["failed"].count + inbox["dead"].count - left, left
+    # Those that are left are among the failed, unless a server has had them by now.
+    return max(inbox["failed"].count + inbox["dead"].count - left, 0), left

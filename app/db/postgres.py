@@ -1,23 +1,21 @@
-"""PostgreSQL through asyncpg: no ORM on the webhook path, where each round trip counts."""
+"""PostgreSQL through asyncpg: its connections, and what it tells other processes."""
 
 import asyncio
-import hashlib
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager, suppress
-from functools import cache
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
-import orjson
 import structlog
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Integer, Table, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from ..errors import ConfigurationError
-from .base import INSERT_ONLY, Database, Row
+from .base import Database
+from .postgres_batch import USERS_CHANNEL, PostgresBatch, locks
 from .statements import COUNT_UP
 
 log = structlog.get_logger(__name__)
@@ -31,7 +29,6 @@ ONE_TIME_STATEMENTS = {
     "prepared_statement_name_func": lambda: f"billing_{uuid.uuid4().hex}",
 }
 
-USERS_CHANNEL = "billing_users"
 NOTIFY = text("SELECT pg_notify(:channel, :id)")
 CONNECT_TIMEOUT_SECONDS = 5
 STATEMENT_TIMEOUT_SECONDS = 7
@@ -43,15 +40,6 @@ IDLE_SECONDS = 60
 """How long a connection for batches may have been idle to be used again."""
 LISTEN_AGAIN_SECONDS = 1
 LISTEN_CHECK_SECONDS = 5
-
-BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
-# A plan that was made while a table was small must not stay a sequential scan when it has grown.
-PLAN_BY_INDEX = "SET LOCAL enable_seqscan = off"
-
-# What is answered with 200 is on disk, also for a role or a database that was told not to wait for it.
-DURABLE = (
-    "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'"
-)
 
 UNAVAILABLE = (
     OSError,
@@ -99,7 +87,7 @@ class PostgresDatabase(Database):
         return await asyncpg.connect(self._dsn, command_timeout=self._statement_timeout, **self._arguments)
 
     @asynccontextmanager
-    async def batch(self) -> AsyncIterator["PostgresBatch"]:
+    async def batch(self) -> AsyncIterator[PostgresBatch]:
         connection = self._idle_connection() or await asyncpg.connect(self._dsn, **self._arguments)
         try:
             yield PostgresBatch(connection)
@@ -134,7 +122,7 @@ class PostgresDatabase(Database):
         await connection.execute(NOTIFY, {"channel": USERS_CHANNEL, "id": user_id})
 
     async def hold(self, session: AsyncSession, names: Collection[str]) -> None:
-        await (await session.connection()).exec_driver_sql(_locks(names))
+        await (await session.connection()).exec_driver_sql(locks(names))
 
     async def listen(self, changed: Callable[[str | None], None]) -> None:
         while True:
@@ -193,127 +181,3 @@ def _for_asyncpg(url: str) -> tuple[str, bool]:
     pooled = dict(query).get("pgbouncer") == "true" or port in (6432, 6543)
     kept = [(name, value) for name, value in query if name not in LIBPQ_ONLY]
     return urlunsplit(parts._replace(scheme="postgresql", query=urlencode(kept))), pooled
-
-
-class PostgresBatch:
-    """Begin with locks, load, write, commit: four round trips."""
-
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
-
-    async def begin(self, lock: Sequence[str]) -> None:
-        # A row that does not exist yet locks nothing, so the names are locked instead, in one order.
-        await self._connection.execute(f"{BEGIN}; {PLAN_BY_INDEX}; {_locks(lock)}")
-
-    async def load(
-        self, rows: Mapping[Table, Collection[str]], known: tuple[Table, Collection[str]]
-    ) -> tuple[dict[Table, list[Row]], set[str]]:
-        # A statement of its own: one that waits for a lock reads with the snapshot from before the wait.
-        tables = tuple(rows)
-        statement = _load_statement(tables, known[0])
-        record = await self._connection.fetchrow(
-            statement, *(list(ids) for ids in rows.values()), list(known[1])
-        )
-        loaded = {table: orjson.loads(record[i]) if record[i] else [] for i, table in enumerate(tables)}
-        return loaded, set(record[len(tables)])
-
-    async def fetch(self, sql: str, *parameters: Any) -> list[Row]:
-        for number in range(1, len(parameters) + 1):
-            sql = sql.replace("?", f"${number}", 1)
-        return [dict(record) for record in await self._connection.fetch(sql, *parameters)]
-
-    async def write(self, rows: Mapping[Table, Sequence[Row]], users: Collection[str]) -> None:
-        filled = {table: entries for table, entries in rows.items() if entries}
-        columns = (column for table, entries in filled.items() for column in _columns(table, entries))
-        statement = _write_statement(tuple(filled))
-        await self._connection.execute(statement, *columns, list(users))
-
-
-def _locks(names: Collection[str]) -> str:
-    keys = ",".join(str(key) for key in sorted({_lock_key(name) for name in names}))
-    return f"SELECT pg_advisory_xact_lock(key) FROM unnest('{{{keys}}}'::bigint[]) AS key"
-
-
-def _lock_key(name: str) -> int:
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)
-
-
-@cache
-def _load_statement(tables: tuple[Table, ...], known: Table) -> str:
-    parts = [
-        f"(SELECT json_agg(t) FROM {table.name} t WHERE t.id = ANY(${number}::text[]))"
-        for number, table in enumerate(tables, 1)
-    ]
-    ids = f"ARRAY(SELECT id FROM {known.name} WHERE id = ANY(${len(tables) + 1}::text[]))"
-    return f"SELECT {', '.join(parts)}, {ids}"
-
-
-@cache
-def _write_statement(tables: tuple[Table, ...]) -> str:
-    """One statement for all tables; each column comes as one array."""
-    parts, first = [], 1
-    for table in tables:
-        parts.append(f"{table.name}_written AS ({_upsert(table, first)})")
-        first += len(table.columns)
-    parts.append(
-        "counted AS (INSERT INTO billing_user (id, version) "
-        f'SELECT id, 1 FROM unnest(${first}::text[]) AS id ORDER BY id COLLATE "C" '
-        "ON CONFLICT (id) DO UPDATE SET version = billing_user.version + 1 RETURNING id)"
-    )
-    return (
-        f"WITH {', '.join(parts)} SELECT pg_notify('{USERS_CHANNEL}', id)::text FROM counted "
-        f"UNION ALL {DURABLE}"
-    )
-
-
-def _upsert(table: Table, first: int) -> str:
-    columns = list(table.columns)
-    names = ", ".join(column.name for column in columns)
-    arrays = ", ".join(_array(first + i, _sql_type(column)) for i, column in enumerate(columns))
-    values = ", ".join(column.name + ("::jsonb" if _is_json(column) else "") for column in columns)
-    changes = ", ".join(f"{column.name} = excluded.{column.name}" for column in columns[1:])
-    conflict = "NOTHING" if table.info.get(INSERT_ONLY) else f"UPDATE SET {changes}"
-    return (
-        f"INSERT INTO {table.name} ({names}) SELECT {values} FROM unnest({arrays}) AS entry ({names}) "
-        f'ORDER BY id COLLATE "C" ON CONFLICT (id) DO {conflict}'
-    )
-
-
-def _array(number: int, sql_type: str) -> str:
-    return f"${number}::text[]" if sql_type == "text" else f"${number}::text::{sql_type}[]"
-
-
-def _columns(table: Table, rows: Sequence[Row]) -> list[list[Any] | str]:
-    return [_encoded(kind, [row[name] for row in rows]) for name, kind in _kinds(table)]
-
-
-@cache
-def _kinds(table: Table) -> list[tuple[str, str]]:
-    """Each column's name, and what it holds: json, text, or numbers."""
-    return [(column.name, "json" if _is_json(column) else _sql_type(column)) for column in table.columns]
-
-
-def _encoded(kind: str, values: list[Any]) -> list[Any] | str:
-    if kind == "json":
-        # asyncpg takes a list in a jsonb[] for a second dimension: JSON goes as text.
-        return [None if value is None else orjson.dumps(value).decode() for value in values]
-    if kind == "text":
-        return values
-    # Numbers as one text: asyncpg asks each element of an array whether it is an array, which takes longer.
-    return "{" + ",".join(["NULL" if value is None else f"{value:d}" for value in values]) + "}"
-
-
-def _is_json(column: Column[Any]) -> bool:
-    return isinstance(column.type, JSON)
-
-
-def _sql_type(column: Column[Any]) -> str:
-    match column.type:
-        case BigInteger():
-            return "bigint"
-        case Integer():
-            return "integer"
-        case Boolean():
-            return "boolean"
-        case _:
-            return "text"

@@ -1,6 +1,8 @@
 """Entitlements kept in memory: for seconds, and never past the moment at which the answer changes."""
 
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from ..entitlements import Entitlements
@@ -45,11 +47,15 @@ class Cache:
         self._entries.move_to_end(user_id)
         return entry
 
-    def begin_load(self, user_id: str) -> object:
-        """Say that the user is being read; what is forgotten meanwhile will not be kept."""
-        token = object()
-        self._loading[user_id] = token
-        return token
+    @contextmanager
+    def loading(self, user_id: str) -> Iterator[object]:
+        """While the user is being read: what is forgotten meanwhile will not be kept by `put`."""
+        token = self._loading[user_id] = object()
+        try:
+            yield token
+        finally:
+            if self._loading.get(user_id) is token:
+                del self._loading[user_id]
 
     def put(self, user_id: str, entry: Entry, token: object) -> None:
         if self._loading.get(user_id) is not token:
@@ -58,11 +64,6 @@ class Cache:
         self._entries.move_to_end(user_id)
         if len(self._entries) > MAX_USERS:
             self._entries.popitem(last=False)
-
-    def end_load(self, user_id: str, token: object) -> None:
-        """Say that the reading is over, whatever came of it."""
-        if self._loading.get(user_id) is token:
-            del self._loading[user_id]
 
     def usage_changed(self, user_id: str) -> None:
         """What is used by the user is no longer what was read; what the user has is."""

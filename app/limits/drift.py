@@ -9,6 +9,7 @@ from sqlmodel import col
 
 from ..entitlements.periods import period
 from ..models import Usage, table_of
+from .loading import used_since
 from .snapshots import Snapshots
 from .usage import check_amount
 
@@ -47,15 +48,14 @@ async def read_all(snapshots: Snapshots, feature: str) -> dict[str, Seen]:
 
 
 async def _used(snapshots: Snapshots, feature: str, row: Any, now: int) -> int:
-    """As the row says, but for a period that is over: the row starts anew only when it is next written."""
-    if row.used == 0 or row.period_end > now:
-        return int(row.used)
+    if row.period_end > now:
+        return int(row.used)  # most are: their users need not be read
     reset = snapshots.catalogue.feature(feature).reset
     if reset == "period":
         start = (await snapshots.load(row.user_id)).period_of(feature, now).start
     else:
         start = period(reset, None, now).start  # the same for all: nobody need be read for it
-    return 0 if row.period_start < start else int(row.used)
+    return used_since(row, start, now)
 
 
 def differing(seen: Mapping[str, Seen], counted: Mapping[str, int]) -> list[str]:

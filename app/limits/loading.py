@@ -39,9 +39,17 @@ async def read_usage(connection: AsyncConnection, entitlements: Entitlements) ->
     usage: dict[str, int] = {}
     for row in found:
         if row.feature in entitlements.features:
-            over = row.period_end <= now and row.period_start < entitlements.period_of(row.feature, now).start
-            usage[row.feature] = int(row.held) + (0 if over else row.used)
+            start = entitlements.period_of(row.feature, now).start
+            usage[row.feature] = int(row.held) + used_since(row, start, now)
     return usage
+
+
+def used_since(row: Row[Any], start: int, now: int) -> int:
+    """What a row of usage says of the period that began at `start`: nothing, if its own one is over.
+
+    The rule of the statements (`OVER`), for who only reads: the row starts anew when it is next written.
+    """
+    return 0 if row.period_end <= now and row.period_start < start else int(row.used)
 
 
 async def _rows(connection: AsyncConnection, model: Any, condition: Any) -> list[Row[Any]]:

@@ -33,13 +33,10 @@ class Snapshots:
             HIT_AGE[0] += now - entry.entitlements.as_of
         else:
             MISS[0] += 1
-            token = self._cache.begin_load(user_id)
-            try:
+            with self._cache.loading(user_id) as token:
                 async with self.database.reading() as session:
                     entry = await self._read(await session.connection(), user_id)
                 self._cache.put(user_id, entry, token)
-            finally:
-                self._cache.end_load(user_id, token)
         return entry.entitlements
 
     async def known(self, connection: AsyncConnection, user_id: str) -> Entry:
@@ -48,12 +45,9 @@ class Snapshots:
 
     async def read(self, connection: AsyncConnection, user_id: str) -> Entry:
         """Read in the transaction of this connection, whatever is remembered."""
-        token = self._cache.begin_load(user_id)
-        try:
+        with self._cache.loading(user_id) as token:
             entry = replace(await self._read(connection, user_id), usage_is_current=False)
             self._cache.put(user_id, entry, token)
-        finally:
-            self._cache.end_load(user_id, token)
         return entry
 
     async def _read(self, connection: AsyncConnection, user_id: str) -> Entry:

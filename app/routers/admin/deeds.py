@@ -110,9 +110,8 @@ async def review_override(order: Order) -> list[str]:
 async def override(order: Order) -> None:
     row = _override(order)
     async with order.service.database.session() as session:
-        await order.service.database.count_up(
-            session, row.user_id
-        )  # first: whoever changes the user waits here
+        # First: whoever changes the user, too, waits here.
+        await order.service.database.count_up(session, row.user_id)
         held = await session.get(Override, (row.user_id, row.feature))
         before = _told(held) if held else None
         await session.merge(row)

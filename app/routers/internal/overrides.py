@@ -88,7 +88,8 @@ async def put_override(
         raise NotFound("This cannot be the id of a user.")
     row = Override(user_id=user_id, feature=feature, created_at=int(service.clock()), **override.model_dump())
     async with service.database.session() as session:
-        await service.database.count_up(session, user_id)  # first: whoever changes the user, too, waits here
+        # First: whoever changes the user, too, waits here.
+        await service.database.count_up(session, user_id)
         known = await session.get(Override, (user_id, feature))
         before = _shown(known) if known else None
         row = await session.merge(row)

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from app.routers.admin.stripe_links import dashboard_url
 from app.simulator import DAY, Account
 
 from .cases import CASES, Case
@@ -30,6 +31,13 @@ async def test_the_users_page_names_the_cause_and_what_mends_it(database_url: st
                 await visitor.open(link.removeprefix("/admin").replace("&amp;", "&"))
             else:
                 assert link.startswith("https://dashboard.stripe.com/test/")
+
+
+@pytest.mark.parametrize(("livemode", "folder"), [(True, ""), (False, "/test"), (None, "/test")])
+def test_the_link_into_stripes_dashboard_leads_to_the_right_mode(livemode: bool | None, folder: str) -> None:
+    address = dashboard_url("cus_1", livemode)
+    assert address == f"https://dashboard.stripe.com{folder}/customers/cus_1"
+    assert dashboard_url("user_1", livemode) is None
 
 
 async def test_a_user_with_nothing_wrong_is_told_so(database_url: str) -> None:
