@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 import structlog
-from sqlalchemy import update
+from sqlalchemy import tuple_, update
 from sqlmodel import col, select
 
 from . import jobs
@@ -33,6 +33,8 @@ RETRY_SECONDS = 600
 """For what Stripe refuses or does not have."""
 GONE = "Stripe has no such object, or not in the mode of STRIPE_API_KEY."
 
+NO_EVENT = (-1, "")
+
 Object = tuple[str, str]
 """Its kind, in Stripe's word, and its id."""
 
@@ -49,6 +51,9 @@ class Refresher:
         self._clock = clock
         self._resume_at = 0.0
         self._not_before: dict[Object, float] = {}
+        # Each look goes on where the last one ended: what Stripe refuses must not hide what it would tell.
+        self._last_event = NO_EVENT
+        self._last_record: dict[str, str] = {}
 
     async def refresh_due(self) -> int:
         """Read what is due; how many objects were applied. None while another process does it."""
@@ -58,10 +63,10 @@ class Refresher:
         waiting = {object: thin.get(object, []) for object in [*thin, *unsettled] if self._is_due(object)}
         if not waiting or not await jobs.take(self._database, JOB, int(self._clock())):
             return 0
-        done = await asyncio.gather(*(self._settle(object, events) for object, events in waiting.items()))
-        now = int(self._clock())
-        await jobs.note(self._database, JOB, finished_at=now, result={"read": sum(done)})
-        await jobs.release(self._database, JOB)
+        async with jobs.held(self._database, JOB):
+            done = await asyncio.gather(*(self._settle(object, events) for object, events in waiting.items()))
+            now = int(self._clock())
+            await jobs.note(self._database, JOB, finished_at=now, result={"read": sum(done)})
         return sum(done)
 
     def _is_due(self, object: Object) -> bool:
@@ -100,14 +105,16 @@ class Refresher:
 
     async def _thin_events(self) -> dict[Object, list[StripeEvent]]:
         """The thin events that wait, by the object that each names."""
+        place = (col(WebhookEvent.received_at), col(WebhookEvent.id))
         query = (
             select(WebhookEvent)
-            .where(col(WebhookEvent.state) == EventState.PENDING)
-            .order_by(col(WebhookEvent.received_at))
+            .where(col(WebhookEvent.state) == EventState.PENDING, tuple_(*place) > self._last_event)
+            .order_by(*place)
             .limit(BATCH)
         )
         async with self._database.reading() as session:
             rows = list(await session.exec(query))
+        self._last_event = (rows[-1].received_at, rows[-1].id) if len(rows) == BATCH else NO_EVENT
         waiting: dict[Object, list[StripeEvent]] = defaultdict(list)
         for row in rows:
             event = parse(row.body.encode(), signature=None, received_at=row.received_at)
@@ -123,10 +130,14 @@ class Refresher:
             query = (
                 select(KINDS[kind].id)
                 .where(col(model.needs_refresh), col(model.updated_at) <= int(self._clock()) - SETTLE_SECONDS)
+                .where(col(model.id) > self._last_record.get(kind, ""))
+                .order_by(col(model.id))
                 .limit(BATCH)
             )
             async with self._database.reading() as session:
-                found += [(kind, object_id) for object_id in await session.exec(query)]
+                ids = list(await session.exec(query))
+            self._last_record[kind] = ids[-1] if len(ids) == BATCH else ""
+            found += [(kind, object_id) for object_id in ids]
         return found
 
     async def _mark(self, events: Sequence[StripeEvent], state: str, error: str | None) -> None:

@@ -79,18 +79,17 @@ class Worker:
 
     async def _work_until_stopped(self) -> None:
         prune_at, pruning = self._clock(), None
-        while not self._stopping:
-            for work in (self._drain, self._retry_all_due, self._watch.look_when_due):
-                await self._try(work)
-            if self._clock() >= prune_at and (pruning is None or pruning.done()):
-                prune_at = self._clock() + PRUNE_EVERY_SECONDS
-                # Beside the rest: a million old events take minutes, and retries are due in seconds.
-                pruning = asyncio.create_task(self._prune_all())
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), POLL_SECONDS)
-            self._woken.clear()
-        if pruning is not None:
-            await pruning
+        async with asyncio.TaskGroup() as beside:
+            while not self._stopping:
+                for work in (self._drain, self._retry_all_due, self._watch.look_when_due):
+                    await self._try(work)
+                if self._clock() >= prune_at and (pruning is None or pruning.done()):
+                    prune_at = self._clock() + PRUNE_EVERY_SECONDS
+                    # Beside the rest: a million old events take minutes, and retries are due in seconds.
+                    pruning = beside.create_task(self._prune_all())
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._woken.wait(), POLL_SECONDS)
+                self._woken.clear()
 
     async def _prune_all(self) -> None:
         if self._retention_days:

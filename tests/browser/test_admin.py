@@ -112,6 +112,9 @@ async def test_a_dark_screen_gets_light_text_on_dark(browser: Browser) -> None:
 async def test_the_keyboard_alone_gets_one_from_the_log_in_to_a_user(browser: Browser) -> None:
     keyboard = browser.page.keyboard
     await browser.open("/login")
+    await expect(
+        browser.page.get_by_label("User name")
+    ).to_be_focused()  # a person sees the cursor first, too
     await keyboard.type("grace")
     await keyboard.press("Tab")
     await keyboard.type("not-a-real-password")

@@ -65,18 +65,16 @@ async def test_events_survive_what_happens_to_the_database(
     rng, account = random.Random(5), Account(5, start=int(time.time()) - 86_400 * 300)
     random_history(account, rng, customers=15, steps=500)
     sent = deliveries(account.events, rng, Faults(duplicates=0.2, reorder=True))
-    server = Server(postgres.url, tmp_path)
-    await server.start()
-    delivery = Delivery(server.url, sent)
-    running = asyncio.create_task(delivery.run())
-    await asyncio.sleep(0.3)
-    assert callable(fault)
-    await fault(postgres)
-    await running
-    assert set(delivery.answers) <= {"200", "503"}
-    assert delivery.longest < LONGEST_SECONDS
-    await check_inbox(server.url, delivery.acknowledged)
-    server.stop()
+    async with Server(postgres.url, tmp_path) as server:
+        delivery = Delivery(server.url, sent)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(delivery.run())
+            await delivery.reached(0.3)
+            assert callable(fault)
+            await fault(postgres)
+        assert set(delivery.answers) <= {"200", "503"}
+        assert delivery.longest < LONGEST_SECONDS
+        await check_inbox(server.url, delivery.acknowledged)
     database = open_database(postgres.url)
     try:
         expected = truth(account)

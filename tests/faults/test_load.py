@@ -69,9 +69,7 @@ async def load(database_url: str, folder: Path, *, count: int, seed: int) -> str
     while len(account.events) < count:
         random_history(account, rng, customers=40, steps=400)
     sent = deliveries(account.events, rng, Faults(duplicates=0.05, reorder=True))
-    server = Server(database_url, folder)
-    await server.start()
-    try:
+    async with Server(database_url, folder) as server:
         warm = int(len(sent) * WARM_UP)
         process = psutil.Process(server.pid)
         began = time.perf_counter()
@@ -83,8 +81,6 @@ async def load(database_url: str, folder: Path, *, count: int, seed: int) -> str
         seconds = time.perf_counter() - began
         memory = process.memory_info().rss
         await drained(folder / "spool")
-    finally:
-        server.stop()
     assert first.refused + second.refused == []
     database = open_database(database_url)
     try:

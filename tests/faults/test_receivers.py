@@ -14,7 +14,7 @@ from app.migrations import migrate
 from app.models import OutboxEntry, OutboxState
 from app.simulator import Account
 
-from .kill import Delivery
+from .kill import Delivery, kill_meanwhile
 from .servers import Server
 
 KILLS = 4
@@ -31,17 +31,22 @@ async def test_each_durable_receiver_ran_for_each_reaction(
     notes = tmp_path / "notes"
     notes.touch()
     await asyncio.to_thread(migrate, database_url)
-    server = Server(database_url, tmp_path, app="tests.faults.receiver_app:app", NOTES=str(notes))
-    await server.start()
-    delivery = Delivery(server.url, list(account.events))
-    running = asyncio.create_task(delivery.run())
-    killed = 0
-    while killed < KILLS:
-        await asyncio.sleep(rng.uniform(0.05, 0.4))
-        server.kill9()
-        killed += 1
-        await server.start()
-    await running
+    async with Server(
+        database_url, tmp_path, app="tests.faults.receiver_app:app", NOTES=str(notes)
+    ) as server:
+        delivery = Delivery(server.url, list(account.events))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(delivery.run())
+            await kill_meanwhile(server, delivery, rng, KILLS)
+        entries = await all_done(database_url)
+    noted = notes.read_text().split()
+    assert {entry.id.rsplit(":", 1)[0] for entry in entries} == set(noted)
+    assert len({each for each in noted if each.startswith("subscription_activated")}) == SUBSCRIPTIONS
+    print(f"{KILLS} kills, {len(entries)} reactions, {len(noted)} calls")  # noqa: T201
+
+
+async def all_done(database_url: str) -> list[OutboxEntry]:
+    """Wait until every reaction has run."""
     database = open_database(database_url)
     try:
         # The leases of what killed servers had run out in a minute: the test does not wait so long.
@@ -54,12 +59,7 @@ async def test_each_durable_receiver_ran_for_each_reaction(
                 async with database.reading() as session:
                     entries = list(await session.exec(select(OutboxEntry)))
                 if all(entry.state == OutboxState.DONE for entry in entries):
-                    break
+                    return entries
                 await asyncio.sleep(0.1)
     finally:
         await database.close()
-        server.stop()
-    noted = notes.read_text().split()
-    assert {entry.id.rsplit(":", 1)[0] for entry in entries} == set(noted)
-    assert len({each for each in noted if each.startswith("subscription_activated")}) == SUBSCRIPTIONS
-    print(f"{killed} kills, {len(entries)} reactions, {len(noted)} calls")  # noqa: T201

@@ -56,9 +56,7 @@ async def call(http: httpx.AsyncClient, method: str, path: str, **form: Any) -> 
 async def test_from_sign_up_to_cancellation(
     sqlite_database: str, tmp_path: Path, localstripe: httpx.AsyncClient
 ) -> None:
-    server = Server(sqlite_database, tmp_path)
-    await server.start()
-    try:
+    async with Server(sqlite_database, tmp_path) as server:
         hook = {"url": f"{server.url}/webhook/stripe", "secret": SECRET}
         configured = await localstripe.post("/_config/webhooks/ours", json=hook)
         assert configured.status_code == 200, configured.text
@@ -82,8 +80,6 @@ async def test_from_sign_up_to_cancellation(
             await status_is(ours, subscription["id"], "canceled")
             entitlements = await ours.get("/internal/users/ada/entitlements")
             assert entitlements.json()["plan"] == "free"
-    finally:
-        server.stop()
 
 
 async def status_is(ours: httpx.AsyncClient, subscription_id: str, status: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from app import jobs
 from app.models import EventState
 from app.refresh import SETTLE_SECONDS
 from app.simulator import Account, thin_event, truth
@@ -171,9 +172,44 @@ async def test_what_stripe_does_not_have_is_not_asked_for_again_and_again(
         assert await states(both) == {EventState.IGNORED}
 
 
-async def test_two_processes_do_not_read_the_same(database_url: str, beside: Start) -> None:
-    from app import jobs
+async def test_what_stripe_does_not_have_hides_nothing_that_it_has(
+    database_url: str, beside: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.refresh.BATCH", 1)
+    account, other = Account(1, start=NOW), Account(2, start=NOW)
+    there = account.create_subscription(account.create_customer(), "price_team")
+    gone = [other.create_subscription(other.create_customer(), "price_team") for _ in range(3)]
+    assert min(each.id for each in gone) < there.id  # the first that is looked at is none that Stripe has
+    async with beside(database_url, account) as both:
+        await both.client.deliver(*account.events, *other.events)
+        account.advance(SETTLE_SECONDS + 1)
+        async with both.service.database.session() as session:
+            await (await session.connection()).execute(
+                text("UPDATE billing_subscription SET needs_refresh = TRUE")
+            )
+        assert [await both.refresh() for _ in range(4)].count(1) == 1
+        [record] = (await both.client.read("/internal/customers/" + there.customer))["subscriptions"]
+        assert not record["needs_refresh"]
 
+
+async def test_a_reading_that_breaks_off_gives_its_lease_back(
+    database_url: str, beside: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = Account(1, start=NOW)
+    account.create_subscription(account.create_customer(), "price_team")
+    async with beside(database_url, account) as both:
+        await deliver_thin(both, *account.events)
+        monkeypatch.setattr("app.readings.Readings.refresh", broken)
+        with pytest.raises(ZeroDivisionError):
+            await both.refresh()
+        assert await jobs.take(both.service.database, "refresh", NOW, holder="another process")
+
+
+async def broken(*_: object, **__: object) -> None:
+    raise ZeroDivisionError
+
+
+async def test_two_processes_do_not_read_the_same(database_url: str, beside: Start) -> None:
     account = Account(1, start=NOW)
     account.create_subscription(account.create_customer(), "price_team")
     async with beside(database_url, account) as both:
