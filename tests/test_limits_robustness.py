@@ -257,3 +257,41 @@ async def test_usage_of_a_period_that_stays_open_for_a_renewal_is_compared(
     await consume(client, "ada", "tokens", 3)
     clock.now += 30 * DAY + 3600
     assert await limits.reconcile("tokens", counting({"ada": 3})) == []
+
+
+async def test_usage_that_is_set_counts_in_the_period_that_another_process_has_just_opened(
+    client: Client, clock: Clock, database_url: str
+) -> None:
+    account, subscription = await subscribe(client, clock)
+    await consume(client, "ada", "tokens", 3)
+    late = 30 * DAY + 3600
+    clock.now += late
+    account.advance(late)
+    database = open_database(database_url)
+    try:
+        other = limits.Limits(database, service_of(client).limits.catalogue, clock)
+        await other.load("ada")
+        before = len(account.events)
+        account.renew(subscription)
+        await client.deliver(*account.events[before:])
+        async with database.session() as session:
+            await other.set_usage(session, "ada", "tokens", 7)
+    finally:
+        await database.close()
+    assert (await limits.load("ada")).check("tokens").used == 7
+
+
+@pytest.mark.parametrize("user_id", ["", "a\x00b", "a" * 256, "line\nbreak"])
+async def test_what_cannot_be_a_user_is_refused_with_what_one_is(client: Client, user_id: str) -> None:
+    with pytest.raises(InvalidRequest, match="user_id: a text of 1 to 255 printable characters"):
+        await limits.load(user_id)
+    with pytest.raises(InvalidRequest, match="user_id"):
+        await consume(client, user_id, "projects", 1)
+
+
+@pytest.mark.parametrize("ttl", [0, 2**63 - 1, 1.5, True])
+async def test_a_hold_lasts_for_some_seconds_up_to_a_month(client: Client, ttl: int) -> None:
+    with pytest.raises(InvalidRequest, match="ttl: a whole number of seconds"):
+        async with limits.reserve("ada", "projects", 1, ttl=ttl):
+            pass
+    assert (await limits.load("ada")).check("projects").used == 0

@@ -8,8 +8,11 @@ import orjson
 
 from ..db import statements
 from ..entitlements import Decision
+from ..errors import InvalidRequest
 from .snapshots import Snapshots
 from .usage import Request, check_amount, given_back, guarded, parameters
+
+MAX_TTL_SECONDS = 30 * 86_400
 
 
 class Hold:
@@ -73,7 +76,8 @@ class Hold:
 @asynccontextmanager
 async def hold(snapshots: Snapshots, request: Request, ttl: int) -> AsyncIterator[Hold]:
     """Hold the request's amount for at most `ttl` seconds; what is not committed is released at the end."""
-    check_amount(ttl, least=1)
+    if isinstance(ttl, bool) or not isinstance(ttl, int) or not 1 <= ttl <= MAX_TTL_SECONDS:
+        raise InvalidRequest(f"ttl: a whole number of seconds from 1 to {MAX_TTL_SECONDS} (30 days).")
     id = uuid.uuid4().hex
     async with snapshots.database.session() as session:
         snapshots.changes_usage(session, request.user_id)

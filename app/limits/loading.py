@@ -8,13 +8,21 @@ from sqlmodel import col
 
 from ..db import statements
 from ..entitlements import Entitlements, entitle
+from ..errors import InvalidRequest
 from ..models import Customer, Invoice, Override, Subscription, User, table_of
 from ..plans import Catalogue
+from ..stripe_objects import MAX_ID_LENGTH, as_id
 from .cache import Entry, entry_of
 
 
 async def read_entry(connection: AsyncConnection, user_id: str, catalogue: Catalogue, now: int) -> Entry:
-    """The user's entitlements with the usage, as of `now` (Unix seconds). Writes nothing."""
+    """The user's entitlements with the usage, as of `now` (Unix seconds). Writes nothing.
+
+    Raises:
+        InvalidRequest: when the user's id cannot be one.
+    """
+    if as_id(user_id) is None:
+        raise InvalidRequest(f"user_id: a text of 1 to {MAX_ID_LENGTH} printable characters.")
     # The version comes first: rows that are newer than it do no harm, the guard then reads again.
     version = await connection.scalar(select(col(User.version)).where(col(User.id) == user_id)) or 0
     customers = await _rows(connection, Customer, col(Customer.user_id) == user_id)

@@ -10,6 +10,7 @@ from ..db import Database, statements
 from ..entitlements import Decision, Entitlements, FeaturePreview, preview, preview_subscription
 from ..plans import Catalogue
 from . import holds, usage
+from .cache import Entry
 from .drift import UNSEEN, Drift, differing, read_all
 from .holds import Hold
 from .snapshots import Snapshots
@@ -85,6 +86,7 @@ class Limits:
 
         Raises:
             LimitExceeded, FeatureNotIncluded: with the decision; nothing is held.
+            InvalidRequest, NotFound: amount, `ttl` (30 days at most) or feature cannot be one.
         """
         request = Request("consume", user_id, feature, amount)
         async with holds.hold(self.snapshots, request, ttl) as hold:
@@ -97,9 +99,8 @@ class Limits:
             InvalidRequest, NotFound: the number cannot be one; the feature is not metered, or not known.
         """
         check_amount(measured, least=0)
-        used = await self._set(session, user_id, feature, measured, seen=None)
-        entitlements = (await self.snapshots.known(await session.connection(), user_id)).entitlements
-        return given_back(entitlements, feature, measured if used is None else used, 0)
+        entry, used = await self._set(session, user_id, feature, measured, seen=None)
+        return given_back(entry.entitlements, feature, measured if used is None else used, 0)
 
     async def reconcile(
         self, feature: str, count: Callable[[], Awaitable[Mapping[str, int]]], *, dry_run: bool = True
@@ -151,14 +152,15 @@ class Limits:
 
     async def _repair(self, user_id: str, feature: str, counted: int, seen: int) -> bool:
         async with self._database.session() as session:
-            return await self._set(session, user_id, feature, counted, seen=seen) is not None
+            return (await self._set(session, user_id, feature, counted, seen=seen))[1] is not None
 
     async def _set(
         self, session: AsyncSession, user_id: str, feature: str, used: int, *, seen: int | None
-    ) -> int | None:
+    ) -> tuple[Entry, int | None]:
         connection = await session.connection()
-        entry = await self.snapshots.known(connection, user_id)
+        # Never from memory: what is set for a period that a renewal has ended would count for nothing.
+        entry = await self.snapshots.read(connection, user_id)
         values = parameters(entry, feature, used, int(self.snapshots.clock())) | {"seen": seen}
         row = (await connection.execute(statements.set_usage(connection.dialect.name), values)).first()
         self.snapshots.changes_usage(session, user_id)
-        return int(row.used) if row else None
+        return entry, int(row.used) if row else None
