@@ -109,6 +109,33 @@ async def test_a_dark_screen_gets_light_text_on_dark(browser: Browser) -> None:
         assert await browser.page.evaluate(colour.format("color")) > 200
 
 
+LIST_REACHABLE = """() => {
+    const inputs = "a[href], button, input:not([type=hidden]), select, textarea, summary"
+    window.reachable = [...document.querySelectorAll(inputs)].filter(each => each.checkVisibility())
+    return reachable.length
+}"""
+WHERE_IT_IS = """() => {
+    const at = document.activeElement, box = at.getBoundingClientRect()
+    const seen = box.bottom > 0 && box.top < innerHeight && box.left >= 0 && box.right <= innerWidth
+    return [reachable.indexOf(at), getComputedStyle(at).outlineStyle, seen]
+}"""
+
+
+@pytest.mark.parametrize("screen", [{}, NARROW], ids=["wide", "380"])
+async def test_the_keyboard_reaches_all_that_a_mouse_does_and_shows_where_it_is(browser: Browser) -> None:
+    await browser.log_in()
+    for name, path in PAGES.items():
+        await browser.open(path)
+        count, reached = await browser.page.evaluate(LIST_REACHABLE), [-1]
+        while reached[-1] < count - 1:
+            await browser.page.keyboard.press("Tab")
+            number, outline, seen = await browser.page.evaluate(WHERE_IT_IS)
+            # In a field for a date, the keyboard goes through day, month and year.
+            assert number in (reached[-1], reached[-1] + 1), name
+            assert outline == "solid" and seen, (name, number)
+            reached.append(number)
+
+
 async def test_the_keyboard_alone_gets_one_from_the_log_in_to_a_user(browser: Browser) -> None:
     keyboard = browser.page.keyboard
     await browser.open("/login")

@@ -152,7 +152,7 @@ def _compared(result: Mapping[str, Any]) -> tuple[str, Level]:
     rest = differing - repaired
     note = f"{differing:,} of {compared:,} records differed"
     if not rest:
-        return f"{note}; all repaired", "bad"
+        return f"{note}; all repaired", "warn"
     return f"{note}, {rest:,} still do: “python -m app reconcile” names them", "bad"
 
 

@@ -97,7 +97,7 @@ async def test_a_reconcile_tells_of_differences_repaired_or_not(database_url: st
     async with screen(database_url, reconcile_hour=3) as (here, visitor):
         await reconcile(here)
         level, said = await card(visitor, "Last reconcile")
-        assert level == "bad" and "2 of 2 records differed; all repaired" in said
+        assert level == "warn" and "2 of 2 records differed; all repaired" in said
         await reconcile(here)
         level, said = await card(visitor, "Last reconcile")
         assert level == "" and "2 records are as Stripe has them" in said
