@@ -5,7 +5,6 @@ listed, newest first; what the inbox does not have goes through the same pipelin
 every page, so that one that was killed goes on there.
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +21,7 @@ from .inbox import Inbox
 from .models import WebhookEvent
 from .stripe_api import StripeApi, type_groups
 from .stripe_events import parse
+from .tasks import run_all
 
 log = structlog.get_logger(__name__)
 
@@ -145,5 +145,5 @@ class CatchUp:
             for event in events
             if event["id"] not in known
         ]
-        await asyncio.gather(*(self._inbox.accept(event) for event in missing))
+        await run_all(self._inbox.accept(event) for event in missing)
         return len(missing)

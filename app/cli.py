@@ -15,7 +15,7 @@ from rich.console import Console
 from . import handlers, metrics
 from .commands.admin import admin
 from .commands.doctor import doctor
-from .commands.events import events
+from .commands.events import events, replay
 from .commands.keys import keys
 from .commands.limits import limits
 from .commands.output import complaint, stopped_by_signal
@@ -43,6 +43,7 @@ cli.command()(catch_up)
 cli.command()(reconcile)
 cli.command()(doctor)
 cli.command()(status)
+cli.command()(replay)  # of the group `events`; it is wanted in a hurry
 cli.add_typer(events, name="events")
 cli.add_typer(users, name="users")
 cli.add_typer(limits, name="limits")

@@ -21,6 +21,7 @@ from .db import outbox as statements
 from .models import OutboxEntry, OutboxState
 from .retries import next_attempt_at
 from .signals import Durable, Reaction, all_durable_receivers, durable_receivers, reactions
+from .tasks import run_all
 from .unit_of_work import blank
 
 log = structlog.get_logger(__name__)
@@ -135,7 +136,7 @@ class Outbox:
                 },
             )
             entries = due.all()
-        await asyncio.gather(*(self._deliver(entry) for entry in entries))
+        await run_all(self._deliver(entry) for entry in entries)
         return len(entries)
 
     async def _deliver(self, entry: Any) -> None:

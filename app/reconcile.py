@@ -4,7 +4,6 @@ Also the first import for a team that already has subscribers: what is missing h
 other. Repairs go through the inbox as readings; nothing is ever deleted.
 """
 
-import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from .plans import Catalogue
 from .readings import Readings
 from .stripe_api import StripeApi
 from .stripe_objects import customer_values, subscription_values
+from .tasks import run_all
 
 log = structlog.get_logger(__name__)
 
@@ -138,8 +138,8 @@ class Reconcile:
                     differing.append((content, row.version if row else 0))
             report.compared += len(contents)
             if repair:
-                await asyncio.gather(
-                    *(self._repair(kind, content, page.at, version, report) for content, version in differing)
+                await run_all(
+                    self._repair(kind, content, page.at, version, report) for content, version in differing
                 )
             await jobs.take(self._database, JOB, int(self._clock()))
             told(kind, report.compared, report.differing)

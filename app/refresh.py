@@ -4,7 +4,6 @@ One process at a time does it. A burst of thin events about one object is one re
 now waits: no attempts are counted, and nothing becomes dead for want of an API.
 """
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
@@ -19,6 +18,7 @@ from .models import Customer, EventState, Subscription, WebhookEvent
 from .readings import Readings
 from .stripe_api import PATHS, StripeApi
 from .stripe_events import StripeEvent, parse
+from .tasks import run_all
 from .unit_of_work import KINDS
 
 log = structlog.get_logger(__name__)
@@ -64,7 +64,7 @@ class Refresher:
         if not waiting or not await jobs.take(self._database, JOB, int(self._clock())):
             return 0
         async with jobs.held(self._database, JOB):
-            done = await asyncio.gather(*(self._settle(object, events) for object, events in waiting.items()))
+            done = await run_all(self._settle(object, events) for object, events in waiting.items())
             now = int(self._clock())
             await jobs.note(self._database, JOB, finished_at=now, result={"read": sum(done)})
         return sum(done)

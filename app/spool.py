@@ -26,6 +26,7 @@ from .errors import NotStorable, Unavailable
 from .inbox import Inbox
 from .signatures import verify
 from .stripe_events import StripeEvent, parse
+from .tasks import run_all
 
 log = structlog.get_logger(__name__)
 
@@ -139,7 +140,7 @@ class Spool:
         taken = 0
         for start in range(0, len(files), DRAIN_AT_ONCE):
             some = files[start : start + DRAIN_AT_ONCE]
-            results = await asyncio.gather(*(self._drain_one(file, inbox) for file in some))
+            results = await run_all(self._drain_one(file, inbox) for file in some)
             done = results.count(_Drained.DONE)
             taken += done
             told(done)

@@ -18,6 +18,7 @@ from .outcomes import Outcome
 from .signals import events
 from .spool import Spool
 from .stripe_events import StripeEvent, parse
+from .tasks import run_all
 from .watch import Watch
 
 log = structlog.get_logger(__name__)
@@ -109,7 +110,7 @@ class Worker:
 
     async def _retry_all_due(self) -> None:
         """In several rows, so that the next events are taken while the ones before are applied."""
-        await asyncio.gather(*(self._retry_in_a_row() for _ in range(ROWS)))
+        await run_all(self._retry_in_a_row() for _ in range(ROWS))
 
     async def _retry_in_a_row(self) -> None:
         while await self.retry_due() == BATCH and not self._stopping:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import stripe
 from hypothesis import HealthCheck, settings
 
 from app.migrations import migrate
@@ -18,6 +19,9 @@ settings.register_profile(
     "default", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], print_blob=True
 )
 settings.load_profile("default")
+
+stripe.HTTPClient.INITIAL_DELAY = 0.01
+"""Seconds that Stripe's client waits before it tries again."""
 
 _numbers = itertools.count(1)
 
@@ -58,7 +62,8 @@ def empty_postgres_database(postgres_url: str) -> Iterator[str]:
 
 def _database(server: str, template: str) -> Iterator[str]:
     name = f"billing_{os.getpid()}_{next(_numbers)}"
-    asyncio.run(run_sql(server, f"CREATE DATABASE {name} TEMPLATE {template}"))
+    # By copying files, in half the time: since PostgreSQL 15 the default is to write it all to the log.
+    asyncio.run(run_sql(server, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY"))
     yield with_database(server, name)
     asyncio.run(run_sql(server, f"DROP DATABASE {name} WITH (FORCE)"))
 

@@ -13,7 +13,7 @@ from ..models import WebhookEvent
 from ..routers.internal.events import REPLAYABLE, State, get_event, list_events
 from ..routers.internal.schemas import EventOut
 from ..service import Service
-from ..worker import replay
+from ..worker import replay as make_due
 from .output import FINE, WANTS_A_HAND, Json, console, facts, moment, plain, print_json, progress, run, table
 
 events = typer.Typer(no_args_is_help=True, help="The events in the inbox.")
@@ -92,8 +92,8 @@ async def _body(service: Service, event_id: str) -> str:
         return (await session.exec(query)).one()
 
 
-@events.command(name="replay")
-def replay_(
+@events.command()
+def replay(
     state: Annotated[ReplayState | None, typer.Option(help="Which events: those in this state.")] = None,
     type: Type = None,
     object_id: ObjectId = None,
@@ -112,7 +112,7 @@ def replay_(
     states = REPLAYABLE if state is None else (state,)
 
     async def work(service: Service) -> tuple[int, int, int]:
-        due = await replay(
+        due = await make_due(
             service.database,
             shell_user(),
             states=states,

@@ -1,8 +1,7 @@
 """The account at Stripe: whether it answers, its clock, its prices."""
 
-import asyncio
-
 from ..errors import NotFound, StripeRefused, StripeUnavailable
+from ..tasks import run_all
 from .findings import Check, Finding
 from .installation import Installation
 
@@ -57,7 +56,7 @@ async def prices_exist(installation: Installation) -> list[Finding]:
     catalogue = installation.catalogue
     owners = {price: f"plan {plan.id}" for plan in catalogue.plans.values() for price in plan.prices}
     owners |= {price: f"add-on {addon.id}" for addon in catalogue.addons.values() for price in addon.prices}
-    missing = await asyncio.gather(*(_is_missing(installation, price) for price in owners))
+    missing = await run_all(_is_missing(installation, price) for price in owners)
     return [
         Finding(
             "error",

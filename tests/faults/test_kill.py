@@ -8,4 +8,4 @@ from .kill import kill_again_and_again
 async def test_what_was_acknowledged_survives_kills_and_the_records_equal_the_truth(
     database_url: str, tmp_path: Path
 ) -> None:
-    await kill_again_and_again(database_url, tmp_path, kills=4, seed=4)
+    await kill_again_and_again(database_url, tmp_path, kills=3, seed=4)

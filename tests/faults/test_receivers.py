@@ -17,7 +17,7 @@ from app.simulator import Account
 from .kill import Delivery, kill_meanwhile
 from .servers import Server
 
-KILLS = 4
+KILLS = 3
 SUBSCRIPTIONS = 120
 
 
