@@ -109,7 +109,9 @@ class Worker:
         await self._spool.drain(self._inbox)
 
     async def _retry_all_due(self) -> None:
-        """In several rows, so that the next events are taken while the ones before are applied."""
+        """A backlog in several rows, so that the next events are taken while the ones before are applied."""
+        if await self.retry_due() < BATCH:
+            return  # as nearly always: an idle process asks once
         await run_all(self._retry_in_a_row() for _ in range(ROWS))
 
     async def _retry_in_a_row(self) -> None:
