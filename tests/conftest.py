@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,11 @@ settings.register_profile(
     "default", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], print_blob=True
 )
 settings.load_profile("default")
+
+MEMORY, ROOM = Path("/dev/shm"), 4 * 2**30  # noqa: S108
+"""Databases in memory, where there is so much of it (bytes): no test cuts the power, and it saves a sixth."""
+if "TMPDIR" not in os.environ and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM:
+    os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
 
 stripe.HTTPClient.INITIAL_DELAY = 0.01
 """Seconds that Stripe's client waits before it tries again."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import BrowserContext, Page, async_playwright
+from playwright.async_api import BrowserContext, Page, async_playwright, expect
 
 from tests.client import running
 from tests.faults.servers import Server
@@ -89,6 +89,8 @@ class Browser:
 
     async def log_in(self, username: str = USERNAME, password: str = PASSWORD) -> None:
         await self.open("/login")
+        # A field that is filled before the page has put the cursor there has Chromium complain.
+        await expect(self.page.get_by_label("User name")).to_be_focused()
         await self.page.get_by_label("User name").fill(username)
         await self.page.get_by_label("Password").fill(password)
         await self.page.get_by_role("button", name="Log in").click()

@@ -78,7 +78,11 @@ async def test_an_error_that_is_not_the_databases_stays_a_500(
         assert "slip" not in response.text
 
 
-async def test_readiness_waits_two_seconds_for_a_database_that_is_silent() -> None:
+async def test_readiness_waits_two_seconds_for_a_database_that_is_silent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("app.service.STOP_SECONDS", 0.1)  # the tasks wait for the database, too
+
     async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
