@@ -106,6 +106,33 @@ async def test_a_hold_past_its_time_is_no_part_of_what_is_asked_for(client: Clie
             await hold.commit(2)
 
 
+async def test_a_hold_that_ends_while_it_is_committed_is_denied_like_any_other(
+    client: Client, clock: Clock
+) -> None:
+    await consume(client, "ada", "projects", 2)
+    snapshots = service_of(client).limits.snapshots
+    async with limits.reserve("ada", "projects", 1, ttl=5) as hold:
+        moments = iter([clock.now])  # the first look at the clock is in time, those after it are not
+        clock.now += 10
+        snapshots.clock = lambda: next(moments, clock.now)
+        with pytest.raises(LimitExceeded):
+            await hold.commit(2)
+
+
+async def test_what_was_held_before_the_limit_was_lowered_is_taken_and_allowed(
+    client: Client, clock: Clock
+) -> None:
+    account, subscription = await subscribe(client, clock)
+    async with limits.reserve("ada", "projects", 5) as hold:
+        before = len(account.events)
+        account.cancel_now(subscription)
+        await client.deliver(*account.events[before:])
+        assert (await limits.load("ada")).limit("projects") == 3
+        decision = await hold.commit(5)
+    assert (decision.allowed, decision.reason, decision.used, decision.remaining) == (True, "ok", 5, 0)
+    assert decision.upgrade_to == ()
+
+
 async def test_what_is_loaded_before_the_commit_is_read_again_after_it(client: Client) -> None:
     await limits.load("ada")
     async with service_of(client).database.session() as session:

@@ -46,7 +46,7 @@ class Hold:
             connection = await session.connection()
             statement = statements.settle(connection.dialect.name)
             extra = {"hold_id": self.id}
-            decision = await guarded(self._snapshots, connection, statement, asked, extra, self._held())
+            decision = await guarded(self._snapshots, connection, statement, asked, extra, self._held)
         assert decision is not None
         self._settled = True
         return decision

@@ -1,5 +1,6 @@
 """Take and give back usage: each one guarded statement inside the caller's transaction."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -99,6 +100,8 @@ def parameters(entry: Entry, feature: str, amount: int, now: int) -> Parameters:
 def granted(entitlements: Entitlements, feature: str, used: int, amount: int) -> Decision:
     """The decision on what was taken: `used` is what is used after it."""
     decision = entitlements.check(feature, max(used - amount, 0), amount)
+    if not decision.allowed:  # what was held before the limit was lowered is taken all the same
+        decision = decision._replace(allowed=True, reason="ok", upgrade_to=())
     remaining = None if decision.limit is None else max(decision.limit - used, 0)
     return decision._replace(used=used, remaining=remaining)
 
@@ -115,11 +118,11 @@ async def guarded(
     statement: TextClause,
     request: Request,
     extra: Parameters,
-    held: int = 0,
+    held: Callable[[], int] = lambda: 0,
 ) -> Decision | None:
     """Run a guarded statement until it either took or must deny. None: the request's key is in use.
 
-    `held` of what is asked for counts as used already.
+    So much as `held()` says of what is asked for counts as used already.
 
     Raises:
         LimitExceeded, FeatureNotIncluded: with the decision.
@@ -142,7 +145,7 @@ async def guarded(
         before, entry = entry, await snapshots.read(connection, request.user_id)
         if entry.version != before.version:
             metrics.CACHE_OUTDATED.inc()
-        more = max(request.amount - held, 1)
+        more = max(request.amount - held(), 1)
         if not entry.entitlements.look(request.feature, None, more).allowed:
             raise denial(entry.entitlements.check(request.feature, None, more))
     raise Unavailable("What this user has is changing too fast to be read. Try again.")
