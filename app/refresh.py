@@ -56,7 +56,7 @@ class Refresher:
         self._last_record: dict[str, str] = {}
 
     async def refresh_due(self) -> int:
-        """Read what is due; how many objects were applied. None while another process does it."""
+        """Read what is due; how many objects were applied: 0 while another process does it."""
         if self._clock() < self._resume_at:
             return 0
         thin, unsettled = await self._thin_events(), await self._unsettled()
