@@ -138,6 +138,8 @@ class Settings(DatabaseSettings):
     def is_a_secret_key(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not value.get_secret_value().startswith(("sk_", "rk_")):
             raise ValueError("does not begin with sk_ or rk_")
+        if value is not None and PLACEHOLDER.search(value.get_secret_value().lower()):
+            raise ValueError("is a placeholder")
         return value
 
     @field_validator("notify_urls", mode="before")
@@ -216,7 +218,7 @@ def check_signing_secret(text: str) -> None:
     """
     if not text.startswith(SIGNING_SECRET_PREFIX):
         raise ValueError(f"does not begin with {SIGNING_SECRET_PREFIX}")
-    if len(text) < len(SIGNING_SECRET_PREFIX) + MIN_SIGNING_SECRET or PLACEHOLDER.search(text):
+    if len(text) < len(SIGNING_SECRET_PREFIX) + MIN_SIGNING_SECRET or PLACEHOLDER.search(text.lower()):
         raise ValueError("is a placeholder or cut short")
 
 

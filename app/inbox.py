@@ -45,6 +45,8 @@ WORTH_ANOTHER_BATCH = 8
 """How many must wait to begin a batch beside another: a transaction costs as much as several events."""
 BATCH_TIMEOUT_SECONDS = 8
 """A database that answers no more must not hold the inbox for ever."""
+UPDATE_PATIENCE_SECONDS = 8
+"""How long a caller waits for an update of its own: nobody's request hangs for longer than 10 s."""
 LATE_CHECK_SECONDS = 0.25
 MAX_WAITING_EVENTS = 10_000
 MAX_WAITING_BYTES = 64 * 1024 * 1024
@@ -184,7 +186,8 @@ class Inbox:
 
     async def _settle_after_error(self, batch: Sequence[_Waiting], error: Exception) -> None:
         """Only an error of the database comes here. It is split down to the event that causes it."""
-        if self.database.is_unavailable(error):
+        held = len(batch) == 1 and self.database.is_held(error)
+        if held or self.database.is_unavailable(error):
             log.error("database_unavailable", error=type(error).__name__, events=len(batch))
             unavailable = Unavailable("The database cannot take the event now. Send it again later.")
             for waiting in batch:

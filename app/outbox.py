@@ -9,6 +9,7 @@ import asyncio
 import inspect
 import queue
 import random
+import re
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -19,6 +20,7 @@ import structlog
 from .db import Database, Row
 from .db import outbox as statements
 from .models import OutboxEntry, OutboxState
+from .redaction import REDACTED, redacted
 from .retries import next_attempt_at
 from .signals import Durable, Reaction, all_durable_receivers, durable_receivers, reactions
 from .tasks import run_all
@@ -34,6 +36,8 @@ PLAIN_TIMEOUT_SECONDS = 30
 MAX_WAITING_CALLS = 1000
 """For one plain receiver; what comes beyond is dropped, and said in the log."""
 STOP_SECONDS = 5
+ADDRESS = re.compile(r"\w+://\S+")
+"""A receiver's own addresses hold tokens; the error names them."""
 MAX_ERROR_LENGTH = 1000
 
 PlainReceiver = Callable[[Reaction], Any]
@@ -193,8 +197,13 @@ async def _called(receiver: Durable, reaction: Reaction) -> str | None:
             await receiver.call(reaction)
     except TimeoutError:
         return f"It took longer than {receiver.timeout:g} s."
-    except Exception as error:
-        return f"{type(error).__name__}: {error}".replace("\x00", "")[:MAX_ERROR_LENGTH]
+    except BaseException as error:
+        # SystemExit, too: a receiver that ends itself ends nothing else. Who ends us is obeyed.
+        task = asyncio.current_task()
+        if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+            raise
+        text = redacted(f"{type(error).__name__}: {error}", reaction.facts)
+        return ADDRESS.sub(REDACTED, text).replace("\x00", "")[:MAX_ERROR_LENGTH]
     return None
 
 
@@ -230,7 +239,7 @@ class _Caller:
             reaction = self._waiting.get()
             try:
                 self._receiver(reaction)
-            except Exception as error:
+            except BaseException as error:  # SystemExit would end the thread, and all later calls with it
                 log.error(
                     "receiver_failed",
                     receiver=_name(self._receiver),

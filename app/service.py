@@ -14,7 +14,7 @@ from .config import Settings
 from .db import Database, open_database
 from .inbox import Inbox
 from .limits import Limits
-from .migrations import migrate_async
+from .migrations import behind, migrate_async
 from .notifications import connect_notifications, disconnect_notifications
 from .outbox import Outbox
 from .plans import load_catalogue
@@ -77,7 +77,8 @@ class Service:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """The service at work: its tasks run until the block ends. SQLite is brought up to the code first."""
-        if self.database.name == "sqlite":
+        # Reading waits for nobody who writes to the file; where it is up to the code, that is all.
+        if self.database.name == "sqlite" and await behind(self.database):
             await migrate_async(self.settings.database_url)
         connect_notifications(self.settings.notify_urls)
         self.inbox.start()

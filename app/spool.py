@@ -13,10 +13,12 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import Any, TypeVar
 
 import orjson
 import structlog
@@ -28,6 +30,8 @@ from .signatures import verify
 from .stripe_events import StripeEvent, parse
 from .tasks import run_all
 
+T = TypeVar("T")
+
 log = structlog.get_logger(__name__)
 
 MAX_FILES = 20_000
@@ -35,6 +39,7 @@ MAX_BYTES = 512 * 1024 * 1024
 SUFFIX, REFUSED, REJECTED = ".event", ".refused", ".rejected"
 """Of what waits; of what waits though the database refuses it, for now; of what Stripe has not signed."""
 DRAIN_AT_ONCE = 200
+THREADS = 4
 LOOK_AGAIN_SECONDS = 600
 """How often what the database has refused is tried again, and leftovers are swept."""
 LEFTOVER_SECONDS = 3600
@@ -79,6 +84,8 @@ class Spool:
         self._is_durable = False
         self._looked_at: float | None = None
         self._gave_up_at = ""
+        # Threads of its own: receivers that block those of the loop must not keep an event from the disk.
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="spool")
 
     async def put(self, event: StripeEvent) -> None:
         """Keep the event on disk; returns once it is durable.
@@ -89,7 +96,7 @@ class Spool:
         if self._folder is None:
             raise Unavailable("The database cannot take the event now, and no spool is configured.")
         try:
-            await asyncio.to_thread(self._write, self._folder, event)
+            await self._in_thread(self._write, self._folder, event)
         except OSError as error:
             log.error("spool_not_writable", error=type(error).__name__)
             raise Unavailable("Neither the database nor the spool can take the event now.") from None
@@ -136,7 +143,7 @@ class Spool:
 
         `told` is called with the number of each handful that was taken.
         """
-        files = await asyncio.to_thread(self._due)
+        files = await self._in_thread(self._due)
         taken = 0
         for start in range(0, len(files), DRAIN_AT_ONCE):
             some = files[start : start + DRAIN_AT_ONCE]
@@ -172,29 +179,32 @@ class Spool:
         _sweep(self._folder)
         return True
 
+    async def _in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+
     async def _drain_one(self, file: Path, inbox: Inbox) -> _Drained:
         try:
-            event = await asyncio.to_thread(_read, file, self._secrets)
+            event = await self._in_thread(_read, file, self._secrets)
         except FileNotFoundError:
             return _Drained.DONE  # another process was quicker
         except OSError as error:
             log.error("spooled_event_unreadable", file=file.name, error=type(error).__name__)
-            await asyncio.to_thread(_rename, file, REFUSED)
+            await self._in_thread(_rename, file, REFUSED)
             return _Drained.PASSED_OVER
         except Exception as error:
             log.error("spooled_event_rejected", file=file.name, error=type(error).__name__)
-            await asyncio.to_thread(_rename, file, REJECTED)
+            await self._in_thread(_rename, file, REJECTED)
             return _Drained.DONE
         try:
             await inbox.accept(event)
         except NotStorable:
             log.error("spooled_event_refused", file=file.name, event_id=event.id)
-            await asyncio.to_thread(_rename, file, REFUSED)
+            await self._in_thread(_rename, file, REFUSED)
             return _Drained.PASSED_OVER
         except Unavailable:
             return _Drained.NOT_NOW
         try:
-            await asyncio.to_thread(file.unlink, missing_ok=True)
+            await self._in_thread(_remove, file)
         except OSError as error:
             log.error("spooled_event_not_removed", file=file.name, error=type(error).__name__)
             return _Drained.PASSED_OVER
@@ -283,3 +293,7 @@ def _read(file: Path, secrets: Sequence[str]) -> StripeEvent:
     kept = orjson.loads(head)
     verify(body, kept["signature"], secrets, now=None)
     return parse(body, signature=kept["signature"], received_at=int(kept["received_at"]))
+
+
+def _remove(file: Path) -> None:
+    file.unlink(missing_ok=True)

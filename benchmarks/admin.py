@@ -20,6 +20,7 @@ from app.db import open_database
 from app.main import create_app
 from app.migrations import migrate
 from app.routers.admin import hash_password
+from tests.client import KEY, SECRET
 from tests.databases import PostgresServer
 
 SUBSCRIPTIONS, EVENTS = 1_000_000, 5_000_000
@@ -62,7 +63,7 @@ PAGES = (
 
 async def seed(url: str, now: int, console: Console) -> None:
     """Fill the tables, each in steps."""
-    database = open_database(url)
+    database = open_database(url, patient=True)
     for statement in SEED.split(";\n\n"):
         for first in range(1, EVENTS, STEP):
             values = {"@now": now, "@first": first, "@last": first + STEP - 1}
@@ -100,8 +101,8 @@ async def measure(url: str, now: int) -> tuple[Table, bool]:
     settings = Settings(
         _env_file=None,
         database_url=url,
-        stripe_webhook_secret=(SecretStr("whsec_test_bench"),),
-        internal_api_key=(SecretStr("test-key-of-the-bench"),),
+        stripe_webhook_secret=(SecretStr(SECRET),),
+        internal_api_key=(SecretStr(KEY),),
         spool_dir=None,
         event_retention_days=0,
         admin_username=NAME,

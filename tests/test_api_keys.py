@@ -155,7 +155,8 @@ async def test_every_change_is_in_the_trail_with_who_what_before_and_after(datab
         assert (linked.before, linked.after) == ({"user_id": "ada"}, {"user_id": "bob"})
         assert put.after is not None
         assert put.after["value"] == 9
-        assert consumed.after == {"feature": "projects", "amount": 2, "key": None}
+        assert consumed.before == {"feature": "projects", "used": 0}
+        assert consumed.after == {"feature": "projects", "used": 2, "amount": 2, "key": None}
 
 
 async def test_a_change_that_was_refused_is_not_in_the_trail(database_url: str) -> None:

@@ -5,7 +5,9 @@ import json
 
 import orjson
 import pytest
+from sqlalchemy import text
 
+from app.db import postgres_batch
 from app.errors import Unavailable
 from app.inbox import MAX_BATCH_EVENTS, WORTH_ANOTHER_BATCH
 from app.main import create_app
@@ -46,6 +48,38 @@ async def test_a_batch_that_waits_for_a_lock_holds_up_no_other(postgres_database
             assert {outcome.state for outcome in outcomes} == {"processed"}
             assert not held.done()
         assert (await held).state == "processed"
+
+
+async def test_what_another_holds_stops_no_other_event_of_its_batch(
+    postgres_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_batch, "PATIENCE", "SET LOCAL lock_timeout = '100ms'")
+    async with running(postgres_database) as client:
+        inbox, database = service_of(client).inbox, service_of(client).database
+        async with database.session() as session:
+            await database.hold(session, ["customer:cus_70"])
+            events = [event_of(f"cus_{number}", number) for number in range(100)]
+            outcomes = await asyncio.gather(
+                *(inbox.accept(event) for event in events), return_exceptions=True
+            )
+            held = outcomes.pop(70)
+            assert isinstance(held, Unavailable)
+            assert {getattr(outcome, "state", outcome) for outcome in outcomes} == {"processed"}
+            waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory'")
+            assert await (await session.connection()).scalar(waiting) == 0
+        assert (await inbox.accept(event_of("cus_70", 70))).state == "processed"
+
+
+async def test_a_server_gives_up_what_nobody_waits_for_any_more(postgres_database: str) -> None:
+    async with running(postgres_database) as client:
+        database = service_of(client).database
+        async with database.batch() as batch:
+            await batch.begin(["customer:cus_1"])
+            limits = (
+                "SELECT current_setting('lock_timeout') AS lock, "
+                "current_setting('statement_timeout') AS statement"
+            )
+            assert await batch.fetch(limits) == [{"lock": "2s", "statement": "7s"}]
 
 
 @pytest.mark.parametrize("count", [2, MAX_BATCH_EVENTS * 3])

@@ -145,3 +145,20 @@ def test_a_hash_in_a_env_file_is_read_as_it_is(monkeypatch: pytest.MonkeyPatch, 
     lines = (*(f"{name}={value}" for name, value in GOOD.items()), "ADMIN_USERNAME=grace")
     (tmp_path / ".env").write_text("\n".join((*lines, f"ADMIN_PASSWORD_HASH='{HASH}'")))
     assert load_settings().admin_password_hash.get_secret_value() == HASH
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("STRIPE_WEBHOOK_SECRET", "whsec_CHANGE_ME_PLEASE_CHANGE_ME_PLEASE"),
+        ("STRIPE_WEBHOOK_SECRET", "whsec_YOUR_SIGNING_SECRET_GOES_HERE"),
+        ("STRIPE_API_KEY", "sk_..."),
+        ("STRIPE_API_KEY", "sk_test_YOUR_KEY"),
+    ],
+)
+def test_a_placeholder_is_no_secret(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    for key, right in (GOOD | {name: value}).items():
+        monkeypatch.setenv(key, right)
+    with pytest.raises(ConfigurationError, match=name) as refused:
+        load_settings()
+    assert value not in refused.value.detail

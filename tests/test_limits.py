@@ -459,6 +459,15 @@ async def test_entitlements_over_http(client: Client, clock: Clock) -> None:
     assert (await client.get("/internal/customers/cus_unknown/entitlements")).status_code == 404
 
 
+async def test_a_customer_of_no_user_has_the_default_plan(client: Client) -> None:
+    account = Account(seed=2, start=START - DAY)
+    subscription = account.create_subscription(account.create_customer(), "price_team")
+    await client.deliver(*account.events)
+    found = await client.read(f"/internal/customers/{subscription.customer}/entitlements")
+    assert (found["plan"], found["user_id"], found["access"]) == ("free", None, "none")
+    assert found["features"]["projects"]["used"] == 0
+
+
 async def test_an_override_holds_at_once_and_ends_with_its_time(client: Client, clock: Clock) -> None:
     path = "/internal/users/ada/overrides/projects"
     body = {"op": "add", "value": 2, "expires_at": START + 60, "reason": "promised", "actor": "bob"}

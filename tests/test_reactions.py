@@ -254,6 +254,42 @@ async def test_a_receiver_that_raises_is_called_again_and_harms_nobody_else(
         disconnect_durable(subscription_changed, other.name)
 
 
+@pytest.mark.parametrize("error", [SystemExit(3), asyncio.CancelledError(), KeyboardInterrupt()])
+async def test_a_receiver_that_would_end_the_process_has_failed_like_any_other(
+    client: Client, listener: Listener, error: BaseException
+) -> None:
+    def refuse(reaction: Reaction) -> None:
+        raise error
+
+    listener.behave = refuse
+    account = Account(1, start=START - 60)
+    account.create_subscription(account.create_customer(user_id="ada"), "price_team")
+    await client.deliver(*account.events)
+    await deliver_all(client, listener)
+    found = await entries(client)
+    assert {(entry.state, entry.attempts) for entry in found} == {(OutboxState.PENDING, 1)}
+    assert all((entry.last_error or "").startswith(type(error).__name__) for entry in found)
+
+
+async def test_what_is_kept_of_a_receivers_error_has_no_address_and_nothing_that_was_told(
+    client: Client, listener: Listener
+) -> None:
+    def refuse(reaction: Reaction) -> None:
+        raise LookupError(f"https://hooks.test/T0/secret-token said no to {reaction.facts}")
+
+    listener.behave = refuse
+    account = Account(1, start=START - 60)
+    account.create_subscription(account.create_customer(user_id="ada"), "price_team")
+    await client.deliver(*account.events)
+    await deliver_all(client, listener)
+    found = await entries(client)
+    assert found
+    for entry in found:
+        assert entry.last_error is not None
+        assert entry.last_error.startswith("LookupError: [redacted] said no to ")
+        assert "secret-token" not in entry.last_error
+
+
 async def test_a_receiver_that_hangs_is_cut_off_and_called_again(
     client: Client, listener: Listener, clock: Clock
 ) -> None:

@@ -1,6 +1,8 @@
 """What one part does wrong is not paid for by another."""
 
 import asyncio
+import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -235,3 +237,29 @@ async def test_a_replay_takes_its_events_in_the_order_of_their_ids(postgres_data
                 async with database.session() as third:
                     await (await third.connection()).execute(probe, {"id": "evt_a"})
         assert await replaying == 3
+
+
+async def test_the_service_starts_while_another_writes_to_the_sqlite_file(sqlite_database: str) -> None:
+    sqlite_database: str,
+) -> None:
+    holder = sqlite3.connect(sqlite_database.removeprefix("sqlite:///"), isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    try:
+        async with asyncio.timeout(5), running(sqlite_database) as client:
+            assert (await client.http.get("/healthz")).status_code == 200
+    finally:
+        holder.close()
+
+
+async def test_the_spool_takes_events_while_receivers_block_the_loops_threads(tmp_path: Path) -> None:
+    spool, free = Spool(tmp_path, secrets=[SECRET]), threading.Event()
+    blocked = [asyncio.create_task(asyncio.to_thread(free.wait)) for _ in range(64)]
+    try:
+        await asyncio.sleep(0)
+        event = parse(b'{"id": "evt_1", "type": "customer.updated"}', signature="t=1,v1=00", received_at=1)
+        async with asyncio.timeout(5):
+            await spool.put(event)
+        assert len(list(tmp_path.glob("*.event"))) == 1
+    finally:
+        free.set()
+        await asyncio.gather(*blocked)

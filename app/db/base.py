@@ -89,6 +89,10 @@ class Database(ABC):
             error = error.__cause__
         return False
 
+    def is_held(self, error: BaseException) -> bool:
+        """Whether somebody else holds what was waited for, for longer than is waited."""
+        return False
+
     @abstractmethod
     def is_unavailable(self, error: BaseException) -> bool:
         """Whether the database as a whole cannot work now, rather than with what it was given."""

@@ -155,6 +155,9 @@ class PostgresDatabase(Database):
         self._idle.clear()
         await self.engine.dispose()
 
+    def is_held(self, error: BaseException) -> bool:
+        return isinstance(error, asyncpg.LockNotAvailableError)
+
     def is_unavailable(self, error: BaseException) -> bool:
         # asyncpg's error for a value that it cannot encode is an InterfaceError too.
         return isinstance(error, UNAVAILABLE) and not isinstance(error, ValueError)

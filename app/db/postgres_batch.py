@@ -16,6 +16,10 @@ BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 # A plan that was made while a table was small must not stay a sequential scan when it has grown.
 PLAN_BY_INDEX = "SET LOCAL enable_seqscan = off"
 
+# Who waits for a lock that somebody holds gives up, and with it the locks that others wait for: the batch is
+# then split down to the event that needs it. The server must end it: it does not notice that nobody waits.
+PATIENCE = "SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '7s'"
+
 # What is answered with 200 is on disk, also for a role or a database that was told not to wait for it.
 DURABLE = (
     "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'"
@@ -30,7 +34,7 @@ class PostgresBatch:
 
     async def begin(self, lock: Sequence[str]) -> None:
         # A row that does not exist yet locks nothing, so the names are locked instead, in one order.
-        await self._connection.execute(f"{BEGIN}; {PLAN_BY_INDEX}; {locks(lock)}")
+        await self._connection.execute(f"{BEGIN}; {PLAN_BY_INDEX}; {PATIENCE}; {locks(lock)}")
 
     async def load(
         self, rows: Mapping[Table, Collection[str]], known: tuple[Table, Collection[str]]

@@ -20,8 +20,8 @@ T = TypeVar("T")
 
 BATCH_BUSY_SECONDS = 5
 """How long a batch waits for another writer: less than the inbox gives it in all."""
-SESSION_BUSY_SECONDS = 30
-"""SQLite lets waiting writers in by chance, so under load one may wait long."""
+SESSION_BUSY_SECONDS = 8
+"""SQLite lets waiting writers in by chance, so under load one may wait long, but no request for 10 s."""
 # WAL lets readers and the one writer work at once; FULL makes every commit survive a power cut.
 PRAGMAS = (
     "PRAGMA journal_mode = WAL",

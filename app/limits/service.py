@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ..db import Database, statements
-from ..entitlements import Decision, Entitlements, FeaturePreview, preview, preview_subscription
+from ..entitlements import Decision, Entitlements, FeaturePreview, entitle, preview, preview_subscription
 from ..plans import Catalogue
 from . import holds, usage
 from .cache import Entry
@@ -33,6 +33,11 @@ class Limits:
         A user never heard of has the default plan, and nothing is written.
         """
         return await self.snapshots.load(user_id)
+
+    def of_nobody(self) -> Entitlements:
+        """What a user has of whom nothing is known: the default plan, and nothing used."""
+        now = int(self.snapshots.clock())
+        return entitle("", (), (), (), (), self.catalogue, now, usage={})
 
     async def consume(
         self, session: AsyncSession, user_id: str, feature: str, amount: int = 1, *, key: str | None = None
@@ -91,6 +96,17 @@ class Limits:
         request = Request("consume", user_id, feature, amount)
         async with holds.hold(self.snapshots, request, ttl) as hold:
             yield hold
+
+    async def used(self, session: AsyncSession, user_id: str, feature: str) -> int:
+        """What is used, live holds included; nobody else changes it until the session's transaction ends.
+
+        Raises:
+            NotFound: when the catalogue has no such feature.
+        """
+        connection = await session.connection()
+        row_of = {"user_id": user_id, "feature": feature}
+        await connection.execute(statements.lock(connection.dialect.name), row_of)
+        return (await self.snapshots.read(connection, user_id)).entitlements.look(feature).used
 
     async def set_usage(self, session: AsyncSession, user_id: str, feature: str, measured: int) -> Decision:
         """Say how much is used, as measured elsewhere; never denied, and more than the limit blocks growth.

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from ...audit import audit_entry
 from ...errors import InvalidRequest, NotFound
+from ...inbox import UPDATE_PATIENCE_SECONDS
 from ...models import Customer, Override, Subscription, Usage, WebhookEvent
 from ...plans import MAX_AMOUNT, Feature, OverrideOp, read_override
 from ...service import Service
@@ -93,7 +94,7 @@ async def link(order: Order) -> None:
     content = {"customer_id": customer.id, "user_id": user_id}
     event = internal_event(service, "internal.customer.linked", customer.id, content, order.actor)
     event.names["customer"].add(customer.id)
-    await service.inbox.accept(event)
+    await service.inbox.accept(event, patience=UPDATE_PATIENCE_SECONDS)
 
 
 async def review_override(order: Order) -> list[str]:

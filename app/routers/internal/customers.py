@@ -4,6 +4,7 @@ from fastapi import APIRouter
 from sqlmodel import col, exists, select
 
 from ...errors import NotFound
+from ...inbox import UPDATE_PATIENCE_SECONDS
 from ...models import Customer, Subscription
 from ...service import Running, Service
 from ...stripe_objects import as_id
@@ -55,7 +56,7 @@ async def link_customer(customer_id: str, link: CustomerLink, service: Running, 
     content = {"customer_id": customer_id, "user_id": link.user_id}
     event = internal_event(service, "internal.customer.linked", customer_id, content, actor)
     event.names["customer"].add(customer_id)
-    await service.inbox.accept(event)
+    await service.inbox.accept(event, patience=UPDATE_PATIENCE_SECONDS)
     return await _stored(service, customer_id)
 
 

@@ -108,7 +108,8 @@ async def get_entitlements(user_id: str, service: Running) -> EntitlementsOut:
 async def get_customer_entitlements(customer_id: str, service: Running) -> EntitlementsOut:
     """What the customer's user has. A customer without a user has the default plan until it is linked."""
     user_id = await _user_of(service, customer_id)
-    return entitlements_out(await service.limits.load(user_id or ""), user_id)
+    entitlements = await service.limits.load(user_id) if user_id else service.limits.of_nobody()
+    return entitlements_out(entitlements, user_id)
 
 
 @router.post("/users/{user_id}/usage/{feature}", responses=NOT_FOUND | DENIED)
@@ -126,6 +127,7 @@ async def change_usage(
     if change.op == "check":
         return DecisionOut.of((await limits.load(user_id)).check(feature, None, change.amount))
     async with service.database.session() as session:
+        before = await limits.used(session, user_id, feature)
         decision = await _change(limits, session, user_id, feature, change)
         session.add(
             audit_entry(
@@ -133,8 +135,13 @@ async def change_usage(
                 actor=actor,
                 action=f"usage.{change.op}",
                 subject=user_id,
-                before={"feature": feature, "used": decision.used},
-                after={"feature": feature, "amount": change.amount, "key": change.key},
+                before={"feature": feature, "used": before},
+                after={
+                    "feature": feature,
+                    "used": decision.used,
+                    "amount": change.amount,
+                    "key": change.key,
+                },
             )
         )
     return DecisionOut.of(decision)

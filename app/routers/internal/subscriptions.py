@@ -7,6 +7,7 @@ import orjson
 from fastapi import APIRouter
 
 from ...errors import NotFound
+from ...inbox import UPDATE_PATIENCE_SECONDS
 from ...service import Running, Service
 from ...stripe_events import StripeEvent
 from ...stripe_objects import as_id
@@ -30,7 +31,7 @@ async def update_subscription(update: SubscriptionUpdate, service: Running, acto
     )
     event.names["subscription"].add(update.subscription_id)
     event.names["customer"].add(update.customer_id)
-    await service.inbox.accept(event)
+    await service.inbox.accept(event, patience=UPDATE_PATIENCE_SECONDS)
     return await stored_subscription(service, update.subscription_id)
 
 
