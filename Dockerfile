@@ -17,5 +17,6 @@ EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=2)"]
 
-# Replicas that start together migrate one after the other: a lock in the database sees to it.
-CMD ["sh", "-c", "python -m app migrate && exec python -m app serve --host 0.0.0.0 --port 8000"]
+# Replicas that start together migrate one after the other: a lock in the database sees to it. While the database is
+# down the server starts all the same, and takes events into the spool; /readyz says so, and says when to migrate.
+CMD ["sh", "-c", "python -m app migrate; exec python -m app serve --host 0.0.0.0 --port 8000"]

@@ -63,7 +63,11 @@ class Applier:
         due = next_attempt_at(event.attempts + 1, since, now, self._random)
         if due is None:
             log.error("event_dead", event_id=event.id, event_type=event.type)
-            unit_of_work.announce(event_dead, event, event_type=event.type, object_id=event.object_id)
+            # One that was replayed may die again, and somebody must look again.
+            cause = f"{event.id}:{since}"
+            unit_of_work.announce(
+                event_dead, event, cause=cause, event_type=event.type, object_id=event.object_id
+            )
         return Outcome(
             event,
             EventState.DEAD if due is None else EventState.FAILED,

@@ -12,7 +12,7 @@ import typer
 import uvicorn
 from rich.console import Console
 
-from . import handlers, metrics
+from . import metrics
 from .commands.admin import admin
 from .commands.doctor import doctor
 from .commands.events import events, replay
@@ -112,14 +112,17 @@ def migrate() -> None:
 def worker() -> None:
     """Retry failed events and drain the spool, without serving HTTP; every server does the same beside.
 
-    Events and reactions whose receivers an application connects are left to the application's processes.
+    RECEIVERS names the modules that connect the application's receivers. Event types that only others handle
+    are left to the application's processes.
     """
     configure_logging()
     service = _service()
-    service.worker.leave_unknown()
+    try:
+        service.know_receivers()
+    except ConfigurationError as error:
+        raise complaint(error.detail) from None
 
     async def work() -> None:
-        handlers.connect()
         stopped = stopped_by_signal()
         async with service.running():
             await stopped.wait()

@@ -49,6 +49,7 @@ SIGNING_SECRET_PREFIX = "whsec_"
 MIN_SIGNING_SECRET = 16
 """Characters after the prefix; Stripe's have 32 or more."""
 
+Names = Annotated[tuple[str, ...], NoDecode]
 Origins = Annotated[tuple[str, ...], NoDecode]
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
 
@@ -116,6 +117,9 @@ class Settings(DatabaseSettings):
     notify_urls: Secrets = ()
     """Where messages to people go: addresses of the library apprise, separated by commas or spaces."""
 
+    receivers: Names = ()
+    """Modules that connect the application's receivers, separated by commas; commands import them."""
+
     silence_hours: float = Field(default=0, ge=0, le=24 * 365)
     """After so many hours without an event somebody is told; 0 never tells."""
 
@@ -142,7 +146,7 @@ class Settings(DatabaseSettings):
             raise ValueError("is a placeholder")
         return value
 
-    @field_validator("notify_urls", mode="before")
+    @field_validator("notify_urls", "receivers", mode="before")
     @classmethod
     def split_addresses(cls, value: object) -> object:
         return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value

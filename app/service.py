@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -12,6 +13,7 @@ from . import handlers, metrics
 from .catch_up import CatchUp
 from .config import Settings
 from .db import Database, open_database
+from .errors import ConfigurationError
 from .inbox import Inbox
 from .limits import Limits
 from .migrations import behind, migrate_async
@@ -52,11 +54,29 @@ class Service:
     reconcile: Reconcile | None = None
     schedule: Schedule | None = None
 
+    def know_receivers(self) -> None:
+        """Import the modules that connect the application's receivers, where the application itself is not.
+
+        What this process applies would else be told to none of them, ever.
+
+        Raises:
+            ConfigurationError: when one cannot be imported.
+        """
+        handlers.connect()
+        self.worker.leave_unknown()
+        for name in self.settings.receivers:
+            try:
+                import_module(name)
+            except ImportError as error:
+                raise ConfigurationError(
+                    f"RECEIVERS: the module {name} cannot be imported ({error}). Name modules as "
+                    "Python does, from the folder that you start in: shop.billing_receivers."
+                ) from None
+
     @asynccontextmanager
     async def taking_in(self) -> AsyncIterator[None]:
         """The inbox at work, and nothing beside: for commands. What is to be told is stored for a server."""
-        handlers.connect()
-        self.worker.leave_unknown()
+        self.know_receivers()
         connect_notifications(self.settings.notify_urls)
         if self.database.name == "sqlite":
             await migrate_async(self.settings.database_url)

@@ -91,18 +91,19 @@ class UnitOfWork:
         signal: NamedSignal,
         event: StripeEvent,
         *,
+        cause: str | None = None,
         customer_id: str | None = None,
         subscription_id: str | None = None,
         invoice_id: str | None = None,
         **facts: Any,
     ) -> None:
-        """Have a domain signal sent after the commit, should anybody listen."""
+        """Have a domain signal sent after the commit, should anybody listen: once for a `cause` or event."""
         if not is_heard(signal):
             return
         customer = self.find(Customer, customer_id)
         self.reactions.append(
             Reaction(
-                id=f"{signal.name}:{event.id}",
+                id=f"{signal.name}:{cause or event.id}",
                 signal=signal.name,
                 at=self.now,
                 event_id=event.id,

@@ -32,6 +32,8 @@ PRUNE_EVERY_SECONDS = 3600
 PRUNE_STEP = 500
 PRUNE_REST = 9
 """How many times as long as a step of it took pruning rests then: the webhooks come first."""
+PRUNE_REST_MOST_SECONDS = 2.0
+"""A step that was held up once must not end pruning for minutes."""
 DAY = 86_400
 
 
@@ -234,7 +236,7 @@ def _unreadable(row: Any, error: Exception) -> StripeEvent:
 
 
 async def _rest_after(began: float) -> None:
-    await asyncio.sleep((time.perf_counter() - began) * PRUNE_REST)
+    await asyncio.sleep(min((time.perf_counter() - began) * PRUNE_REST, PRUNE_REST_MOST_SECONDS))
 
 
 async def replay(

@@ -3,8 +3,10 @@
 import asyncio
 import json
 import logging
+import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from app.stripe_events import parse
 from app.wording import duration, shown_amount
 
 from .client import KEY, SECRET, Client, running
+from .test_cli import ROOT
 from .test_cli import app as app_process
 from .test_worker import broken
 
@@ -350,3 +353,40 @@ def test_amounts_durations_and_texts_are_shown_for_people() -> None:
         "2 d",
     ]
     assert plain("a\x07b\nc") == "a\\u0007b\nc"
+
+
+RECEIVERS = """
+from app.signals import durable, subscription_activated
+
+async def welcome(reaction):
+    raise AssertionError("only a server tells")
+
+durable(subscription_activated, welcome, name="welcome")
+"""
+
+
+def test_what_a_command_applies_is_kept_for_the_applications_receivers(
+    tmp_path: Path, sqlite_database: str
+) -> None:
+    (tmp_path / "shop_receivers.py").write_text(RECEIVERS)
+    shell = Shell(sqlite_database, tmp_path)
+    shell.take_in(signed_up())
+    path = sqlite_database.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE billing_event SET state = 'dead'")
+        connection.execute("DELETE FROM billing_subscription")
+        connection.commit()
+    settings = shell.settings | {"RECEIVERS": "shop_receivers", "PYTHONPATH": f"{ROOT}:{tmp_path}"}
+    replayed = app_process("replay", "--state", "dead", "--now", cwd=tmp_path, **settings)
+    assert replayed.returncode == 0, replayed.stderr
+    with closing(sqlite3.connect(path)) as connection:
+        kept = connection.execute("SELECT receiver, state FROM billing_outbox WHERE receiver = 'welcome'")
+        assert kept.fetchall() == [("welcome", "pending")]
+
+
+def test_receivers_that_cannot_be_imported_are_named(tmp_path: Path, sqlite_database: str) -> None:
+    settings = Shell(sqlite_database, tmp_path).settings | {"RECEIVERS": "shop.nowhere"}
+    for command in (["worker"], ["replay", "--state", "dead", "--now"]):
+        refused = app_process(*command, cwd=tmp_path, **settings)
+        assert refused.returncode == 1
+        assert "RECEIVERS: the module shop.nowhere cannot be imported" in " ".join(refused.stderr.split())

@@ -195,10 +195,16 @@ async def test_an_event_that_is_given_up_is_told(client: Client, listener: Liste
         for _ in range(12):
             clock.now += DAY
             await service_of(client).worker.retry_due()
+        await deliver_all(client, listener)
+        assert listener.signals() == ["event_dead"]
+        await client.http.post("/internal/events/replay", json={"state": "dead"}, headers=AUTH)
+        for _ in range(12):
+            clock.now += DAY
+            await service_of(client).worker.retry_due()
     finally:
         signal.disconnect(raising)
     await deliver_all(client, listener)
-    assert listener.signals() == ["event_dead"]
+    assert listener.signals() == ["event_dead"] * 2  # it was given up twice
     assert listener.heard[0].facts["event_type"] == "customer.created"
 
 
@@ -339,6 +345,25 @@ async def test_what_a_killed_process_had_is_delivered_when_its_lease_has_run_out
     clock.now += int(DURABLE_TIMEOUT_SECONDS) + LEASE_MARGIN_SECONDS
     await deliver_all(client, listener)
     assert set(listener.signals()) == {"subscription_changed", "subscription_activated"}
+
+
+async def test_who_overslept_its_lease_takes_back_nothing_that_another_has_delivered(
+    client: Client, listener: Listener, clock: Clock
+) -> None:
+    slow = Outbox(service_of(client).database, clock=clock)
+
+    async def oversleep(reaction: Reaction) -> None:
+        listener.behave = None
+        clock.now += DURABLE_TIMEOUT_SECONDS + LEASE_MARGIN_SECONDS + 1
+        await deliver_all(client, listener)
+        raise ConnectionError("too late to matter")
+
+    listener.behave = oversleep
+    account = Account(1, start=START - 60)
+    account.create_subscription(account.create_customer(user_id="ada"))
+    await client.deliver(*account.events)
+    await slow.deliver_due(listener.name)
+    assert {entry.state for entry in await entries(client)} == {OutboxState.DONE}
 
 
 async def test_two_processes_share_what_is_due(client: Client, listener: Listener) -> None:

@@ -240,8 +240,6 @@ async def test_a_replay_takes_its_events_in_the_order_of_their_ids(postgres_data
 
 
 async def test_the_service_starts_while_another_writes_to_the_sqlite_file(sqlite_database: str) -> None:
-    sqlite_database: str,
-) -> None:
     holder = sqlite3.connect(sqlite_database.removeprefix("sqlite:///"), isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     try:

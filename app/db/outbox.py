@@ -32,9 +32,11 @@ def take(dialect: str) -> TextualSelect:
     )
 
 
+# Not by who has overslept its lease: another process has settled it since, and what is done stays done.
 SETTLE: TextClause = text(
     "UPDATE billing_outbox SET state = :state, attempts = :attempts, last_error = :last_error, "
-    "failing_since = :failing_since, next_attempt_at = :next_attempt_at, done_at = :done_at WHERE id = :id"
+    "failing_since = :failing_since, next_attempt_at = :next_attempt_at, done_at = :done_at "
+    "WHERE id = :id AND state = 'pending' AND attempts = :attempts - 1"
 )
 PRUNE: TextClause = text(
     "DELETE FROM billing_outbox WHERE id IN (SELECT id FROM billing_outbox "
