@@ -4,7 +4,6 @@ import asyncio
 import stat
 from pathlib import Path
 
-from ..api_keys import PLACEHOLDER
 from ..config import SHIPPED_PLANS
 from ..errors import ConfigurationError
 from ..notifications import Notifier
@@ -32,19 +31,6 @@ async def secret_is_not_a_tests(installation: Installation) -> list[Finding]:
             "error",
             "STRIPE_WEBHOOK_SECRET holds a secret of a test, in live mode: who knows it can sign events.",
             "Set STRIPE_WEBHOOK_SECRET to the signing secret of the live endpoint alone.",
-        )
-    ]
-
-
-async def key_is_no_placeholder(installation: Installation) -> list[Finding]:
-    key = installation.settings.stripe_api_key
-    if key is None or not PLACEHOLDER.search(key.get_secret_value().lower()):
-        return []
-    return [
-        Finding(
-            "error",
-            "STRIPE_API_KEY is a placeholder.",
-            "Set it to a secret or restricted key, shown in Stripe's Dashboard under Developers > API keys.",
         )
     ]
 
@@ -127,7 +113,6 @@ def _others_can_read(path: Path) -> bool:
 CHECKS = (
     Check("settings", "Every setting can be used.", settings_are_usable),
     Check("test-secret", "No signing secret is a test's.", secret_is_not_a_tests),
-    Check("key-placeholder", "STRIPE_API_KEY is no placeholder.", key_is_no_placeholder),
     Check("key-mode", "STRIPE_API_KEY and LIVEMODE do not contradict each other.", key_is_of_the_mode),
     Check("livemode", "LIVEMODE is set.", livemode_is_set),
     Check("notify", "NOTIFY_URLS can be used.", somebody_is_told),

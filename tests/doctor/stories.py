@@ -91,7 +91,7 @@ STORIES = {
         "settings", "error", setting(**{API: "pk_test_fake_1"}), f"{API} does not begin", f"Set {API}"
     ),
     "api key a placeholder": Story(
-        "key-placeholder", "error", setting(**{API: "sk_test_your-key"}), "placeholder", "Dashboard"
+        "settings", "error", setting(**{API: "sk_test_your-key"}), f"{API} is a placeholder", "Dashboard"
     ),
     "api key unset": Story("stripe", "hint", setting(**{API: ""}), f"{API} is unset", "Set it"),
     "api key refused": Story(
