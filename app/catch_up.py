@@ -94,6 +94,13 @@ class CatchUp:
         job = await jobs.read(self._database, JOB)
         return Cursor(**job.cursor) if job and job.cursor else None
 
+    async def _reached(self, cursor: Cursor) -> int | None:
+        """Up to when nothing is missing: as before, where this one did not go back so far."""
+        job = await jobs.read(self._database, JOB)
+        before = (job.result or {}).get("began_at") if job else None
+        known = int(self._clock()) - KEPT_SECONDS if before is None else before
+        return cursor.began_at if cursor.since <= known else before
+
     async def _since(self, asked: int | None) -> int:
         oldest = int(self._clock()) - KEPT_SECONDS
         if asked is None:
@@ -116,7 +123,7 @@ class CatchUp:
                 cursor.after = None
                 await self._list_group(groups[number], cursor, told)
             cursor.after = None
-        result = cursor.as_json()
+        result = cursor.as_json() | {"began_at": await self._reached(cursor)}
         await jobs.note(self._database, JOB, finished_at=int(self._clock()), cursor=None, result=result)
         log.info("caught_up", since=cursor.since, listed=cursor.listed, missing=cursor.missing)
         return cursor

@@ -17,7 +17,7 @@ from .db import Database
 from .errors import NotFound, ServiceError, Stale
 from .handlers.internal import OWN_COLUMNS
 from .handlers.snapshots import current_position
-from .models import Customer, Subscription
+from .models import Customer, EventState, Subscription
 from .ordering import lies_over
 from .plans import Catalogue
 from .readings import Readings
@@ -135,7 +135,8 @@ class Reconcile:
                 row = rows.get(content["id"])
                 if found := list(self._differences(kind, row, content, page.at)):
                     report.add(found)
-                    differing.append((content, row.version if row else 0))
+                    # A row that was read after the page may be newer than it: then the object is read again.
+                    differing.append((content, None if row else 0))
             report.compared += len(contents)
             if repair:
                 await run_all(
@@ -167,17 +168,23 @@ class Reconcile:
                         await self._repair(kind, answer.content, answer.at, row.version, report)
             told(kind, report.compared, report.differing)
 
-    async def _repair(self, kind: str, content: Json, at: int, version: int, report: Report) -> None:
+    async def _repair(self, kind: str, content: Json, at: int, version: int | None, report: Report) -> None:
         try:
             try:
-                await self._readings.apply(kind, content, at, version)
+                if version is None:
+                    raise Stale("The list may be older than the record.")
+                outcome = await self._readings.apply(kind, content, at, version)
             except Stale:
-                await self._readings.refresh(kind, content["id"])
+                outcome = await self._readings.refresh(kind, content["id"])
         except (NotFound, Stale) as error:
             log.warning("not_repaired", kind=kind, object_id=content["id"], error=type(error).__name__)
             report.not_repaired.append(content["id"])
         else:
-            report.repaired += 1
+            if outcome.state == EventState.PROCESSED:
+                report.repaired += 1
+            else:
+                log.warning("not_repaired", kind=kind, object_id=content["id"], state=outcome.state)
+                report.not_repaired.append(content["id"])
 
     def _differences(self, kind: str, row: Row | None, content: Json, at: int) -> Iterator[Difference]:
         if row is None:

@@ -13,7 +13,7 @@ from sqlmodel import col, select
 
 from . import jobs
 from .db import Database
-from .errors import NotFound, ServiceError, Stale, StripeRefused, StripeUnavailable
+from .errors import NotFound, ServiceError, Stale, StripeRefused, StripeUnavailable, Unavailable
 from .models import Customer, EventState, Subscription, WebhookEvent
 from .readings import Readings
 from .stripe_api import PATHS, StripeApi
@@ -86,6 +86,8 @@ class Refresher:
             self._not_before[object] = self._clock() + RETRY_SECONDS
             log.error("reading_refused", kind=object[0], object_id=object[1], error=error.detail)
         except (Stale, ServiceError) as error:
+            if not isinstance(error, Stale | Unavailable):  # each attempt leaves a failed event behind
+                self._not_before[object] = self._clock() + RETRY_SECONDS
             log.warning("reading_failed", kind=object[0], object_id=object[1], error=type(error).__name__)
         else:
             await self._mark(events, EventState.PROCESSED, None)
@@ -97,7 +99,9 @@ class Refresher:
         kind, object_id = object
         if kind in ("subscription", "customer"):
             stated = max(((event.created, event.id) for event in events), default=None)
-            await self._readings.refresh(kind, object_id, stated=stated)
+            outcome = await self._readings.refresh(kind, object_id, stated=stated)
+            if outcome.state == EventState.FAILED:
+                raise ServiceError("What was read could not be applied: its event says why.")
             return
         answer = await self._api.read(kind, object_id)
         for event in events:

@@ -70,7 +70,13 @@ class Schedule:
         if datetime.fromtimestamp(now, UTC).hour != self._reconcile_hour:
             return
         job = await jobs.read(self._database, RECONCILE)
-        if job is None or job.finished_at is None or now - job.finished_at >= RECONCILE_AGAIN_SECONDS:
+        repaired = job is not None and (job.result or {}).get("repair")  # a look by hand repairs nothing
+        if (
+            job is None
+            or job.finished_at is None
+            or not repaired
+            or now - job.finished_at >= RECONCILE_AGAIN_SECONDS
+        ):
             await self._reconcile.run(repair=True)
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
