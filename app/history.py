@@ -6,7 +6,7 @@ from typing import cast
 
 from .db import Batch
 from .handlers.snapshots import current_position
-from .models import Customer, Record, Subscription, WebhookEvent
+from .models import Customer, Record, Subscription
 from .ordering import contested, position
 from .stripe_events import StripeEvent, parse
 from .stripe_objects import as_text
@@ -39,9 +39,8 @@ async def load_history(batch: Batch, unit_of_work: UnitOfWork, events: Iterable[
 
 async def _history(batch: Batch, object_id: str, since: int) -> list[StripeEvent]:
     """The object's events that were applied, from `since` (Unix seconds) on, and some from before."""
-    table = WebhookEvent.__tablename__
     select = (
-        f"SELECT body, received_at FROM {table} "  # noqa: S608
+        "SELECT body, received_at FROM billing_event "
         "WHERE object_id = ? AND state = 'processed' AND source <> 'internal' AND created"
     )
     recent = await batch.fetch(f"{select} >= ?", object_id, since)

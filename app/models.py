@@ -27,7 +27,7 @@ class Table(SQLModel, registry=registry(metadata=MetaData(naming_convention=NAMI
 
 def table_of(model: type[Table]) -> SqlTable:
     """The SQLAlchemy table of a model."""
-    return cast(SqlTable, model.__table__)  # type: ignore[attr-defined]
+    return cast(SqlTable, vars(model)["__table__"])
 
 
 class Record(Table):

@@ -168,8 +168,10 @@ def put_back(content: dict[str, Any], previous: dict[str, Any]) -> dict[str, Any
     merged = dict(content)
     for key, value in previous.items():
         current = content.get(key)
-        both = isinstance(value, dict) and isinstance(current, dict)
-        merged[key] = put_back(current, value) if both else value  # type: ignore[arg-type]
+        if isinstance(value, dict) and isinstance(current, dict):
+            merged[key] = put_back(current, value)
+        else:
+            merged[key] = value
     return merged
 
 

@@ -75,9 +75,8 @@ class Outbox:
         """Deliver what is due until stopped. A database that is down is waited for."""
         try:
             await self._serve_until_stopped()
-            await asyncio.gather(
-                *self._busy.values(), return_exceptions=True
-            )  # they look at `_stopping`, too
+            # They look at `_stopping`, too.
+            await asyncio.gather(*self._busy.values(), return_exceptions=True)
         finally:
             self._stopping, self._woken = False, asyncio.Event()  # it may run again, on another loop
 
@@ -192,29 +191,36 @@ def entry_of(reaction: Reaction, receiver: str, now: int) -> Row:
 
 async def _called(receiver: Durable, reaction: Reaction) -> str | None:
     """The error of a call, in words without what the error was about; None when it returned."""
-    try:
-        async with asyncio.timeout(receiver.timeout):
-            await receiver.call(reaction)
-    except TimeoutError:
+    error = await _failure(receiver.call, reaction, receiver.timeout)
+    if error is None:
+        return None
+    if isinstance(error, TimeoutError):
         return f"It took longer than {receiver.timeout:g} s."
-    except BaseException as error:
-        # SystemExit, too: a receiver that ends itself ends nothing else. Who ends us is obeyed.
-        task = asyncio.current_task()
-        if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
-            raise
-        text = redacted(f"{type(error).__name__}: {error}", reaction.facts)
-        return ADDRESS.sub(REDACTED, text).replace("\x00", "")[:MAX_ERROR_LENGTH]
-    return None
+    text = redacted(f"{type(error).__name__}: {error}", reaction.facts)
+    return ADDRESS.sub(REDACTED, text).replace("\x00", "")[:MAX_ERROR_LENGTH]
 
 
 async def _call_in_time(receiver: PlainReceiver, reaction: Reaction) -> None:
-    try:
-        async with asyncio.timeout(PLAIN_TIMEOUT_SECONDS):
-            await receiver(reaction)
-    except Exception as error:
+    if error := await _failure(receiver, reaction, PLAIN_TIMEOUT_SECONDS):
         log.error(
             "receiver_failed", receiver=_name(receiver), reaction=reaction.id, error=type(error).__name__
         )
+
+
+async def _failure(receiver: PlainReceiver, reaction: Reaction, seconds: float) -> BaseException | None:
+    """What a receiver raised, or its time-out; None when it returned in time.
+
+    Also SystemExit: a receiver that ends itself ends nothing else. Who ends us is obeyed.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            await receiver(reaction)
+    except BaseException as error:
+        task = asyncio.current_task()
+        if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+            raise
+        return error
+    return None
 
 
 class _Caller:

@@ -6,6 +6,7 @@ other. Repairs go through the inbox as readings; nothing is ever deleted.
 
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -19,6 +20,7 @@ from .handlers.internal import OWN_COLUMNS
 from .handlers.snapshots import current_position
 from .models import Customer, EventState, Subscription
 from .ordering import lies_over
+from .outcomes import Outcome
 from .plans import Catalogue
 from .readings import Readings
 from .stripe_api import StripeApi
@@ -170,21 +172,23 @@ class Reconcile:
 
     async def _repair(self, kind: str, content: Json, at: int, version: int | None, report: Report) -> None:
         try:
-            try:
-                if version is None:
-                    raise Stale("The list may be older than the record.")
-                outcome = await self._readings.apply(kind, content, at, version)
-            except Stale:
-                outcome = await self._readings.refresh(kind, content["id"])
+            outcome = await self._take_over(kind, content, at, version)
         except (NotFound, Stale) as error:
-            log.warning("not_repaired", kind=kind, object_id=content["id"], error=type(error).__name__)
-            report.not_repaired.append(content["id"])
+            why = type(error).__name__
         else:
-            if outcome.state == EventState.PROCESSED:
-                report.repaired += 1
-            else:
-                log.warning("not_repaired", kind=kind, object_id=content["id"], state=outcome.state)
-                report.not_repaired.append(content["id"])
+            why = outcome.state
+        if why == EventState.PROCESSED:
+            report.repaired += 1
+        else:
+            log.warning("not_repaired", kind=kind, object_id=content["id"], error=why)
+            report.not_repaired.append(content["id"])
+
+    async def _take_over(self, kind: str, content: Json, at: int, version: int | None) -> Outcome:
+        """Apply what was read when the record had this version; read it again where that is not known."""
+        if version is not None:
+            with suppress(Stale):
+                return await self._readings.apply(kind, content, at, version)
+        return await self._readings.refresh(kind, content["id"])
 
     def _differences(self, kind: str, row: Row | None, content: Json, at: int) -> Iterator[Difference]:
         if row is None:

@@ -13,7 +13,7 @@ from sqlmodel import col, select
 
 from . import jobs
 from .db import Database
-from .errors import NotFound, ServiceError, Stale, StripeRefused, StripeUnavailable, Unavailable
+from .errors import NotFound, ServiceError, Stale, StripeUnavailable, Unavailable
 from .models import Customer, EventState, Subscription, WebhookEvent
 from .readings import Readings
 from .stripe_api import PATHS, StripeApi
@@ -30,7 +30,7 @@ SETTLE_SECONDS = 5
 PAUSE_SECONDS = 15
 """After Stripe could not be reached."""
 RETRY_SECONDS = 600
-"""For what Stripe refuses or does not have."""
+"""For what Stripe refuses or does not have, and what cannot be applied: each try leaves a failed event."""
 GONE = "Stripe has no such object, or not in the mode of STRIPE_API_KEY."
 
 NO_EVENT = (-1, "")
@@ -82,13 +82,11 @@ class Refresher:
             log.warning("object_not_at_stripe", kind=object[0], object_id=object[1])
         except StripeUnavailable:
             self._resume_at = self._clock() + PAUSE_SECONDS
-        except StripeRefused as error:
+        except (Stale, Unavailable) as error:
+            log.warning("reading_failed", kind=object[0], object_id=object[1], error=type(error).__name__)
+        except ServiceError as error:
             self._not_before[object] = self._clock() + RETRY_SECONDS
             log.error("reading_refused", kind=object[0], object_id=object[1], error=error.detail)
-        except (Stale, ServiceError) as error:
-            if not isinstance(error, Stale | Unavailable):  # each attempt leaves a failed event behind
-                self._not_before[object] = self._clock() + RETRY_SECONDS
-            log.warning("reading_failed", kind=object[0], object_id=object[1], error=type(error).__name__)
         else:
             await self._mark(events, EventState.PROCESSED, None)
             self._not_before.pop(object, None)

@@ -70,13 +70,9 @@ class Schedule:
         if datetime.fromtimestamp(now, UTC).hour != self._reconcile_hour:
             return
         job = await jobs.read(self._database, RECONCILE)
-        repaired = job is not None and (job.result or {}).get("repair")  # a look by hand repairs nothing
-        if (
-            job is None
-            or job.finished_at is None
-            or not repaired
-            or now - job.finished_at >= RECONCILE_AGAIN_SECONDS
-        ):
+        has_repaired = job is not None and (job.result or {}).get("repair")  # a look by hand does not
+        repaired_at = job.finished_at if job is not None and has_repaired else None
+        if repaired_at is None or now - repaired_at >= RECONCILE_AGAIN_SECONDS:
             await self._reconcile.run(repair=True)
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[object]]) -> None:

@@ -18,7 +18,7 @@ from app.limits.usage import KEY_SECONDS
 from app.models import AuditEntry
 from app.plans import MAX_AMOUNT
 from app.service import Service
-from app.simulator import DAY
+from app.simulator import DAY, Account, Subscription
 
 from .client import AUTH, Client, running
 from .test_limits import PLANS, Clock, consume, release, subscribe
@@ -45,6 +45,18 @@ def service_of(client: Client) -> Service:
     return service
 
 
+def late(account: Account, clock: Clock) -> None:
+    """An hour past the end of the first period: its renewal is awaited."""
+    clock.now += 30 * DAY + 3600
+    account.advance(30 * DAY + 3600)
+
+
+async def renew(client: Client, account: Account, subscription: Subscription) -> None:
+    before = len(account.events)
+    account.renew(subscription)
+    await client.deliver(*account.events[before:])
+
+
 async def taken_in_one_period(client: Client, clock: Clock, amount: int) -> int:
     total = 0
     for _ in range(28):
@@ -62,13 +74,9 @@ async def test_what_is_first_used_while_a_renewal_is_awaited_counts_in_the_old_p
     client: Client, clock: Clock, first: int
 ) -> None:
     account, subscription = await subscribe(client, clock)
-    late = 30 * DAY + 3600
-    clock.now += late
-    account.advance(late)
+    late(account, clock)
     await consume(client, "ada", "tokens", first)
-    before = len(account.events)
-    account.renew(subscription)
-    await client.deliver(*account.events[before:])
+    await renew(client, account, subscription)
     assert await taken_in_one_period(client, clock, 500) == ALLOWANCE
 
 
@@ -230,13 +238,9 @@ async def test_a_renewal_that_comes_late_opens_its_period_though_all_was_used_be
     client: Client, clock: Clock
 ) -> None:
     account, subscription = await subscribe(client, clock)
-    late = 30 * DAY + 3600
-    clock.now += late
-    account.advance(late)
+    late(account, clock)
     await consume(client, "ada", "tokens", ALLOWANCE)
-    before = len(account.events)
-    account.renew(subscription)
-    await client.deliver(*account.events[before:])
+    await renew(client, account, subscription)
     assert (await consume(client, "ada", "tokens", 1)).used == 1
 
 
@@ -267,9 +271,7 @@ async def test_usage_of_a_period_that_is_over_is_not_compared_with_a_count_of_th
     await consume(client, "ada", feature, 3)
     clock.now += 31 * DAY
     account.advance(31 * DAY)
-    before = len(account.events)
-    account.renew(subscription)
-    await client.deliver(*account.events[before:])
+    await renew(client, account, subscription)
     drifts = await limits.reconcile(feature, counting(counted), dry_run=False)
     assert {drift.user_id: (drift.used, drift.counted, drift.repaired) for drift in drifts} == {
         user: (0, number, True) for user, number in counted.items()
@@ -291,16 +293,12 @@ async def test_usage_that_is_set_counts_in_the_period_that_another_process_has_j
 ) -> None:
     account, subscription = await subscribe(client, clock)
     await consume(client, "ada", "tokens", 3)
-    late = 30 * DAY + 3600
-    clock.now += late
-    account.advance(late)
+    late(account, clock)
     database = open_database(database_url)
     try:
         other = limits.Limits(database, service_of(client).limits.catalogue, clock)
         await other.load("ada")
-        before = len(account.events)
-        account.renew(subscription)
-        await client.deliver(*account.events[before:])
+        await renew(client, account, subscription)
         async with database.session() as session:
             await other.set_usage(session, "ada", "tokens", 7)
     finally:

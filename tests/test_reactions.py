@@ -81,6 +81,12 @@ def service_of(client: Client) -> Service:
     return service
 
 
+async def ada_subscribes(client: Client) -> None:
+    account = Account(1, start=START - 60)
+    account.create_subscription(account.create_customer(user_id="ada"), "price_team")
+    await client.deliver(*account.events)
+
+
 async def deliver_all(client: Client, listener: Listener) -> None:
     while await service_of(client).outbox.deliver_due(listener.name):
         pass
@@ -239,9 +245,7 @@ async def test_a_receiver_that_raises_is_called_again_and_harms_nobody_else(
 
     listener.behave = refuse
     try:
-        account = Account(1, start=START - 60)
-        account.create_subscription(account.create_customer(user_id="ada"), "price_team")
-        await client.deliver(*account.events)
+        await ada_subscribes(client)
         await deliver_all(client, listener)
         await deliver_all(client, other)
         assert other.signals() == ["subscription_changed"] * 2
@@ -268,9 +272,7 @@ async def test_a_receiver_that_would_end_the_process_has_failed_like_any_other(
         raise error
 
     listener.behave = refuse
-    account = Account(1, start=START - 60)
-    account.create_subscription(account.create_customer(user_id="ada"), "price_team")
-    await client.deliver(*account.events)
+    await ada_subscribes(client)
     await deliver_all(client, listener)
     found = await entries(client)
     assert {(entry.state, entry.attempts) for entry in found} == {(OutboxState.PENDING, 1)}
@@ -281,12 +283,11 @@ async def test_what_is_kept_of_a_receivers_error_has_no_address_and_nothing_that
     client: Client, listener: Listener
 ) -> None:
     def refuse(reaction: Reaction) -> None:
+        reaction.facts["reason"] = "Ada Lovelace has no card"
         raise LookupError(f"https://hooks.test/T0/secret-token said no to {reaction.facts}")
 
     listener.behave = refuse
-    account = Account(1, start=START - 60)
-    account.create_subscription(account.create_customer(user_id="ada"), "price_team")
-    await client.deliver(*account.events)
+    await ada_subscribes(client)
     await deliver_all(client, listener)
     found = await entries(client)
     assert found
@@ -294,15 +295,14 @@ async def test_what_is_kept_of_a_receivers_error_has_no_address_and_nothing_that
         assert entry.last_error is not None
         assert entry.last_error.startswith("LookupError: [redacted] said no to ")
         assert "secret-token" not in entry.last_error
+        assert "Ada" not in entry.last_error
 
 
 async def test_a_receiver_that_hangs_is_cut_off_and_called_again(
     client: Client, listener: Listener, clock: Clock
 ) -> None:
     listener.behave = lambda reaction: asyncio.Event().wait()
-    account = Account(1, start=START - 60)
-    account.create_subscription(account.create_customer(user_id="ada"), "price_team")
-    await client.deliver(*account.events)
+    await ada_subscribes(client)
     await asyncio.wait_for(deliver_all(client, listener), 10)
     assert {entry.last_error for entry in await entries(client)} == {"It took longer than 0.3 s."}
     listener.behave = None
@@ -318,9 +318,7 @@ async def test_a_receiver_that_never_succeeds_is_given_up_after_three_days(
         raise ConnectionError
 
     listener.behave = refuse
-    account = Account(1, start=START - 60)
-    account.create_subscription(account.create_customer(user_id="ada"), "price_team")
-    await client.deliver(*account.events)
+    await ada_subscribes(client)
     for _ in range(12):
         await deliver_all(client, listener)
         clock.now += DAY
@@ -332,9 +330,7 @@ async def test_what_a_killed_process_had_is_delivered_when_its_lease_has_run_out
     client: Client, listener: Listener, clock: Clock
 ) -> None:
     """Killed while the receiver ran: the call was begun, and nobody noted its end."""
-    account = Account(1, start=START - 60)
-    account.create_subscription(account.create_customer(user_id="ada"), "price_team")
-    await client.deliver(*account.events)
+    await ada_subscribes(client)
     listener.behave = lambda reaction: asyncio.Event().wait()
     killed = asyncio.create_task(service_of(client).outbox.deliver_due(listener.name))
     await asyncio.sleep(0.1)
@@ -425,6 +421,32 @@ async def test_plain_receivers_run_at_once_and_none_harms_another(client: Client
             subscription_ended.disconnect(receiver)
 
 
+async def test_plain_receivers_that_would_end_the_process_are_called_again(client: Client) -> None:
+    called: list[str] = []
+
+    def quitting(reaction: Reaction) -> None:
+        called.append("sync")
+        raise SystemExit(3)
+
+    async def quitting_later(reaction: Reaction) -> None:
+        called.append("async")
+        raise SystemExit(3)
+
+    receivers = (quitting, quitting_later)
+    for receiver in receivers:
+        subscription_ended.connect(receiver)
+    try:
+        for seed, user in enumerate(("ada", "bob")):
+            account = Account(seed, start=START - 60)
+            play(account, "cancel_now", user_id=user)
+            await client.deliver(*account.events)
+        async with asyncio.timeout(10):
+            await until(lambda: sorted(called) == ["async", "async", "sync", "sync"])
+    finally:
+        for receiver in receivers:
+            subscription_ended.disconnect(receiver)
+
+
 def test_only_a_receiver_that_can_be_cut_off_may_be_durable() -> None:
     def blocking(reaction: Reaction) -> None: ...
 
@@ -435,9 +457,7 @@ def test_only_a_receiver_that_can_be_cut_off_may_be_durable() -> None:
 async def test_delivered_entries_are_pruned_and_others_stay(
     client: Client, listener: Listener, clock: Clock
 ) -> None:
-    account = Account(1, start=START - 60)
-    account.create_subscription(account.create_customer(user_id="ada"), "price_team")
-    await client.deliver(*account.events)
+    await ada_subscribes(client)
     clock.now += 91 * DAY
     assert await service_of(client).worker.prune_outbox() == 0
     await deliver_all(client, listener)

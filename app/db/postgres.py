@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from ..errors import ConfigurationError
 from .base import Database
-from .postgres_batch import USERS_CHANNEL, PostgresBatch, locks
+from .postgres_batch import STATEMENT_TIMEOUT_SECONDS, USERS_CHANNEL, PostgresBatch, locks
 from .statements import COUNT_UP
 
 log = structlog.get_logger(__name__)
@@ -31,9 +31,6 @@ ONE_TIME_STATEMENTS = {
 
 NOTIFY = text("SELECT pg_notify(:channel, :id)")
 CONNECT_TIMEOUT_SECONDS = 5
-STATEMENT_TIMEOUT_SECONDS = 7
-"""For one statement of a session, its wait for locks included. A connection that died in silence would
-otherwise be waited for without end; giving it up takes two seconds more."""
 ROLLBACK_TIMEOUT_SECONDS = 1
 CLOSE_TIMEOUT_SECONDS = 1
 IDLE_SECONDS = 60

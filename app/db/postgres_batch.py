@@ -18,7 +18,14 @@ PLAN_BY_INDEX = "SET LOCAL enable_seqscan = off"
 
 # Who waits for a lock that somebody holds gives up, and with it the locks that others wait for: the batch is
 # then split down to the event that needs it. The server must end it: it does not notice that nobody waits.
-PATIENCE = "SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '7s'"
+LOCK_TIMEOUT_SECONDS = 2
+STATEMENT_TIMEOUT_SECONDS = 7
+"""For one statement, of a session or a batch, its wait for locks included. A connection that died in silence
+would otherwise be waited for without end; giving it up takes two seconds more."""
+PATIENCE = (
+    f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'; "
+    f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT_SECONDS}s'"
+)
 
 # What is answered with 200 is on disk, also for a role or a database that was told not to wait for it.
 DURABLE = (
