@@ -1,17 +1,19 @@
-"""The database dies, is cut off, or stalls while events arrive: nothing is lost, and nobody hangs."""
+"""The database dies, is cut off, stalls or is held while events arrive: nothing is lost, and nobody hangs."""
 
 import asyncio
 import os
 import random
 import signal
+import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
-from app.db import open_database
+from app.db import open_database, sqlite_path
 from app.migrations import migrate
+from app.routers.webhook import DATABASE_TIMEOUT_SECONDS
 from app.simulator import Account, Faults, deliveries, random_history, truth
 from tests.databases import PostgresServer, run_sql
 from tests.records import stored
@@ -20,6 +22,14 @@ from .kill import Delivery, check_inbox
 from .servers import Server
 
 LONGEST_SECONDS = 10
+HOLD = """
+import sqlite3, sys, time
+connection = sqlite3.connect(sys.argv[1], timeout=30, isolation_level=None)
+connection.execute("BEGIN IMMEDIATE")
+time.sleep(float(sys.argv[2]))
+"""
+
+Fault = Callable[[PostgresServer], Awaitable[None]]
 
 
 @pytest.fixture
@@ -60,24 +70,43 @@ async def stall_it(server: PostgresServer) -> None:
 
 @pytest.mark.parametrize("fault", [kill_it, cut_connections, stall_it])
 async def test_events_survive_what_happens_to_the_database(
-    postgres: PostgresServer, tmp_path: Path, fault: object
+    postgres: PostgresServer, tmp_path: Path, fault: Fault
 ) -> None:
+    await survives(postgres.url, tmp_path, lambda: fault(postgres))
+
+
+@pytest.mark.parametrize("seconds", [4, pytest.param(30, marks=pytest.mark.chaos)])
+async def test_events_survive_a_sqlite_file_that_another_process_holds(
+    sqlite_database: str, tmp_path: Path, seconds: int
+) -> None:
+    async def hold_it() -> None:
+        holder = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", HOLD, sqlite_path(sqlite_database), str(seconds)
+        )
+        assert await holder.wait() == 0
+
+    delivery = await survives(sqlite_database, tmp_path, hold_it)
+    assert delivery.longest > DATABASE_TIMEOUT_SECONDS  # somebody did wait, and then went to the spool
+
+
+async def survives(url: str, folder: Path, fault: Callable[[], Awaitable[None]]) -> Delivery:
+    """Deliver a history with the fault in its midst, and check what became of it."""
     rng, account = random.Random(5), Account(5, start=int(time.time()) - 86_400 * 300)
     random_history(account, rng, customers=15, steps=500)
     sent = deliveries(account.events, rng, Faults(duplicates=0.2, reorder=True))
-    async with Server(postgres.url, tmp_path) as server:
+    async with Server(url, folder) as server:
         delivery = Delivery(server.url, sent)
         async with asyncio.TaskGroup() as group:
             group.create_task(delivery.run())
             await delivery.reached(0.3)
-            assert callable(fault)
-            await fault(postgres)
+            await fault()
         assert set(delivery.answers) <= {"200", "503"}
         assert delivery.longest < LONGEST_SECONDS
         await check_inbox(server.url, delivery.acknowledged)
-    database = open_database(postgres.url)
+    database = open_database(url)
     try:
         expected = truth(account)
         assert await stored(database, expected) == expected
     finally:
         await database.close()
+    return delivery

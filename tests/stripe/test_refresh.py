@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from app import jobs
 from app.models import EventState
-from app.refresh import SETTLE_SECONDS
+from app.refresh import PAUSE_SECONDS, SETTLE_SECONDS
 from app.simulator import Account, thin_event, truth
 from tests.records import stored
 
@@ -136,18 +136,24 @@ async def test_a_record_that_changes_while_it_is_read_is_read_again(database_url
         assert await stored(both.service.database, expected) == expected
 
 
-async def test_while_stripe_is_down_thin_events_wait_and_webhooks_are_not_slowed(
+async def test_while_stripe_is_down_thin_events_wait_and_webhooks_do_not(
     database_url: str, beside: Start
 ) -> None:
-    account = lived(2)
+    account = Account(1, start=NOW)
+    for number in range(8):
+        subscription = account.create_subscription(
+            account.create_customer(user_id=f"user_{number}"), "price_team"
+        )
+        account.change_quantity(subscription, number + 2)
     async with beside(database_url, account) as both:
         await deliver_thin(both, *account.events[:10])
-        both.faults.next("delay", 3, seconds=0.5)
+        both.faults.next("delay", 100, seconds=3)
         waiting = asyncio.create_task(both.refresh())
         await asyncio.sleep(0.05)
-        async with asyncio.timeout(5):
-            await both.client.deliver(*account.events[10:])
-        await waiting
+        await both.client.deliver(*account.events[10:])
+        assert not waiting.done()
+        both.faults._planned.clear()
+        assert await waiting > 0
         both.faults.next("error", 1000)
         account.advance(SETTLE_SECONDS + 1)
         async with both.service.database.session() as session:
@@ -155,6 +161,13 @@ async def test_while_stripe_is_down_thin_events_wait_and_webhooks_are_not_slowed
                 text("UPDATE billing_subscription SET needs_refresh = TRUE")
             )
         assert await both.refresh() == 0
+        both.faults._planned.clear()
+        both.faults.next("rate_limit", 2)
+        account.advance(PAUSE_SECONDS)
+        assert await both.refresh() > 0
+        expected = truth(account)
+        assert await stored(both.service.database, expected) == expected
+        assert await states(both) == {EventState.PROCESSED, EventState.IGNORED}
 
 
 async def test_what_stripe_does_not_have_is_not_asked_for_again_and_again(
