@@ -9,8 +9,8 @@ from sqlalchemy import Connection, text
 
 # The folder `app` may have another name where it was copied into another application.
 package = context.config.attributes.get("package", "app")
-db, models = import_module(f"{package}.db"), import_module(f"{package}.models")
-settings, migrations = import_module(f"{package}.config"), import_module(f"{package}.migrations")
+db, models = import_module(f"{package}.db"), import_module(f"{package}.db.models")
+settings, migrations = import_module(f"{package}.config"), import_module(f"{package}.db.migrations")
 
 LOCK = 5_737_410_611_027
 

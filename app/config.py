@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from . import ROOT
 from .api_keys import PLACEHOLDER, ApiKey, new_key, read_key
 from .errors import ConfigurationError
 
@@ -54,7 +55,7 @@ Origins = Annotated[tuple[str, ...], NoDecode]
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
 
 
-SHIPPED_PLANS = Path(__file__).resolve().parent.parent / "plans.toml"
+SHIPPED_PLANS = ROOT.parent / "plans.toml"
 DEFAULT_DATABASE_URL = "sqlite:///var/app.db"
 
 

@@ -9,15 +9,16 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.routing import Route
 
-from . import handlers, limits
+from . import admin, api, limits
+from .api import health, metrics
 from .config import Settings, load_settings
 from .errors import ConfigurationError, ServiceError
-from .logs import configure_logging, join_logging
-from .problems import answer_service_error, install_error_handlers
-from .routers import admin, health, internal, metrics, webhook
-from .routers.bodies import BoundedBodies
-from .routers.webhook import StripeWebhook, WebhookFirst
+from .inbox import handlers, webhook
+from .inbox.webhook import StripeWebhook, WebhookFirst
+from .observability.logs import configure_logging, join_logging
 from .service import Service, make_service
+from .web.bodies import BoundedBodies
+from .web.problems import answer_service_error, install_error_handlers
 
 GARBAGE_THRESHOLDS = (50_000, 20, 100)
 DESCRIPTION = "Keeps subscription records in step with Stripe and answers feature-limit checks."
@@ -53,8 +54,8 @@ def install(
     app.state.billing = service
     endpoint = _webhook(service)
     app.router.routes.append(Route(webhook.PATH, endpoint, methods=["POST"], name="stripe_webhook"))
-    app.include_router(internal.router)
-    app.add_middleware(BoundedBodies, prefix=internal.router.prefix, limit=service.settings.max_body_bytes)
+    app.include_router(api.router)
+    app.add_middleware(BoundedBodies, prefix=api.router.prefix, limit=service.settings.max_body_bytes)
     app.add_middleware(WebhookFirst, endpoint=endpoint)
     app.include_router(health.router)
     app.include_router(metrics.router)

@@ -9,26 +9,27 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from . import handlers, metrics
-from .catch_up import CatchUp
 from .config import Settings
 from .db import Database, open_database
+from .db.migrations import behind, migrate_async
 from .errors import ConfigurationError
-from .inbox import Inbox
+from .inbox import handlers
+from .inbox.inbox import Inbox
+from .inbox.spool import Spool
 from .limits import Limits
-from .migrations import behind, migrate_async
-from .notifications import connect_notifications, disconnect_notifications
-from .outbox import Outbox
+from .observability import metrics
 from .plans import load_catalogue
-from .readings import Readings
-from .reconcile import Reconcile
-from .refresh import Refresher
-from .schedule import Schedule
+from .reactions.notifications import connect_notifications, disconnect_notifications
+from .reactions.outbox import Outbox
 from .signals import users_changed
-from .spool import Spool
-from .stripe_api import StripeApi
-from .watch import Watch
-from .worker import Worker
+from .stripe.client import StripeApi
+from .sync.catch_up import CatchUp
+from .sync.objects import Readings
+from .sync.pending import Refresher
+from .sync.reconcile import Reconcile
+from .sync.schedule import Schedule
+from .worker.alerts import Watch
+from .worker.worker import Worker
 
 STOP_SECONDS = 10
 """How long a task may take to end by itself."""

@@ -15,11 +15,11 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import text
 
+from app.admin import hash_password
 from app.config import Settings
 from app.db import open_database
+from app.db.migrations import migrate
 from app.main import create_app
-from app.migrations import migrate
-from app.routers.admin import hash_password
 from tests.client import KEY, SECRET
 from tests.databases import PostgresServer
 

@@ -20,7 +20,7 @@ import uvloop
 from fastapi import FastAPI, Header, Request, Response
 
 from app.main import GARBAGE_THRESHOLDS
-from app.signatures import verify
+from app.stripe.signatures import verify
 
 from .load import END_OF_HEAD, LENGTH
 from .workload import PATH, SECRET

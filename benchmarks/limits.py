@@ -17,8 +17,8 @@ from sqlalchemy import text
 
 from app.config import SHIPPED_PLANS
 from app.db import Database, open_database, statements
+from app.db.migrations import migrate
 from app.limits import Limits
-from app.migrations import migrate
 from app.plans import load_catalogue
 from tests.databases import PostgresServer
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import asyncpg
 
-from app.models import EventState
+from app.db.models import EventState
 
 from .workload import Event, events
 

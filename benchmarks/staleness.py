@@ -14,8 +14,8 @@ from rich.table import Table
 
 from app.config import SHIPPED_PLANS
 from app.db import open_database
+from app.db.migrations import migrate
 from app.limits import Limits
-from app.migrations import migrate
 from app.plans import load_catalogue
 from app.simulator import Account
 from tests.client import running

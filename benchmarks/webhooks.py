@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory, gettempdir
 import asyncpg
 from rich.console import Console
 
-from app.migrations import migrate
+from app.db.migrations import migrate
 from tests.databases import PostgresServer, run_sql, with_database
 
 from . import generator, growth, machine, rates, report

@@ -13,11 +13,11 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jinja2.filters import do_filesizeformat
 
-from app import changes, checkout, portal
+from app.billing import checkout, portal, subscription_changes
+from app.billing.summary import Summary, read_summary
 from app.errors import Conflict, NotFound, ServiceError
+from app.formatting import shown_amount
 from app.service import Running, Service
-from app.summary import Summary, read_summary
-from app.wording import shown_amount
 
 from .projects import User
 
@@ -113,13 +113,13 @@ async def changed(
         raise NotFound("You have no such subscription.")
     actor = f"user:{user}"
     if action == "change":
-        await changes.change_subscription(
+        await subscription_changes.change_subscription(
             service, subscription_id, actor=actor, price_id=price_id, confirm=confirm
         )
     elif action == "cancel":
-        await changes.cancel_subscription(service, subscription_id, actor=actor, confirm=confirm)
+        await subscription_changes.cancel_subscription(service, subscription_id, actor=actor, confirm=confirm)
     else:
-        await changes.resume_subscription(service, subscription_id, actor=actor)
+        await subscription_changes.resume_subscription(service, subscription_id, actor=actor)
     return HOME
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from alembic import command
 from alembic.util import CommandError
 
-from app.migrations import alembic_config, migrate
+from app.db.migrations import alembic_config, migrate
 
 
 def main() -> int:

@@ -12,7 +12,7 @@ import pytest
 import stripe
 from hypothesis import HealthCheck, settings
 
-from app.migrations import migrate
+from app.db.migrations import migrate
 
 from .databases import PostgresServer, run_sql, with_database
 

@@ -6,7 +6,7 @@ from typing import Any
 from sqlmodel import col, select
 
 from app.db import Database
-from app.models import Customer, Invoice, Subscription
+from app.db.models import Customer, Invoice, Subscription
 from app.simulator import Truth
 
 ITEM_KEYS = ("price_id", "product_id", "quantity", "unit_amount", "currency", "interval")

@@ -10,11 +10,11 @@ import httpx
 from pydantic import SecretStr
 from sqlmodel import col, select
 
-from app.models import AuditEntry
-from app.schedule import Schedule
+from app.db.models import AuditEntry
 from app.service import Service
 from app.simulator import Account, Subscription
 from app.simulator.api import API_KEY, ApiFaults, Traffic, complete_checkout, serving
+from app.sync.schedule import Schedule
 
 from .client import AUTH, Client, running
 

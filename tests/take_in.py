@@ -7,14 +7,14 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from app import handlers
 from app.config import SHIPPED_PLANS
 from app.db import open_database
-from app.inbox import Inbox
-from app.logs import join_logging
-from app.outbox import Outbox
+from app.inbox import handlers
+from app.inbox.inbox import Inbox
+from app.observability.logs import join_logging
 from app.plans import load_catalogue
-from app.stripe_events import parse
+from app.reactions.outbox import Outbox
+from app.stripe.events import parse
 
 CONCURRENCY = 32
 

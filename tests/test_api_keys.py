@@ -10,7 +10,7 @@ from sqlmodel import select
 
 from app.api_keys import find_key, new_key, read_key
 from app.config import Settings
-from app.models import AuditEntry
+from app.db.models import AuditEntry
 
 from .client import KEY, SECRET, Client, running, settings_for
 

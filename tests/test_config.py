@@ -12,7 +12,8 @@ from app.db import is_sqlite, open_database, sqlite_path
 from app.db.postgres import _for_asyncpg
 from app.errors import ConfigurationError
 
-ROOT = Path(__file__).resolve().parent.parent
+from . import ROOT
+
 GOOD = {
     "STRIPE_WEBHOOK_SECRET": "whsec_test_secret_a_0001",
     "INTERNAL_API_KEY": "test-key-of-the-internal-api-a",

@@ -2,24 +2,25 @@
 
 import doctest
 import re
-from pathlib import Path
 
 import pytest
 from fastapi.routing import APIRoute
 
-from app import handlers, simulator
+from app import api, simulator
+from app.admin.actions import ACTIONS
+from app.admin.table_definitions import TABLES
+from app.api import health, metrics
 from app.cli import cli
 from app.config import Settings
 from app.doctor import CHECKS
-from app.handlers import HANDLERS
-from app.notifications import TEMPLATES
-from app.routers import health, internal, metrics
-from app.routers.admin.actions import ACTIONS
-from app.routers.admin.listings import TABLES
+from app.inbox import handlers
+from app.inbox.handlers import HANDLERS
+from app.reactions.notifications import TEMPLATES
 from app.signals import reactions
 from app.simulator import SCENARIOS
 
-ROOT = Path(__file__).resolve().parent.parent
+from . import ROOT
+
 README = (ROOT / "README.md").read_text()
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
@@ -37,16 +38,16 @@ def test_every_signal_is_in_the_readme(event_type: str) -> None:
 def routes() -> list[str]:
     found = []
     for part in (
-        internal.changes,
-        internal.checkout,
-        internal.customers,
-        internal.events,
-        internal.limits,
-        internal.overrides,
-        internal.portal,
-        internal.subscriptions,
-        internal.summary,
-        internal.users,
+        api.subscription_changes,
+        api.checkout,
+        api.customers,
+        api.events,
+        api.limits,
+        api.overrides,
+        api.portal,
+        api.subscriptions,
+        api.summary,
+        api.users,
     ):
         for route in part.router.routes:
             assert isinstance(route, APIRoute)

@@ -1,7 +1,7 @@
 """The account at Stripe: whether it answers, its clock, its prices."""
 
+from ..concurrency import run_all
 from ..errors import NotFound, StripeRefused, StripeUnavailable
-from ..tasks import run_all
 from .findings import Check, Finding
 from .installation import Installation
 

@@ -4,8 +4,8 @@ from typing import Any
 
 from sqlmodel import col, func, select
 
-from ..models import EventState, OutboxEntry, OutboxState, WebhookEvent
-from ..watch import BACKLOG_SECONDS
+from ..db.models import EventState, OutboxEntry, OutboxState, WebhookEvent
+from ..worker.alerts import BACKLOG_SECONDS
 from .findings import Check, Finding, counted, named
 from .installation import Installation
 

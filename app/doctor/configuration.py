@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..config import SHIPPED_PLANS
 from ..errors import ConfigurationError
-from ..notifications import Notifier
+from ..reactions.notifications import Notifier
 from .findings import Check, Finding, capital, error_found, mode_name
 from .installation import Installation
 

@@ -4,9 +4,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import InvalidRequest
-from ..handlers import stripe_types
-from ..routers.webhook import PATH
-from ..stripe_setup import api_version, list_endpoints, same_url, version_note, webhook_url
+from ..inbox.handlers import stripe_types
+from ..inbox.webhook import PATH
+from ..operations.webhook_endpoint import api_version, list_endpoints, same_url, version_note, webhook_url
 from .findings import Check, Finding, Level, capital, named
 from .installation import Installation
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from ..config import Problem, Settings
 from ..db import Database
+from ..inbox.spool import Spool
 from ..plans import Catalogue
-from ..spool import Spool
-from ..stripe_api import StripeApi
+from ..stripe.client import StripeApi
 from .findings import Need
 
 DATABASE_TIMEOUT_SECONDS = 10

@@ -1,6 +1,6 @@
 """The jobs that run now and then: whether they do, and whether they come to their end."""
 
-from .. import jobs
+from ..sync import leases
 from .findings import Check, Finding
 from .installation import Installation
 
@@ -28,14 +28,14 @@ async def reconcile_runs(installation: Installation) -> list[Finding]:
 
 async def refresh_ends(installation: Installation) -> list[Finding]:
     """It runs only when there is something to read again."""
-    job = await jobs.read(installation.database, REFRESH)
-    return [_failed(REFRESH)] if job and jobs.has_failed(job, installation.now) else []
+    job = await leases.read(installation.database, REFRESH)
+    return [_failed(REFRESH)] if job and leases.has_failed(job, installation.now) else []
 
 
 async def _look(installation: Installation, name: str, every: float) -> list[Finding]:
-    job = await jobs.read(installation.database, name)
+    job = await leases.read(installation.database, name)
     now = installation.now
-    if job is not None and jobs.has_failed(job, now):
+    if job is not None and leases.has_failed(job, now):
         return [_failed(name)]
     if job is None or job.started_at is None:
         return [_not_run(f"The job {name} has never run.", name)]

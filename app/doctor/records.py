@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlmodel import and_, col, func, or_, select
 
-from ..models import Customer, Subscription, WebhookEvent
-from ..watch import LIVE, UNLINKED_SECONDS
+from ..db.models import Customer, Subscription, WebhookEvent
+from ..worker.alerts import LIVE, UNLINKED_SECONDS
 from .findings import Check, Finding, Level, counted, mode_name, named
 from .installation import Installation
 

@@ -5,10 +5,10 @@ import os
 from pathlib import Path
 
 from ..db import is_sqlite, open_database, sqlite_path
+from ..db.migrations import REMEDY, behind
 from ..errors import ConfigurationError
-from ..migrations import REMEDY, behind
+from ..inbox.spool import REFUSED, REJECTED, Spool
 from ..plans import load_catalogue
-from ..spool import REFUSED, REJECTED, Spool
 from .findings import Check, Finding, capital, counted, error_found
 from .installation import DATABASE_TIMEOUT_SECONDS, Installation
 

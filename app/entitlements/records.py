@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from ..ordering import Position, lies_over
 from ..plans import OverrideOp
+from ..stripe.ordering import Position, lies_over
 
 
 class SubscriptionRecord(Protocol):

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from ..errors import InvalidRequest, NotFound
-from ..metrics import Tally, decision_tally
+from ..observability.metrics import Tally, decision_tally
 from ..plans import Catalogue, Value
 from .decisions import (
     Alternatives,

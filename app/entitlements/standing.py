@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..plans import AccessPolicy, AccessRule
-from ..stripe_objects import ENDED
+from ..stripe.objects import ENDED
 from .records import SubscriptionRecord, is_overlaid
 
 AccessLevel = Literal["full", "grace", "none"]

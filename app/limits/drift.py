@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import select
 from sqlmodel import col
 
+from ..db.models import Usage, table_of
 from ..entitlements.periods import period
-from ..models import Usage, table_of
 from .loading import used_since
 from .snapshots import Snapshots
 from .usage import check_amount

@@ -7,11 +7,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
 from ..db import statements
+from ..db.models import Customer, Invoice, Override, Subscription, User, table_of
 from ..entitlements import Entitlements, entitle
 from ..errors import InvalidRequest
-from ..models import Customer, Invoice, Override, Subscription, User, table_of
 from ..plans import Catalogue
-from ..stripe_objects import MAX_ID_LENGTH, as_id
+from ..stripe.objects import MAX_ID_LENGTH, as_id
 from .cache import Entry, entry_of
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, SessionTransaction
 
 from ..db import Database
 from ..entitlements import Entitlements
-from ..metrics import HIT, HIT_AGE, MISS
+from ..observability.metrics import HIT, HIT_AGE, MISS
 from ..plans import Catalogue
 from .cache import Cache, Entry
 from .loading import read_entry

@@ -8,10 +8,10 @@ import orjson
 from sqlalchemy import TextClause
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from .. import metrics
 from ..db import statements
 from ..entitlements import Decision, Entitlements
 from ..errors import Conflict, InvalidRequest, Unavailable
+from ..observability import metrics
 from ..plans import MAX_AMOUNT, Kind
 from .cache import Entry
 from .errors import denial

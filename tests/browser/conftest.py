@@ -12,14 +12,16 @@ from typing import Any
 import pytest
 from playwright.async_api import BrowserContext, Page, async_playwright, expect
 
+from tests.admin.cases import prepare
+from tests.admin.hostile import HOSTILE, rows
+from tests.admin.visitor import PASSWORD, USERNAME, password_hash
 from tests.client import running
 from tests.faults.servers import Server
-from tests.routers.admin.cases import prepare
-from tests.routers.admin.hostile import HOSTILE, rows
-from tests.routers.admin.visitor import PASSWORD, USERNAME, password_hash
+
+from .. import ROOT
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-SCREENSHOTS = Path(__file__).resolve().parents[2] / "var" / "screenshots"
+SCREENSHOTS = ROOT / "var" / "screenshots"
 FLAGS = (
     "--headless",
     "--no-sandbox",  # in CI we may be root

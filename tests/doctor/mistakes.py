@@ -6,10 +6,10 @@ from typing import Any
 
 import stripe
 
+from app.inbox.spool import Spool
 from app.simulator import NEW, event_body, sign
 from app.simulator.model import WebhookEndpoint
-from app.spool import Spool
-from app.stripe_events import parse
+from app.stripe.events import parse
 
 from .patient import URL, WEBHOOK_SECRET, Patient
 

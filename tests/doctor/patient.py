@@ -12,13 +12,13 @@ from sqlalchemy import text
 
 from app.config import Settings, examine_settings
 from app.db import open_database
+from app.db.models import Job
 from app.doctor import Finding, Report, diagnose
-from app.models import Job
+from app.operations.webhook_endpoint import set_up
 from app.simulator import Account, Customer
 from app.simulator.api import ApiFaults, serving
 from app.simulator.model import WebhookEndpoint
-from app.stripe_api import StripeApi
-from app.stripe_setup import set_up
+from app.stripe.client import StripeApi
 
 from ..client import KEY, Client, running
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from app.operations.webhook_endpoint import set_up
 from app.simulator import Account
 from app.simulator.api import serving_in_thread
-from app.stripe_api import StripeApi
-from app.stripe_setup import set_up
+from app.stripe.client import StripeApi
 
-from ..test_cli import app
+from ..cli.test_cli import app
 
 URL = "https://billing.example/webhook/stripe"
 SECRETS = {

@@ -8,7 +8,7 @@ import pytest
 
 from app.doctor import CHECKS, endpoint
 from app.errors import StripeRefused
-from app.stripe_api import StripeApi
+from app.stripe.client import StripeApi
 
 from .mistakes import failing_event, thin_event_that_nobody_reads
 from .patient import found, healthy

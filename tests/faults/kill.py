@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 
 from app.db import open_database
-from app.migrations import migrate
+from app.db.migrations import migrate
 from app.simulator import NEW, Account, Event, Faults, deliveries, event_body, random_history, sign, truth
 from tests.client import AUTH, SECRET
 from tests.databases import PostgresServer

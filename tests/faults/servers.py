@@ -13,7 +13,8 @@ import httpx
 from tests.client import KEY, SECRET
 from tests.databases import free_port
 
-ROOT = Path(__file__).resolve().parents[2]
+from .. import ROOT
+
 START_TIMEOUT_SECONDS = 30
 
 

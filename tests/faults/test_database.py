@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from app.db import open_database, sqlite_path
-from app.migrations import migrate
-from app.routers.webhook import DATABASE_TIMEOUT_SECONDS
+from app.db.migrations import migrate
+from app.inbox.webhook import DATABASE_TIMEOUT_SECONDS
 from app.simulator import Account, Faults, deliveries, random_history, truth
 from tests.databases import PostgresServer, run_sql
 from tests.records import stored

@@ -10,8 +10,8 @@ from sqlalchemy import text
 from sqlmodel import select
 
 from app.db import open_database
-from app.migrations import migrate
-from app.models import OutboxEntry, OutboxState
+from app.db.migrations import migrate
+from app.db.models import OutboxEntry, OutboxState
 from app.simulator import Account
 
 from .kill import Delivery, kill_meanwhile

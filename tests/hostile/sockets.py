@@ -11,9 +11,9 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
-from app.http_limits import BoundedHttp
 from app.main import create_app
 from app.simulator import sign
+from app.web.protocol import BoundedHttp
 from tests.client import SECRET, settings_for
 
 

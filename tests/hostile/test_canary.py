@@ -18,16 +18,16 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlalchemy import text
 
-import app.spool
 from app.errors import ServiceError
-from app.logs import configure_logging, to_json
-from app.redaction import redacted
+from app.inbox import spool as spool_module
+from app.observability.logs import configure_logging, to_json
+from app.observability.redaction import redacted
 from app.signals import event_signal
 from app.simulator import sign
-from app.worker import Worker
+from app.worker.worker import Worker
+from tests.cli.test_cli import app as command
 from tests.client import settings_for
 from tests.databases import free_port, run_sql
-from tests.test_cli import app as command
 
 from .sockets import Listening, listening
 
@@ -285,7 +285,7 @@ async def test_a_database_that_is_down_and_a_spool_that_is_full_tell_nothing(
     told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Worker, "run", lambda worker: asyncio.sleep(0))
-    monkeypatch.setattr(app.spool, "MAX_FILES", 1)
+    monkeypatch.setattr(spool_module, "MAX_FILES", 1)
     url = f"postgresql://nobody:{PASSWORD}@127.0.0.1:{free_port()}/none"
     for folder in (None, tmp_path / "spool"):
         async with marked(url, spool_dir=folder) as server:

@@ -22,7 +22,7 @@ from schemathesis.checks import (
     status_code_conformance,
 )
 
-from app.routers import webhook
+from app.inbox import webhook
 from app.simulator import NEW, Account, event_body
 from tests.client import AUTH, Client, running
 

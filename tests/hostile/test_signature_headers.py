@@ -1,4 +1,4 @@
-"""Odd signature headers; `tests/test_signatures.py` and `tests/test_webhook.py` have the plain ones."""
+"""Odd signature headers; tests of signatures and of the webhook have the plain ones."""
 
 import hashlib
 import hmac
@@ -9,8 +9,8 @@ import pytest
 from pydantic import SecretStr
 
 from app.errors import InvalidSignature
-from app.signatures import verify
 from app.simulator import sign
+from app.stripe.signatures import verify
 from tests.client import SECRET, Client, running
 
 from .test_webhook_inputs import rows, takes_a_normal_event

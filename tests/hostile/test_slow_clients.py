@@ -9,9 +9,8 @@ import pytest
 from sqlalchemy import event as sql_event
 from sqlalchemy import text
 
-from app import http_limits
-from app.routers import bodies
-from app.worker import Worker
+from app.web import bodies, protocol
+from app.worker.worker import Worker
 from tests.client import KEY
 
 from .sockets import Connection, Listening, listening, request
@@ -37,7 +36,7 @@ async def server(database_url: str) -> AsyncIterator[Listening]:
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "BODY_TIMEOUT_SECONDS", SHORT)
-    monkeypatch.setattr(http_limits, "HEAD_TIMEOUT_SECONDS", SHORT)
+    monkeypatch.setattr(protocol, "HEAD_TIMEOUT_SECONDS", SHORT)
 
 
 @pytest.fixture
@@ -193,7 +192,7 @@ async def test_a_connection_that_is_used_again_has_the_whole_time_again(server: 
 async def test_a_header_section_over_the_limit_is_431_and_the_connection_closed(
     server: Listening, how: str
 ) -> None:
-    size = http_limits.MAX_HEAD_BYTES
+    size = protocol.MAX_HEAD_BYTES
     data = {
         "one header": request(event_body(), "X-Padding: " + "x" * size),
         "many headers": request(event_body(), *(f"X-{n}: {n}" for n in range(size // 8))),
@@ -219,7 +218,7 @@ async def test_large_headers_within_the_limit_and_large_bodies_behind_them_are_t
     server: Listening,
 ) -> None:
     connection = await server.connect()
-    padding = "X-Padding: " + "x" * (http_limits.MAX_HEAD_BYTES - 1_000)
+    padding = "X-Padding: " + "x" * (protocol.MAX_HEAD_BYTES - 1_000)
     for number in range(3):
         await connection.send(request(event_body(f"evt_{number}", padding=LIMIT - 200), padding))
         assert await connection.status() == 200

@@ -15,7 +15,7 @@ from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from app.handlers import HANDLERS
+from app.inbox.handlers import HANDLERS
 from app.simulator import NEW, OLD, Account, render_event, sign
 from tests.client import SECRET, Client, running
 

@@ -3,12 +3,12 @@
 import re
 import subprocess
 import sys
-from pathlib import Path
 from typing import get_args
 
 from app.simulator.api import ROUTES, FaultKind
 
-ROOT = Path(__file__).resolve().parents[2]
+from .. import ROOT
+
 DOCUMENT = (ROOT / "docs" / "simulator.md").read_text()
 
 

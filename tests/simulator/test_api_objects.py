@@ -2,7 +2,6 @@
 
 from email.utils import parsedate_to_datetime
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,9 +12,9 @@ import stripe
 from app.simulator import NEW, OLD, Account, Shape, play, render, render_event
 from app.simulator.api import API_KEY, serving
 
+from .. import SHARED
 from .client import browsing, client_of, connected, lived
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "fixtures"
 beside = pytest.mark.skipif(not SHARED.is_dir(), reason="Stripe's samples are not beside this checkout")
 
 Json = dict[str, Any]

@@ -1,7 +1,6 @@
 """Both shapes, held against samples that this project did not write."""
 
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -9,9 +8,9 @@ import pytest
 
 from app.simulator import DAY, NEW, OLD, SCENARIOS, Account, Shape, event_body, play, render_event, truth
 
+from .. import SHARED
 from .histories import history
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "fixtures"
 beside = pytest.mark.skipif(not SHARED.is_dir(), reason="Stripe's samples are not beside this checkout")
 
 Json = dict[str, Any]

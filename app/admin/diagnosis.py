@@ -1,0 +1,275 @@
+"""What is wrong with a user's access: each cause by name, with what mends it. Pure functions."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from ..db.models import Invoice
+from ..entitlements import JudgedSubscription
+from ..operations.accounts import Account
+from .formatting import day, encoded, money
+from .stripe_links import dashboard_url
+
+METERED = ("allocated", "consumable")
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """A link that mends: a page of the screen (`/…`), or one in Stripe's Dashboard."""
+
+    label: str
+    link: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A cause. `bad` takes something away from the user now; `warn` may."""
+
+    level: Literal["bad", "warn"]
+    cause: str
+    detail: str
+    remedies: tuple[Remedy, ...] = ()
+
+
+def diagnose(account: Account) -> list[Finding]:
+    """What is wrong, the worst first."""
+    found = [finding for check in CHECKS for finding in check(account)]
+    return sorted(found, key=lambda finding: finding.level != "bad")
+
+
+def unknown_user(account: Account) -> Iterator[Finding]:
+    if account.user_id is not None and not account.customers:
+        yield Finding(
+            "bad",
+            "No customer is linked to this user",
+            "Nothing that Stripe says reaches this user, who has the default plan. If they pay, their "
+            "customer is linked to nobody, or to another user.",
+            (
+                Remedy("Link a customer to this user", f"/action/link?user={encoded(account.user_id)}"),
+                Remedy("Look at the customers of no user", "/customers?linked=no"),
+            ),
+        )
+
+
+def unlinked_customer(account: Account) -> Iterator[Finding]:
+    for customer in account.customers:
+        if customer.user_id is None:
+            yield Finding(
+                "bad",
+                "This customer is linked to no user",
+                f"{customer.id} pays for nobody: neither its metadata nor a checkout named a user.",
+                (Remedy("Link it to a user", f"/action/link?customer={encoded(customer.id)}"),),
+            )
+
+
+def dead_events(account: Account) -> Iterator[Finding]:
+    for event in account.unsettled:
+        replay = (Remedy("Replay the event", f"/action/replay?event={encoded(event.id)}"),)
+        what = f"{event.type} of {event.object_id or 'no object'}"
+        if event.state == "dead":
+            detail = f"{what} failed too often, and is not applied: {event.last_error}"
+            yield Finding("bad", "An event is dead", detail, replay)
+        elif event.state == "failed":
+            due = day(event.next_attempt_at)
+            detail = f"{what} is tried again at {due}: {event.last_error}"
+            yield Finding("bad", "An event failed", detail, replay)
+
+
+def deferred_events(account: Account) -> Iterator[Finding]:
+    for event in account.unsettled:
+        if event.state != "pending":
+            continue
+        detail = (
+            f"{event.type} says only that {event.object_id} changed. It waits to be read from Stripe since "
+            f"{day(event.received_at)}; until then the record is as before."
+        )
+        known = account.record(event.object_id or "")
+        yield Finding(
+            "warn",
+            "A thin event is deferred",
+            detail,
+            _reread(event.object_id) if known else _customer(account),
+        )
+
+
+def unmapped_prices(account: Account) -> Iterator[Finding]:
+    for each in account.entitlements.subscriptions:
+        if each.entitles and each.plan is None and not each.addons:
+            yield Finding(
+                "bad",
+                "A price is in no plan",
+                f"{each.id} is {each.status} with price {each.price_id}, which no plan names. Add it to the "
+                "prices of a plan in the plans file (PLANS_FILE) and start again; an override helps at once.",
+                (*_override(account), *_open(each.id, account)),
+            )
+
+
+def nothing_granted(account: Account) -> Iterator[Finding]:
+    """Subscriptions that grant nothing; of no interest where another one does."""
+    if any(each.entitles and each.plan is not None for each in account.entitlements.subscriptions):
+        return
+    for each in account.entitlements.subscriptions:
+        if not each.entitles:
+            yield _why_nothing(account, each)
+
+
+def _why_nothing(account: Account, each: JudgedSubscription) -> Finding:
+    reason, stripe = each.access.reason, _open(each.id, account)
+    if reason == "cancel_at_reached" or each.status in ("canceled", "incomplete_expired"):
+        ended = f"{each.id} is {each.status}, over since {day(each.expiry_date)}, and cannot be revived: "
+        detail = f"{ended}Stripe makes a new subscription, with an id of its own."
+        return Finding(
+            "bad", "The subscription is canceled", detail, (*_customer(account), *_override(account))
+        )
+    if each.access.blocked_by == "payment_required":
+        return _payment_due(account, each)
+    if each.access.blocked_by == "paused":
+        detail = f"{each.id} is paused in Stripe: resume it there."
+        return Finding("bad", "The subscription is paused", detail, stripe)
+    if reason == "expired":
+        detail = (
+            f"{each.id} was to renew on {day(each.expiry_date)}, and no renewal was seen. Were events missed?"
+        )
+        return Finding("bad", "The term is over", detail, (*_reread(each.id), *stripe))
+    if reason == "customer_deleted":
+        return Finding("bad", "The customer is deleted in Stripe", f"{each.id} went with it.", stripe)
+    if reason == "provisional":
+        detail = f"Only an invoice has spoken of {each.id}: its own events are missing."
+        return Finding("bad", "The subscription is unknown", detail, (*_reread(each.id), *stripe))
+    return Finding("bad", "The subscription grants nothing", f"{each.id} is {each.status}: {reason}.", stripe)
+
+
+def _payment_due(account: Account, each: JudgedSubscription) -> Finding:
+    invoice = oldest_open(account, each.id)
+    over = each.access.reason == "grace_over"
+    cause = "The grace is over, and a payment is due" if over else "A payment is due"
+    owed = "" if invoice is None else f" Invoice {invoice.id} of {day(invoice.created)} is open: "
+    owed += (
+        ""
+        if invoice is None
+        else f"{money(invoice.amount_remaining, invoice.currency)} tried {invoice.attempt_count} times."
+    )
+    detail = f"{each.id} is {each.status}.{owed} Access returns with the payment."
+    pay = _open(invoice.id if invoice else each.id, account)
+    return Finding("bad", cause, detail, (*pay, *_override(account)))
+
+
+def oldest_open(account: Account, subscription_id: str) -> Invoice | None:
+    """The invoice that the grace counts from."""
+    own = [
+        each
+        for each in account.invoices
+        if each.subscription_id == subscription_id and each.status == "open" and each.attempt_count > 0
+    ]
+    return min(own, key=lambda each: each.created or 0, default=None)
+
+
+def in_grace(account: Account) -> Iterator[Finding]:
+    for each in account.entitlements.subscriptions:
+        if each.access.level == "grace":
+            detail = (
+                f"{each.id} is {each.status}: access ends {day(each.access.grace_ends_at)} unless it is paid."
+            )
+            yield Finding("warn", "In grace: a payment failed", detail, _open(each.id, account))
+        elif each.access.reason == "renewal_awaited":
+            ends = day(each.access.ends_at)
+            since = day(each.expiry_date)
+            detail = f"{each.id} is past its term since {since}; access ends {ends} without a renewal."
+            yield Finding("warn", "The renewal is awaited", detail, _reread(each.id))
+
+
+def usage_over_limit(account: Account) -> Iterator[Finding]:
+    entitlements = account.entitlements
+    for key, feature in entitlements.features.items():
+        used = (entitlements.usage or {}).get(key, 0)
+        if feature.kind not in METERED or feature.limit is None or used < feature.limit or not used:
+            continue
+        remedies = (
+            *_override(account, key),
+            Remedy(
+                "Correct the usage", f"/action/usage?user={encoded(account.user_id)}&feature={encoded(key)}"
+            ),
+        )
+        over = used > feature.limit
+        cause = f"Over the limit of {key}" if over else f"The limit of {key} is reached"
+        detail = f"{used:,} of {feature.limit:,} are used on plan {entitlements.plan or 'none'}."
+        detail += (
+            " A downgrade deletes nothing: more is denied until usage falls." if over else " More is denied."
+        )
+        detail += " The limit is soft: going over is allowed." if feature.soft else ""
+        yield Finding("warn" if feature.soft or not over else "bad", cause, detail, remedies)
+
+
+def ended_overrides(account: Account) -> Iterator[Finding]:
+    for override in account.overrides:
+        if override.expires_at is not None and override.expires_at <= account.now:
+            detail = (
+                f"“{override.op} {override.value}” of {override.feature} held until "
+                f"{day(override.expires_at)}, by {override.actor or 'unknown'}: {override.reason or '–'}"
+            )
+            yield Finding(
+                "warn",
+                f"An override of {override.feature} has ended",
+                detail,
+                _override(account, override.feature),
+            )
+
+
+def to_be_reread(account: Account) -> Iterator[Finding]:
+    for each in account.subscriptions:
+        if each.needs_refresh:
+            detail = f"The events of {each.id} alone do not settle its state: compare it with Stripe's."
+            yield Finding(
+                "warn", "The record is to be read again from Stripe", detail, _open(each.id, account)
+            )
+    for customer in account.customers:
+        if customer.needs_refresh:
+            detail = f"The events of {customer.id} alone do not settle its state."
+            yield Finding(
+                "warn", "The record is to be read again from Stripe", detail, _open(customer.id, account)
+            )
+
+
+def duplicates(account: Account) -> Iterator[Finding]:
+    live = [each for each in account.entitlements.subscriptions if each.entitles and each.plan is not None]
+    if len(live) > 1:
+        names = ", ".join(f"{each.id} ({each.plan.id if each.plan else ''})" for each in live)
+        detail = f"{names}: all are paid for, and the best counts once. Cancel the needless ones in Stripe."
+        links = tuple(link for each in live[:5] for link in _open(each.id, account))
+        yield Finding("warn", f"{len(live)} subscriptions at the same time", detail, links)
+
+
+def _open(object_id: str | None, account: Account) -> tuple[Remedy, ...]:
+    url = dashboard_url(object_id, account.livemode)
+    return (Remedy(f"Open {object_id} in Stripe", url),) if url else ()
+
+
+def _customer(account: Account) -> tuple[Remedy, ...]:
+    return tuple(link for each in account.customers[:3] for link in _open(each.id, account))
+
+
+def _override(account: Account, feature: str = "") -> tuple[Remedy, ...]:
+    if account.user_id is None:
+        return ()
+    query = f"user={encoded(account.user_id)}" + (f"&feature={encoded(feature)}" if feature else "")
+    return (Remedy("Set an override", f"/action/override?{query}"),)
+
+
+def _reread(subscription_id: str | None) -> tuple[Remedy, ...]:
+    path = f"/action/reread?subscription={encoded(subscription_id or '')}"
+    return (Remedy("Have it read again from Stripe", path),)
+
+
+CHECKS: tuple[Callable[[Account], Iterator[Finding]], ...] = (
+    unknown_user,
+    unlinked_customer,
+    dead_events,
+    deferred_events,
+    unmapped_prices,
+    nothing_granted,
+    usage_over_limit,
+    to_be_reread,
+    duplicates,
+    ended_overrides,
+    in_grace,
+)

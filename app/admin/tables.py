@@ -1,0 +1,141 @@
+"""The tables: read only, sorted by an index, paged by the last row's key, and never counted in full.
+
+A filter with an index narrows the query. One without looks through a window of rows in the table's order;
+where the window holds less than a page, the next page goes on behind it. So no page costs more than a window,
+however many rows there are.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqladmin import expose
+from sqlalchemy import Row, select, tuple_
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ..stripe.objects import as_integer
+from .formatting import encoded
+from .page import Page, not_found, parameter
+from .table_definitions import TABLES, Filter, Table
+
+PAGE = 50
+WINDOW = 5_000
+"""Rows that a page looks through for a filter without an index."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """One page. `following` is where the next goes on; `searched` that a window was looked through."""
+
+    rows: Sequence[Row[Any]]
+    following: str | None
+    searched: bool
+
+
+class TablePage(Page):
+    """`/admin/<table>`."""
+
+    @expose("/{table}", identity="table")
+    async def table(self, request: Request) -> Response:
+        name = request.path_params["table"]
+        if name not in TABLES:
+            raise not_found("There is no such page.")
+        table = TABLES[name]
+        chosen = chosen_filters(request, table)
+        descending = (
+            parameter(request, "sort") != "up" if table.newest_first else parameter(request, "sort") == "down"
+        )
+        page = await self._read(table, chosen, descending, read_key(table, parameter(request, "after")))
+        sort = "down" if descending else "up"
+        query = "&".join(f"{key}={encoded(value)}" for key, value in chosen.items())
+        return await self.render(
+            request, "table.html", name=name, table=table, chosen=chosen, page=page, sort=sort, query=query,
+            window=WINDOW,
+        )  # fmt: skip
+
+    async def _read(
+        self, table: Table, chosen: Mapping[str, str], descending: bool, after: list[Any] | None
+    ) -> Rows:
+        order, used = Order(table, descending), [each for each in table.filters if each.name in chosen]
+        indexed = [each for each in used if each.is_indexed(chosen[each.name])]
+        searching = len(indexed) < len(used)
+        async with self.service.database.reading() as session:
+            connection = await session.connection()
+            end = None
+            if searching:
+                end = (
+                    await connection.execute(order.window_end(conditions_of(indexed, chosen), after))
+                ).first()
+            query = order.rows(conditions_of(used, chosen), after, end).limit(PAGE + 1)
+            rows = list(await connection.execute(query))
+        if len(rows) > PAGE:
+            return Rows(rows[:PAGE], key_of(table, rows[PAGE - 1]), searching)
+        return Rows(rows, key_of(table, end) if end is not None else None, searching)
+
+
+def conditions_of(filters: Sequence[Filter], chosen: Mapping[str, str]) -> list[Any]:
+    return [each.condition(chosen[each.name]) for each in filters]
+
+
+def chosen_filters(request: Request, table: Table) -> dict[str, str]:
+    """The filters of the address that the table has, with values that they take."""
+    given = {each.name: (each, parameter(request, each.name, 255)) for each in table.filters}
+    return {
+        name: value
+        for name, (each, value) in given.items()
+        if value and (not each.options or value in each.options)
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A table in the order of its key, one way or the other."""
+
+    table: Table
+    descending: bool
+
+    @property
+    def key(self) -> list[Any]:
+        return [getattr(self.table.model, name) for name in self.table.order]
+
+    def rows(self, conditions: Sequence[Any], after: Sequence[Any] | None, end: Sequence[Any] | None) -> Any:
+        """What is shown of the rows behind `after`, as far as `end`.
+
+        Both ends are named, so that no plan reads more of the table than lies between them.
+        """
+        shown = (each.name for each in self.table.columns)
+        names = dict.fromkeys([*self.table.order, *shown, *self.table.extra])
+        query = self._select(names, conditions, after)
+        if end is None:
+            return query
+        place, last = tuple_(*self.key), list(end)
+        return query.where(place >= last if self.descending else place <= last)
+
+    def window_end(self, narrowed: Sequence[Any], after: Sequence[Any] | None) -> Any:
+        """The last row of a full window; none where fewer rows are left."""
+        return self._select(self.table.order, narrowed, after).offset(WINDOW - 1).limit(1)
+
+    def _select(self, names: Iterable[str], conditions: Sequence[Any], after: Sequence[Any] | None) -> Any:
+        query = select(*(getattr(self.table.model, name) for name in names)).where(*conditions)
+        if after is not None:
+            place = tuple_(*self.key)
+            query = query.where(place < after if self.descending else place > after)
+        return query.order_by(*(part.desc() if self.descending else part for part in self.key))
+
+
+def key_of(table: Table, row: Row[Any]) -> str:
+    """The sort key of a row, for the address of the next page."""
+    return orjson.dumps([getattr(row, name) for name in table.order]).decode()
+
+
+def read_key(table: Table, text: str) -> list[Any] | None:
+    """The key in an address; None for anything that is none."""
+    try:
+        key = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(key, list) or len(key) != len(table.order) or not isinstance(key[-1], str):
+        return None
+    return key if all(as_integer(part) is not None for part in key[:-1]) and "\x00" not in key[-1] else None

@@ -1,0 +1,134 @@
+"""The page of a user: what they have and why, what is wrong, and how it came to that."""
+
+from dataclasses import dataclass
+
+from sqladmin import expose
+from sqlmodel.ext.asyncio.session import AsyncSession
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ..db.models import Subscription
+from ..entitlements import JudgedSubscription
+from ..operations.accounts import Account, load_account
+from ..plans import Value
+from . import search, timeline
+from .actions import DONE
+from .diagnosis import METERED, diagnose
+from .formatting import number, size
+from .page import Page, not_found, parameter, see_other
+from .stripe_links import dashboard_url
+from .timeline import Place
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureRow:
+    """A feature as a bar: how much of the limit is used, and why the limit is what it is."""
+
+    key: str
+    kind: str
+    value: str
+    used: int | None
+    used_text: str
+    share: float
+    tone: str
+    lines: tuple[str, ...]
+    has_override: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionRow:
+    record: Subscription
+    judged: JudgedSubscription | None
+    stripe: str | None
+
+
+class UserPage(Page):
+    """`/admin/search` and `/admin/user`."""
+
+    @expose("/search", identity="search")
+    async def search(self, request: Request) -> Response:
+        words = parameter(request, "q")
+        async with self.service.database.reading() as session:
+            found = await search.find(session, words)
+        if len(found) == 1:
+            return see_other(request, found[0].path)
+        return await self.render(request, "search.html", words=words, found=found)
+
+    @expose("/user", identity="user")
+    async def user(self, request: Request) -> Response:
+        user_id, customer_id = parameter(request, "id"), parameter(request, "customer")
+        if not (user_id or customer_id):
+            raise not_found("Name a user or a customer: use the search box.")
+        before = read_place(parameter(request, "before"))
+        async with self.service.database.reading() as session:
+            account = await _load(self, session, user_id, customer_id)
+            if account.user_id is None and not account.customers:
+                raise not_found("No customer with this id is known here.")
+            if account.user_id is None and (owner := account.customers[0].user_id) is not None:
+                return see_other(request, search.user_path(owner))
+            entries, following = await timeline.read_page(session, account, before)
+        return await self.render(
+            request,
+            "user.html",
+            account=account,
+            findings=diagnose(account),
+            features=[feature_row(account, key) for key in account.entitlements.features],
+            subscriptions=[subscription_row(account, each) for each in account.subscriptions],
+            entries=entries,
+            following=None if following is None else f"{following[0]}.{following[1]}",
+            first_page=before is None,
+            done=DONE.get(parameter(request, "done")),
+            stripe=dashboard_url,
+        )
+
+
+async def _load(page: UserPage, session: AsyncSession, user_id: str, customer_id: str) -> Account:
+    if user_id:
+        return await load_account(page.service, session, user_id=user_id)
+    return await load_account(page.service, session, customer_id=customer_id)
+
+
+def read_place(text: str) -> Place | None:
+    """Where a page of the timeline goes on: `<seconds>.<id>`."""
+    seconds, mark, id = text.partition(".")
+    return (
+        (int(seconds), id) if mark and seconds.isascii() and seconds.isdigit() and len(seconds) < 13 else None
+    )
+
+
+def subscription_row(account: Account, record: Subscription) -> SubscriptionRow:
+    return SubscriptionRow(record, account.judged(record.id), dashboard_url(record.id, record.livemode))
+
+
+def feature_row(account: Account, key: str) -> FeatureRow:
+    entitlements = account.entitlements
+    feature = entitlements.feature(key)
+    metered = feature.kind in METERED
+    used = (entitlements.usage or {}).get(key, 0) if metered else None
+    share = 0.0 if not used else 100.0 if not feature.limit else min(100.0, 100 * used / feature.limit)
+    if feature.limit is None:
+        share = 0.0
+    full = metered and feature.limit is not None and (used or 0) >= feature.limit and bool(used)
+    tone = "bad" if full and not feature.soft else "warn" if share >= 80 else "good"
+    value = value_text(key, feature.value)
+    own = any(each.feature == key for each in account.overrides)
+    return FeatureRow(
+        key,
+        feature.kind,
+        value,
+        used,
+        value_text(key, used or 0),
+        share,
+        tone,
+        entitlements.explain(key).lines,
+        own,
+    )
+
+
+def value_text(key: str, value: Value) -> str:
+    """A value for people. A key that ends with `bytes` says that it is a size."""
+    if isinstance(value, bool):
+        return "included" if value else "not included"
+    if isinstance(value, int) and key.endswith("bytes"):
+        return size(value)
+    return value if isinstance(value, str) else number(value)

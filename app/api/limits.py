@@ -1,0 +1,206 @@
+"""Limits for other services: `/internal/users/{user_id}/entitlements`, `…/usage/{feature}`, `…/preview`."""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+
+from ..db.audit import audit_entry
+from ..db.models import Customer
+from ..entitlements import Decision, Entitlements
+from ..errors import InvalidRequest, NotFound
+from ..limits import Limits
+from ..plans import MAX_AMOUNT, Value
+from ..service import Running, Service
+from ..stripe.objects import as_id
+from .auth import Actor, GuardedRoute
+from .responses import DENIED, NOT_FOUND
+from .schemas import Id, Time
+
+router = APIRouter(route_class=GuardedRoute)
+
+Amount = Annotated[int, Field(ge=0, le=MAX_AMOUNT)]
+
+
+class FeatureOut(BaseModel):
+    """What a user has of one feature. A limit of null is unlimited, 0 is none."""
+
+    kind: str = Field(examples=["allocated"])
+    value: Value = Field(examples=[10], description="The limit, the static value, or whether it is included")
+    limit: int | None = Field(examples=[10])
+    used: int = Field(examples=[4])
+    remaining: int | None = Field(examples=[6])
+    soft: bool
+    resets_at: Time
+
+
+class EntitlementsOut(BaseModel):
+    """What a user has, and why."""
+
+    user_id: str | None = Field(examples=["user_42"])
+    plan: str | None = Field(examples=["team"])
+    status: str | None = Field(examples=["active"])
+    access: str = Field(examples=["full"])
+    grace_ends_at: Time
+    features: dict[str, FeatureOut]
+
+
+class DecisionOut(BaseModel):
+    """The answer to one question about one feature."""
+
+    allowed: bool
+    reason: str = Field(examples=["ok"])
+    feature: str = Field(examples=["projects"])
+    limit: int | None = Field(examples=[10])
+    used: int = Field(examples=[4])
+    remaining: int | None = Field(examples=[6])
+    requested: int = Field(examples=[1])
+    resets_at: Time
+    plan: str | None = Field(examples=["team"])
+    status: str | None = Field(examples=["active"])
+    grace_ends_at: Time
+    upgrade_to: list[str]
+    as_of: Time
+
+    @classmethod
+    def of(cls, decision: Decision) -> "DecisionOut":
+        return cls(**decision._asdict())
+
+
+class UsageChange(BaseModel):
+    """Take, give back, measure, or only ask."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        json_schema_extra={"example": {"op": "consume", "amount": 1, "key": "request-7"}},
+    )
+
+    op: Literal["consume", "release", "set", "check"]
+    amount: Amount = 1
+    key: Id | None = None
+
+
+class PlanChange(BaseModel):
+    """A change of plan to look at before it is made: to a plan, or to a price of one."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"example": {"plan": "free"}})
+
+    plan: Id | None = None
+    price_id: Id | None = None
+    quantity: Amount | None = None
+
+
+class PreviewOut(BaseModel):
+    limit_now: int | None = Field(examples=[10])
+    limit_then: int | None = Field(examples=[3])
+    used: int = Field(examples=[4])
+    over: int = Field(examples=[1])
+
+
+@router.get("/users/{user_id}/entitlements", responses=NOT_FOUND)
+async def get_entitlements(user_id: str, service: Running) -> EntitlementsOut:
+    """What the user has; one never heard of has the default plan."""
+    return entitlements_out(await service.limits.load(_user(user_id)), user_id)
+
+
+@router.get("/customers/{customer_id}/entitlements", responses=NOT_FOUND)
+async def get_customer_entitlements(customer_id: str, service: Running) -> EntitlementsOut:
+    """What the customer's user has. A customer without a user has the default plan until it is linked."""
+    user_id = await _user_of(service, customer_id)
+    entitlements = await service.limits.load(user_id) if user_id else service.limits.of_nobody()
+    return entitlements_out(entitlements, user_id)
+
+
+@router.post("/users/{user_id}/usage/{feature}", responses=NOT_FOUND | DENIED)
+async def change_usage(
+    user_id: str, feature: str, change: UsageChange, service: Running, actor: Actor
+) -> DecisionOut:
+    """Take (`consume`), give back (`release`), measure (`set`) or ask (`check`) usage of a feature.
+
+    With a `key`, the same request may be sent again: it is done once, and answered alike for 7 days.
+    """
+    limits, user_id = service.limits, _user(user_id)
+    limits.catalogue.feature(feature)
+    if change.op != "set" and change.amount == 0:
+        raise InvalidRequest("amount: must be positive; 0 is only for `set`.")
+    if change.op == "check":
+        return DecisionOut.of((await limits.load(user_id)).check(feature, None, change.amount))
+    async with service.database.session() as session:
+        before = await limits.used(session, user_id, feature)
+        decision = await _change(limits, session, user_id, feature, change)
+        session.add(
+            audit_entry(
+                at=int(service.clock()),
+                actor=actor,
+                action=f"usage.{change.op}",
+                subject=user_id,
+                before={"feature": feature, "used": before},
+                after={
+                    "feature": feature,
+                    "used": decision.used,
+                    "amount": change.amount,
+                    "key": change.key,
+                },
+            )
+        )
+    return DecisionOut.of(decision)
+
+
+async def _change(limits: Limits, session: Any, user_id: str, feature: str, change: UsageChange) -> Decision:
+    if change.op == "consume":
+        return await limits.consume(session, user_id, feature, change.amount, key=change.key)
+    if change.op == "release":
+        return await limits.release(session, user_id, feature, change.amount, key=change.key)
+    return await limits.set_usage(session, user_id, feature, change.amount)
+
+
+@router.post("/users/{user_id}/preview", responses=NOT_FOUND)
+async def preview_plan(user_id: str, change: PlanChange, service: Running) -> dict[str, PreviewOut]:
+    """Each feature's limit now and after a change of plan, and by how much the usage would be over."""
+    previews = await service.limits.preview(
+        _user(user_id), plan=change.plan, price_id=change.price_id, quantity=change.quantity
+    )
+    return {
+        key: PreviewOut(limit_now=each.limit_now, limit_then=each.limit_then, used=each.used, over=each.over)
+        for key, each in previews.items()
+    }
+
+
+def entitlements_out(entitlements: Entitlements, user_id: str | None) -> EntitlementsOut:
+    """What the user has, as it is shown."""
+    return EntitlementsOut(
+        user_id=user_id,
+        plan=entitlements.plan,
+        status=entitlements.status,
+        access=entitlements.access,
+        grace_ends_at=entitlements.grace_ends_at,
+        features={key: _feature(entitlements, key) for key in entitlements.features},
+    )
+
+
+def _feature(entitlements: Entitlements, key: str) -> FeatureOut:
+    feature, decision = entitlements.feature(key), entitlements.look(key)
+    return FeatureOut(
+        kind=feature.kind,
+        value=feature.value,
+        limit=feature.limit,
+        used=decision.used,
+        remaining=decision.remaining,
+        soft=feature.soft,
+        resets_at=decision.resets_at,
+    )
+
+
+async def _user_of(service: Service, customer_id: str) -> str | None:
+    if as_id(customer_id):
+        async with service.database.reading() as session:
+            if customer := await session.get(Customer, customer_id):
+                return customer.user_id
+    raise NotFound("No customer with this id is known here.")
+
+
+def _user(user_id: str) -> str:
+    if as_id(user_id) is None:
+        raise NotFound("This cannot be the id of a user.")
+    return user_id

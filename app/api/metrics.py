@@ -1,0 +1,74 @@
+"""`/metrics`, for Prometheus. Behind the key of the internal API, as it tells how business goes."""
+
+import asyncio
+from collections.abc import Mapping
+
+import structlog
+from fastapi import APIRouter, Request, Response, Security
+
+from ..inbox.spool import Contents
+from ..observability import metrics
+from ..operations.backlog import Backlog, Waiting, read_backlog
+from ..service import Running, Service
+from .auth import GuardedRoute, api_key_header
+from .responses import UNAUTHORIZED
+
+log = structlog.get_logger(__name__)
+
+DATABASE_TIMEOUT_SECONDS = 2
+
+router = APIRouter(tags=["health"], route_class=GuardedRoute, dependencies=[Security(api_key_header)])
+
+
+@router.get("/metrics", responses=UNAUTHORIZED, response_class=Response)
+async def get_metrics(request: Request, service: Running) -> Response:
+    """Everything that is counted, as Prometheus reads it. 200 also while the database is down."""
+    backlog = await _backlog(service)
+    spool = await asyncio.to_thread(_spool, service)
+    values = gauges(backlog, spool, service.clock())
+    accept = request.headers.get("accept", "")
+    body, media_type = await asyncio.to_thread(metrics.exposition, accept, values)
+    return Response(body, media_type=media_type)
+
+
+async def _backlog(service: Service) -> Backlog | None:
+    try:
+        async with asyncio.timeout(DATABASE_TIMEOUT_SECONDS):
+            return await read_backlog(service.database)
+    except Exception as error:
+        log.warning("backlog_not_read", error=type(error).__name__)
+        return None
+
+
+def _spool(service: Service) -> Contents | None:
+    try:
+        return service.spool.contents()
+    except OSError as error:
+        log.warning("spool_not_read", error=type(error).__name__)
+        return None
+
+
+def _waiting(
+    counts: str, ages: str, waiting: Mapping[str, Waiting], now: float
+) -> dict[str, dict[tuple[str, ...], float]]:
+    return {
+        counts: {(state,): each.count for state, each in waiting.items()},
+        ages: {(state,): each.age(now) for state, each in waiting.items()},
+    }
+
+
+def gauges(backlog: Backlog | None, spool: Contents | None, now: float) -> metrics.Gauges:
+    """What was read, as gauges; what could not be read is left out. `now` in Unix seconds."""
+    values: dict[str, dict[tuple[str, ...], float]] = {
+        "billing_database_up": {(): float(backlog is not None)}
+    }
+    if backlog is not None:
+        values |= _waiting("billing_inbox_events", "billing_inbox_oldest_seconds", backlog.inbox, now)
+        values |= _waiting("billing_outbox_entries", "billing_outbox_oldest_seconds", backlog.outbox, now)
+        values["billing_needs_refresh"] = {(kind,): count for kind, count in backlog.needs_refresh.items()}
+    if spool is not None:
+        waiting = spool.files - spool.refused
+        files = {"waiting": waiting, "refused": spool.refused, "rejected": spool.rejected}
+        values["billing_spool_files"] = {(kind,): count for kind, count in files.items()}
+        values["billing_spool_bytes"] = {(): spool.bytes}
+    return values

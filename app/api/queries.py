@@ -1,0 +1,63 @@
+"""What the routes read, each in a fixed number of queries."""
+
+from collections.abc import Sequence
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from ..db.models import Customer, Invoice, Subscription
+from ..entitlements import access, oldest_attempted_open_invoices
+from ..plans import AccessPolicy
+from ..service import Service
+from .schemas import InvoiceOut, SubscriptionOut
+
+
+async def subscription(
+    session: AsyncSession, service: Service, subscription_id: str
+) -> SubscriptionOut | None:
+    row = await session.get(Subscription, subscription_id)
+    if row is None:
+        return None
+    customer = await session.get(Customer, row.customer_id) if row.customer_id else None
+    return (await _judged(session, service, [(row, customer)]))[0]
+
+
+async def subscriptions_of(
+    session: AsyncSession, service: Service, customers: Sequence[Customer]
+) -> list[SubscriptionOut]:
+    """The subscriptions of the customers, the latest started first."""
+    by_id = {customer.id: customer for customer in customers}
+    query = (
+        select(Subscription)
+        .where(col(Subscription.customer_id).in_(by_id))
+        .order_by(col(Subscription.start_date).desc(), col(Subscription.id))
+    )
+    rows = await session.exec(query)
+    return await _judged(session, service, [(row, by_id[row.customer_id or ""]) for row in rows])
+
+
+async def _judged(
+    session: AsyncSession, service: Service, found: Sequence[tuple[Subscription, Customer | None]]
+) -> list[SubscriptionOut]:
+    """The subscriptions with what each grants by the catalogue's access policy."""
+    is_theirs = col(Invoice.subscription_id).in_([row.id for row, _ in found])
+    invoices = await session.exec(select(Invoice).where(is_theirs, col(Invoice.status) == "open"))
+    oldest = oldest_attempted_open_invoices(invoices)
+    policy: AccessPolicy = service.limits.catalogue.access
+    now = int(service.clock())
+    judged = []
+    for row, customer in found:
+        deleted = customer is not None and customer.deleted
+        granted = access(row, deleted, oldest.get(row.id), policy, now)
+        judged.append(SubscriptionOut.of(row, customer, granted.level))
+    return judged
+
+
+async def invoices_of(session: AsyncSession, customers: Sequence[Customer]) -> list[InvoiceOut]:
+    """The invoices of the customers, the latest first."""
+    query = (
+        select(Invoice)
+        .where(col(Invoice.customer_id).in_([customer.id for customer in customers]))
+        .order_by(col(Invoice.created).desc(), col(Invoice.id))
+    )
+    return [InvoiceOut.of(row) for row in await session.exec(query)]

@@ -1,0 +1,50 @@
+"""`/internal/subscription/update` and `/internal/subscriptions/{subscription_id}`."""
+
+from fastapi import APIRouter
+
+from ..errors import NotFound
+from ..inbox.inbox import UPDATE_PATIENCE_SECONDS
+from ..operations.links import internal_event
+from ..service import Running, Service
+from ..stripe.objects import as_id
+from . import queries
+from .auth import Actor, GuardedRoute
+from .responses import CONFLICT, NOT_FOUND
+from .schemas import SubscriptionOut, SubscriptionUpdate
+
+router = APIRouter(route_class=GuardedRoute)
+
+
+@router.post("/subscription/update", responses=CONFLICT)
+async def update_subscription(update: SubscriptionUpdate, service: Running, actor: Actor) -> SubscriptionOut:
+    """Create or update a subscription, as another service knows it.
+
+    Lies over what Stripe has said so far, and ends with Stripe's next word on this subscription. 409, and
+    nothing changed, for a subscription that Stripe has ended or that belongs to another customer.
+    """
+    event = internal_event(
+        service, "internal.subscription.updated", update.subscription_id, update.model_dump(), actor
+    )
+    event.names["subscription"].add(update.subscription_id)
+    event.names["customer"].add(update.customer_id)
+    await service.inbox.accept(event, patience=UPDATE_PATIENCE_SECONDS)
+    return await stored_subscription(service, update.subscription_id)
+
+
+@router.get("/subscriptions/{subscription_id}", responses=NOT_FOUND)
+async def get_subscription(subscription_id: str, service: Running) -> SubscriptionOut:
+    """A subscription as it stands."""
+    return await stored_subscription(service, subscription_id)
+
+
+async def stored_subscription(service: Service, subscription_id: str) -> SubscriptionOut:
+    """The subscription as it stands.
+
+    Raises:
+        NotFound: when it is not known.
+    """
+    if as_id(subscription_id):
+        async with service.database.reading() as session:
+            if found := await queries.subscription(session, service, subscription_id):
+                return found
+    raise NotFound("No subscription with this id is known here.")

@@ -1,0 +1,123 @@
+"""A user's customers at Stripe: who is sent to checkout and portal, and whether they subscribe already."""
+
+import hashlib
+from contextlib import suppress
+from dataclasses import dataclass
+
+from sqlmodel import col, select
+
+from ..db.audit import audit_entry
+from ..db.models import Customer, Subscription
+from ..errors import ServiceError, Stale, StripeKeyMissing
+from ..inbox.outcome import Outcome
+from ..service import Service
+from ..stripe.client import StripeApi, promptly, required
+from ..stripe.objects import as_id
+from ..sync.objects import Readings
+
+LIVE = frozenset({"trialing", "active", "past_due", "unpaid", "paused"})
+"""The statuses of a subscription that goes on or can be made to; an incomplete one was never paid."""
+
+
+def stripe_of(service: Service) -> tuple[StripeApi, Readings]:
+    """Stripe, and what takes its answers in.
+
+    Raises:
+        StripeKeyMissing: when no key is configured, or one of a mode that LIVEMODE ignores.
+    """
+    api = required(service.stripe)
+    assert service.readings is not None
+    if service.settings.livemode not in (None, api.livemode):
+        raise StripeKeyMissing(
+            "STRIPE_API_KEY and LIVEMODE are of different modes, so what is bought would not count. "
+            "Set STRIPE_API_KEY to a key of the mode that LIVEMODE names."
+        )
+    return api, service.readings
+
+
+@dataclass(frozen=True, slots=True)
+class Customers:
+    """A user's customers: `usable` are those in the key's mode that still exist, best first."""
+
+    usable: list[Customer]
+    others: int
+    """How many more there are or were."""
+
+
+async def customers_of(service: Service, user_id: str) -> Customers:
+    """The user's customers; the first is the one that subscribes, else the one that did last.
+
+    Raises:
+        StripeKeyMissing: without a usable key.
+    """
+    api, _ = stripe_of(service)
+    async with service.database.reading() as session:
+        linked = list(await session.exec(select(Customer).where(col(Customer.user_id) == user_id)))
+        usable = [each for each in linked if not each.deleted and each.livemode in (None, api.livemode)]
+        theirs = col(Subscription.customer_id).in_([customer.id for customer in usable])
+        subscriptions = list(await session.exec(select(Subscription).where(theirs)))
+
+    def rank(customer: Customer) -> tuple[bool, int, str]:
+        own = [each for each in subscriptions if each.customer_id == customer.id]
+        lives = any(each.status in LIVE for each in own)
+        return lives, max((each.start_date or 0 for each in own), default=0), customer.id
+
+    return Customers(sorted(usable, key=rank, reverse=True), len(linked) - len(usable))
+
+
+async def live_subscription(service: Service, customer_id: str) -> str | None:
+    """The customer's subscription that goes on, by Stripe's own word: its webhook may be on the way.
+
+    Raises:
+        StripeKeyMissing, StripeRefused, StripeUnavailable: when Stripe cannot be asked.
+    """
+    api, _ = stripe_of(service)
+    async for answer in api.pages("/v1/subscriptions", customer=customer_id):
+        for subscription in answer.content["data"]:
+            if subscription.get("status") in LIVE:
+                return as_id(subscription)
+    return None
+
+
+async def create_customer(
+    service: Service, user_id: str, *, email: str | None, others: int, actor: str
+) -> str:
+    """A new customer at Stripe, linked to the user and known here at once; its id.
+
+    Calls at the same time, for a user with as many `others`, make one customer.
+
+    Raises:
+        StripeKeyMissing, StripeRefused, StripeUnavailable, Unavailable: when it cannot be done now.
+    """
+    api, readings = stripe_of(service)
+    # Without the others, Stripe would for a day answer with one that has been deleted since.
+    key = idempotency_key("customer", user_id, email or "", str(others))
+    details = {"email": email} if email else {}
+    answer = await promptly(api.post("/v1/customers", key=key, metadata={"user_id": user_id}, **details))
+    customer_id = str(answer.content["id"])
+    after = {"user_id": user_id}  # the address is personal, and the trail is kept
+    audit = audit_entry(
+        at=int(service.clock()), actor=actor, action="customer.created", subject=customer_id, after=after
+    )
+    with suppress(Stale):  # its webhook, or another call, was faster
+        await readings.apply("customer", answer.content, answer.at, 0, None if answer.replayed else audit)
+    return customer_id
+
+
+def check_applied(outcome: Outcome) -> None:
+    """Whoever waits for what Stripe answered is told when it is kept and not applied.
+
+    Raises:
+        ServiceError: when a handler raised; the inbox tries it again by itself.
+    """
+    if outcome.status == "deferred":
+        raise ServiceError(
+            "What Stripe answered is stored and could not be applied yet. It is tried again by itself; "
+            "GET /internal/events?state=failed has the error."
+        )
+
+
+def idempotency_key(*parts: str) -> str:
+    """A key for Stripe that stands for exactly these texts, whatever they are, within its length."""
+    joined = "".join(f"{len(part)}:{part}" for part in parts)
+    return f"{parts[0]}_{hashlib.sha256(joined.encode('utf-8', 'surrogatepass')).hexdigest()}"

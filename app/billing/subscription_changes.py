@@ -1,0 +1,282 @@
+"""Changes to a subscription that are made at Stripe: another plan or quantity, its end, taking that back.
+
+What would be over its limit is said first, and the change made once that is confirmed. Nothing is locked
+while Stripe is asked. What Stripe answers is applied at once, with its entry in the audit trail.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from ..db.audit import audit_entry
+from ..db.models import AuditEntry, Customer, Subscription
+from ..entitlements import FeaturePreview
+from ..errors import Conflict, InvalidRequest, NotFound, Stale, StripeRefused, StripeUnavailable, Unavailable
+from ..service import Service
+from ..stripe.client import Answer, promptly
+from ..stripe.objects import ENDED, Values, subscription_values
+from .customers import check_applied, stripe_of
+
+log = structlog.get_logger(__name__)
+
+ATTEMPTS = 5
+ID = re.compile(r"[A-Za-z0-9_]{1,255}")
+"""What may stand in an address at Stripe."""
+SHOWN = ("customer_id", "status", "cancel_at", "cancel_at_period_end", "ended_at", "pause_collection")
+"""What the trail shows beside plan and quantity."""
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """A subscription at Stripe just before it is changed, and the version of its record before that."""
+
+    id: str
+    values: Values
+    item: Values
+    """The item that plan and quantity come from."""
+    version: int
+    user_id: str | None
+
+    @property
+    def path(self) -> str:
+        return f"/v1/subscriptions/{self.id}"
+
+
+async def change_subscription(
+    service: Service,
+    subscription_id: str,
+    *,
+    actor: str,
+    plan: str | None = None,
+    price_id: str | None = None,
+    quantity: int | None = None,
+    confirm: bool = False,
+) -> None:
+    """Put the subscription on another plan (its first price), price or quantity; what is not given stays.
+
+    Stripe settles the difference with the next invoice (its default, `create_prorations`).
+
+    Raises:
+        Conflict: with `over`, when usage would exceed a limit that falls, unless confirmed; when it ended.
+        InvalidRequest: when nothing or too much is given, or the price is no plan's.
+        NotFound: when the subscription, plan or price is not known.
+        StripeKeyMissing, StripeRefused, StripeUnavailable, Unavailable: when it cannot be done now.
+    """
+    api, _ = stripe_of(service)
+    target = _target(service, plan, price_id, quantity)
+    current = await _current(service, subscription_id)
+    item = current.item
+    price_id = target or item["price_id"]
+    quantity = item["quantity"] if quantity is None else quantity
+    if not confirm:
+        await _check_limits(service, current, price_id=price_id, quantity=quantity)
+    # The quantity is always sent along: with another price, Stripe would begin again at one.
+    change = {"id": item["item_id"], "price": price_id, "quantity": quantity}
+    items = [{key: value for key, value in change.items() if value is not None}]
+    answer = await promptly(api.post(current.path, items=items))
+    await _record(service, current, answer, actor, "subscription.changed")
+
+
+async def cancel_subscription(
+    service: Service,
+    subscription_id: str,
+    *,
+    actor: str,
+    at_period_end: bool = True,
+    confirm: bool = False,
+) -> None:
+    """End the subscription with its period, or at once; nothing is paid back.
+
+    Raises:
+        Conflict: with `over`, when usage would exceed what remains then, unless confirmed; when it has ended.
+        NotFound: when the subscription is not known.
+        StripeKeyMissing, StripeRefused, StripeUnavailable, Unavailable: when it cannot be done now.
+    """
+    api, _ = stripe_of(service)
+    current = await _current(service, subscription_id)
+    if not confirm:
+        await _check_limits(service, current, price_id=None, quantity=None)
+    if at_period_end:
+        answer = await promptly(api.post(current.path, cancel_at_period_end=True))
+    else:
+        answer = await _cancel_now(service, current)
+    await _record(service, current, answer, actor, "subscription.canceled")
+
+
+async def resume_subscription(service: Service, subscription_id: str, *, actor: str) -> None:
+    """Take a planned end back, and a pause of collection; without either, nothing is changed.
+
+    Raises:
+        Conflict: when it has ended, or is paused for want of a payment method.
+        NotFound: when the subscription is not known.
+        StripeKeyMissing, StripeRefused, StripeUnavailable, Unavailable: when it cannot be done now.
+    """
+    api, _ = stripe_of(service)
+    current = await _current(service, subscription_id)
+    if current.values["status"] == "paused":
+        raise Conflict(
+            f"Subscription {subscription_id} waits for a payment method: send the user to the portal. "
+            "Nothing was changed."
+        )
+    if changes := _resumption(current.values):
+        answer = await promptly(api.post(current.path, **changes))
+        await _record(service, current, answer, actor, "subscription.resumed")
+
+
+def _resumption(values: Values) -> dict[str, Any]:
+    """What to ask of Stripe, where an empty text clears."""
+    changes: dict[str, Any] = {}
+    if values["cancel_at_period_end"]:
+        changes["cancel_at_period_end"] = False
+    elif values["cancel_at"] is not None:
+        changes["cancel_at"] = ""
+    if values["pause_collection"] is not None:
+        changes["pause_collection"] = ""
+    return changes
+
+
+def _target(service: Service, plan: str | None, price_id: str | None, quantity: int | None) -> str | None:
+    """The price to change to; None where only the quantity changes."""
+    if (plan is not None and price_id is not None) or (plan, price_id, quantity) == (None, None, None):
+        raise InvalidRequest("Give a plan or a price_id, or a quantity, or one of those and a quantity.")
+    catalogue = service.limits.catalogue
+    if plan is not None:
+        prices = catalogue.plan(plan).prices
+        if not prices:
+            raise InvalidRequest(f"Plan {plan!r} has no price in the plans file: cancel the subscription.")
+        return prices[0]
+    if price_id is not None and catalogue.plan_of_price(price_id) is None:
+        if catalogue.addon_of_price(price_id) is not None:
+            raise InvalidRequest(f"Price {price_id} is an add-on's: it does not take the place of a plan.")
+        raise NotFound(f"Price {price_id} is in no plan of the catalogue: add it to one in the plans file.")
+    return price_id
+
+
+async def _current(service: Service, subscription_id: str) -> Current:
+    """The subscription as Stripe has it now."""
+    api, _ = stripe_of(service)
+    version, user_id = await _stored(service, subscription_id)
+    answer = await promptly(api.read("subscription", subscription_id))
+    values = subscription_values(answer.content, answer.at)
+    if values["status"] in ENDED:
+        await _apply_if_newer(service, answer, version)
+        raise Conflict(
+            f"Stripe has ended subscription {subscription_id} ({values['status']}); nothing was changed."
+        )
+    item = service.limits.catalogue.plan_item(values["items"])
+    if item is None:
+        raise Conflict(f"Subscription {subscription_id} has no item. Change it in Stripe's Dashboard.")
+    return Current(subscription_id, values, dict(item), version, user_id)
+
+
+async def _stored(service: Service, subscription_id: str) -> tuple[int, str | None]:
+    """Version and user of the record. Only what is known here is asked of Stripe."""
+    async with service.database.reading() as session:
+        row = await session.get(Subscription, subscription_id) if ID.fullmatch(subscription_id) else None
+        if row is None:
+            raise NotFound("No subscription with this id is known here.")
+        customer = await session.get(Customer, row.customer_id) if row.customer_id else None
+        return row.version, customer.user_id if customer else None
+
+
+async def _check_limits(
+    service: Service, current: Current, *, price_id: str | None, quantity: int | None
+) -> None:
+    """
+    Raises:
+        Conflict: when usage would exceed a limit that the change makes smaller.
+    """
+    if current.user_id is None:
+        return
+    previews = await service.limits.preview_subscription(
+        current.user_id, current.id, price_id=price_id, quantity=quantity
+    )
+    over = {key: each for key, each in previews.items() if each.over and _shrinks(each)}
+    if over:
+        told = ", ".join(f"{key} ({each.used} used, limit {each.limit_then})" for key, each in over.items())
+        raise Conflict(
+            f'It would be over: {told}. Nothing was changed. With "confirm": true it is done all the same: '
+            "nothing is deleted, but growth is denied.",
+            over={key: _shown_preview(each) for key, each in over.items()},
+        )
+
+
+def _shrinks(each: FeaturePreview) -> bool:
+    """Whoever is over a limit already, and gets more, need not confirm that."""
+    return each.limit_then is not None and (each.limit_now is None or each.limit_then < each.limit_now)
+
+
+def _shown_preview(each: FeaturePreview) -> dict[str, int | None]:
+    return {
+        "limit_now": each.limit_now,
+        "limit_then": each.limit_then,
+        "used": each.used,
+        "over": each.over,
+    }
+
+
+async def _cancel_now(service: Service, current: Current) -> Answer:
+    api, _ = stripe_of(service)
+    try:
+        return await promptly(api.delete(current.path))
+    except NotFound:
+        # It is gone as soon as it is canceled: also for a request repeated because its answer was lost.
+        answer = await promptly(api.read("subscription", current.id))
+        if answer.content.get("status") not in ENDED:
+            raise
+        return answer
+
+
+async def _record(service: Service, current: Current, answer: Answer, actor: str, action: str) -> None:
+    """Apply what Stripe answered, and write down who asked for it; that stays even if the rest fails."""
+    audit = audit_entry(
+        at=int(service.clock()),
+        actor=actor,
+        action=action,
+        subject=current.id,
+        before=_shown(service, current.values),
+        after=_shown(service, subscription_values(answer.content, answer.at)),
+    )
+    try:
+        await _apply(service, current, answer, audit)
+    except Unavailable:
+        log.error("change_not_recorded", action=action, subject=current.id, actor=actor)
+        raise Unavailable(
+            "Stripe has made the change, and the database cannot take it now: the webhook will bring it."
+        ) from None
+    except (Stale, NotFound, StripeRefused, StripeUnavailable) as error:
+        log.warning("change_not_applied", action=action, subject=current.id, error=error.detail)
+        async with service.database.session() as session:
+            session.add(audit)
+
+
+async def _apply(service: Service, current: Current, answer: Answer, audit: AuditEntry) -> None:
+    """Apply the answer; where the record has changed since, what Stripe says then."""
+    api, readings = stripe_of(service)
+    version = current.version
+    for _ in range(ATTEMPTS):
+        if not answer.replayed:  # else it may be older than what others have done since
+            try:
+                outcome = await readings.apply("subscription", answer.content, answer.at, version, audit)
+                return check_applied(outcome)
+            except Stale:
+                log.info("reading_stale", kind="subscription", object_id=current.id)
+        version = await readings.version("subscription", current.id)
+        answer = await promptly(api.read("subscription", current.id))
+    raise Stale(f"The subscription {current.id} changes faster than it can be read.")
+
+
+async def _apply_if_newer(service: Service, answer: Answer, version: int) -> None:
+    _, readings = stripe_of(service)
+    try:
+        await readings.apply("subscription", answer.content, answer.at, version)
+    except Stale:
+        log.info("reading_stale", kind="subscription", object_id=str(answer.content["id"]))
+
+
+def _shown(service: Service, values: Values) -> Values:
+    item = service.limits.catalogue.plan_item(values["items"]) or {}
+    own = {"plan_id": item.get("price_id"), "quantity": item.get("quantity")}
+    return {name: values[name] for name in SHOWN} | own

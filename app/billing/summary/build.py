@@ -1,0 +1,184 @@
+"""A summary from entitlements and rows: pure, so that any page and any test can call it."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Final
+
+from ...db.models import Invoice, Subscription
+from ...entitlements import Entitlements, FeatureEntitlement, JudgedSubscription, preview
+from ...stripe.objects import ENDED
+from .banners import banners
+from .schemas import (
+    Choice,
+    FeatureChange,
+    Included,
+    OpenInvoice,
+    Price,
+    Summary,
+    SummarySubscription,
+    UsageBar,
+    UsageLevel,
+)
+
+RENEWING: Final = frozenset({"active", "trialing", "past_due"})
+WARN_AT: Final = 0.8
+"""The share of a limit from which a bar warns, where the catalogue names none."""
+
+
+def summarize(
+    entitlements: Entitlements,
+    subscriptions: Iterable[Subscription],
+    invoices: Iterable[Invoice],
+    action_required: Collection[str] = (),
+) -> Summary:
+    """What a billing page shows of a user.
+
+    The entitlements must have been loaded with the usage; the rows are those that they were made from.
+    `action_required` has the ids of the open invoices that the customer's bank wants confirmed.
+    """
+    rows = {row.id: row for row in subscriptions}
+    shown = [_subscription(each, rows[each.id]) for each in _shown(entitlements) if each.id in rows]
+    open_invoices = [_invoice(row, row.id in action_required) for row in _open(invoices)]
+    usage = list(_usage(entitlements))
+    return Summary(
+        user_id=entitlements.user_id,
+        as_of=entitlements.as_of,
+        plan=entitlements.plan,
+        restorable_plan=entitlements.own_plan.plan if entitlements.own_plan else None,
+        status=entitlements.status,
+        access=entitlements.access,
+        subscriptions=shown,
+        open_invoices=open_invoices,
+        usage=usage,
+        included=list(_included(entitlements)),
+        choices=list(_choices(entitlements)),
+        banners=banners(entitlements, shown, open_invoices, usage),
+    )
+
+
+def _shown(entitlements: Entitlements) -> list[JudgedSubscription]:
+    """Those that are not over, the main one first."""
+    alive = [each for each in entitlements.subscriptions if each.entitles or each.access.blocked_by]
+    return sorted(alive, key=lambda each: each is not entitlements.subscription)
+
+
+def _subscription(judged: JudgedSubscription, row: Subscription) -> SummarySubscription:
+    ends_at = _ends_at(row)
+    renews = row.status in RENEWING and ends_at is None
+    return SummarySubscription(
+        subscription_id=row.id,
+        customer_id=row.customer_id,
+        plan=judged.plan.id if judged.plan else None,
+        status=row.status,
+        access=judged.access.level,
+        prices=[Price(**{name: item.get(name) for name in Price.model_fields}) for item in row.items],
+        renews_at=row.expiry_date if renews else None,
+        ends_at=ends_at,
+        trial_ends_at=row.trial_end if row.status == "trialing" else None,
+    )
+
+
+def _ends_at(row: Subscription) -> int | None:
+    """When it is over; None while it goes on by itself. The same moment as access ends by."""
+    if row.status in ENDED:
+        return row.ended_at or row.expiry_date
+    if row.cancel_at_period_end:
+        return row.expiry_date or row.cancel_at
+    if row.cancel_at is not None and row.expiry_date is not None and row.cancel_at <= row.expiry_date:
+        return row.expiry_date
+    return row.cancel_at
+
+
+def _open(invoices: Iterable[Invoice]) -> list[Invoice]:
+    unpaid = [row for row in invoices if row.status == "open" and row.amount_remaining != 0]
+    return sorted(unpaid, key=lambda row: (row.created or 0, row.id))
+
+
+def _invoice(row: Invoice, action_required: bool) -> OpenInvoice:
+    return OpenInvoice(
+        invoice_id=row.id,
+        subscription_id=row.subscription_id,
+        amount_remaining=row.amount_remaining,
+        currency=row.currency,
+        created=row.created,
+        next_payment_attempt=row.next_payment_attempt,
+        attempted=row.attempt_count > 0,
+        action_required=action_required,
+        pay_url=_safe(row.hosted_invoice_url),
+    )
+
+
+def _safe(url: str | None) -> str | None:
+    """Only what a browser opens as a page: the link is put into one."""
+    return url if url is not None and url.startswith("https://") else None
+
+
+def _usage(entitlements: Entitlements) -> Iterator[UsageBar]:
+    for key, feature in entitlements.features.items():
+        if feature.kind not in ("allocated", "consumable"):
+            continue
+        decision = entitlements.look(key)
+        if feature.limit == 0 and decision.used == 0:
+            continue  # not in the plan, and nothing to show
+        yield UsageBar(
+            feature=key,
+            used=decision.used,
+            limit=feature.limit,
+            remaining=decision.remaining,
+            share=_share(decision.used, feature.limit),
+            level=_level(decision.used, feature),
+            soft=feature.soft,
+            resets_at=decision.resets_at,
+        )
+
+
+def _share(used: int, limit: int | None) -> float | None:
+    if limit is None:
+        return None
+    return min(used / limit, 1.0) if limit else 1.0
+
+
+def _level(used: int, feature: FeatureEntitlement) -> UsageLevel:
+    if feature.limit is None:
+        return "ok"
+    if used >= feature.limit:
+        return "over" if used > feature.limit else "full"
+    return "warn" if used >= min(feature.warn_at, default=WARN_AT) * feature.limit else "ok"
+
+
+def _included(entitlements: Entitlements) -> Iterator[Included]:
+    for key, feature in entitlements.features.items():
+        if feature.kind in ("boolean", "static"):
+            yield Included(feature=key, value=feature.value)
+
+
+def _choices(entitlements: Entitlements) -> Iterator[Choice]:
+    """The plans with a price, in the catalogue's order, without the one that the user has or would have."""
+    own = {entitlements.plan, entitlements.own_plan.plan if entitlements.own_plan else None}
+    for plan in entitlements.catalogue.plans.values():
+        if plan.prices and plan.id not in own:
+            yield _choice(plan.id, plan.prices, entitlements)
+
+
+def _choice(plan: str, prices: Iterable[str], entitlements: Entitlements) -> Choice:
+    compared = preview(entitlements, _counted(entitlements), plan=plan)
+    changes = [
+        FeatureChange(feature=key, limit_now=each.limit_now, limit_then=each.limit_then, over=each.over)
+        for key, each in compared.items()
+        if each.limit_now != each.limit_then
+    ]
+    less = any(_is_more(each.limit_now, each.limit_then) for each in changes)
+    return Choice(
+        plan=plan,
+        prices=list(prices),
+        upgrade=bool(changes) and not less,
+        fits=not any(each.over for each in compared.values()),
+        changes=changes,
+    )
+
+
+def _counted(entitlements: Entitlements) -> Mapping[str, int]:
+    return entitlements.usage or {}
+
+
+def _is_more(limit: int | None, than: int | None) -> bool:
+    return than is not None and (limit is None or limit > than)

@@ -1,0 +1,40 @@
+"""Read what a summary is made of, as of one moment."""
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from ...db.models import Customer, EventState, Invoice, Subscription, WebhookEvent
+from ...limits.loading import read_entry
+from ...service import Service
+from .build import summarize
+from .schemas import Summary
+
+
+async def read_summary(service: Service, user_id: str) -> Summary:
+    """What a billing page shows of the user; one never heard of has the default plan.
+
+    Read anew, in one snapshot: somebody who has just paid wants to see it.
+    """
+    async with service.database.reading() as session:
+        connection = await session.connection()
+        entry = await read_entry(connection, user_id, service.limits.catalogue, int(service.clock()))
+        owned = select(Customer.id).where(col(Customer.user_id) == user_id)
+        subscriptions = await session.exec(
+            select(Subscription).where(col(Subscription.customer_id).in_(owned))
+        )
+        is_open = col(Invoice.customer_id).in_(owned) & (col(Invoice.status) == "open")
+        invoices = (await session.exec(select(Invoice).where(is_open))).all()
+        waiting = await _action_required(session, [invoice.id for invoice in invoices])
+    return summarize(entry.entitlements, subscriptions.all(), invoices, waiting)
+
+
+async def _action_required(session: AsyncSession, invoices: list[str]) -> set[str]:
+    """The invoices whose payment a bank wanted confirmed. The record does not say so, the inbox does."""
+    if not invoices:
+        return set()
+    query = select(WebhookEvent.object_id).where(
+        col(WebhookEvent.object_id).in_(invoices),
+        col(WebhookEvent.type) == "invoice.payment_action_required",
+        col(WebhookEvent.state) == EventState.PROCESSED,
+    )
+    return {object_id for object_id in await session.exec(query) if object_id is not None}

@@ -1,0 +1,138 @@
+"""The members of a summary. Times are Unix seconds or null, amounts minor currency units."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ...entitlements import AccessLevel
+from ...plans import Value
+
+JANUARY, FEBRUARY = 1_893_456_000, 1_896_134_400  # of 2030
+
+Amount = Annotated[int | None, Field(description="In the currency's minor unit")]
+Time = Annotated[int | None, Field(description="Unix seconds")]
+BannerKind = Literal[
+    "action_required",  # the bank wants the customer to confirm a payment
+    "payment_required",  # nothing is granted until an invoice is paid
+    "past_due",  # a payment failed; access ends at `at`
+    "over_limit",  # more is used than the plan has, as after a downgrade
+    "paused",
+    "trial_ending",
+    "canceling",  # it ends at `at`
+]
+Severity = Literal["error", "warning", "info"]
+UsageLevel = Literal["ok", "warn", "full", "over"]
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Price(_Shape):
+    """An item of a subscription."""
+
+    price_id: str | None = Field(examples=["price_team"])
+    product_id: str | None
+    quantity: int | None = Field(examples=[3])
+    unit_amount: Amount
+    currency: str | None = Field(examples=["eur"])
+    interval: str | None = Field(examples=["month"])
+
+
+class SummarySubscription(_Shape):
+    """A subscription that is not over. At most one of `renews_at` and `ends_at` is set."""
+
+    subscription_id: str = Field(examples=["sub_XXX"])
+    customer_id: str | None = Field(examples=["cus_XXX"])
+    plan: str | None = Field(
+        examples=["team"], description="By the catalogue; null for a price that it lacks"
+    )
+    status: str | None = Field(examples=["active"])
+    access: AccessLevel
+    prices: list[Price]
+    renews_at: Time = Field(examples=[FEBRUARY])
+    ends_at: Time
+    trial_ends_at: Time
+
+
+class OpenInvoice(_Shape):
+    invoice_id: str = Field(examples=["in_XXX"])
+    subscription_id: str | None
+    amount_remaining: Amount
+    currency: str | None = Field(examples=["eur"])
+    created: Time
+    next_payment_attempt: Time
+    attempted: bool = Field(description="False where it waits for its first attempt: nothing is wrong yet")
+    action_required: bool = Field(description="The bank wants the customer to confirm the payment")
+    pay_url: str | None = Field(description="Stripe's page to pay it; null where there is none")
+
+
+class UsageBar(_Shape):
+    """What is used of a counted feature. A limit of null is unlimited."""
+
+    feature: str = Field(examples=["projects"])
+    used: int = Field(examples=[8])
+    limit: int | None = Field(examples=[10])
+    remaining: int | None = Field(examples=[2])
+    share: float | None = Field(
+        examples=[0.8], description="Of the limit, 0 to 1; null where it is unlimited"
+    )
+    level: UsageLevel
+    soft: bool = Field(description="Going over is allowed")
+    resets_at: Time
+
+
+class Included(_Shape):
+    """A boolean or static feature."""
+
+    feature: str = Field(examples=["sso"])
+    value: Value = Field(examples=[True])
+
+
+class FeatureChange(_Shape):
+    """A limit now and after a change of plan; null is unlimited, 0 is none."""
+
+    feature: str = Field(examples=["projects"])
+    limit_now: int | None = Field(examples=[3])
+    limit_then: int | None = Field(examples=[10])
+    over: int = Field(examples=[0], description="By how much what is used would be over")
+
+
+class Choice(_Shape):
+    """A plan of the catalogue that can be bought."""
+
+    plan: str = Field(examples=["team"])
+    prices: list[str] = Field(examples=[["price_team", "price_team_yearly"]])
+    upgrade: bool = Field(description="Nothing gets less, and something more")
+    fits: bool = Field(description="What is used would be within its limits")
+    changes: list[FeatureChange] = Field(description="Only what differs")
+
+
+class Banner(_Shape):
+    """Something to tell the user, the most urgent first."""
+
+    kind: BannerKind
+    severity: Severity
+    message: str = Field(examples=["Your last payment failed. Pay the open invoice to keep your plan."])
+    at: Time = Field(examples=[JANUARY])
+    features: list[str]
+    pay_url: str | None
+
+
+class Summary(_Shape):
+    """What a billing page shows of a user, as of one moment."""
+
+    user_id: str = Field(examples=["user_42"])
+    as_of: Time = Field(examples=[JANUARY])
+    plan: str | None = Field(examples=["team"], description="The plan in force")
+    restorable_plan: str | None = Field(description="The plan that paying or resuming would bring back")
+    status: str | None = Field(examples=["active"])
+    access: AccessLevel
+    subscriptions: list[SummarySubscription] = Field(
+        description="Those that are not over, the main one first"
+    )
+    open_invoices: list[OpenInvoice] = Field(description="The oldest first")
+    usage: list[UsageBar]
+    included: list[Included]
+    choices: list[Choice]
+    banners: list[Banner]

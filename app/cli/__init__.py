@@ -1,0 +1,161 @@
+"""The commands: `python -m app …`."""
+
+import asyncio
+import os
+import secrets
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvicorn
+from rich.console import Console
+
+from .. import NAME
+from ..config import DatabaseSettings, load_settings
+from ..db.migrations import migrate as migrate_database
+from ..errors import ConfigurationError
+from ..observability import metrics
+from ..observability.logs import configure_logging
+from ..service import Service, make_service
+from .admin import admin
+from .demo import run_demo
+from .doctor import doctor
+from .events import events, replay
+from .keys import keys
+from .limits import limits
+from .output import complaint, stopped_by_signal
+from .simulate import simulate
+from .spool import spool
+from .status import status
+from .stripe import stripe
+from .sync import catch_up, reconcile
+from .users import users
+
+cli = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Subscription records in step with Stripe.",
+    pretty_exceptions_show_locals=False,  # among them are the secrets
+)
+cli.command()(simulate)
+cli.command()(catch_up)
+cli.command()(reconcile)
+cli.command()(doctor)
+cli.command()(status)
+cli.command()(replay)  # of the group `events`; it is wanted in a hurry
+cli.add_typer(events, name="events")
+cli.add_typer(users, name="users")
+cli.add_typer(limits, name="limits")
+cli.add_typer(spool, name="spool")
+cli.add_typer(stripe, name="stripe")
+cli.add_typer(keys, name="keys")
+cli.add_typer(admin, name="admin")
+
+APP = f"{NAME}.main:app"
+GRACEFUL_SHUTDOWN_SECONDS = 20
+PLAIN_WIDTH = 100
+"""Columns of output that goes to no terminal."""
+
+
+@cli.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+    workers: Annotated[int, typer.Option(help="Processes; on SQLite one is best.", min=1)] = 1,
+) -> None:
+    """Serve the app with the environment's settings."""
+    try:
+        load_settings()
+    except ConfigurationError as error:
+        raise complaint(error.detail) from None
+    configure_logging()
+    with metrics.shared_by(workers):
+        uvicorn.run(
+            APP,
+            host=host,
+            port=port,
+            workers=workers,
+            loop="uvloop",
+            http=f"{NAME}.web.protocol:BoundedHttp",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_SECONDS,
+        )
+
+
+@cli.command()
+def run(port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000) -> None:
+    """Serve for development, with a `.env` that is written on first use."""
+    if _write_env(Path(".env")):
+        typer.echo("Wrote .env with random secrets, readable by you alone.")
+    typer.echo(f"Webhook       http://127.0.0.1:{port}/webhook/stripe")
+    typer.echo(f"Internal API  http://127.0.0.1:{port}/docs  (X-API-Key: INTERNAL_API_KEY in .env)")
+    typer.echo(f"Try it        python -m app simulate --url http://127.0.0.1:{port}/webhook/stripe")
+    typer.echo(f"From Stripe   stripe listen --forward-to 127.0.0.1:{port}/webhook/stripe")
+    typer.echo("              (put the whsec_… that it prints into .env as STRIPE_WEBHOOK_SECRET)")
+    serve(host="127.0.0.1", port=port, workers=1)
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the database of DATABASE_URL up to the code."""
+    try:
+        migrate_database(DatabaseSettings().database_url)
+    except ConfigurationError as error:
+        raise complaint(error.detail) from None
+    typer.echo("The database is at the newest migration.")
+
+
+@cli.command()
+def worker() -> None:
+    """Retry failed events and drain the spool, without serving HTTP; every server does the same beside.
+
+    RECEIVERS names the modules that connect the application's receivers. Event types that only others handle
+    are left to the application's processes.
+    """
+    configure_logging()
+    service = _service()
+    try:
+        service.know_receivers()
+    except ConfigurationError as error:
+        raise complaint(error.detail) from None
+
+    async def work() -> None:
+        stopped = stopped_by_signal()
+        async with service.running():
+            await stopped.wait()
+
+    asyncio.run(work())
+
+
+@cli.command()
+def demo() -> None:
+    """Play Stripe into a server of its own, and show the records; ends by itself."""
+    raise typer.Exit(0 if run_demo(Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)) else 1)
+
+
+def _service() -> Service:
+    try:
+        return make_service(load_settings(), time.time)
+    except ConfigurationError as error:
+        raise complaint(error.detail) from None
+
+
+def _write_env(path: Path) -> bool:
+    """Write the settings that must not be empty, once; False when the file is there."""
+    lines = (
+        "# Made by `make run`. For a real endpoint put its signing secret here.",
+        f"STRIPE_WEBHOOK_SECRET=whsec_{secrets.token_hex(24)}",
+        f"INTERNAL_API_KEY={secrets.token_urlsafe(32)}",
+        "",
+    )
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return False
+    with os.fdopen(descriptor, "w") as file:
+        file.write("\n".join(lines))
+    return True

@@ -1,0 +1,94 @@
+"""`stripe`: the webhook endpoint in the account at Stripe."""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..config import Settings, examine_settings
+from ..errors import ServiceError
+from ..observability.logs import configure_logging
+from ..operations.webhook_endpoint import REVEAL, Done, set_up
+from ..stripe.client import StripeApi, required
+from .env_file import NAME, add_signing_secret, is_writable
+from .output import FINE, WANTS_A_HAND, complaint
+
+stripe = typer.Typer(no_args_is_help=True, help="The account at Stripe.")
+ENV_FILE = Path(".env")
+
+
+@stripe.callback()
+def group() -> None:
+    """Makes it a group while it has one command."""
+
+
+@stripe.command()
+def setup(
+    url: Annotated[str, typer.Option(help="The webhook's address: https://your-host/webhook/stripe.")],
+    write_env: Annotated[
+        bool, typer.Option("--write-env", help="Put the secret into .env instead of printing it.")
+    ] = False,
+    new: Annotated[
+        bool, typer.Option("--new", help="Create one beside an endpoint of another API version.")
+    ] = False,
+) -> None:
+    """Create the webhook endpoint, or bring it to exactly the handled event types."""
+    configure_logging()
+    if write_env and not is_writable(ENV_FILE):
+        # Said before there is a secret that Stripe shows only once.
+        raise complaint(".env cannot be written here. Nothing was done.")
+    # The rest of the settings may still be missing: the signing secret comes from here.
+    settings, problems = examine_settings()
+    wrong = next((each for each in problems if each.setting in ("STRIPE_API_KEY", "LIVEMODE")), None)
+    if wrong is not None:
+        raise complaint(f"{wrong.setting} {wrong.what}: {wrong.remedy}.")
+    try:
+        done = asyncio.run(_set_up(settings, url, new))
+    except ServiceError as error:
+        raise complaint(error.detail) from None
+    _tell(done)
+    if done.secret is None:
+        typer.echo(REVEAL)
+    elif write_env:
+        _keep(done.secret)
+    else:
+        _print_secret(done.secret)
+    raise typer.Exit(FINE if done.pinned else WANTS_A_HAND)
+
+
+async def _set_up(settings: Settings, url: str, new: bool) -> Done:
+    key = settings.stripe_api_key
+    api = required(StripeApi(key.get_secret_value(), settings.stripe_api_base) if key else None)
+    try:
+        return await set_up(api, url, livemode=settings.livemode, new=new)
+    finally:
+        await api.close()
+
+
+def _tell(done: Done) -> None:
+    what = {"created": "Created", "updated": "Updated", "unchanged": "Nothing to change at"}[done.action]
+    typer.echo(f"{what} {done.endpoint_id} for {done.url}.")
+    for change in done.changes:
+        typer.echo(change)
+    for note in done.notes:
+        typer.secho(note, err=True, fg=typer.colors.YELLOW)
+
+
+def _keep(secret: str) -> None:
+    try:
+        count = add_signing_secret(ENV_FILE, secret)
+    except (OSError, UnicodeDecodeError) as error:
+        told = complaint(f".env cannot be written ({type(error).__name__}): put the secret there yourself.")
+        _print_secret(secret)
+        raise told from None
+    beside = f", beside {count - 1} that were there; remove those no longer in use" if count > 1 else ""
+    typer.echo(f"Its signing secret is in .env{beside}. Restart the service.")
+    if NAME in os.environ:
+        typer.secho(f"{NAME} is set in the environment, too, which goes before .env.", err=True)
+
+
+def _print_secret(secret: str) -> None:
+    typer.echo(f"Its signing secret (shown this once), for {NAME}:")
+    typer.echo(secret)

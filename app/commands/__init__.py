@@ -1,1 +1,0 @@
-"""The commands of `python -m app`, each group in a module of its own; `cli` puts them together."""

@@ -1,0 +1,331 @@
+"""The records: what is stored, as SQLModel classes. Times are Unix seconds, amounts minor currency units."""
+
+from typing import Any, ClassVar, cast
+
+from sqlalchemy import JSON, BigInteger, Index, MetaData, Text, text
+from sqlalchemy import Table as SqlTable
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import configure_mappers, registry
+from sqlmodel import Field, SQLModel
+
+# Ids sort by their bytes on both databases, so that rows are always locked in one order.
+IdText = Text().with_variant(Text(collation="C"), "postgresql")
+Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Table(SQLModel, registry=registry(metadata=MetaData(naming_convention=NAMING))):
+    """Base of all tables. A registry of its own keeps an application's SQLModel tables apart from ours."""
+
+    __tablename__: ClassVar[str]
+
+
+def table_of(model: type[Table]) -> SqlTable:
+    """The SQLAlchemy table of a model."""
+    return cast(SqlTable, vars(model)["__table__"])
+
+
+class Record(Table):
+    """A row with an id of its own."""
+
+    id: str
+
+
+def _where(name: str, condition: str, *columns: str) -> Index:
+    """An index of the few rows that somebody looks for."""
+    where = text(condition)
+    return Index(name, *(columns or ("id",)), postgresql_where=where, sqlite_where=where)
+
+
+class Subscription(Record, table=True):
+    """A Stripe subscription: the newest snapshot, with an internal update laid over it where there is one."""
+
+    __tablename__ = "billing_subscription"
+    __table_args__ = (
+        _where("ix_billing_subscription_needs_refresh", "needs_refresh"),
+        _where("ix_billing_subscription_past_due", "status = 'past_due'"),
+    )
+
+    id: str = Field(primary_key=True, sa_type=IdText)
+    customer_id: str | None = Field(default=None, sa_type=IdText, index=True)
+    status: str | None = Field(default=None, sa_type=Text)
+    """As Stripe spells it; null while only an invoice has spoken of this subscription."""
+    items: list[dict[str, Any]] = Field(default_factory=list, sa_type=Json)
+    plan_id: str | None = Field(default=None, sa_type=Text)
+    quantity: int | None = Field(default=None, sa_type=BigInteger)
+    start_date: int | None = Field(default=None, sa_type=BigInteger)
+    expiry_date: int | None = Field(default=None, sa_type=BigInteger)
+    paid_through: int | None = Field(default=None, sa_type=BigInteger)
+    current_period_start: int | None = Field(default=None, sa_type=BigInteger)
+    current_period_end: int | None = Field(default=None, sa_type=BigInteger)
+    trial_end: int | None = Field(default=None, sa_type=BigInteger)
+    cancel_at: int | None = Field(default=None, sa_type=BigInteger)
+    cancel_at_period_end: bool = False
+    canceled_at: int | None = Field(default=None, sa_type=BigInteger)
+    ended_at: int | None = Field(default=None, sa_type=BigInteger)
+    pause_collection: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    livemode: bool | None = None
+    stripe_metadata: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
+    needs_refresh: bool = False
+    """The events alone do not settle the state: read it again from Stripe."""
+
+    snapshot_rank: int | None = None
+    """With `snapshot_created`, where the newest snapshot stands in the order (see `ordering`)."""
+    snapshot_created: int | None = Field(default=None, sa_type=BigInteger)
+    snapshot_burst: int = 0
+    """How many snapshots share that rank and second."""
+    snapshot_event_id: str | None = Field(default=None, sa_type=Text)
+    overlay: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    """The last internal update: its values and its `created`."""
+    version: int = Field(default=0, sa_type=BigInteger)
+    updated_at: int = Field(default=0, sa_type=BigInteger)
+
+
+class Invoice(Record, table=True):
+    """A Stripe invoice, as far as access and billing pages need it."""
+
+    __tablename__ = "billing_invoice"
+
+    id: str = Field(primary_key=True, sa_type=IdText)
+    customer_id: str | None = Field(default=None, sa_type=IdText, index=True)
+    subscription_id: str | None = Field(default=None, sa_type=IdText, index=True)
+    status: str | None = Field(default=None, sa_type=Text)
+    amount_due: int | None = Field(default=None, sa_type=BigInteger)
+    amount_paid: int | None = Field(default=None, sa_type=BigInteger)
+    amount_remaining: int | None = Field(default=None, sa_type=BigInteger)
+    currency: str | None = Field(default=None, sa_type=Text)
+    attempt_count: int = Field(default=0, sa_type=BigInteger)
+    next_payment_attempt: int | None = Field(default=None, sa_type=BigInteger)
+    hosted_invoice_url: str | None = Field(default=None, sa_type=Text)
+    created: int | None = Field(default=None, sa_type=BigInteger)
+    paid_at: int | None = Field(default=None, sa_type=BigInteger)
+    livemode: bool | None = None
+
+    snapshot_created: int | None = Field(default=None, sa_type=BigInteger)
+    snapshot_event_id: str | None = Field(default=None, sa_type=Text)
+    version: int = Field(default=0, sa_type=BigInteger)
+    updated_at: int = Field(default=0, sa_type=BigInteger)
+
+
+class Customer(Record, table=True):
+    """A Stripe customer and the application's user that it belongs to."""
+
+    __tablename__ = "billing_customer"
+    __table_args__ = (
+        _where("ix_billing_customer_needs_refresh", "needs_refresh"),
+        # People search by it. The start alone: an e-mail of any length must fit into the index.
+        Index("ix_billing_customer_email", text("lower(substr(email, 1, 200))")),
+    )
+
+    id: str = Field(primary_key=True, sa_type=IdText)
+    user_id: str | None = Field(default=None, sa_type=IdText, index=True)
+    link_source: str | None = Field(default=None, sa_type=Text)
+    """Where the link came from: `internal`, `metadata` or `checkout`."""
+    links: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
+    """What each source says of the user, so that they merge in any order."""
+    email: str | None = Field(default=None, sa_type=Text)
+    livemode: bool | None = None
+    deleted: bool = False
+    needs_refresh: bool = False
+
+    snapshot_rank: int | None = None
+    snapshot_created: int | None = Field(default=None, sa_type=BigInteger)
+    snapshot_burst: int = 0
+    snapshot_event_id: str | None = Field(default=None, sa_type=Text)
+    version: int = Field(default=0, sa_type=BigInteger)
+    updated_at: int = Field(default=0, sa_type=BigInteger)
+
+
+class User(Record, table=True):
+    """What the limits of a user rest on: whatever may change the answer counts `version` up."""
+
+    __tablename__ = "billing_user"
+
+    id: str = Field(primary_key=True, sa_type=IdText)
+    version: int = Field(default=0, sa_type=BigInteger)
+
+
+class Usage(Table, table=True):
+    """How much of a metered feature a user has taken. One row, so that one statement can guard it."""
+
+    __tablename__ = "billing_usage"
+
+    user_id: str = Field(primary_key=True, sa_type=IdText)
+    feature: str = Field(primary_key=True, sa_type=IdText)
+    used: int = Field(default=0, sa_type=BigInteger)
+    holds: list[dict[str, Any]] = Field(default_factory=list, sa_type=Json)
+    """What is held and not settled: `[{"id", "amount", "expires_at"}]`. It counts until it expires."""
+    period_start: int = Field(default=0, sa_type=BigInteger)
+    period_end: int = Field(sa_type=BigInteger)
+    """When a consumable's usage starts anew, in Unix seconds; never, for an allocated feature."""
+    updated_at: int = Field(sa_type=BigInteger)
+    version: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
+    """Counted up by every change of what is used."""
+
+
+class UsageKey(Table, table=True):
+    """An idempotency key that was used, and the answer that it gave."""
+
+    __tablename__ = "billing_usage_key"
+
+    user_id: str = Field(primary_key=True, sa_type=IdText)
+    feature: str = Field(primary_key=True, sa_type=IdText)
+    operation: str = Field(primary_key=True, sa_type=IdText)
+    key: str = Field(primary_key=True, sa_type=IdText)
+    amount: int = Field(sa_type=BigInteger)
+    decision: dict[str, Any] = Field(sa_type=Json)
+    expires_at: int = Field(sa_type=BigInteger, index=True)
+
+
+class Override(Table, table=True):
+    """What one user has of one feature apart from any plan."""
+
+    __tablename__ = "billing_override"
+
+    user_id: str = Field(primary_key=True, sa_type=IdText)
+    feature: str = Field(primary_key=True, sa_type=IdText)
+    op: str = Field(sa_type=Text)
+    value: Any = Field(default=None, sa_type=Json, nullable=True)
+    """As written in the catalogue: 5, "10 GiB", "unlimited", true."""
+    expires_at: int | None = Field(default=None, sa_type=BigInteger)
+    reason: str | None = Field(default=None, sa_type=Text)
+    actor: str | None = Field(default=None, sa_type=Text)
+    created_at: int = Field(sa_type=BigInteger)
+
+
+class EventState:
+    """The states of an event in the inbox."""
+
+    PENDING = "pending"
+    PROCESSED = "processed"
+    IGNORED = "ignored"
+    FAILED = "failed"
+    DEAD = "dead"
+
+
+class WebhookEvent(Record, table=True):
+    """The inbox: one row an event, the body exactly as it was signed."""
+
+    __tablename__ = "billing_event"
+
+    id: str = Field(primary_key=True, sa_type=IdText)
+    type: str = Field(sa_type=Text)
+    object_id: str | None = Field(default=None, sa_type=IdText)
+    created: int | None = Field(default=None, sa_type=BigInteger)
+    api_version: str | None = Field(default=None, sa_type=Text)
+    livemode: bool | None = None
+    account: str | None = Field(default=None, sa_type=Text)
+    source: str = Field(default="stripe", sa_type=Text)
+    body: str = Field(sa_type=Text)
+    signature: str | None = Field(default=None, sa_type=Text)
+    received_at: int = Field(sa_type=BigInteger)
+    state: str = Field(sa_type=Text)
+    attempts: int = 0
+    last_error: str | None = Field(default=None, sa_type=Text)
+    processed_at: int | None = Field(default=None, sa_type=BigInteger)
+    failing_since: int | None = Field(default=None, sa_type=BigInteger)
+    next_attempt_at: int | None = Field(default=None, sa_type=BigInteger)
+    """When a failed event is due; pushed into the future while a worker has it."""
+
+    __table_args__ = (
+        _where("ix_billing_event_next_attempt_at", "state = 'failed'", "next_attempt_at"),
+        _where(
+            "ix_billing_event_unsettled", "state IN ('pending', 'failed', 'dead')", "state", "received_at"
+        ),
+        Index("ix_billing_event_object_id_created", "object_id", "created"),
+        Index("ix_billing_event_received_at_id", "received_at", "id"),
+    )
+
+
+class OutboxState:
+    """The states of an outbox entry."""
+
+    PENDING = "pending"
+    DONE = "done"
+    DEAD = "dead"
+
+
+class OutboxEntry(Record, table=True):
+    """A reaction that one durable receiver has yet to see, written in the transaction that it follows from.
+
+    Without a receiver it says that the reaction was announced, so that it is announced once.
+    """
+
+    __tablename__ = "billing_outbox"
+    __table_args__ = (
+        _where(
+            "ix_billing_outbox_receiver_next_attempt_at", "state = 'pending'", "receiver", "next_attempt_at"
+        ),
+        _where("ix_billing_outbox_unsettled", "state IN ('pending', 'dead')", "state", "created_at"),
+        Index("ix_billing_outbox_customer_id_created_at", "customer_id", "created_at"),
+        Index("ix_billing_outbox_created_at_id", "created_at", "id"),
+        {"info": {"insert_only": True}},
+    )
+
+    id: str = Field(primary_key=True, sa_type=IdText)
+    """`<reaction>:<receiver>`: the same reaction of an event that comes again is not announced again."""
+    signal: str = Field(sa_type=Text)
+    receiver: str = Field(sa_type=IdText)
+    event_id: str | None = Field(default=None, sa_type=IdText)
+    customer_id: str | None = Field(default=None, sa_type=IdText)
+    reaction: dict[str, Any] = Field(sa_type=Json)
+    created_at: int = Field(sa_type=BigInteger)
+    state: str = Field(default=OutboxState.PENDING, sa_type=Text)
+    attempts: int = 0
+    failing_since: int | None = Field(default=None, sa_type=BigInteger)
+    next_attempt_at: int = Field(default=0, sa_type=BigInteger)
+    """When it is due; pushed into the future while a process has it."""
+    last_error: str | None = Field(default=None, sa_type=Text)
+    done_at: int | None = Field(default=None, sa_type=BigInteger)
+
+
+class AuditEntry(Record, table=True):
+    """A change that somebody made, who it was, and what was there before. Nothing is ever changed here."""
+
+    __tablename__ = "billing_audit"
+    __table_args__ = (
+        Index("ix_billing_audit_at_id", "at", "id"),
+        Index("ix_billing_audit_subject_at", "subject", "at"),
+    )
+
+    id: str = Field(primary_key=True, sa_type=IdText)
+    at: int = Field(sa_type=BigInteger)
+    actor: str = Field(sa_type=Text)
+    """A key of the internal API by its name, or who used the shell or the admin screen."""
+    action: str = Field(sa_type=Text)
+    subject: str = Field(sa_type=IdText)
+    """The id of what was changed: a subscription, a customer, a user, an event."""
+    before: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    after: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    request_id: str | None = Field(default=None, sa_type=Text)
+
+
+class Job(Table, table=True):
+    """What runs now and then in one process at a time: catch-up, reconcile, re-reading."""
+
+    __tablename__ = "billing_job"
+
+    name: str = Field(primary_key=True, sa_type=IdText)
+    holder: str | None = Field(default=None, sa_type=Text)
+    """Who runs it, until `lease_until`; a killed one's lease runs out."""
+    lease_until: int = Field(default=0, sa_type=BigInteger)
+    started_at: int | None = Field(default=None, sa_type=BigInteger)
+    finished_at: int | None = Field(default=None, sa_type=BigInteger)
+    """When it last came to its end."""
+    cursor: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    """Where it was, to go on from there."""
+    result: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    """What it found, when it last came to its end."""
+
+
+configure_mappers()
+
+
+def default_row(model: type[Record]) -> dict[str, Any]:
+    """The columns of a new row, with their defaults."""
+    return {name: field.get_default(call_default_factory=True) for name, field in model.model_fields.items()}

@@ -1,0 +1,59 @@
+"""What is done with which event. Handlers are pure: from an event and the rows it names to changed rows."""
+
+from collections.abc import Callable
+
+from ...signals import event_signal, has_receivers
+from ...stripe.events import StripeEvent
+from ..unit_of_work import UnitOfWork
+from .charge import charge_dispute_changed, charge_refunded
+from .checkout import checkout_session_completed
+from .customer import customer_snapshot
+from .internal import internal_customer_linked, internal_subscription_updated
+from .invoice import invoice_snapshot
+from .subscription import subscription_snapshot
+
+Handler = Callable[[StripeEvent, UnitOfWork], None]
+
+HANDLERS: dict[str, Handler] = {
+    "customer.subscription.created": subscription_snapshot,
+    "customer.subscription.updated": subscription_snapshot,
+    "customer.subscription.deleted": subscription_snapshot,
+    "customer.subscription.paused": subscription_snapshot,
+    "customer.subscription.resumed": subscription_snapshot,
+    "customer.subscription.trial_will_end": subscription_snapshot,
+    "customer.subscription.pending_update_applied": subscription_snapshot,
+    "customer.subscription.pending_update_expired": subscription_snapshot,
+    "invoice.payment_succeeded": invoice_snapshot,
+    "invoice.payment_failed": invoice_snapshot,
+    "invoice.paid": invoice_snapshot,
+    "invoice.payment_action_required": invoice_snapshot,
+    "invoice.finalized": invoice_snapshot,
+    "invoice.voided": invoice_snapshot,
+    "invoice.marked_uncollectible": invoice_snapshot,
+    "checkout.session.completed": checkout_session_completed,
+    "charge.refunded": charge_refunded,
+    "charge.dispute.created": charge_dispute_changed,
+    "charge.dispute.closed": charge_dispute_changed,
+    "customer.created": customer_snapshot,
+    "customer.updated": customer_snapshot,
+    "customer.deleted": customer_snapshot,
+    "internal.subscription.updated": internal_subscription_updated,
+    "internal.customer.linked": internal_customer_linked,
+}
+
+
+def stripe_types() -> list[str]:
+    """The event types of Stripe's that are handled."""
+    return sorted(name for name in HANDLERS if not name.startswith("internal."))
+
+
+def connect() -> None:
+    """Connect every handler to its event's signal; connecting twice is as good as once.
+
+    Raises:
+        RuntimeError: when a handled event ends up with no receiver.
+    """
+    for event_type, handler in HANDLERS.items():
+        event_signal(event_type).connect(handler)
+    if missing := [event_type for event_type in HANDLERS if not has_receivers(event_type)]:
+        raise RuntimeError(f"No receiver is connected for {', '.join(missing)}.")

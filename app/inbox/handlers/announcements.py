@@ -1,0 +1,97 @@
+"""What a changed record means: the domain signals that are sent after the commit."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...db.models import Invoice, Subscription
+from ...signals import (
+    payment_action_required,
+    payment_failed,
+    payment_recovered,
+    subscription_activated,
+    subscription_changed,
+    subscription_ended,
+)
+from ...stripe.events import StripeEvent
+from ...stripe.objects import ENDED
+from ..unit_of_work import UnitOfWork
+
+WATCHED = (
+    "status",
+    "plan_id",
+    "quantity",
+    "items",
+    "current_period_end",
+    "trial_end",
+    "cancel_at",
+    "cancel_at_period_end",
+    "pause_collection",
+)
+RUNNING = frozenset({"active", "trialing"})
+# A subscription that is past due has not stopped, so being paid again is no new beginning.
+UNDER_WAY = RUNNING | {"past_due"}
+SETTLED = frozenset({"paid", "void"})
+
+
+def announce_changes(
+    unit_of_work: UnitOfWork, event: StripeEvent, before: Mapping[str, Any], subscription: Subscription
+) -> None:
+    """Tell of a subscription that differs from what it was: begun, changed, ended."""
+    now = subscription.__dict__
+    changes = {name: [before[name], now[name]] for name in WATCHED if before[name] != now[name]}
+    if not changes:
+        return
+    was, status = before["status"], now["status"]
+    signals = [subscription_changed]
+    if status in RUNNING and was not in UNDER_WAY:
+        signals.append(subscription_activated)
+    if status in ENDED and was not in ENDED:
+        signals.append(subscription_ended)
+    for signal in signals:
+        unit_of_work.announce(
+            signal,
+            event,
+            customer_id=subscription.customer_id,
+            subscription_id=subscription.id,
+            status=status,
+            plan_id=subscription.plan_id,
+            changes=changes,
+        )
+
+
+def announce_payment(
+    unit_of_work: UnitOfWork,
+    event: StripeEvent,
+    values: Mapping[str, Any],
+    before: Mapping[str, Any] | None,
+    invoice: Invoice,
+) -> None:
+    """Tell of an invoice whose payment failed, waits for its customer, or came after it had failed.
+
+    `values` is what the event says; an attempt that later ones have overtaken is no news.
+    """
+    overtaken = invoice.status in SETTLED or values["attempt_count"] < invoice.attempt_count
+    was = before["status"] if before else None
+    had_failed = invoice.attempt_count > 1 or (
+        was in ("open", "uncollectible") and before is not None and before["attempt_count"] > 0
+    )
+    if event.type == "invoice.payment_failed" and not overtaken:
+        signal = payment_failed
+    elif event.type == "invoice.payment_action_required" and not overtaken:
+        signal = payment_action_required
+    elif invoice.status == "paid" and was != "paid" and had_failed:
+        signal = payment_recovered
+    else:
+        return
+    unit_of_work.announce(
+        signal,
+        event,
+        customer_id=invoice.customer_id,
+        subscription_id=invoice.subscription_id,
+        invoice_id=invoice.id,
+        amount=invoice.amount_paid if signal is payment_recovered else invoice.amount_due,
+        currency=invoice.currency,
+        attempt_count=invoice.attempt_count,
+        next_payment_attempt=invoice.next_payment_attempt,
+        hosted_invoice_url=invoice.hosted_invoice_url,
+    )

@@ -1,0 +1,65 @@
+"""`internal.*`: what other services say through the internal API, as events of their own in the inbox."""
+
+from ...db.models import Customer, Subscription
+from ...errors import Conflict, NotFound
+from ...stripe.events import StripeEvent
+from ...stripe.ordering import is_terminal
+from ..unit_of_work import UnitOfWork
+from .announcements import announce_changes
+from .customer import ensure_customer
+from .links import link_internally
+from .snapshots import current_position
+from .subscription import ensure_subscription, overlay_values
+
+OWN_COLUMNS = ("plan_id", "quantity", "status", "start_date", "expiry_date")
+"""What an internal update sets; everything else stays Stripe's."""
+
+
+def internal_subscription_updated(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
+    update = event.object
+    known = unit_of_work.find(Subscription, update["subscription_id"])
+    if known is not None:
+        _check_may_change(known, update["customer_id"])
+    subscription = known or ensure_subscription(unit_of_work, update["subscription_id"])
+    customer = ensure_customer(unit_of_work, update["customer_id"])
+    if update.get("user_id") is not None:
+        link_internally(unit_of_work, customer, update["user_id"], event)
+
+    # Newer than all that is stored, whatever the clocks say.
+    earlier = subscription.overlay["created"] if subscription.overlay else 0
+    event.created = max(event.created, subscription.snapshot_created or 0, earlier)
+    own = {name: update[name] for name in OWN_COLUMNS if update.get(name) is not None}
+    values = overlay_values(subscription.overlay, current_position(subscription)) | own
+    overlay = {"created": event.created, "event_id": event.id, "values": values}
+    before = dict(subscription.__dict__)
+    unit_of_work.change(subscription, customer_id=update["customer_id"], overlay=overlay, **values)
+    announce_changes(unit_of_work, event, before, subscription)
+    shown = ("customer_id", *OWN_COLUMNS)
+    unit_of_work.record(
+        event,
+        subscription.id,
+        {name: before[name] for name in shown} if known else None,
+        {name: subscription.__dict__[name] for name in shown} | {"user_id": customer.user_id},
+    )
+
+
+def internal_customer_linked(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
+    customer = unit_of_work.find(Customer, event.object["customer_id"])
+    if customer is None:
+        raise NotFound(f"No customer {event.object['customer_id']} is known here.")
+    before = customer.user_id
+    link_internally(unit_of_work, customer, event.object["user_id"], event)
+    unit_of_work.record(event, customer.id, {"user_id": before}, {"user_id": customer.user_id})
+
+
+def _check_may_change(subscription: Subscription, customer_id: str) -> None:
+    if subscription.customer_id not in (None, customer_id):
+        raise Conflict(
+            f"Subscription {subscription.id} belongs to customer {subscription.customer_id}. "
+            "Nothing was changed."
+        )
+    if is_terminal(subscription.snapshot_rank):
+        raise Conflict(
+            f"Stripe has ended subscription {subscription.id} ({subscription.status}); nothing was changed. "
+            "A new subscription in Stripe gets a new id."
+        )

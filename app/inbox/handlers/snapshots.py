@@ -1,0 +1,75 @@
+"""What the handlers of subscriptions and customers share: is this event's snapshot the newest?"""
+
+from typing import Any
+
+from ...db.models import Customer, Subscription
+from ...stripe.events import StripeEvent
+from ...stripe.ordering import Judgement, Position, judge, position
+from ..unit_of_work import UnitOfWork
+
+
+def current_position(row: Subscription | Customer | None) -> Position | None:
+    """Where the snapshot that the record holds stands; None while it holds none."""
+    if row is None or row.snapshot_rank is None or row.snapshot_created is None:
+        return None
+    return Position(row.snapshot_rank, row.snapshot_created)
+
+
+READING = "reread_"
+"""What the ids of those snapshots begin with that were read from Stripe's API."""
+READING_MARGIN_SECONDS = 2
+"""How well Stripe's clock of events and that of its API can be told from each other."""
+
+
+def is_reading(event_id: str | None) -> bool:
+    """Whether the snapshot was read from Stripe's API, rather than sent by Stripe."""
+    return event_id is not None and event_id.startswith(READING)
+
+
+def is_near_a_reading(event: StripeEvent, row: Subscription | Customer) -> bool:
+    """Whether a reading and an event are so close that either may be the newer one: read again."""
+    return (
+        row.snapshot_created is not None
+        and is_reading(event.id) != is_reading(row.snapshot_event_id)
+        and abs(event.created - row.snapshot_created) <= READING_MARGIN_SECONDS
+    )
+
+
+def judge_snapshot(
+    event: StripeEvent, row: Subscription | Customer, unit_of_work: UnitOfWork
+) -> Judgement | None:
+    """The newest snapshot with this event counted; None where the record already holds it."""
+    if (reading := _judge_reading(event, row)) is not None:
+        return reading
+    earlier = unit_of_work.history.get(row.id)
+    if earlier is not None:
+        return judge([*earlier, event])
+    current, place = current_position(row), position(event)
+    if current is not None and place < current:
+        return None
+    return Judgement(event, place, burst=1)
+
+
+def _judge_reading(event: StripeEvent, row: Subscription | Customer) -> Judgement | None:
+    """A reading is newer than the record as it was before Stripe was asked, whatever the stamps say.
+
+    The inbox has made sure that the record has not changed since; so a change that is made within a second
+    of an event holds at once. Only an end is never undone.
+    """
+    current, place = current_position(row), position(event)
+    if event.read_at_version is None or (current is not None and place.rank < current.rank):
+        return None
+    if current is None or place > current:
+        return Judgement(event, place, burst=1)
+    return Judgement(event, current, burst=row.snapshot_burst + 1)
+
+
+def ordering_values(judgement: Judgement, unsure: bool) -> dict[str, Any]:
+    """The columns that say where the record's snapshot stands."""
+    return {
+        "snapshot_rank": judgement.position.rank,
+        "snapshot_created": judgement.position.created,
+        "snapshot_burst": judgement.burst,
+        "snapshot_event_id": judgement.newest.id,
+        "needs_refresh": unsure or not judgement.settled,
+    }

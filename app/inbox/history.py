@@ -1,0 +1,53 @@
+"""The earlier events of an object: loaded where positions alone leave open which snapshot is the newest."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import cast
+
+from ..db import Batch
+from ..db.models import Customer, Record, Subscription
+from ..stripe.events import StripeEvent, parse
+from ..stripe.objects import as_text
+from ..stripe.ordering import contested, position
+from .handlers.snapshots import current_position
+from .unit_of_work import KINDS, UnitOfWork
+
+EARLIER_SNAPSHOTS = 20
+"""How many snapshots from before a contested second are read, to find the one that a circle returns to."""
+
+
+async def load_history(batch: Batch, unit_of_work: UnitOfWork, events: Iterable[StripeEvent]) -> None:
+    """Load the earlier events of the objects of `events` that are contested, into the unit of work."""
+    arrivals: dict[tuple[type[Record], str], list[StripeEvent]] = defaultdict(list)
+    for event in events:
+        kind = KINDS.get(as_text(event.object.get("object")) or "")
+        if kind in (Subscription, Customer) and event.object_id and not event.problem:
+            arrivals[kind, event.object_id].append(event)
+    for (model, object_id), group in arrivals.items():
+        row = cast(Subscription | Customer | None, unit_of_work.find(model, object_id))
+        current = current_position(row)
+        burst = row.snapshot_burst if row else 0
+        if contested(current, burst, [position(event) for event in group]):
+            since = min(event.created for event in group)
+            known = await _history(batch, object_id, min(since, current.created)) if current else []
+            arriving = {event.id for event in group}  # one that is retried may have been applied elsewhere
+            # A thin event says nothing of its object, though it counts as processed once that was read.
+            unit_of_work.history[object_id] = [
+                event for event in known if event.id not in arriving and not event.thin
+            ]
+
+
+async def _history(batch: Batch, object_id: str, since: int) -> list[StripeEvent]:
+    """The object's events that were applied, from `since` (Unix seconds) on, and some from before."""
+    select = (
+        "SELECT body, received_at FROM billing_event "
+        "WHERE object_id = ? AND state = 'processed' AND source <> 'internal' AND created"
+    )
+    recent = await batch.fetch(f"{select} >= ?", object_id, since)
+    earlier = await batch.fetch(
+        f"{select} < ? ORDER BY created DESC LIMIT ?", object_id, since, EARLIER_SNAPSHOTS
+    )
+    return [
+        parse(row["body"].encode(), signature=None, received_at=row["received_at"])
+        for row in recent + earlier
+    ]

@@ -1,0 +1,173 @@
+"""The rows that one transaction has loaded and will write. Handlers read and change them; no I/O here."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar, cast
+
+from blinker import NamedSignal
+
+from ..db.audit import audit_entry
+from ..db.models import AuditEntry, Customer, Invoice, Record, Subscription, default_row
+from ..errors import MalformedEvent
+from ..plans import Catalogue
+from ..signals import Reaction, is_heard
+from ..stripe.events import StripeEvent
+
+R = TypeVar("R", bound=Record)
+Key = tuple[type[Record], str]
+
+KINDS: dict[str, type[Record]] = {"subscription": Subscription, "invoice": Invoice, "customer": Customer}
+"""The records that events name, by Stripe's word for the object."""
+
+
+DEFAULT_ROWS = {model: default_row(model) for model in KINDS.values()}
+
+
+def make_row(model: type[R], values: Mapping[str, Any]) -> R:
+    """A row outside any ORM session: its constructor would cost more than all else that an event needs."""
+    row = object.__new__(model)
+    row.__dict__.update(values)
+    return row
+
+
+class UnitOfWork:
+    """What a batch of events reads and writes. `now` in Unix seconds; `named`: the ids that are loaded.
+
+    Change a row with `change`, never by its attributes: only that is written, and undone when a handler
+    raises. Values are replaced, never changed in place.
+    """
+
+    def __init__(self, now: int, catalogue: Catalogue, named: Mapping[str, Collection[str]]) -> None:
+        self.now = now
+        self.catalogue = catalogue
+        self.history: dict[str, list[StripeEvent]] = {}
+        """The earlier events of the objects whose newest snapshot their positions leave open."""
+        self.reactions: list[Reaction] = []
+        """What is to be told after the commit."""
+        self.audit: list[AuditEntry] = []
+        self._named = {model: named.get(kind, ()) for kind, model in KINDS.items()}
+        self._rows: dict[Key, Record] = {}
+        self._before: dict[Key, dict[str, Any] | None] = {}
+        self._undo: dict[Key, dict[str, Any] | None] | None = None
+
+    def fill(self, model: type[Record], rows: Iterable[Mapping[str, Any]]) -> None:
+        """Take in loaded rows."""
+        for values in rows:
+            self._rows[model, values["id"]] = make_row(model, values)
+
+    def find(self, model: type[R], id: str | None) -> R | None:
+        """The row, or None. Only what the event names has been loaded."""
+        return cast("R | None", self._rows.get((model, id)) if id is not None else None)
+
+    def add(self, model: type[R], id: str, **values: Any) -> R:
+        """A new row; columns that are not given have their defaults.
+
+        Raises:
+            MalformedEvent: for an id that was not looked for: a row that is there would be overwritten.
+        """
+        if id not in self._named[model]:
+            raise MalformedEvent("The event's object does not say as what it is stored (`object`).")
+        row = make_row(model, DEFAULT_ROWS[model] | {"id": id})
+        self._remember((model, id), None)
+        self._rows[model, id] = row
+        self.change(row, **values)
+        return row
+
+    def change(self, row: Record, **values: Any) -> None:
+        """Change columns of a row."""
+        state = row.__dict__
+        if values.items() <= state.items():
+            return
+        self._remember((type(row), row.id), state)
+        state.update(values)
+
+    def announce(
+        self,
+        signal: NamedSignal,
+        event: StripeEvent,
+        *,
+        cause: str | None = None,
+        customer_id: str | None = None,
+        subscription_id: str | None = None,
+        invoice_id: str | None = None,
+        **facts: Any,
+    ) -> None:
+        """Have a domain signal sent after the commit, should anybody listen: once for a `cause` or event."""
+        if not is_heard(signal):
+            return
+        customer = self.find(Customer, customer_id)
+        self.reactions.append(
+            Reaction(
+                id=f"{signal.name}:{cause or event.id}",
+                signal=signal.name,
+                at=self.now,
+                event_id=event.id,
+                user_id=customer.user_id if customer else None,
+                customer_id=customer_id,
+                subscription_id=subscription_id,
+                invoice_id=invoice_id,
+                facts=facts,
+            )
+        )
+
+    def record(
+        self, event: StripeEvent, subject: str, before: Mapping[str, Any] | None, after: Mapping[str, Any]
+    ) -> None:
+        """Write into the audit trail what somebody changed."""
+        self.audit.append(
+            audit_entry(
+                at=self.now,
+                actor=event.actor or "unknown",
+                action=event.type.removeprefix("internal."),
+                subject=subject,
+                before=before,
+                after=after,
+            )
+        )
+
+    def changed(self) -> Iterator[tuple[Record, dict[str, Any] | None]]:
+        """Each row that differs from what was loaded, and its columns as loaded (None for a new row)."""
+        for key, before in self._before.items():
+            yield self._rows[key], before
+
+    def has_changed(self, model: type[Record], id: str | None) -> bool:
+        """Whether the row differs from what was loaded."""
+        return (model, id) in self._before
+
+    def users(self) -> set[str]:
+        """The users whose limits the changes may touch, those that a customer was taken from included."""
+        users: set[str | None] = set()
+        for row, before in self.changed():
+            if isinstance(row, Customer):
+                users |= {row.user_id, before["user_id"] if before else None}
+            elif customer := self.find(Customer, row.__dict__["customer_id"]):
+                users.add(customer.user_id)
+        return {user for user in users if user is not None}
+
+    @contextmanager
+    def undone_on_error(self) -> Iterator[None]:
+        """Changes and announcements made inside are taken back when the block raises."""
+        self._undo = {}
+        announced, recorded = len(self.reactions), len(self.audit)
+        try:
+            yield
+        except BaseException:
+            self._take_back(self._undo)
+            del self.reactions[announced:], self.audit[recorded:]
+            raise
+        finally:
+            self._undo = None
+
+    def _remember(self, key: Key, state: dict[str, Any] | None) -> None:
+        for journal in (self._before, self._undo):
+            if journal is not None and key not in journal:
+                journal[key] = dict(state) if state is not None else None
+
+    def _take_back(self, journal: dict[Key, dict[str, Any] | None]) -> None:
+        for key, state in journal.items():
+            if state is None:
+                del self._rows[key], self._before[key]
+            else:
+                self._rows[key].__dict__.update(state)
+                if self._before[key] == state:
+                    del self._before[key]

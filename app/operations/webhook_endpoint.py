@@ -1,0 +1,172 @@
+"""The webhook endpoint at Stripe: found by its URL, created, brought to the event types that are handled."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from urllib.parse import SplitResult, urlsplit, urlunsplit
+
+import stripe
+
+from ..errors import InvalidRequest
+from ..inbox.handlers import stripe_types
+from ..inbox.webhook import PATH
+from ..stripe.client import StripeApi
+
+Json = dict[str, Any]
+
+ENDPOINTS = "/v1/webhook_endpoints"
+LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
+DESCRIPTION = "Subscription records; made by `stripe setup`."
+REVEAL = (
+    "Stripe shows an endpoint's signing secret only when it is created. Should STRIPE_WEBHOOK_SECRET not "
+    "have it: Stripe's Dashboard, Developers > Webhooks, this endpoint, Reveal signing secret."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What set-up did. `secret` only where the endpoint is new: Stripe shows it once."""
+
+    action: Literal["created", "updated", "unchanged"]
+    endpoint_id: str
+    url: str
+    changes: tuple[str, ...] = ()
+    secret: str | None = field(default=None, repr=False)
+    pinned: bool = True
+    """Whether its API version is the library's."""
+    notes: tuple[str, ...] = ()
+    """What is left to do in Stripe's Dashboard."""
+
+
+def api_version() -> str:
+    """The API version that the installed stripe library is pinned to."""
+    version: str = stripe.api_version
+    return version
+
+
+def webhook_url(url: str) -> str:
+    """The webhook's full address; one that is only a host is given the webhook's path.
+
+    Raises:
+        InvalidRequest: unless it is https, or on this machine.
+    """
+    parts = urlsplit(url.strip())
+    local = parts.hostname in LOCAL
+    if not parts.hostname or parts.scheme not in (("https", "http") if local else ("https",)):
+        raise InvalidRequest(
+            f"Stripe sends events to https addresses only: write https://your-host{PATH}. "
+            "(http is taken for localhost; Stripe itself reaches that through `stripe listen` alone.)"
+        )
+    if parts.username is not None or parts.fragment:
+        raise InvalidRequest(f"Write the address without user and fragment: https://your-host{PATH}.")
+    return urlunsplit(parts._replace(path=PATH if parts.path in ("", "/") else parts.path))
+
+
+def same_url(one: str, other: str) -> bool:
+    return _normal(urlsplit(one)) == _normal(urlsplit(other))
+
+
+def _normal(parts: SplitResult) -> tuple[object, ...]:
+    """Scheme and host know no case, and the usual port may be left out."""
+    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme.lower())
+    return (parts.scheme.lower(), parts.hostname, port, parts.path, parts.query)
+
+
+async def list_endpoints(api: StripeApi) -> list[Json]:
+    """All endpoints of the account, in the key's mode, newest first.
+
+    Raises:
+        StripeRefused, StripeUnavailable: as `StripeApi.get`.
+    """
+    return [endpoint async for page in api.pages(ENDPOINTS) for endpoint in page.content["data"]]
+
+
+async def set_up(api: StripeApi, url: str, *, livemode: bool | None, new: bool = False) -> Done:
+    """Create the endpoint of this URL, or bring it to the handled event types. Doing it again does nothing.
+
+    `new`: create one beside an endpoint whose API version is another, which Stripe's API cannot change.
+
+    Raises:
+        InvalidRequest: for a URL that Stripe would not send to, and a key of the other mode.
+        StripeRefused, StripeUnavailable: as `StripeApi.get`.
+    """
+    url = webhook_url(url)
+    if livemode is not None and livemode != api.livemode:
+        raise InvalidRequest(
+            f"STRIPE_API_KEY is of {_mode(api.livemode)}, and LIVEMODE says {_mode(livemode)}: the endpoint "
+            "would send events that are ignored. Set both to the same mode."
+        )
+    found = [endpoint for endpoint in await list_endpoints(api) if same_url(endpoint["url"], url)]
+    pinned = [endpoint for endpoint in found if endpoint["api_version"] == api_version()]
+    if not found or (new and not pinned):
+        return await _create(api, url, beside=found)
+    # Of several the one that is in use, and of those the oldest.
+    chosen = min(pinned or found, key=lambda each: (each["status"] != "enabled", each["created"]))
+    return await _update(api, chosen, others=[each for each in found if each is not chosen])
+
+
+async def _create(api: StripeApi, url: str, *, beside: Sequence[Json]) -> Done:
+    made = await api.post(
+        ENDPOINTS,
+        url=url,
+        enabled_events=stripe_types(),
+        api_version=api_version(),
+        description=DESCRIPTION,
+    )
+    content = made.content
+    return Done("created", content["id"], url, secret=content["secret"], notes=_notes(content, beside))
+
+
+async def _update(api: StripeApi, endpoint: Json, *, others: Sequence[Json]) -> Done:
+    params: Json = {}
+    if set(endpoint["enabled_events"]) != set(stripe_types()):
+        params["enabled_events"] = stripe_types()
+    if endpoint["status"] != "enabled":
+        params["disabled"] = False
+    if params:
+        await api.post(f"{ENDPOINTS}/{endpoint['id']}", **params)
+    return Done(
+        "updated" if params else "unchanged",
+        endpoint["id"],
+        endpoint["url"],
+        changes=tuple(_change(name, endpoint) for name in params),
+        pinned=endpoint["api_version"] == api_version(),
+        notes=_notes(endpoint, others),
+    )
+
+
+def _change(name: str, endpoint: Json) -> str:
+    if name == "disabled":
+        return "It was disabled, and is enabled."
+    had, handled = set(endpoint["enabled_events"]), set(stripe_types())
+    more, less = sorted(handled - had), sorted(had - handled)
+    told = [f"added {', '.join(more)}"] * bool(more) + [f"removed {', '.join(less)}"] * bool(less)
+    return f"Event types: {'; '.join(told)}."
+
+
+def _notes(endpoint: Json, others: Sequence[Json]) -> tuple[str, ...]:
+    notes = []
+    if endpoint["api_version"] != api_version():
+        notes.append(version_note(endpoint))
+    if others:
+        names = ", ".join(each["id"] for each in others)
+        notes.append(
+            f"{names} leads here too, so events come twice, each with a secret of its own. Once the secret "
+            f"of {endpoint['id']} is in use, delete the other in Stripe's Dashboard, Developers > Webhooks."
+        )
+    return tuple(notes)
+
+
+def version_note(endpoint: Json) -> str:
+    """Which version the endpoint has, and how it gets the library's."""
+    has = endpoint["api_version"] or "the account's own"
+    return (
+        f"The API version of {endpoint['id']} is {has}, the stripe library's is {api_version()}, and "
+        "Stripe's API cannot change it. Events of every version are understood, so there is no haste. To "
+        "move: `python -m app stripe setup --url … --new` creates one beside it; put its secret beside the "
+        "present one in STRIPE_WEBHOOK_SECRET and restart; then delete the old one in Stripe's Dashboard."
+    )
+
+
+def _mode(livemode: bool) -> str:
+    return "live mode" if livemode else "test mode"

@@ -1,0 +1,1 @@
+"""What happens after the commit: domain signals, the outbox, notifications."""

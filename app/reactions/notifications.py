@@ -1,0 +1,174 @@
+"""The two ready receivers of reactions: a line in the log, and messages to people.
+
+Messages go through the library apprise, which knows mail, Slack and a hundred other services by an address
+each. Every address is a durable receiver of its own, so that one that fails is tried again without the others
+hearing the same twice. All texts are here.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from pydantic import SecretStr
+
+from ..errors import ConfigurationError
+from ..formatting import money
+from ..signals import Reaction, disconnect_durable, durable, reactions, subscription_changed
+
+log = structlog.get_logger(__name__)
+
+NOTIFY_TIMEOUT_SECONDS = 60.0
+CUSTOMER = "Customer {customer_id}, user {user_id}."
+INVOICE = "Invoice {invoice_id} of subscription {subscription_id}. " + CUSTOMER
+
+TEMPLATES: dict[str, tuple[str, str]] = {
+    "payment_failed": (
+        "Payment failed: {amount}",
+        "Attempt {attempt_count} to collect {amount} failed; the next one is {next_payment_attempt}. "
+        + INVOICE
+        + " To pay: {hosted_invoice_url}",
+    ),
+    "payment_action_required": (
+        "Payment waits for its customer: {amount}",
+        "The bank wants the customer to confirm the payment of {amount}. "
+        + INVOICE
+        + " Send the customer this link: {hosted_invoice_url}",
+    ),
+    "payment_refunded": (
+        "Refunded: {amount}",
+        "{amount} of charge {charge_id} are refunded in all. " + CUSTOMER + " Access is not changed by this.",
+    ),
+    "payment_disputed": (
+        "Dispute {status}: {amount}",
+        "Dispute {dispute_id} about charge {charge_id} ({reason}) is now {status}. "
+        "Answer it in Stripe's Dashboard before its deadline.",
+    ),
+    "trial_ending": (
+        "A trial ends {trial_end}",
+        "The trial of subscription {subscription_id} ({plan_id}) ends {trial_end}. " + CUSTOMER,
+    ),
+    "grace_ending": (
+        "Access ends {grace_ends_at} for want of payment",
+        "Subscription {subscription_id} ({plan_id}) is past due, and its grace ends {grace_ends_at}. "
+        + CUSTOMER,
+    ),
+    "customer_unlinked": (
+        "A customer pays and belongs to no user: {customer_id}",
+        "Whoever pays as customer {customer_id} may be locked out. Link the customer: "
+        'PUT /internal/customers/{customer_id} with {{"user_id": "…"}}.',
+    ),
+    "event_dead": (
+        "An event is dead: {event_type}",
+        "Event {event_id} ({event_type}, object {object_id}) failed for three days and is not tried again. "
+        "GET /internal/events/{event_id} has the error; once it is mended: "
+        "POST /internal/events/{event_id}/replay.",
+    ),
+    "backlog_old": (
+        "Events wait to be applied since {waiting_since}",
+        "The oldest event that is not applied came {waiting_since}. "
+        "GET /internal/events?state=failed has the errors; /readyz says whether the database answers.",
+    ),
+    "webhooks_silent": (
+        "No event from Stripe since {last}",
+        "That is longer than SILENCE_HOURS. Check in Stripe's Dashboard under Developers > Webhooks that the "
+        "endpoint is enabled and that its deliveries succeed.",
+    ),
+}
+"""Title and text of each message, by its signal. Those that are not here are not sent."""
+
+TIMES = ("next_payment_attempt", "trial_end", "grace_ends_at", "waiting_since", "last")
+
+
+async def log_reaction(reaction: Reaction) -> None:
+    """A line in the log for each reaction but the frequent `subscription_changed`.
+
+    A coroutine: handing each to a thread would cost more than writing the line.
+    """
+    log.info(
+        reaction.signal,
+        reaction=reaction.id,
+        event_id=reaction.event_id,
+        user_id=reaction.user_id,
+        customer_id=reaction.customer_id,
+        subscription_id=reaction.subscription_id,
+        invoice_id=reaction.invoice_id,
+    )
+
+
+def render(reaction: Reaction) -> tuple[str, str]:
+    """Title and text of the message about a reaction."""
+    title, text = TEMPLATES[reaction.signal]
+    values = _words(reaction)
+    return title.format_map(values), text.format_map(values)
+
+
+class Notifier:
+    """Sends messages to one address of apprise's."""
+
+    def __init__(self, url: str) -> None:
+        # Imported where it is used: it takes longer than all else together at the start.
+        import apprise
+
+        self._apprise = apprise.Apprise()
+        if not self._apprise.add(url):
+            raise ConfigurationError(
+                "NOTIFY_URLS holds an address that apprise does not know: see its list of services for how "
+                "each is written, such as mailto://user:password@host or slack://token@workspace."
+            )
+
+    async def __call__(self, reaction: Reaction) -> None:
+        title, text = render(reaction)
+        if not await self._apprise.async_notify(title=title, body=text):
+            raise ConnectionError("The message was not taken; apprise's own lines in the log say why.")
+
+
+_connected: list[str] = []
+
+
+def connect_notifications(urls: Sequence[SecretStr]) -> None:
+    """Connect the ready receivers: the log line, and a durable one for each address.
+
+    Raises:
+        ConfigurationError: when an address is not one.
+    """
+    for signal in reactions.values():
+        if signal is not subscription_changed:
+            signal.connect(log_reaction)
+    for url in urls:
+        address = url.get_secret_value()
+        # An address holds secrets, so its digest names it.
+        name = f"notify:{hashlib.sha256(address.encode()).hexdigest()[:12]}"
+        notifier = Notifier(address)
+        _connected.append(name)
+        for signal_name in TEMPLATES:
+            durable(reactions.signal(signal_name), notifier, name=name, timeout=NOTIFY_TIMEOUT_SECONDS)
+
+
+def disconnect_notifications() -> None:
+    """Undo `connect_notifications`."""
+    for name in _connected:
+        for signal in reactions.values():
+            disconnect_durable(signal, name)
+    _connected.clear()
+
+
+def _words(reaction: Reaction) -> dict[str, Any]:
+    values = reaction.as_json() | reaction.facts
+    values["amount"] = money(values.get("amount"), values.get("currency"))
+    for name in TIMES:
+        if name in values:
+            values[name] = _time(values[name])
+    return _Words((name, "unknown" if value is None else value) for name, value in values.items())
+
+
+def _time(seconds: int | None) -> str:
+    if seconds is None:
+        return "not planned"
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+class _Words(dict[str, Any]):
+    def __missing__(self, name: str) -> str:
+        return "unknown"

@@ -1,0 +1,257 @@
+"""After the commit: reactions reach their receivers. Durable ones from a table, the others at once.
+
+An entry of the outbox is one reaction for one durable receiver, written in the transaction that the reaction
+follows from. Every process delivers what is due, with a lease, so that a killed one's entries come back. Each
+receiver is served on its own: one that hangs delays nobody else.
+"""
+
+import asyncio
+import inspect
+import queue
+import random
+import re
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import structlog
+
+from ..backoff import next_attempt_at
+from ..concurrency import run_all
+from ..db import Database, Row
+from ..db.models import OutboxEntry, OutboxState, default_row
+from ..observability.redaction import REDACTED, redacted
+from ..signals import Durable, Reaction, all_durable_receivers, durable_receivers, reactions
+from . import statements
+
+log = structlog.get_logger(__name__)
+
+POLL_SECONDS = 1.0
+AT_ONCE = 20
+"""Calls of one durable receiver at a time."""
+LEASE_MARGIN_SECONDS = 30
+PLAIN_TIMEOUT_SECONDS = 30
+MAX_WAITING_CALLS = 1000
+"""For one plain receiver; what comes beyond is dropped, and said in the log."""
+STOP_SECONDS = 5
+ADDRESS = re.compile(r"\w+://\S+")
+"""A receiver's own addresses hold tokens; the error names them."""
+MAX_ERROR_LENGTH = 1000
+
+PlainReceiver = Callable[[Reaction], Any]
+
+
+class Outbox:
+    """Carries reactions to their receivers. `clock` gives Unix seconds."""
+
+    def __init__(self, database: Database, *, clock: Callable[[], float]) -> None:
+        self._database = database
+        self._clock = clock
+        self._random = random.Random()
+        self._woken = asyncio.Event()
+        self._stopping = False
+        self._busy: dict[str, asyncio.Task[None]] = {}
+        self._calls: set[asyncio.Task[None]] = set()
+        self._threads: dict[PlainReceiver, _Caller] = {}
+
+    def entries(self, made: Iterable[Reaction]) -> list[Row]:
+        """The rows to store for durable receivers, in the transaction that the reactions follow from."""
+        now = int(self._clock())
+        return [
+            entry_of(reaction, name, now) for reaction in made for name in durable_receivers(reaction.signal)
+        ]
+
+    def announce(self, made: Sequence[Reaction]) -> None:
+        """Call the plain receivers, wake the durable ones. After the commit; never raises, never waits."""
+        for reaction in made:
+            for receiver in reactions.signal(reaction.signal).receivers_for(reaction):
+                self._call_plainly(receiver, reaction)
+        if made:
+            self._woken.set()
+
+    async def run(self) -> None:
+        """Deliver what is due until stopped. A database that is down is waited for."""
+        try:
+            await self._serve_until_stopped()
+            # They look at `_stopping`, too.
+            await asyncio.gather(*self._busy.values(), return_exceptions=True)
+        finally:
+            self._stopping, self._woken = False, asyncio.Event()  # it may run again, on another loop
+
+    async def _serve_until_stopped(self) -> None:
+        while not self._stopping:
+            try:
+                await self._serve_receivers()
+            except Exception as error:
+                log.warning("outbox_failed", error=type(error).__name__)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), POLL_SECONDS)
+            self._woken.clear()
+
+    async def stop(self) -> None:
+        """End after a while for the calls under way. Durable ones that are cut off come again."""
+        self._stopping = True
+        self._woken.set()
+        under_way = {*self._busy.values(), *self._calls}
+        if under_way:
+            _, hanging = await asyncio.wait(under_way, timeout=STOP_SECONDS)
+            for task in hanging:
+                task.cancel()
+            await asyncio.gather(*hanging, return_exceptions=True)
+
+    async def _serve_receivers(self) -> None:
+        if not all_durable_receivers():
+            return
+        async with self._database.reading() as session:
+            rows = await (await session.connection()).execute(statements.WAITING, {"now": int(self._clock())})
+            waiting = [row.receiver for row in rows]
+        for receiver in waiting:
+            task = self._busy.get(receiver)
+            if task is None or task.done():
+                self._busy[receiver] = asyncio.create_task(self._serve(receiver), name=f"outbox {receiver}")
+
+    async def _serve(self, receiver: str) -> None:
+        try:
+            while not self._stopping and await self.deliver_due(receiver) == AT_ONCE:
+                pass
+        except Exception as error:
+            log.warning("outbox_failed", error=type(error).__name__, receiver=receiver)
+
+    async def deliver_due(self, receiver: str) -> int:
+        """Call a durable receiver with the reactions that are due for it; how many there were."""
+        connected = [signal for signal in reactions if receiver in durable_receivers(signal)]
+        if not connected:
+            return 0  # perhaps another process of a rolling deployment knows it
+        lease = max(durable_receivers(signal)[receiver].timeout for signal in connected)
+        now = int(self._clock())
+        async with self._database.session() as session:
+            connection = await session.connection()
+            due = await connection.execute(
+                statements.take(connection.dialect.name),
+                {
+                    "receiver": receiver,
+                    "signals": connected,
+                    "now": now,
+                    "lease": now + int(lease) + LEASE_MARGIN_SECONDS,
+                    "count": AT_ONCE,
+                },
+            )
+            entries = due.all()
+        await run_all(self._deliver(entry) for entry in entries)
+        return len(entries)
+
+    async def _deliver(self, entry: Any) -> None:
+        reaction = Reaction.of_json(entry.reaction)
+        receiver = durable_receivers(entry.signal)[entry.receiver]
+        error = await _called(receiver, reaction)
+        await self._settle(entry, error)
+
+    async def _settle(self, entry: Any, error: str | None) -> None:
+        now = int(self._clock())
+        values: Row = {"id": entry.id, "attempts": entry.attempts + 1, "last_error": error, "done_at": None}
+        if error is None:
+            values |= {"state": OutboxState.DONE, "failing_since": None, "next_attempt_at": 0, "done_at": now}
+        else:
+            since = entry.failing_since or now
+            due = next_attempt_at(entry.attempts + 1, since, now, self._random)
+            state = OutboxState.DEAD if due is None else OutboxState.PENDING
+            values |= {"state": state, "failing_since": since, "next_attempt_at": due or 0}
+            report = log.error if due is None else log.warning
+            report("receiver_failed", receiver=entry.receiver, reaction=entry.id, state=state)
+        async with self._database.session() as session:
+            await (await session.connection()).execute(statements.SETTLE, values)
+
+    def _call_plainly(self, receiver: PlainReceiver, reaction: Reaction) -> None:
+        if inspect.iscoroutinefunction(receiver):
+            task = asyncio.create_task(_call_in_time(receiver, reaction))
+            self._calls.add(task)
+            task.add_done_callback(self._calls.discard)
+            return
+        caller = self._threads.get(receiver)
+        if caller is None:
+            caller = self._threads[receiver] = _Caller(receiver)
+        caller.call(reaction)
+
+
+def entry_of(reaction: Reaction, receiver: str, now: int) -> Row:
+    """The outbox's row for a reaction and a receiver, as it is stored first."""
+    return default_row(OutboxEntry) | {
+        "id": f"{reaction.id}:{receiver}",
+        "signal": reaction.signal,
+        "receiver": receiver,
+        "event_id": reaction.event_id,
+        "customer_id": reaction.customer_id,
+        "reaction": reaction.as_json(),
+        "created_at": now,
+        "next_attempt_at": now,
+    }
+
+
+async def _called(receiver: Durable, reaction: Reaction) -> str | None:
+    """The error of a call, in words without what the error was about; None when it returned."""
+    error = await _failure(receiver.call, reaction, receiver.timeout)
+    if error is None:
+        return None
+    if isinstance(error, TimeoutError):
+        return f"It took longer than {receiver.timeout:g} s."
+    text = redacted(f"{type(error).__name__}: {error}", reaction.facts)
+    return ADDRESS.sub(REDACTED, text).replace("\x00", "")[:MAX_ERROR_LENGTH]
+
+
+async def _call_in_time(receiver: PlainReceiver, reaction: Reaction) -> None:
+    if error := await _failure(receiver, reaction, PLAIN_TIMEOUT_SECONDS):
+        log.error(
+            "receiver_failed", receiver=_name(receiver), reaction=reaction.id, error=type(error).__name__
+        )
+
+
+async def _failure(receiver: PlainReceiver, reaction: Reaction, seconds: float) -> BaseException | None:
+    """What a receiver raised, or its time-out; None when it returned in time.
+
+    Also SystemExit: a receiver that ends itself ends nothing else. Who ends us is obeyed.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            await receiver(reaction)
+    except BaseException as error:
+        task = asyncio.current_task()
+        if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+            raise
+        return error
+    return None
+
+
+class _Caller:
+    """A thread that calls one plain function: one that blocks holds up neither the service nor another one.
+
+    A daemon, so that a function which never returns does not keep the process from ending.
+    """
+
+    def __init__(self, receiver: PlainReceiver) -> None:
+        self._receiver = receiver
+        self._waiting: queue.SimpleQueue[Reaction] = queue.SimpleQueue()
+        threading.Thread(target=self._run, name=f"receiver {_name(receiver)}", daemon=True).start()
+
+    def call(self, reaction: Reaction) -> None:
+        if self._waiting.qsize() < MAX_WAITING_CALLS:
+            self._waiting.put(reaction)
+        else:
+            log.error("reaction_dropped", receiver=_name(self._receiver), reaction=reaction.id)
+
+    def _run(self) -> None:
+        while True:
+            reaction = self._waiting.get()
+            try:
+                self._receiver(reaction)
+            except BaseException as error:  # SystemExit would end the thread, and all later calls with it
+                log.error(
+                    "receiver_failed",
+                    receiver=_name(self._receiver),
+                    reaction=reaction.id,
+                    error=type(error).__name__,
+                )
+
+
+def _name(receiver: PlainReceiver) -> str:
+    return str(getattr(receiver, "__qualname__", receiver))

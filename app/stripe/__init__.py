@@ -1,0 +1,1 @@
+"""The language of Stripe: events, objects, signatures, ordering, and the client. Knows none of our tables."""

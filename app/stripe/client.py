@@ -1,0 +1,265 @@
+"""Calls to Stripe: the one module that makes them, through the official async client.
+
+Every call has a time-out; failed ones are repeated by the client with the same idempotency key, those that
+came too fast after the pause that Stripe asks for; and only a few are under way at once. What Stripe answers
+is given as it came, in plain dicts: `stripe_objects` reads every shape.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+import orjson
+import stripe
+import structlog
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
+from tenacity import wait_exponential_jitter as exponential
+
+from ..errors import NotFound, StripeKeyMissing, StripeKeyReused, StripeRefused, StripeUnavailable
+from ..observability import metrics
+
+log = structlog.get_logger(__name__)
+
+Json = dict[str, Any]
+T = TypeVar("T")
+
+TIMEOUT_SECONDS = 20
+NETWORK_RETRIES = 2
+RATE_LIMIT_ATTEMPTS = 6
+MAX_PAUSE_SECONDS = 30
+MAX_AT_ONCE = 8
+PROMPTLY_SECONDS = 25
+"""How long somebody who waits for the answer is kept waiting for Stripe, all repetitions included."""
+PAGE = 100
+MAX_EVENT_TYPES = 20
+"""How many types one list of events may name ("List all events", `types`)."""
+
+PATHS = {
+    "subscription": "/v1/subscriptions/{}",
+    "customer": "/v1/customers/{}",
+    "invoice": "/v1/invoices/{}",
+    "checkout.session": "/v1/checkout/sessions/{}",
+    "charge": "/v1/charges/{}",
+    "dispute": "/v1/disputes/{}",
+}
+"""Where one object of each kind is read."""
+RESOURCES = (
+    "subscriptions",
+    "customers",
+    "invoices",
+    "events",
+    "checkout/sessions",
+    "billing_portal/sessions",
+    "charges",
+    "disputes",
+)
+"""What a serving process asks for."""
+NAMESPACES = frozenset(resource.split("/")[0] for resource in RESOURCES if "/" in resource)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What Stripe answered. `at`: by Stripe's own clock, in Unix seconds, less one.
+
+    The object is at least as new as that: it was read before the answer was dated.
+    """
+
+    content: Json
+    at: int
+    replayed: bool = False
+    """Whether it is what an earlier request with the same idempotency key was answered: as old as that."""
+
+
+class _CountedHttp(stripe.HTTPXClient):
+    """Counts every request that leaves, also those that the client repeats by itself."""
+
+    async def request_async(
+        self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
+    ) -> tuple[bytes, int, Mapping[str, str]]:
+        began, status = time.perf_counter(), "canceled"  # whoever asked waits no longer
+        try:
+            answer = await super().request_async(method, url, headers, post_data)
+            status = str(answer[1])
+            return answer
+        except stripe.APIConnectionError as error:
+            slow = isinstance(error.__cause__, httpx.TimeoutException)
+            status = "timeout" if slow else "connection_error"
+            raise
+        finally:
+            metrics.stripe_asked(resource_of(url), status, time.perf_counter() - began)
+
+
+def resource_of(url: str) -> str:
+    """Which resource an address is of, without ids: each would be a time series of its own."""
+    names = urlsplit(url).path.partition("/v1/")[2].split("/")
+    return "/".join(names[: 2 if names[0] in NAMESPACES else 1])
+
+
+class StripeApi:
+    """Stripe, called with one secret key. `base` is another address than Stripe's, for tests."""
+
+    def __init__(self, key: str, base: str | None = None) -> None:
+        metrics.stripe_expected(RESOURCES)
+        self._key = key
+        self._base = base
+        self._open()
+        self.livemode = key[2:].startswith("_live_")
+        """Whether the key is of live mode; `rk_live_…` and `sk_live_…` are."""
+
+    def _open(self) -> None:
+        self._http = _CountedHttp(timeout=TIMEOUT_SECONDS)
+        self._client = stripe.StripeClient(
+            self._key,
+            http_client=self._http,
+            base_addresses={"api": self._base} if self._base else {},
+            max_network_retries=NETWORK_RETRIES,
+        )
+        self._at_once = asyncio.Semaphore(MAX_AT_ONCE)
+
+    async def close(self) -> None:
+        """Close all connections. What calls again opens others, perhaps on another event loop."""
+        await self._http.close_async()  # type: ignore[no-untyped-call]
+        self._open()
+
+    async def get(self, path: str, **params: Any) -> Answer:
+        """Read.
+
+        Raises:
+            NotFound: when Stripe has no such object, or not in this mode.
+            StripeRefused: when Stripe does not take the request.
+            StripeUnavailable: when Stripe cannot be reached, is failing, or asks for a long pause.
+        """
+        return await self._call("get", path, params, None)
+
+    async def post(self, path: str, *, key: str | None = None, **params: Any) -> Answer:
+        """Create or change; `key` is the idempotency key, a new one each call unless given.
+
+        Raises:
+            NotFound, StripeRefused, StripeUnavailable: as `get`.
+        """
+        return await self._call("post", path, params, key)
+
+    async def delete(self, path: str, **params: Any) -> Answer:
+        """Delete, or cancel a subscription at once.
+
+        Raises:
+            NotFound, StripeRefused, StripeUnavailable: as `get`.
+        """
+        return await self._call("delete", path, params, None)
+
+    async def read(self, kind: str, object_id: str) -> Answer:
+        """One object of a kind of PATHS.
+
+        Raises:
+            NotFound, StripeRefused, StripeUnavailable: as `get`.
+        """
+        return await self.get(PATHS[kind].format(object_id))
+
+    async def pages(self, path: str, *, after: str | None = None, **params: Any) -> AsyncIterator[Answer]:
+        """The pages of a list, newest first, beginning behind the object `after`.
+
+        Raises:
+            StripeRefused, StripeUnavailable: as `get`.
+        """
+        while True:
+            cursor = {"starting_after": after} if after else {}
+            answer = await self.get(path, limit=PAGE, **params, **cursor)
+            found = answer.content.get("data") or []
+            if found:
+                yield answer
+            if not answer.content.get("has_more") or not found:
+                return
+            after = str(found[-1]["id"])
+
+    async def _call(self, method: str, path: str, params: Mapping[str, Any], key: str | None) -> Answer:
+        options = {"idempotency_key": key} if key else {}
+        async with self._at_once:
+            try:
+                async for attempt in _politely():
+                    with attempt:
+                        response = await self._client.raw_request_async(method, path, **params, **options)
+            except stripe.StripeError as error:
+                raise _translated(error, path) from None
+        replayed = response.headers.get("Idempotent-Replayed") == "true"
+        return Answer(orjson.loads(response.body), _dated(response.headers), replayed)
+
+
+def required(api: StripeApi | None) -> StripeApi:
+    """The client, where one is configured.
+
+    Raises:
+        StripeKeyMissing: else; the message says what to set.
+    """
+    if api is None:
+        raise StripeKeyMissing(
+            "This needs Stripe's API: set STRIPE_API_KEY to a secret or restricted key of the account "
+            "(sk_… or rk_…), shown in Stripe's Dashboard under Developers > API keys."
+        )
+    return api
+
+
+async def promptly(call: Awaitable[T]) -> T:
+    """The answer to a call that somebody waits for.
+
+    Raises:
+        StripeUnavailable: when it takes too long. A change may have been made by then.
+        And what the call raises.
+    """
+    try:
+        async with asyncio.timeout(PROMPTLY_SECONDS):
+            return await call
+    except TimeoutError:
+        log.warning("stripe_too_slow", seconds=PROMPTLY_SECONDS)
+        raise StripeUnavailable("Stripe does not answer in time. Try again later.") from None
+
+
+def type_groups(types: Sequence[str]) -> list[list[str]]:
+    """Event types in groups that one list of events may name."""
+    ordered = sorted(types)
+    return [ordered[first : first + MAX_EVENT_TYPES] for first in range(0, len(ordered), MAX_EVENT_TYPES)]
+
+
+def _politely() -> AsyncRetrying:
+    """Repeat what came too fast; the client itself repeats what failed."""
+    return AsyncRetrying(
+        retry=retry_if_exception_type(stripe.RateLimitError),
+        stop=stop_after_attempt(RATE_LIMIT_ATTEMPTS),
+        wait=_pause,
+        reraise=True,
+    )
+
+
+def _pause(state: RetryCallState) -> float:
+    """What Stripe asks for, else growing with jitter. Seconds."""
+    error = state.outcome.exception() if state.outcome else None
+    asked = (getattr(error, "headers", None) or {}).get("Retry-After", "")
+    log.warning("stripe_rate_limited", attempt=state.attempt_number)
+    if asked.isdigit():
+        return min(float(asked), MAX_PAUSE_SECONDS)
+    return exponential(initial=0.5, max=MAX_PAUSE_SECONDS)(state)
+
+
+def _translated(error: stripe.StripeError, path: str) -> NotFound | StripeRefused | StripeUnavailable:
+    """Our own error, with Stripe's words where they are about the request and hold no secret."""
+    if isinstance(error, stripe.InvalidRequestError) and error.http_status == 404:
+        return NotFound(f"Stripe has no {path}, or not in the mode of STRIPE_API_KEY.")
+    if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
+        return StripeRefused(
+            "Stripe does not accept STRIPE_API_KEY for this. Check that the key is of the right account and "
+            "mode, has not been rolled, and, if restricted, may do this."
+        )
+    if isinstance(error, stripe.IdempotencyError):
+        return StripeKeyReused("The key was used for another request. Use a new key for a new request.")
+    if isinstance(error, stripe.InvalidRequestError | stripe.CardError):
+        return StripeRefused(f"Stripe refused: {error.user_message}", code=error.code)
+    log.warning("stripe_unavailable", error=type(error).__name__, status=error.http_status)
+    return StripeUnavailable("Stripe cannot be reached now, or asks for a pause. Try again later.")
+
+
+def _dated(headers: Mapping[str, str]) -> int:
+    return int(parsedate_to_datetime(headers["Date"]).timestamp()) - 1

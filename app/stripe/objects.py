@@ -1,0 +1,230 @@
+"""What a Stripe object says, whatever API version shaped it. The one module that knows the shapes.
+
+Each reader takes what Stripe sent, checks the types of what it uses, and gives column values. A field
+that is not what it should be reads as absent; only ids that a record cannot do without are errors.
+"""
+
+from typing import Any
+
+from ..errors import MalformedEvent
+
+MAX_ID_LENGTH = 255
+MAX_SECONDS = 253_402_300_799  # the last second of the year 9999
+
+ENDED = frozenset({"canceled", "incomplete_expired"})
+"""The statuses that a subscription never leaves ("How subscriptions work", subscription statuses)."""
+
+Values = dict[str, Any]
+
+
+def subscription_values(content: Values, created: int) -> Values:
+    """The columns of a subscription, from its snapshot at `created` (Unix seconds).
+
+    Raises:
+        MalformedEvent: when the customer or the status is missing.
+    """
+    status = as_text(content.get("status"))
+    if not status:
+        raise MalformedEvent("The subscription has no usable status.")
+    items = [_item(item) for item in _list(content.get("items"))] or _items_of_one_plan(content)
+    starts = [item["current_period_start"] for item in items if item["current_period_start"] is not None]
+    ends = [item["current_period_end"] for item in items if item["current_period_end"] is not None]
+    # Periods moved from the subscription to its items in 2025-03-31.basil.
+    period_start = min(starts, default=as_seconds(content.get("current_period_start")))
+    period_end = max(ends, default=as_seconds(content.get("current_period_end")))
+    values: Values = {
+        "customer_id": required_id(content, "customer"),
+        "status": status,
+        "items": items,
+        "start_date": as_seconds(content.get("start_date")) or as_seconds(content.get("created")),
+        "current_period_start": period_start,
+        "current_period_end": period_end,
+        "trial_end": as_seconds(content.get("trial_end")),
+        "cancel_at": as_seconds(content.get("cancel_at")),
+        "cancel_at_period_end": content.get("cancel_at_period_end") is True,
+        "canceled_at": as_seconds(content.get("canceled_at")),
+        "ended_at": as_seconds(content.get("ended_at")),
+        "pause_collection": _pause(content.get("pause_collection")),
+        "livemode": as_bool(content.get("livemode")),
+        "stripe_metadata": metadata(content),
+    }
+    values["expiry_date"] = _expiry_date(values, created)
+    return values
+
+
+def _expiry_date(values: Values, created: int) -> int | None:
+    """The end of the term: when it ended, else when it is to renew or to stop, whichever is sooner."""
+    if values["status"] in ENDED:
+        return _first_known(values["ended_at"], values["canceled_at"], created)
+    known = [end for end in (values["current_period_end"], values["cancel_at"]) if end is not None]
+    return min(known, default=None)
+
+
+def _item(item: Values) -> Values:
+    price = as_dict(item.get("price")) or as_dict(item.get("plan"))
+    recurring = as_dict(price.get("recurring")) or price
+    return {
+        "item_id": as_id(item.get("id")),
+        "price_id": as_id(item.get("price")) or as_id(item.get("plan")),
+        "product_id": as_id(price.get("product")),
+        "quantity": as_integer(item.get("quantity")),
+        "unit_amount": _first_known(as_integer(price.get("unit_amount")), as_integer(price.get("amount"))),
+        "currency": as_text(price.get("currency")),
+        "interval": as_text(recurring.get("interval")),
+        "interval_count": as_integer(recurring.get("interval_count")),
+        "current_period_start": as_seconds(item.get("current_period_start")),
+        "current_period_end": as_seconds(item.get("current_period_end")),
+    }
+
+
+def _items_of_one_plan(content: Values) -> list[Values]:
+    """A subscription with a plan and no list of items, as old versions could render it."""
+    return [_item(content | {"id": None})] if as_id(content.get("plan")) else []
+
+
+def _pause(value: Any) -> Values | None:
+    pause = as_dict(value)
+    if not pause:
+        return None
+    return {"behavior": as_text(pause.get("behavior")), "resumes_at": as_seconds(pause.get("resumes_at"))}
+
+
+INVOICE_STATUS_RANK = {"draft": 0, "open": 1, "uncollectible": 2, "paid": 3, "void": 3}
+
+
+def invoice_values(content: Values) -> Values:
+    """The columns of an invoice. Amounts in minor currency units."""
+    status = as_text(content.get("status"))
+    transitions = as_dict(content.get("status_transitions"))
+    return {
+        "customer_id": as_id(content.get("customer")),
+        "subscription_id": invoice_subscription(content),
+        "status": status or ("paid" if content.get("paid") is True else None),
+        "amount_due": as_integer(content.get("amount_due")),
+        "amount_paid": as_integer(content.get("amount_paid")),
+        "amount_remaining": as_integer(content.get("amount_remaining")),
+        "currency": as_text(content.get("currency")),
+        "attempt_count": as_integer(content.get("attempt_count")) or 0,
+        "next_payment_attempt": as_seconds(content.get("next_payment_attempt")),
+        "hosted_invoice_url": as_text(content.get("hosted_invoice_url")),
+        "created": as_seconds(content.get("created")),
+        "paid_at": as_seconds(transitions.get("paid_at")),
+        "livemode": as_bool(content.get("livemode")),
+    }
+
+
+def invoice_subscription(invoice: Values) -> str | None:
+    """`parent.subscription_details.subscription` since 2025-03-31.basil, `subscription` before."""
+    details = as_dict(as_dict(invoice.get("parent")).get("subscription_details"))
+    return as_id(details.get("subscription")) or as_id(invoice.get("subscription"))
+
+
+def billed_subscriptions(invoice: Values) -> set[str]:
+    """Every subscription that the invoice or one of its lines bills for."""
+    billed = {
+        invoice_subscription(invoice),
+        *(_line_subscription(line) for line in _list(invoice.get("lines"))),
+    }
+    return {subscription for subscription in billed if subscription}
+
+
+def paid_through(invoice: Values) -> dict[str, int]:
+    """For each subscription that the invoice bills for, the greatest end over its lines, in Unix seconds."""
+    ends: dict[str, int] = {}
+    for line in _list(invoice.get("lines")):
+        subscription = _line_subscription(line)
+        end = as_seconds(as_dict(line.get("period")).get("end"))
+        if subscription and end is not None:
+            ends[subscription] = max(end, ends.get(subscription, end))
+    return ends
+
+
+def _line_subscription(line: Values) -> str | None:
+    """The subscription whose item the line bills for; None for lines of other things."""
+    parent = as_dict(line.get("parent"))
+    if parent:
+        return as_id(as_dict(parent.get("subscription_item_details")).get("subscription"))
+    return as_id(line.get("subscription")) if line.get("type") == "subscription" else None
+
+
+def customer_values(content: Values) -> Values:
+    """The columns of a customer."""
+    return {
+        "email": as_text(content.get("email")),
+        "livemode": as_bool(content.get("livemode")),
+        "deleted": content.get("deleted") is True,
+    }
+
+
+def metadata(content: Values) -> dict[str, str]:
+    """The object's metadata: text to text, as Stripe keeps it."""
+    pairs = as_dict(content.get("metadata")).items()
+    return {key: value for key, value in pairs if isinstance(value, str)}
+
+
+def named_records(content: Values) -> dict[str, set[str]]:
+    """The ids of every record that the object may touch, so that they can be locked and loaded beforehand."""
+    names: dict[str, set[str]] = {"subscription": set(), "invoice": set(), "customer": set()}
+    kind, own_id = as_text(content.get("object")), as_id(content.get("id"))
+    if own_id and kind in names:
+        names[kind].add(own_id)
+    if customer := as_id(content.get("customer")):
+        names["customer"].add(customer)
+    if kind == "invoice":
+        names["subscription"] |= billed_subscriptions(content)
+    return names
+
+
+def as_id(value: Any) -> str | None:
+    """An id, also where the object was expanded; None for what cannot be one."""
+    if isinstance(value, dict):
+        value = value.get("id")
+    if isinstance(value, str) and 0 < len(value) <= MAX_ID_LENGTH and value.isprintable():
+        return value
+    return None
+
+
+def as_text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def as_bool(value: Any) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def as_integer(value: Any) -> int | None:
+    """A whole number that the database can hold."""
+    if isinstance(value, bool) or not isinstance(value, int) or not -(2**63) <= value < 2**63:
+        return None
+    return value
+
+
+def as_seconds(value: Any) -> int | None:
+    """Unix seconds, between 1970 and 9999; None for what is no time."""
+    number = as_integer(value)
+    return number if number is not None and 0 <= number <= MAX_SECONDS else None
+
+
+def as_dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def required_id(content: dict[str, Any], key: str) -> str:
+    """The id under `key`.
+
+    Raises:
+        MalformedEvent: when there is none.
+    """
+    if (value := as_id(content.get(key))) is None:
+        raise MalformedEvent(f"The object has no usable {key}.")
+    return value
+
+
+def _list(value: Any) -> list[Values]:
+    """The objects in one of Stripe's lists (`{"object": "list", "data": […]}`); none for anything else."""
+    data = as_dict(value).get("data")
+    return [entry for entry in data if isinstance(entry, dict)] if isinstance(data, list) else []
+
+
+def _first_known(*values: int | None) -> int | None:
+    return next((value for value in values if value is not None), None)

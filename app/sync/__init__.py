@@ -1,0 +1,1 @@
+"""Keeps records in step with Stripe without a webhook: fetch objects, catch up, reconcile, on a schedule."""

@@ -1,0 +1,156 @@
+"""Catch-up: events that never arrived are listed from Stripe, and taken in like any other.
+
+Whatever was lost on the way, Stripe keeps its events for 30 days ("List all events"). All handled types are
+listed, newest first; what the inbox does not have goes through the same pipeline. Where it was is noted after
+every page, so that one that was killed goes on there.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import structlog
+from sqlmodel import col, select
+
+from ..concurrency import run_all
+from ..db import Database
+from ..db.models import WebhookEvent
+from ..errors import StripeRefused
+from ..inbox.handlers import stripe_types
+from ..inbox.inbox import Inbox
+from ..stripe.client import StripeApi, type_groups
+from ..stripe.events import parse
+from . import leases
+
+log = structlog.get_logger(__name__)
+
+JOB = "catch-up"
+DAY = 86_400
+KEPT_SECONDS = 30 * DAY
+"""How long Stripe keeps events."""
+OVERLAP_SECONDS = 3600
+"""Listed again each time, since events may be made late."""
+
+Told = Callable[[int, int], None]
+"""Told, after each page, how many events were listed and how many were missing."""
+
+
+@dataclass(slots=True)
+class Cursor:
+    """Where a catch-up is. Times in Unix seconds."""
+
+    since: int
+    began_at: int
+    group: int = 0
+    after: str | None = None
+    listed: int = 0
+    missing: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+class CatchUp:
+    """Takes in what never arrived. `clock` gives Unix seconds."""
+
+    def __init__(
+        self, database: Database, inbox: Inbox, api: StripeApi, *, clock: Callable[[], float]
+    ) -> None:
+        self._database = database
+        self._inbox = inbox
+        self._api = api
+        self._clock = clock
+
+    async def run(self, since: int | None = None, told: Told = lambda listed, missing: None) -> Cursor | None:
+        """Catch up with all events since `since` (Unix seconds), or since the last time; what was found.
+
+        One that was interrupted goes on where it was, unless it began later than what is asked for now.
+        None when another process is doing it.
+
+        Raises:
+            StripeRefused, StripeUnavailable, Unavailable: it goes on from there the next time.
+        """
+        now = int(self._clock())
+        if not await leases.take(self._database, JOB, now):
+            return None
+        async with leases.held(self._database, JOB):
+            cursor = await self._interrupted()
+            if cursor is None or (since is not None and since < cursor.since):
+                cursor = Cursor(await self._since(since), now)
+            return await self._list(cursor, told)
+
+    async def is_due(self, every_seconds: float) -> bool:
+        """Whether it is so long since the last one came to its end, or one was interrupted."""
+        job = await leases.read(self._database, JOB)
+        return (
+            job is None
+            or job.finished_at is None
+            or job.cursor is not None
+            or (self._clock() - job.finished_at >= every_seconds)
+        )
+
+    async def _interrupted(self) -> Cursor | None:
+        job = await leases.read(self._database, JOB)
+        return Cursor(**job.cursor) if job and job.cursor else None
+
+    async def _reached(self, cursor: Cursor) -> int | None:
+        """Up to when nothing is missing: as before, where this one did not go back so far."""
+        job = await leases.read(self._database, JOB)
+        before = (job.result or {}).get("began_at") if job else None
+        known = int(self._clock()) - KEPT_SECONDS if before is None else before
+        return cursor.began_at if cursor.since <= known else before
+
+    async def _since(self, asked: int | None) -> int:
+        oldest = int(self._clock()) - KEPT_SECONDS
+        if asked is None:
+            job = await leases.read(self._database, JOB)
+            last = (job.result or {}).get("began_at") if job else None
+            asked = oldest if last is None else last - OVERLAP_SECONDS
+        return max(asked, oldest)
+
+    async def _list(self, cursor: Cursor, told: Told) -> Cursor:
+        await leases.note(self._database, JOB, started_at=cursor.began_at, cursor=cursor.as_json())
+        groups = type_groups(stripe_types())
+        for number in range(cursor.group, len(groups)):
+            cursor.group = number
+            try:
+                await self._list_group(groups[number], cursor, told)
+            except StripeRefused:
+                if cursor.after is None:
+                    raise
+                # The event that it stood at may be past Stripe's 30 days: the group is listed anew.
+                cursor.after = None
+                await self._list_group(groups[number], cursor, told)
+            cursor.after = None
+        result = cursor.as_json() | {"began_at": await self._reached(cursor)}
+        await leases.note(self._database, JOB, finished_at=int(self._clock()), cursor=None, result=result)
+        log.info("caught_up", since=cursor.since, listed=cursor.listed, missing=cursor.missing)
+        return cursor
+
+    async def _list_group(self, types: Sequence[str], cursor: Cursor, told: Told) -> None:
+        created = {"gte": cursor.since}
+        pages = self._api.pages("/v1/events", types=list(types), created=created, after=cursor.after)
+        async for page in pages:
+            events = page.content["data"]
+            cursor.missing += await self._take_in(events)
+            cursor.listed += len(events)
+            cursor.after = events[-1]["id"]
+            await leases.take(self._database, JOB, int(self._clock()))
+            await leases.note(self._database, JOB, cursor=cursor.as_json())
+            told(cursor.listed, cursor.missing)
+
+    async def _take_in(self, events: Sequence[dict[str, Any]]) -> int:
+        """Take in those that the inbox does not have; how many."""
+        ids = [event["id"] for event in events]
+        async with self._database.reading() as session:
+            query = select(WebhookEvent.id).where(col(WebhookEvent.id).in_(ids))
+            known = set(await session.exec(query))
+        now = int(self._clock())
+        missing = [
+            parse(orjson.dumps(event), signature=None, received_at=now, source="catch-up")
+            for event in events
+            if event["id"] not in known
+        ]
+        await run_all(self._inbox.accept(event) for event in missing)
+        return len(missing)

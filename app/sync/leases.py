@@ -1,0 +1,78 @@
+"""What runs in one process at a time, however many there are: a lease on a row for each job."""
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sqlalchemy import CursorResult, or_, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import col
+
+from ..db import Database
+from ..db.models import Job, table_of
+
+LEASE_SECONDS = 120
+HOLDER = secrets.token_hex(8)
+"""This process, as the leases name it."""
+
+
+async def take(database: Database, name: str, now: int, *, holder: str = HOLDER) -> bool:
+    """Take the lease of a job, or keep it; False when another process has it. `now` in Unix seconds.
+
+    A long job takes it again with each step: one that was killed leaves it within LEASE_SECONDS.
+    """
+    free = or_(col(Job.lease_until) <= now, col(Job.holder) == holder)
+    taking = (
+        update(Job).where(col(Job.name) == name, free).values(holder=holder, lease_until=now + LEASE_SECONDS)
+    )
+    async with database.session() as session:
+        if await session.get(Job, name) is None:
+            await (await session.connection()).execute(_insert(database, name))
+        result: CursorResult[Any] = await (await session.connection()).execute(taking)
+        return result.rowcount == 1
+
+
+async def read(database: Database, name: str) -> Job | None:
+    """A job as it stands; None when it has never run."""
+    async with database.reading() as session:
+        return await session.get(Job, name)
+
+
+async def note(database: Database, name: str, **values: Any) -> None:
+    """Set columns of a job whose lease this process has."""
+    async with database.session() as session:
+        await (await session.connection()).execute(update(Job).where(col(Job.name) == name).values(**values))
+
+
+@asynccontextmanager
+async def held(database: Database, name: str) -> AsyncIterator[None]:
+    """Give the lease back at the end of the block, failed or not: else a job that failed seems to go on."""
+    try:
+        yield
+    finally:
+        await release(database, name)
+
+
+async def release(database: Database, name: str) -> None:
+    """Give the lease back, so that the next process need not wait for it to run out."""
+    ours = (col(Job.name) == name, col(Job.holder) == HOLDER)  # one that ran out may be another's by now
+    async with database.session() as session:
+        await (await session.connection()).execute(
+            update(Job).where(*ours).values(holder=None, lease_until=0)
+        )
+
+
+def has_failed(job: Job, now: int) -> bool:
+    """Whether it began and did not come to its end, and nobody has its lease any more."""
+    return (
+        job.started_at is not None
+        and job.lease_until <= now
+        and (job.finished_at is None or job.finished_at < job.started_at or job.cursor is not None)
+    )
+
+
+def _insert(database: Database, name: str) -> Any:
+    """Make the row, unless another process just has."""
+    insert = sqlite.insert if database.name == "sqlite" else postgresql.insert
+    return insert(table_of(Job)).values(name=name, lease_until=0).on_conflict_do_nothing()

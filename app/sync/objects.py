@@ -1,0 +1,140 @@
+"""What is read from Stripe's API, taken in through the inbox: a snapshot like any other, with its own stamp.
+
+A reading is an event of source `re-read`, stamped by Stripe's clock less a second. It is read without any
+lock or transaction, and applied only if the record has not changed meanwhile; else it is read again.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+import structlog
+
+from ..db import Database
+from ..db.models import AuditEntry, Customer, Subscription
+from ..errors import Stale
+from ..inbox.handlers.snapshots import READING
+from ..inbox.inbox import Inbox
+from ..inbox.outcome import Outcome
+from ..inbox.unit_of_work import KINDS
+from ..stripe.client import Answer, StripeApi
+from ..stripe.events import StripeEvent, parse
+from ..stripe.objects import ENDED
+
+log = structlog.get_logger(__name__)
+
+Json = dict[str, Any]
+
+ATTEMPTS = 5
+
+
+class Readings:
+    """Reads objects from Stripe and applies them."""
+
+    def __init__(
+        self, database: Database, inbox: Inbox, api: StripeApi, *, clock: Callable[[], float]
+    ) -> None:
+        self._database = database
+        self._inbox = inbox
+        self._api = api
+        self._clock = clock
+
+    async def refresh(self, kind: str, object_id: str, *, stated: tuple[int, str] | None = None) -> Outcome:
+        """Read a subscription or a customer and make its record what Stripe says.
+
+        `stated`: the `created` (Unix seconds) and id of the thin event that it is read for.
+
+        Raises:
+            NotFound: when Stripe does not have it.
+            Stale: when the record changed during every one of some attempts.
+            StripeRefused, StripeUnavailable, Unavailable: when Stripe or the database cannot do it now.
+        """
+        for _ in range(ATTEMPTS):
+            version = await self.version(kind, object_id)
+            answer = await self._api.read(kind, object_id)
+            try:
+                return await self.apply(kind, answer.content, answer.at, version, stated=stated)
+            except Stale:
+                log.info("reading_stale", kind=kind, object_id=object_id)
+        raise Stale(f"The {kind} {object_id} changes faster than it can be read.")
+
+    async def apply(
+        self,
+        kind: str,
+        content: Json,
+        at: int,
+        version: int,
+        audit: AuditEntry | None = None,
+        *,
+        stated: tuple[int, str] | None = None,
+    ) -> Outcome:
+        """Apply a subscription or customer that was read when the record had this version (0: none).
+
+        `at` in Unix seconds, by Stripe's clock. `audit` goes into the trail in the same transaction, for
+        what Stripe answered to a change.
+
+        Raises:
+            Stale: when the record has changed since.
+            Unavailable: when the database cannot take it now.
+        """
+        # Of two readings with one stamp, that of the greater version is the later one, and so is its id.
+        name = f"{content['id']}_{at}_{version:012}"
+        if audit is not None:
+            name += f"_{audit.id}"  # not taken for a mere reading of the same version
+        event = self._reading(name, _type_of(kind, content), content, at)
+        event.read_at_version, event.audit, event.stated = version, audit, stated
+        return await self._inbox.accept(event)
+
+    async def apply_checkout(self, content: Json, completed_at: int) -> Outcome:
+        """Apply a completed checkout session that was read: the link of its customer.
+
+        `completed_at` in Unix seconds: what a session says of the user is as old as that, however late it is
+        read, and undoes nothing that was said since.
+
+        Raises:
+            Unavailable: when the database cannot take it now.
+        """
+        name = f"{content['id']}_{completed_at}"
+        event = self._reading(name, "checkout.session.completed", content, completed_at)
+        event.stated = completed_at, event.id
+        return await self._inbox.accept(event)
+
+    async def apply_event(self, event: StripeEvent, answer: Answer) -> Outcome:
+        """Apply a thin event with the object that it named, as it is now.
+
+        Raises:
+            Unavailable: when the database cannot take it now.
+        """
+        event_type = event.type.removeprefix("v1.")
+        reading = self._reading(event.id, event_type, answer.content, answer.at)
+        reading.stated = event.created, event.id
+        return await self._inbox.accept(reading)
+
+    def _reading(self, name: str, event_type: str, content: Json, at: int) -> StripeEvent:
+        """An event about what was read."""
+        envelope = {
+            "id": f"{READING}{name}",
+            "object": "event",
+            "type": event_type,
+            "created": at,
+            # A deleted customer says nothing of its mode.
+            "livemode": content.get("livemode", self._api.livemode),
+            "data": {"object": content},
+        }
+        received_at = int(self._clock())
+        return parse(orjson.dumps(envelope), signature=None, received_at=received_at, source="re-read")
+
+    async def version(self, kind: str, object_id: str) -> int:
+        """The version of the record; 0 when there is none."""
+        async with self._database.reading() as session:
+            row = await session.get(KINDS[kind], object_id)
+            assert row is None or isinstance(row, Subscription | Customer)
+            return row.version if row else 0
+
+
+def _type_of(kind: str, content: Json) -> str:
+    """The event type that a snapshot of this state would come with; an end is final."""
+    if kind == "customer":
+        return "customer.deleted" if content.get("deleted") is True else "customer.updated"
+    ended = content.get("status") in ENDED
+    return "customer.subscription.deleted" if ended else "customer.subscription.updated"

@@ -1,0 +1,155 @@
+"""Re-reading: thin events and records that order could not settle are read from Stripe, and applied.
+
+One process at a time does it. A burst of thin events about one object is one read. What Stripe cannot tell
+now waits: no attempts are counted, and nothing becomes dead for want of an API.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+import structlog
+from sqlalchemy import tuple_, update
+from sqlmodel import col, select
+
+from ..concurrency import run_all
+from ..db import Database
+from ..db.models import Customer, EventState, Subscription, WebhookEvent
+from ..errors import NotFound, ServiceError, Stale, StripeUnavailable, Unavailable
+from ..inbox.unit_of_work import KINDS
+from ..stripe.client import PATHS, StripeApi
+from ..stripe.events import StripeEvent, parse
+from . import leases
+from .objects import Readings
+
+log = structlog.get_logger(__name__)
+
+JOB = "refresh"
+BATCH = 200
+SETTLE_SECONDS = 5
+"""How long a record must have been still: most that are unsettled are settled by the next event."""
+PAUSE_SECONDS = 15
+"""After Stripe could not be reached."""
+RETRY_SECONDS = 600
+"""For what Stripe refuses or does not have, and what cannot be applied: each try leaves a failed event."""
+GONE = "Stripe has no such object, or not in the mode of STRIPE_API_KEY."
+
+NO_EVENT = (-1, "")
+
+Object = tuple[str, str]
+"""Its kind, in Stripe's word, and its id."""
+
+
+class Refresher:
+    """Reads what is due. `clock` gives Unix seconds."""
+
+    def __init__(
+        self, database: Database, readings: Readings, api: StripeApi, *, clock: Callable[[], float]
+    ) -> None:
+        self._database = database
+        self._readings = readings
+        self._api = api
+        self._clock = clock
+        self._resume_at = 0.0
+        self._not_before: dict[Object, float] = {}
+        # Each look goes on where the last one ended: what Stripe refuses must not hide what it would tell.
+        self._last_event = NO_EVENT
+        self._last_record: dict[str, str] = {}
+
+    async def refresh_due(self) -> int:
+        """Read what is due; how many objects were applied: 0 while another process does it."""
+        if self._clock() < self._resume_at:
+            return 0
+        thin, unsettled = await self._thin_events(), await self._unsettled()
+        waiting = {object: thin.get(object, []) for object in [*thin, *unsettled] if self._is_due(object)}
+        if not waiting or not await leases.take(self._database, JOB, int(self._clock())):
+            return 0
+        async with leases.held(self._database, JOB):
+            done = await run_all(self._settle(object, events) for object, events in waiting.items())
+            now = int(self._clock())
+            await leases.note(self._database, JOB, finished_at=now, result={"read": sum(done)})
+        return sum(done)
+
+    def _is_due(self, object: Object) -> bool:
+        return self._not_before.get(object, 0) <= self._clock()
+
+    async def _settle(self, object: Object, events: Sequence[StripeEvent]) -> bool:
+        """Read and apply one object; whether it could be done."""
+        try:
+            await self._read(object, events)
+        except NotFound:
+            await self._mark(events, EventState.IGNORED, GONE)
+            self._not_before[object] = self._clock() + RETRY_SECONDS
+            log.warning("object_not_at_stripe", kind=object[0], object_id=object[1])
+        except StripeUnavailable:
+            self._resume_at = self._clock() + PAUSE_SECONDS
+        except (Stale, Unavailable) as error:
+            log.warning("reading_failed", kind=object[0], object_id=object[1], error=type(error).__name__)
+        except ServiceError as error:
+            self._not_before[object] = self._clock() + RETRY_SECONDS
+            log.error("reading_refused", kind=object[0], object_id=object[1], error=error.detail)
+        else:
+            await self._mark(events, EventState.PROCESSED, None)
+            self._not_before.pop(object, None)
+            return True
+        return False
+
+    async def _read(self, object: Object, events: Sequence[StripeEvent]) -> None:
+        kind, object_id = object
+        if kind in ("subscription", "customer"):
+            stated = max(((event.created, event.id) for event in events), default=None)
+            outcome = await self._readings.refresh(kind, object_id, stated=stated)
+            if outcome.state == EventState.FAILED:
+                raise ServiceError("What was read could not be applied: its event says why.")
+            return
+        answer = await self._api.read(kind, object_id)
+        for event in events:
+            await self._readings.apply_event(event, answer)
+
+    async def _thin_events(self) -> dict[Object, list[StripeEvent]]:
+        """The thin events that wait, by the object that each names."""
+        place = (col(WebhookEvent.received_at), col(WebhookEvent.id))
+        query = (
+            select(WebhookEvent)
+            .where(col(WebhookEvent.state) == EventState.PENDING, tuple_(*place) > self._last_event)
+            .order_by(*place)
+            .limit(BATCH)
+        )
+        async with self._database.reading() as session:
+            rows = list(await session.exec(query))
+        self._last_event = (rows[-1].received_at, rows[-1].id) if len(rows) == BATCH else NO_EVENT
+        waiting: dict[Object, list[StripeEvent]] = defaultdict(list)
+        for row in rows:
+            event = parse(row.body.encode(), signature=None, received_at=row.received_at)
+            kind = event.object.get("object")
+            if kind in PATHS and event.object_id:
+                waiting[kind, event.object_id].append(event)
+        return waiting
+
+    async def _unsettled(self) -> list[Object]:
+        """The records that the events alone do not settle, and that have been still for a while."""
+        found: list[Object] = []
+        for kind, model in (("subscription", Subscription), ("customer", Customer)):
+            query = (
+                select(KINDS[kind].id)
+                .where(col(model.needs_refresh), col(model.updated_at) <= int(self._clock()) - SETTLE_SECONDS)
+                .where(col(model.id) > self._last_record.get(kind, ""))
+                .order_by(col(model.id))
+                .limit(BATCH)
+            )
+            async with self._database.reading() as session:
+                ids = list(await session.exec(query))
+            self._last_record[kind] = ids[-1] if len(ids) == BATCH else ""
+            found += [(kind, object_id) for object_id in ids]
+        return found
+
+    async def _mark(self, events: Sequence[StripeEvent], state: str, error: str | None) -> None:
+        """Say what became of thin events."""
+        if not events:
+            return
+        values = {"state": state, "last_error": error, "processed_at": int(self._clock())}
+        waiting = col(WebhookEvent.id).in_([event.id for event in events])
+        still = col(WebhookEvent.state) == EventState.PENDING
+        async with self._database.session() as session:
+            await (await session.connection()).execute(
+                update(WebhookEvent).where(waiting, still).values(**values)
+            )

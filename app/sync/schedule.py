@@ -1,0 +1,88 @@
+"""What talks to Stripe in the background: each on its own, so that a slow answer holds up nothing else."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import structlog
+
+from ..db import Database
+from ..errors import ServiceError
+from . import leases
+from .catch_up import CatchUp
+from .pending import Refresher
+from .reconcile import JOB as RECONCILE
+from .reconcile import Reconcile
+
+log = structlog.get_logger(__name__)
+
+REFRESH_EVERY_SECONDS = 1
+LOOK_EVERY_SECONDS = 30
+MINUTE, HOUR = 60, 3600
+RECONCILE_AGAIN_SECONDS = 20 * HOUR
+
+
+class Schedule:
+    """Re-reading all the time, catch-up every few minutes, reconcile every night."""
+
+    def __init__(
+        self,
+        database: Database,
+        refresher: Refresher,
+        catch_up: CatchUp,
+        reconcile: Reconcile,
+        *,
+        catch_up_minutes: float,
+        reconcile_hour: int | None,
+        clock: Callable[[], float],
+    ) -> None:
+        self._database = database
+        self._refresher = refresher
+        self._catch_up = catch_up
+        self._reconcile = reconcile
+        self._catch_up_minutes = catch_up_minutes
+        self._reconcile_hour = reconcile_hour
+        self._clock = clock
+        self._stopped = asyncio.Event()
+
+    async def run(self) -> None:
+        """Work until stopped; what was under way is resumed by whoever comes next."""
+        try:
+            await asyncio.gather(
+                self._every(REFRESH_EVERY_SECONDS, self._refresher.refresh_due),
+                self._every(LOOK_EVERY_SECONDS, self.catch_up_when_due),
+                self._every(LOOK_EVERY_SECONDS, self.reconcile_when_due),
+            )
+        finally:
+            self._stopped = asyncio.Event()  # it may run again, on another loop
+
+    def stop(self) -> None:
+        """Begin nothing more."""
+        self._stopped.set()
+
+    async def catch_up_when_due(self) -> None:
+        if self._catch_up_minutes and await self._catch_up.is_due(self._catch_up_minutes * MINUTE):
+            await self._catch_up.run()
+
+    async def reconcile_when_due(self) -> None:
+        now = self._clock()
+        if datetime.fromtimestamp(now, UTC).hour != self._reconcile_hour:
+            return
+        job = await leases.read(self._database, RECONCILE)
+        has_repaired = job is not None and (job.result or {}).get("repair")  # a look by hand does not
+        repaired_at = job.finished_at if job is not None and has_repaired else None
+        if repaired_at is None or now - repaired_at >= RECONCILE_AGAIN_SECONDS:
+            await self._reconcile.run(repair=True)
+
+    async def _every(self, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
+        while not self._stopped.is_set():
+            name = getattr(work, "__name__", "")
+            try:
+                await work()
+            except ServiceError as error:
+                log.warning("job_waits", job=name, error=type(error).__name__)
+            except Exception as error:
+                log.error("job_failed", job=name, error=type(error).__name__)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopped.wait(), seconds)

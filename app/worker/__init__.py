@@ -1,0 +1,1 @@
+"""Our own background work: retries, replay, pruning, alerts."""

@@ -1,0 +1,204 @@
+"""What no single event says: looked for once a minute, told once, by whichever process sees it first."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+
+from blinker import NamedSignal
+from sqlmodel import col, delete, exists, select
+
+from ..db import Database, Row
+from ..db.models import (
+    Customer,
+    EventState,
+    Invoice,
+    OutboxEntry,
+    OutboxState,
+    Subscription,
+    WebhookEvent,
+    table_of,
+)
+from ..entitlements import access, oldest_attempted_open_invoices
+from ..inbox.spool import Spool
+from ..plans import Catalogue
+from ..reactions.outbox import Outbox, entry_of
+from ..signals import Reaction, backlog_old, customer_unlinked, grace_ending, webhooks_silent
+
+LOOK_EVERY_SECONDS = 60
+UNLINKED_SECONDS = 600
+BACKLOG_SECONDS = 300
+GRACE_WARNING_SECONDS = 86_400
+PAGE = 200
+LIVE = ("active", "trialing", "past_due")
+
+
+class Watch:
+    """Looks for what wants a hand. `silence_hours` 0: no matter how long. `clock` gives Unix seconds."""
+
+    def __init__(
+        self,
+        database: Database,
+        outbox: Outbox,
+        spool: Spool,
+        *,
+        catalogue: Catalogue,
+        silence_hours: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._database = database
+        self._outbox = outbox
+        self._spool = spool
+        self._catalogue = catalogue
+        self._silence_seconds = silence_hours * 3600
+        self._clock = clock
+        self._started_at = clock()
+        self._look_at = clock() + LOOK_EVERY_SECONDS
+
+    async def look_when_due(self) -> None:
+        """Look, unless it has been done within the last minute."""
+        if self._clock() >= self._look_at:
+            self._look_at = self._clock() + LOOK_EVERY_SECONDS
+            await self.look()
+
+    async def look(self) -> None:
+        """Look for everything, and announce what has not been announced."""
+        await self._look_for_unlinked_customers()
+        await self._look_for_ending_grace()
+        await self._look_for_a_backlog()
+        await self._look_for_silence()
+
+    async def _look_for_unlinked_customers(self) -> None:
+        before = int(self._clock()) - UNLINKED_SECONDS
+        pays = exists().where(
+            col(Subscription.customer_id) == col(Customer.id),
+            col(Subscription.status).in_(LIVE),
+            col(Subscription.start_date) <= before,
+        )
+        told = exists().where(col(OutboxEntry.id) == customer_unlinked.name + ":" + col(Customer.id) + ":")
+        query = (
+            select(Customer)
+            .where(col(Customer.user_id).is_(None), col(Customer.deleted).is_(False))
+            .where(col(Customer.updated_at) <= before, pays, ~told)
+            .limit(PAGE)
+        )
+        async with self._database.reading() as session:
+            customers = list(await session.exec(query))
+        for customer in customers:
+            await self._tell_once(customer_unlinked, customer.id, customer_id=customer.id)
+
+    async def _look_for_ending_grace(self) -> None:
+        now = int(self._clock())
+        async for subscription, customer, invoices in self._past_due():
+            oldest = oldest_attempted_open_invoices(invoices).get(subscription.id)
+            deleted = customer is not None and customer.deleted
+            granted = access(subscription, deleted, oldest, self._catalogue.access, now)
+            ends_at = granted.grace_ends_at
+            if granted.level == "grace" and ends_at is not None and ends_at - now <= GRACE_WARNING_SECONDS:
+                await self._tell_once(
+                    grace_ending,
+                    f"{subscription.id}:{ends_at}",
+                    customer_id=subscription.customer_id,
+                    subscription_id=subscription.id,
+                    user_id=customer.user_id if customer else None,
+                    facts={"grace_ends_at": ends_at, "plan_id": subscription.plan_id},
+                )
+
+    async def _past_due(self) -> AsyncIterator[tuple[Subscription, Customer | None, list[Invoice]]]:
+        """Every subscription that is past due, with its customer and open invoices."""
+        last = ""
+        while True:
+            query = (
+                select(Subscription, Customer)
+                .join(Customer, col(Customer.id) == col(Subscription.customer_id), isouter=True)
+                .where(col(Subscription.status) == "past_due", col(Subscription.id) > last)
+                .order_by(col(Subscription.id))
+                .limit(PAGE)
+            )
+            async with self._database.reading() as session:
+                found = list(await session.exec(query))
+                theirs = col(Invoice.subscription_id).in_([subscription.id for subscription, _ in found])
+                open_ones = await session.exec(select(Invoice).where(theirs, col(Invoice.status) == "open"))
+                invoices = list(open_ones)
+            for subscription, customer in found:
+                yield (
+                    subscription,
+                    customer,
+                    [each for each in invoices if each.subscription_id == subscription.id],
+                )
+            if len(found) < PAGE:
+                return
+            last = found[-1][0].id
+
+    async def _look_for_a_backlog(self) -> None:
+        waiting_since = await self._backlog_since()
+        age = int(self._clock()) - waiting_since if waiting_since is not None else 0
+        if age > BACKLOG_SECONDS:
+            await self._tell_until_over(backlog_old, facts={"age": age, "waiting_since": waiting_since})
+        else:
+            await self._is_over(backlog_old)
+
+    async def _backlog_since(self) -> int | None:
+        """When the oldest event came that waits to be applied, in the inbox or on disk. Unix seconds.
+
+        A thin event that waits for Stripe's API to be configured is no backlog.
+        """
+        query = (
+            select(WebhookEvent.received_at)
+            .where(col(WebhookEvent.state) == EventState.FAILED)
+            .order_by(col(WebhookEvent.received_at))
+            .limit(1)
+        )
+        async with self._database.reading() as session:
+            in_inbox = (await session.exec(query)).first()
+        ages = [] if in_inbox is None else [in_inbox]
+        for file in self._spool.waiting():
+            with suppress(FileNotFoundError):  # another process has drained it
+                ages.append(int(file.stat().st_mtime))
+        return min(ages, default=None)
+
+    async def _look_for_silence(self) -> None:
+        if not self._silence_seconds:
+            return
+        query = (
+            select(WebhookEvent.received_at)
+            .where(col(WebhookEvent.source) == "stripe")
+            .order_by(col(WebhookEvent.received_at).desc())
+            .limit(1)
+        )
+        async with self._database.reading() as session:
+            last = (await session.exec(query)).first()
+        silent_for = self._clock() - (last if last is not None else self._started_at)
+        if silent_for > self._silence_seconds:
+            await self._tell_until_over(webhooks_silent, facts={"age": int(silent_for), "last": last})
+        else:
+            await self._is_over(webhooks_silent)
+
+    async def _tell_until_over(self, signal: NamedSignal, facts: Row) -> None:
+        await self._tell_once(signal, "now", facts=facts, part=str(int(self._clock())))
+
+    async def _is_over(self, signal: NamedSignal) -> None:
+        note = col(OutboxEntry.id) == f"{signal.name}:now:"
+        async with self._database.reading() as session:
+            there = (await session.exec(select(OutboxEntry.id).where(note))).first()
+        if there is not None:
+            async with self._database.session() as session:
+                await session.exec(delete(OutboxEntry).where(note))
+
+    async def _tell_once(
+        self, signal: NamedSignal, key: str, *, facts: Row | None = None, part: str = "", **ids: str | None
+    ) -> None:
+        """Announce, unless the note is there that it has been; `part` tells one time from another."""
+        now = int(self._clock())
+        cause = f"{signal.name}:{key}"
+        reaction = Reaction(id=cause + part, signal=signal.name, at=now, facts=facts or {}, **ids)
+        note = entry_of(reaction, "", now) | {
+            "id": f"{cause}:",
+            "state": OutboxState.DONE,
+            "done_at": now,
+        }
+        table = table_of(OutboxEntry)
+        async with self._database.batch() as batch:
+            await batch.begin([f"reaction:{cause}"])
+            if await batch.fetch(f"SELECT id FROM {table.name} WHERE id = ?", note["id"]):  # noqa: S608
+                return
+            await batch.write({table: [note, *self._outbox.entries([reaction])]}, ())
+        self._outbox.announce([reaction])

@@ -1,0 +1,168 @@
+"""The numbers of the first page."""
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+
+from app.admin import statistics
+from app.admin.statistics import CAP, Kept, revenue_of
+from app.db.models import Subscription, WebhookEvent
+from app.simulator import DAY, Account
+
+from .cases import CASES
+from .visitor import START, Clock, logged_in, words
+
+
+def row(
+    status: str, unit: str | None, amount: int | None, units: int = 1, currency: str = "usd"
+) -> SimpleNamespace:
+    unpriced = 1 if amount is None else 0
+    return SimpleNamespace(
+        status=status, unit=unit, units=units, amount=amount, currency=currency, unpriced=unpriced
+    )
+
+
+def test_every_interval_is_made_a_month() -> None:
+    rows = [
+        row("active", "month", 1000),
+        row("active", "year", 12_000),
+        row("past_due", "month", 3000, units=3),
+        row("active", "week", 1200, currency="eur"),
+        row("active", "day", 100, currency="jpy"),
+    ]
+    revenue = revenue_of(rows)
+    assert revenue.paying == {"usd": 3000, "eur": 5200, "jpy": 3042}
+    assert revenue.trialing == {}
+
+
+def test_trials_stand_apart_and_what_has_no_price_is_counted_apart() -> None:
+    revenue = revenue_of(
+        [
+            row("trialing", "month", 900),
+            row("trialing", "month", None),
+            row("active", None, None),
+            row("active", "month", None),
+        ]
+    )
+    assert (revenue.paying, revenue.trialing, revenue.unpriced) == ({}, {"usd": 900}, 2)
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy the machine is, a page shows its numbers."""
+    monkeypatch.setattr(statistics, "PATIENCE_SECONDS", 30)
+
+
+async def test_the_overview_shows_revenue_by_currency_and_what_wants_a_hand(database_url: str) -> None:
+    account = Account(seed=5, start=START - DAY)
+    account.create_price("price_eur", 1000, currency="eur", interval="year")
+    account.create_subscription(
+        account.create_customer("a@example.com", user_id="a"), "price_team", quantity=3
+    )
+    account.create_subscription(
+        account.create_customer("b@example.com", user_id="b"), "price_eur", quantity=6
+    )
+    account.create_subscription(account.create_customer("c@example.com"), "price_team", trial_days=14)
+    async with logged_in(database_url) as (client, visitor):
+        await client.deliver(*account.events)
+        page = words(await visitor.open("/"))
+        assert "87.00 USD" in page and "5.00 EUR" in page
+        assert "In trials, not counted above: 29.00 USD" in page
+        assert "Discounts and taxes are left out" in page
+        assert "Customers of no user 1 pay, and nobody gets what they pay for" in page
+        assert "Dead events 0" in page
+
+
+async def test_what_wants_a_hand_is_marked_and_leads_to_where_it_is_mended(database_url: str) -> None:
+    async with logged_in(database_url) as (client, visitor):
+        for case in CASES:
+            await case.prepare(case, client)
+        page = await visitor.open("/")
+        cards = page.split('<li class="card number ')[1:]
+        marked = {words(card.split("<h2>")[1].split("</h2>")[0]): card.split('"')[0] for card in cards}
+        assert marked["Dead events"] == "bad"
+        assert marked["Customers of no user"] == "bad"
+        assert marked["To be re-read"] == marked["Past due"] == "warn"
+        assert marked["Spool"] == marked["Failed events"] == ""
+        for link in ("/events?state=dead", "/customers?linked=no", "/subscriptions?needs_refresh=yes"):
+            assert f'href="/admin{link}"' in page
+            assert "<tbody>" in await visitor.open(link)
+
+
+async def test_counts_stop_at_the_cap(database_url: str) -> None:
+    async with logged_in(database_url) as (client, visitor):
+        async with client.app.state.billing.database.session() as session:
+            for number in range(CAP + 5):
+                id = f"evt_{number}"
+                session.add(WebhookEvent(id=id, type="x", received_at=START, body="{}", state="dead"))
+                session.add(Subscription(id=f"sub_{number}", needs_refresh=number < 3, items=[]))
+        page = words(await visitor.open("/"))
+        assert "Dead events 1,000+" in page
+        assert "To be re-read 3" in page
+
+
+async def figures_of(kept: Kept[int]) -> tuple[int | None, int]:
+    """As a page gets them."""
+    if task := kept.refresh():
+        await asyncio.wait([task], timeout=0.05)
+    return kept.last()
+
+
+async def test_dear_figures_are_computed_once_and_kept() -> None:
+    clock, computed = Clock(), 0
+
+    async def compute() -> int:
+        nonlocal computed
+        computed += 1
+        return computed
+
+    kept = Kept(compute, 60, clock)
+    assert await figures_of(kept) == (1, 0)
+    clock.now += 59
+    assert await figures_of(kept) == (1, 59)
+    clock.now += 1
+    assert await figures_of(kept) == (2, 0)
+    await kept.close()
+
+
+async def test_a_page_does_not_wait_for_figures_that_take_long() -> None:
+    going_on = asyncio.Event()
+
+    async def compute() -> int:
+        await going_on.wait()
+        return 7
+
+    kept = Kept(compute, 60, Clock())
+    assert await figures_of(kept) == (None, 0)
+    going_on.set()
+    await asyncio.sleep(0)
+    assert await figures_of(kept) == (7, 0)
+
+
+async def test_figures_that_fail_leave_the_last_ones_and_are_tried_again() -> None:
+    clock, answers = Clock(), iter([1, None, 3])
+
+    async def compute() -> int:
+        answer = next(answers)
+        if answer is None:
+            raise RuntimeError("the database went away")
+        return answer
+
+    kept = Kept(compute, 60, clock)
+    assert await figures_of(kept) == (1, 0)
+    clock.now += 61
+    assert await figures_of(kept) == (1, 61)
+    assert await figures_of(kept) == (3, 0)
+
+
+@pytest.mark.parametrize("status", ["failed", "pending"])
+async def test_an_event_that_waits_too_long_is_red(sqlite_database: str, status: str) -> None:
+    async with logged_in(sqlite_database) as (client, visitor):
+        async with client.app.state.billing.database.session() as session:
+            due = START + 9 * DAY if status == "failed" else None
+            event = WebhookEvent(id="evt_1", type="x", received_at=START - DAY, body="{}", state=status)
+            event.next_attempt_at = due
+            session.add(event)
+        page = words(await visitor.open("/"))
+        assert "the oldest for 24 h" in page

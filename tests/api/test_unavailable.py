@@ -1,0 +1,98 @@
+"""What the internal API and the readiness answer while the database does not."""
+
+import asyncio
+import time
+
+import pytest
+
+from tests.client import AUTH, running
+from tests.databases import run_sql
+
+NOWHERE = "postgresql://nobody:nothing@127.0.0.1:1/none"
+UPDATE = {
+    "customer_id": "cus_XXX",
+    "subscription_id": "sub_XXX",
+    "plan_id": "price_XXX",
+    "start_date": 1_893_456_000,
+    "expiry_date": 1_896_134_400,
+    "status": "active",
+}
+ROUTES = [
+    ("POST", "/internal/subscription/update", UPDATE),
+    ("GET", "/internal/subscriptions/sub_1", None),
+    ("GET", "/internal/customers", None),
+    ("GET", "/internal/customers/cus_1", None),
+    ("PUT", "/internal/customers/cus_1", {"user_id": None}),
+    ("GET", "/internal/users/user_1", None),
+    ("GET", "/internal/events", None),
+    ("GET", "/internal/events/evt_1", None),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), ROUTES)
+async def test_a_database_that_is_down_is_503_with_retry_after(
+    method: str, path: str, body: dict[str, object] | None
+) -> None:
+    async with running(NOWHERE) as client:
+        response = await client.http.request(method, path, json=body, headers=AUTH)
+        assert response.status_code == 503, response.text
+        assert response.headers["content-type"] == "application/problem+json"
+        assert int(response.headers["retry-after"]) > 0
+        assert "nothing" not in response.text
+
+
+async def test_the_key_is_asked_for_while_the_database_is_down() -> None:
+    async with running(NOWHERE) as client:
+        assert (await client.http.get("/internal/events")).status_code == 401
+
+
+async def test_a_database_without_tables_is_503(empty_postgres_database: str) -> None:
+    async with running(empty_postgres_database) as client:
+        assert (await client.get("/internal/events")).status_code == 503
+
+
+async def test_connections_that_were_cut_are_replaced_unnoticed(postgres_database: str) -> None:
+    async with running(postgres_database) as client:
+        assert (await client.get("/internal/events")).status_code == 200
+        await run_sql(
+            postgres_database,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+        assert (await client.get("/internal/events")).status_code == 200
+
+
+async def test_an_error_that_is_not_the_databases_stays_a_500(
+    sqlite_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(row: object) -> None:
+        raise LookupError("a slip in the code")
+
+    monkeypatch.setattr("app.api.customers.CustomerSummary.of", fail)
+    async with running(sqlite_database) as client:
+        assert (
+            await client.http.post("/internal/subscription/update", json=UPDATE, headers=AUTH)
+        ).status_code == 200
+        response = await client.get("/internal/customers")
+        assert response.status_code == 500
+        assert "slip" not in response.text
+
+
+async def test_readiness_waits_two_seconds_for_a_database_that_is_silent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("app.service.STOP_SECONDS", 0.1)  # the tasks wait for the database, too
+
+    async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(swallow, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with running(f"postgresql://nobody:nothing@127.0.0.1:{port}/none") as client:
+            began = time.monotonic()
+            response = await client.http.get("/readyz")
+            assert response.status_code == 503
+            assert "DATABASE_URL" in response.json()["detail"]
+            assert time.monotonic() - began < 4
+            assert (await client.http.get("/healthz")).status_code == 200

@@ -1,0 +1,70 @@
+"""The way into the billing portal, whatever became of the subscription."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from app.simulator import Subscription
+
+from ..shop import ORIGIN, USER, Shop, shop
+
+BACK = {"return_url": f"{ORIGIN}/billing"}
+
+
+def become(here: Shop, subscription: Subscription, status: str) -> None:
+    """Let the account lead the subscription there."""
+    if status == "canceled":
+        here.account.cancel_now(subscription)
+    elif status in ("past_due", "unpaid"):
+        here.account.advance(30 * 86_400)
+        invoice = here.account.renew(subscription, paid=False)
+        if status == "unpaid":
+            here.account.give_up(invoice)
+    assert subscription.status == status
+
+
+@pytest.mark.parametrize("status", ["active", "past_due", "unpaid", "canceled"])
+async def test_no_status_keeps_anybody_out_of_the_portal(database_url: str, status: str) -> None:
+    async with shop(database_url) as here:
+        subscription = await here.bought()
+        become(here, subscription, status)
+        await here.hear()
+        made = await here.done("portal-sessions", {"user_id": USER, **BACK})
+        assert made["customer_id"] == subscription.customer
+        async with httpx.AsyncClient() as browser:
+            page = await browser.get(made["url"])
+        assert f"price_team: {status}" in page.text and BACK["return_url"] in page.text
+
+
+async def test_of_several_customers_the_one_that_subscribes_is_meant(sqlite_database: str) -> None:
+    async with shop(sqlite_database) as here:
+        paying: Any = None
+        for number in range(5):
+            customer = here.account.create_customer(f"ada{number}@example.com", user_id=USER)
+            subscription = here.account.create_subscription(customer)
+            here.account.advance(60)
+            if number != 2:
+                here.account.cancel_now(subscription)
+            else:
+                paying = customer
+        await here.hear()
+        assert (await here.done("portal-sessions", {"user_id": USER, **BACK}))["customer_id"] == paying.id
+        here.account.delete_customer(paying)
+        await here.hear()
+        latest = list(here.account.customers)[-1]
+        assert (await here.done("portal-sessions", {"user_id": USER, **BACK}))["customer_id"] == latest
+
+
+async def test_a_user_without_a_customer_has_no_portal(sqlite_database: str) -> None:
+    async with shop(sqlite_database) as here:
+        refused = await here.post("portal-sessions", {"user_id": "user_nobody", **BACK})
+        assert refused.status_code == 404 and "checkout" in refused.json()["detail"]
+
+
+async def test_a_stripe_that_is_down_is_said_to_be(sqlite_database: str) -> None:
+    async with shop(sqlite_database) as here:
+        await here.bought()
+        here.faults.next("error", 3)
+        refused = await here.post("portal-sessions", {"user_id": USER, **BACK})
+        assert refused.status_code == 502 and "Try again" in refused.json()["detail"]

@@ -1,0 +1,246 @@
+"""The example's billing page: its buttons, against the simulator, and the way back from Stripe's pages."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from html import unescape
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from fastapi.routing import APIRoute
+
+from app.simulator import DAY
+from app.simulator.api import complete_checkout
+from examples import billing_page
+
+from ..client import AUTH
+from ..shop import ORIGIN, USER, Shop, shop
+
+HEADERS = {"X-User": USER}
+Form = dict[str, str]
+
+
+@asynccontextmanager
+async def opened(database_url: str, **changes: Any) -> AsyncIterator[Shop]:
+    async with shop(database_url, **changes) as here:
+        here.client.app.include_router(billing_page.router)
+        yield here
+
+
+async def page(here: Shop, path: str = "/billing", status: int = 200) -> str:
+    response = await here.client.http.get(path, headers=HEADERS)
+    assert response.status_code == status, response.text
+    return response.text
+
+
+async def press(here: Shop, html: str, label: str, **changes: str) -> httpx.Response:
+    """Send the form of the button, as it stands on the page."""
+    for action, inside in re.findall(r'<form method="post" action="([^"]+)">(.*?)</form>', html, re.DOTALL):
+        if label in words(inside):
+            found = re.findall(r'name="([^"]+)" value="([^"]*)"', inside)
+            form = {name: unescape(value) for name, value in found} | changes
+            return await here.client.http.post(action, data=form, headers=HEADERS)
+    raise AssertionError(f"no button {label} among {words(html)}")
+
+
+async def buy(here: Shop, label: str = "Upgrade (price_team)") -> str:
+    """Press, pay at Stripe, come back; the page after that, before any webhook came."""
+    left = await press(here, await page(here), label)
+    assert left.status_code == 303, left.text
+    session = urlsplit(left.headers["location"]).path.rpartition("/")[2]
+    complete_checkout(here.account, session)
+    back = urlsplit(here.account.sessions[session].success_url.replace("{CHECKOUT_SESSION_ID}", session))
+    returned = await here.client.http.get(f"{back.path}?{back.query}", headers=HEADERS)
+    assert (returned.status_code, returned.headers["location"]) == (303, "/billing"), returned.text
+    return await page(here)
+
+
+def words(html: str) -> str:
+    return " ".join(unescape(re.sub(r"<style>.*?</style>|<[^>]+>", " ", html, flags=re.DOTALL)).split())
+
+
+async def use(here: Shop, feature: str, amount: int) -> None:
+    path, body = f"/internal/users/{USER}/usage/{feature}", {"op": "set", "amount": amount}
+    response = await here.client.http.post(path, json=body, headers=AUTH)
+    assert response.status_code == 200, response.text
+
+
+async def test_who_has_paid_sees_the_plan_before_the_webhook_came(database_url: str) -> None:
+    async with opened(database_url) as here:
+        assert "Your plan Free" in words(await page(here))
+        shown = words(await buy(here))
+        assert "Your plan Team 1 × price_team at 29.00 USD a month Active. Renews on" in shown
+        assert "0 of 10" in shown and "Subscribe" not in shown
+        assert (await here.audited(next(iter(here.account.customers))))[0].actor == f"user:{USER}"
+
+
+async def test_stripes_page_leads_back_to_the_allowed_origin_whatever_the_visitor_calls_this_host(
+    sqlite_database: str,
+) -> None:
+    async with opened(sqlite_database) as here:
+        evil = {"Host": "evil.example", "X-Forwarded-Host": "evil.example"}
+        form = {"price_id": "price_team"}
+        left = await here.client.http.post("/billing/checkout", data=form, headers=HEADERS | evil)
+        assert left.status_code == 303
+        (session,) = here.account.sessions.values()
+        assert session.success_url == f"{ORIGIN}/billing/return?session={{CHECKOUT_SESSION_ID}}"
+        assert session.cancel_url == f"{ORIGIN}/billing"
+
+
+async def test_the_portal_is_one_button_away_and_leads_back(database_url: str) -> None:
+    async with opened(database_url) as here:
+        html = await page(here)
+        assert "Cards and invoices" not in html  # nobody has paid, so there is nothing in it
+        left = await press(here, await buy(here), "Cards and invoices")
+        assert left.status_code == 303
+        async with httpx.AsyncClient(trust_env=False) as browser:
+            portal = await browser.get(left.headers["location"])
+        assert portal.status_code == 200 and f'href="{ORIGIN}/billing"' in portal.text
+
+
+async def test_a_plan_is_changed_and_what_would_be_over_is_asked_about_first(database_url: str) -> None:
+    async with opened(database_url) as here:
+        html = await buy(here)
+        here.account.advance(60)
+        await use(here, "storage_bytes", 11 * 2**30)
+        refused = await press(here, html, "Change (price_starter)")
+        assert refused.status_code == 409
+        assert "Storage bytes: you use 11.0 GiB, and the limit would be 10.0 GiB" in words(refused.text)
+        assert "Your plan Team" in words(await page(here))
+        done = await press(here, refused.text, "Do it all the same")
+        assert (done.status_code, done.headers["location"]) == (303, "/billing")
+        shown = words(await page(here))
+        assert "Your plan Starter" in shown and "You use more than your plan includes" in shown
+        (entry,) = await here.audited(next(iter(here.account.subscriptions)))
+        assert (entry.action, entry.actor) == ("subscription.changed", f"user:{USER}")
+
+
+async def test_a_plan_is_canceled_with_its_period_and_resumed(database_url: str) -> None:
+    async with opened(database_url) as here:
+        html = await buy(here)
+        here.account.advance(60)
+        assert (await press(here, html, "Cancel")).status_code == 303
+        here.account.advance(60)
+        html = await page(here)
+        assert "Ends on" in words(html) and "Your plan is canceled" in words(html)
+        assert (await press(here, html, "Resume")).status_code == 303
+        shown = words(await page(here))
+        assert "Renews on" in shown and "Ends on" not in shown
+
+
+async def test_the_subscription_of_somebody_else_cannot_be_named(database_url: str) -> None:
+    async with opened(database_url) as here:
+        await buy(here)
+        foreign = {"subscription_id": next(iter(here.account.subscriptions)), "action": "cancel"}
+        eve = {"X-User": "user_eve"}
+        response = await here.client.http.post("/billing/subscription", data=foreign, headers=eve)
+        assert response.status_code == 404
+        session = next(iter(here.account.sessions))
+        response = await here.client.http.get("/billing/return", params={"session": session}, headers=eve)
+        assert response.status_code == 404 and "Your plan <strong>Free" not in response.text
+        assert "price_team at" not in words(response.text)
+        assert [each.cancel_at_period_end for each in here.account.subscriptions.values()] == [False]
+
+
+async def test_no_other_site_can_press_a_button(sqlite_database: str) -> None:
+    async with opened(sqlite_database) as here:
+        posts = {
+            route.path
+            for route in billing_page.pressed.routes
+            if isinstance(route, APIRoute) and route.methods == {"POST"}
+        }
+        assert len(posts) == 3
+        for path in posts:
+            for site in ("cross-site", "same-site"):
+                headers = HEADERS | {"Sec-Fetch-Site": site}
+                assert (await here.client.http.post(path, headers=headers)).status_code == 403
+        form = {"price_id": "price_team"}
+        own = HEADERS | {"Sec-Fetch-Site": "same-origin"}
+        assert (await here.client.http.post("/billing/checkout", data=form, headers=own)).status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("stripe_api_key", None), ("allowed_return_origins", ())], ids=["key", "origins"]
+)
+async def test_without_a_setting_the_buttons_say_what_is_missing(
+    sqlite_database: str, setting: str, value: Any
+) -> None:
+    async with opened(sqlite_database, **{setting: value}) as here:
+        html = await page(here)
+        assert f"The buttons wait for {setting.upper()}:" in words(html)
+        assert html.count("<button") == html.count("disabled>") > 0
+        answer = await press(here, html, "Upgrade (price_team)")
+        assert answer.status_code in (501, 422) and setting.upper() in words(answer.text)
+
+
+async def test_a_purchase_that_is_not_paid_yet_says_so_and_one_that_is_made_up_is_not_found(
+    sqlite_database: str,
+) -> None:
+    async with opened(sqlite_database) as here:
+        await press(here, await page(here), "Upgrade (price_team)")
+        (session,) = here.account.sessions
+        waiting = await page(here, f"/billing/return?session={session}", 409)
+        assert "Your payment is not confirmed yet" in words(waiting) and "Your plan Free" in words(waiting)
+        await page(here, "/billing/return?session=cs_test_another", 404)
+        await page(here, "/billing/return?session=%3Cscript%3E", 404)
+
+
+async def test_who_subscribes_already_in_another_tab_gets_to_the_portal(sqlite_database: str) -> None:
+    async with opened(sqlite_database) as here:
+        before = await page(here)
+        await buy(here)
+        again = await press(here, before, "Upgrade (price_team)")
+        assert again.status_code == 303 and "/p/session/" in again.headers["location"]
+        assert len(here.account.subscriptions) == 1
+
+
+async def test_while_stripe_is_down_the_page_says_so_and_goes_on(sqlite_database: str) -> None:
+    async with opened(sqlite_database) as here:
+        here.faults.next("error", 10)
+        answer = await press(here, await page(here), "Upgrade (price_team)")
+        assert answer.status_code == 502
+        assert "Stripe cannot be reached now" in words(answer.text) and "What you use" in answer.text
+
+
+async def test_an_open_invoice_is_shown_with_its_link_to_pay(sqlite_database: str) -> None:
+    async with opened(sqlite_database) as here:
+        await buy(here)
+        (subscription,) = here.account.subscriptions.values()
+        here.account.advance(31 * DAY)
+        here.account.renew(subscription, paid=False)
+        await here.hear()
+        html = await page(here)
+        assert "Past due" in words(html) and "To be paid" in words(html) and "29.00 USD" in words(html)
+        assert re.search(r'<a href="https://[^"]+" rel="noreferrer">Pay now</a>', html)
+
+
+async def test_hostile_words_in_a_form_are_text_on_the_page_that_asks_again(sqlite_database: str) -> None:
+    async with opened(sqlite_database) as here:
+        html = await buy(here)
+        here.account.advance(60)
+        await use(here, "storage_bytes", 11 * 2**30)
+        evil = '"><script>alert(1)</script>'
+        refused = await press(here, html, "Change (price_starter)", **{evil: evil})
+        assert refused.status_code == 409
+        assert "<script" not in refused.text and "&lt;script&gt;" in refused.text
+
+
+async def test_a_form_may_lead_to_stripe_and_nowhere_else(sqlite_database: str) -> None:
+    async with opened(sqlite_database) as here:
+        response = await here.client.http.get("/billing", headers=HEADERS)
+        policy = response.headers["content-security-policy"]
+        base = str(here.service.settings.stripe_api_base)
+        assert f"form-action 'self' https: {base};" in policy
+        assert "default-src 'none'" in policy and "frame-ancestors 'none'" in policy
+
+
+async def test_nobody_is_shown_a_page_without_a_log_in(
+    sqlite_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(sqlite_database) as here:
+        monkeypatch.delenv("EXAMPLE_USER", raising=False)
+        assert (await here.client.http.get("/billing")).status_code == 401
+        monkeypatch.setenv("EXAMPLE_USER", USER)
+        assert (await here.client.http.get("/billing")).status_code == 200

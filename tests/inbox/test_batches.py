@@ -1,0 +1,128 @@
+"""Batches side by side, and what becomes of an event whose batch does not come to its end."""
+
+import asyncio
+import json
+
+import orjson
+import pytest
+from sqlalchemy import text
+
+from app.db import postgres_batch
+from app.errors import Unavailable
+from app.inbox.inbox import MAX_BATCH_EVENTS, WORTH_ANOTHER_BATCH
+from app.main import create_app
+from app.service import Service
+from app.stripe.events import StripeEvent, parse
+
+from ..client import Client, running, settings_for
+from ..limits.test_limits import START
+
+PATIENCE = 0.3
+
+
+def event_of(customer: str, number: int) -> StripeEvent:
+    payload = {
+        "id": f"evt_{number}",
+        "object": "event",
+        "type": "customer.updated",
+        "created": START,
+        "data": {"object": {"id": customer, "object": "customer", "email": f"{number}@example.com"}},
+    }
+    return parse(orjson.dumps(payload), signature=None, received_at=START)
+
+
+def service_of(client: Client) -> Service:
+    service: Service = client.app.state.billing
+    return service
+
+
+async def test_a_batch_that_waits_for_a_lock_holds_up_no_other(postgres_database: str) -> None:
+    async with running(postgres_database) as client:
+        inbox, database = service_of(client).inbox, service_of(client).database
+        async with database.session() as session:
+            await database.hold(session, ["customer:cus_held"])
+            held = asyncio.create_task(inbox.accept(event_of("cus_held", 0)))
+            await asyncio.sleep(0)  # it is in a batch of its own before the others come
+            others = [event_of(f"cus_{n}", n) for n in range(1, WORTH_ANOTHER_BATCH + 1)]
+            outcomes = await asyncio.gather(*(inbox.accept(event) for event in others))
+            assert {outcome.state for outcome in outcomes} == {"processed"}
+            assert not held.done()
+        assert (await held).state == "processed"
+
+
+async def test_what_another_holds_stops_no_other_event_of_its_batch(
+    postgres_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_batch, "PATIENCE", "SET LOCAL lock_timeout = '100ms'")
+    async with running(postgres_database) as client:
+        inbox, database = service_of(client).inbox, service_of(client).database
+        async with database.session() as session:
+            await database.hold(session, ["customer:cus_70"])
+            events = [event_of(f"cus_{number}", number) for number in range(100)]
+            outcomes = await asyncio.gather(
+                *(inbox.accept(event) for event in events), return_exceptions=True
+            )
+            held = outcomes.pop(70)
+            assert isinstance(held, Unavailable)
+            assert {getattr(outcome, "state", outcome) for outcome in outcomes} == {"processed"}
+            waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory'")
+            assert await (await session.connection()).scalar(waiting) == 0
+        assert (await inbox.accept(event_of("cus_70", 70))).state == "processed"
+
+
+async def test_a_server_gives_up_what_nobody_waits_for_any_more(postgres_database: str) -> None:
+    async with running(postgres_database) as client:
+        database = service_of(client).database
+        async with database.batch() as batch:
+            await batch.begin(["customer:cus_1"])
+            limits = (
+                "SELECT current_setting('lock_timeout') AS lock, "
+                "current_setting('statement_timeout') AS statement"
+            )
+            assert await batch.fetch(limits) == [{"lock": "2s", "statement": "7s"}]
+
+
+@pytest.mark.parametrize("count", [2, MAX_BATCH_EVENTS * 3])
+async def test_events_of_one_object_in_batches_side_by_side_are_all_counted(
+    database_url: str, count: int
+) -> None:
+    async with running(database_url) as client:
+        inbox = service_of(client).inbox
+        events = [event_of("cus_1", n) for n in (*range(count), *range(count))]
+        outcomes = await asyncio.gather(*(inbox.accept(event) for event in events))
+        assert sum(outcome.duplicate for outcome in outcomes) == count
+        assert {outcome.state for outcome in outcomes} == {"processed"}
+        stored = json.dumps(await client.read("/internal/customers/cus_1"))
+        assert max(f"evt_{n}" for n in range(count)).removeprefix("evt_") + "@example.com" in stored
+
+
+def test_who_waits_is_told_also_where_the_application_was_started_again(postgres_database: str) -> None:
+    """On another loop: a timer of the first one would never ring."""
+    app = create_app(settings_for(postgres_database))
+
+    async def wait_in_vain(number: int) -> None:
+        async with app.router.lifespan_context(app):
+            inbox, database = app.state.billing.inbox, app.state.billing.database
+            async with database.session() as session:
+                await database.hold(session, ["customer:cus_held"])
+                async with asyncio.timeout(5):
+                    with pytest.raises(Unavailable, match="in time"):
+                        await inbox.accept(event_of("cus_held", number), patience=PATIENCE)
+
+    for number in range(2):
+        asyncio.run(wait_in_vain(number))
+
+
+async def test_who_has_waited_long_enough_is_told_and_the_event_is_stored_all_the_same(
+    postgres_database: str,
+) -> None:
+    async with running(postgres_database) as client:
+        inbox, database = service_of(client).inbox, service_of(client).database
+        async with database.session() as session:
+            await database.hold(session, ["customer:cus_held"])
+            patient = asyncio.create_task(inbox.accept(event_of("cus_held", 1)))
+            with pytest.raises(Unavailable, match="in time"):
+                await inbox.accept(event_of("cus_held", 2), patience=PATIENCE)
+            assert not patient.done()
+        assert (await patient).state == "processed"
+        assert (await inbox.accept(event_of("cus_held", 2))).duplicate

@@ -1,0 +1,100 @@
+"""Never one over: 64 tasks in two processes, while the limit goes up and down."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import text
+
+from app.simulator import Account
+
+from .. import ROOT
+from ..client import AUTH, Client, running
+from .test_limits import PLANS
+
+CHANGES = (8, 30, 4, 50, 12, 100, 2, 60)
+
+
+def start(url: str, plans: Path, seed: int) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.take_usage", url, plans, str(seed)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+async def set_limit(client: Client, limit: int) -> None:
+    body = {"op": "set", "value": limit, "reason": "a test", "actor": "a test"}
+    response = await client.http.put("/internal/users/ada/overrides/projects", json=body, headers=AUTH)
+    assert response.status_code == 200, response.text
+
+
+def go(processes: list[subprocess.Popen[str]]) -> None:
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+
+
+async def test_no_grant_goes_over_the_limit_in_force_and_usage_is_what_was_committed(
+    database_url: str, tmp_path: Path
+) -> None:
+    plans = tmp_path / "plans.toml"
+    plans.write_text(PLANS)
+    async with running(database_url, plans_file=plans) as client:
+        limits = [20]  # by version, from 1
+        await set_limit(client, limits[-1])
+        processes = [start(database_url, plans, seed) for seed in (1, 2)]
+        await asyncio.to_thread(go, processes)
+        while any(process.poll() is None for process in processes):
+            limits.append(CHANGES[len(limits) % len(CHANGES)])
+            await set_limit(client, limits[-1])
+            await asyncio.sleep(0.02)
+        results: list[Any] = [json.loads(process.communicate()[0]) for process in processes]
+        async with client.app.state.billing.database.reading() as session:
+            connection = await session.connection()
+            used = (await connection.execute(text("SELECT used FROM billing_usage"))).scalar_one()
+            keys = (await connection.execute(text("SELECT sum(amount) FROM billing_usage_key"))).scalar_one()
+    grants = [grant for result in results for grant in result["grants"]]
+    assert len(grants) > 20
+    over = [grant for grant in grants if grant[0] > max(limits[grant[1] - 1 : grant[2]])]
+    assert over == []
+    assert used == sum(result["balance"] for result in results) + (keys or 0)
+    assert min(result["denied"] for result in results) > 0
+    assert len(limits) > 4
+
+
+async def test_a_change_here_is_seen_in_another_process_within_a_second(
+    postgres_database: str, tmp_path: Path
+) -> None:
+    """LISTEN and NOTIFY carry it; without them it would take until the answer has aged."""
+    plans = tmp_path / "plans.toml"
+    plans.write_text(PLANS)
+    async with (
+        running(postgres_database, plans_file=plans) as here,
+        running(postgres_database, plans_file=plans) as there,
+    ):
+        other = there.app.state.billing.limits
+        await asyncio.sleep(0.2)  # the listener connects on its own time
+        assert (await other.load("ada")).plan == "free"
+        account = Account(1, start=int(time.time()))
+        account.create_subscription(account.create_customer(user_id="ada"), "price_team")
+        # Blinker's signal reaches every service in this process; this one must hear of it from the database.
+        from app.signals import users_changed
+
+        users_changed.disconnect(other.snapshots.on_users_changed)
+        await here.deliver(*account.events)
+        began = time.monotonic()
+        while (await other.load("ada")).plan == "free":
+            assert time.monotonic() - began < 5
+            await asyncio.sleep(0.005)

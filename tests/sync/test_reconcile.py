@@ -1,0 +1,156 @@
+"""Records are compared with Stripe's objects: exactly what differs is reported, and repaired."""
+
+import random
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from app.simulator import DAY, NEW, OLD, Account, Shape, play, truth
+from app.sync.reconcile import Report
+from tests.client import AUTH
+from tests.records import stored
+
+from .conftest import Beside, Start
+from .test_catch_up import NOW, lived
+
+
+async def reconcile(both: Beside, *, repair: bool = False) -> Report:
+    assert both.service.reconcile is not None
+    report = await both.service.reconcile.run(repair=repair)
+    assert report is not None
+    return report
+
+
+async def corrupt(both: Beside, statement: str, **values: Any) -> None:
+    async with both.service.database.session() as session:
+        await (await session.connection()).execute(text(statement), values)
+
+
+def found(report: Report) -> set[tuple[str, str]]:
+    return {(each.id, each.column) for each in report.differences}
+
+
+@pytest.mark.parametrize("shape", [OLD, NEW])
+async def test_records_that_webhooks_made_differ_in_nothing(
+    database_url: str, beside: Start, shape: Shape
+) -> None:
+    account = lived(1)
+    async with beside(database_url, account) as both:
+        await both.client.deliver(*account.events, shape=shape)
+        account.advance(10)
+        report = await reconcile(both)
+        assert report.differences == []
+        assert report.compared >= len(account.subscriptions)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_exactly_what_was_corrupted_is_reported_and_repaired(
+    database_url: str, beside: Start, seed: int
+) -> None:
+    account, rng = lived(seed), random.Random(seed)
+    async with beside(database_url, account) as both:
+        await both.client.deliver(*account.events)
+        account.advance(60)
+        subscriptions = rng.sample(sorted(account.subscriptions), 3)
+        live = [each.id for each in account.customers.values() if not each.deleted]
+        customer = rng.choice(live)
+        was = account.subscriptions[subscriptions[0]].status
+        wrong = "unpaid" if was != "unpaid" else "active"
+        await corrupt(
+            both, "UPDATE billing_subscription SET status = :s WHERE id = :id", s=wrong, id=subscriptions[0]
+        )
+        await corrupt(
+            both, "UPDATE billing_subscription SET quantity = 99 WHERE id = :id", id=subscriptions[1]
+        )
+        await corrupt(both, "DELETE FROM billing_subscription WHERE id = :id", id=subscriptions[2])
+        await corrupt(both, "UPDATE billing_customer SET email = 'x@example.com' WHERE id = :id", id=customer)
+        corrupted = {
+            (subscriptions[0], "status"),
+            (subscriptions[1], "quantity"),
+            (subscriptions[2], "*"),
+            (customer, "email"),
+        }
+        before = await stored(both.service.database, truth(account))
+        assert found(await reconcile(both)) == corrupted
+        assert await stored(both.service.database, truth(account)) == before  # it only looked
+        repaired = await reconcile(both, repair=True)
+        assert (found(repaired), repaired.repaired) == (corrupted, 4)
+        assert (await reconcile(both)).differences == []
+        expected = truth(account)
+        expected["subscriptions"][subscriptions[2]]["paid_through"] = None  # invoices said it, once
+        records = await stored(both.service.database, expected)
+        records["subscriptions"][subscriptions[2]]["paid_through"] = None
+        assert records == expected
+
+
+async def test_a_team_with_subscribers_imports_them_all(database_url: str, beside: Start) -> None:
+    account = Account(1, start=NOW)
+    account.bulk(500, seed=3)
+    account.advance(DAY)
+    async with beside(database_url, account) as both:
+        report = await reconcile(both, repair=True)
+        assert report.repaired == report.differing == len(account.subscriptions) + len(account.customers)
+        assert (await reconcile(both)).differences == []
+        some = next(iter(account.subscriptions.values()))
+        record = await both.client.read(f"/internal/subscriptions/{some.id}")
+        assert (record["status"], record["customer_id"]) == (some.status, some.customer)
+
+
+async def test_what_an_internal_update_lies_over_is_no_difference(database_url: str, beside: Start) -> None:
+    account = Account(1, start=NOW)
+    subscription = play(account, "sign_up", user_id="ada")
+    async with beside(database_url, account) as both:
+        await both.client.deliver(*account.events)
+        account.advance(60)
+        update = {
+            "customer_id": subscription.customer,
+            "subscription_id": subscription.id,
+            "plan_id": "price_starter",
+            "start_date": NOW,
+            "expiry_date": NOW + DAY,
+            "status": "unpaid",
+        }
+        answer = await both.client.http.post("/internal/subscription/update", json=update, headers=AUTH)
+        assert answer.status_code == 200
+        assert (await reconcile(both)).differences == []
+
+
+async def test_what_stripe_does_not_have_is_reported_and_never_deleted(
+    database_url: str, beside: Start
+) -> None:
+    account, other = Account(1, start=NOW), Account(2, start=NOW)
+    theirs = play(other, "sign_up", user_id="ada")
+    async with beside(database_url, account) as both:
+        await both.client.deliver(*other.events)
+        report = await reconcile(both, repair=True)
+        assert found(report) == {(theirs.id, "*"), (theirs.customer, "*")}
+        assert set(report.not_repaired) == {theirs.id, theirs.customer}
+        assert (await both.client.read(f"/internal/subscriptions/{theirs.id}"))["status"] == "active"
+
+
+async def test_a_customer_deleted_at_stripe_is_found_and_repaired(database_url: str, beside: Start) -> None:
+    account = Account(1, start=NOW)
+    customer = account.create_customer(user_id="ada")
+    async with beside(database_url, account) as both:
+        await both.client.deliver(*account.events)
+        account.advance(60)
+        account.delete_customer(customer)
+        account.advance(60)
+        report = await reconcile(both, repair=True)
+        assert (customer.id, "deleted") in found(report)
+        assert (await reconcile(both)).differences == []
+
+
+async def test_the_result_is_noted_for_those_who_look_later(database_url: str, beside: Start) -> None:
+    from app.sync import leases
+
+    account = Account(1, start=NOW)
+    account.create_customer()
+    async with beside(database_url, account) as both:
+        await reconcile(both, repair=True)
+        job = await leases.read(both.service.database, "reconcile")
+        assert job is not None
+        assert job.result is not None
+        assert (job.result["differing"], job.result["repaired"]) == (1, 1)
+        assert job.finished_at == account.now

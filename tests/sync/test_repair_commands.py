@@ -1,0 +1,183 @@
+"""`catch-up` and `reconcile` as they are typed; and killed between any two of their lines."""
+
+import asyncio
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlmodel import select
+
+from app.db import open_database
+from app.db.migrations import migrate
+from app.db.models import WebhookEvent
+from app.inbox.handlers import stripe_types
+from app.simulator import Account, play, truth
+from app.simulator.api import API_KEY, ApiFaults, serving_in_thread
+from tests import ROOT
+from tests.client import KEY, SECRET
+from tests.databases import somebody_waits_for_a_lock
+from tests.records import stored
+
+from .test_catch_up import NOW
+
+KILLS = 2
+
+
+def environment(database_url: str, base: str) -> dict[str, str]:
+    return {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT),
+        "PLANS_FILE": str(ROOT / "plans.toml"),
+        "DATABASE_URL": database_url,
+        "STRIPE_WEBHOOK_SECRET": SECRET,
+        "INTERNAL_API_KEY": KEY,
+        "SPOOL_DIR": "",
+        "STRIPE_API_KEY": API_KEY,
+        "STRIPE_API_BASE": base,
+    }
+
+
+def start(folder: Path, settings: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "app", *arguments],
+        cwd=folder,
+        env=settings,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def ended(folder: Path, settings: dict[str, str], *arguments: str) -> tuple[int, str]:
+    """The exit code and what was printed."""
+    process = start(folder, settings, *arguments)
+    printed, complaints = process.communicate(timeout=60)
+    return process.returncode, printed + complaints
+
+
+async def ids_in(database_url: str) -> set[str]:
+    database = open_database(database_url)
+    try:
+        async with database.reading() as session:
+            return set(await session.exec(select(WebhookEvent.id)))
+    finally:
+        await database.close()
+
+
+async def let_go(database_url: str) -> None:
+    """The lease of a killed process runs out in two minutes: the test does not wait so long."""
+    database = open_database(database_url)
+    try:
+        async with database.session() as session:
+            await (await session.connection()).execute(text("UPDATE billing_job SET lease_until = 0"))
+    finally:
+        await database.close()
+
+
+async def test_a_catch_up_that_is_killed_again_and_again_goes_on_where_it_was(
+    database_url: str, tmp_path: Path
+) -> None:
+    account, rng = Account(3, start=NOW), random.Random(3)
+    for number in range(250):
+        account.create_subscription(account.create_customer(user_id=f"user_{number}"), "price_team")
+    await asyncio.to_thread(migrate, database_url)
+    # Each page takes a while, so that kills fall between them, and into them.
+    with serving_in_thread(account, faults=ApiFaults(delay=1, seconds=0.1)) as base:
+        settings, sizes = environment(database_url, base), [0]
+        for _ in range(KILLS):
+            process = start(tmp_path, settings, "catch-up", "--since", str(NOW))
+            async with asyncio.timeout(60):
+                while len(await ids_in(database_url)) == sizes[-1]:  # until it is at work
+                    assert process.poll() is None, process.communicate()
+                    await asyncio.sleep(0.02)
+            await asyncio.sleep(rng.uniform(0, 0.1))
+            process.kill()
+            process.communicate()
+            sizes.append(len(await ids_in(database_url)))
+            code, said = await asyncio.to_thread(ended, tmp_path, settings, "catch-up")
+            assert code == 1, said
+            assert "killed" in said
+            await let_go(database_url)
+        code, said = await asyncio.to_thread(ended, tmp_path, settings, "catch-up", "--since", str(NOW))
+        assert code == 0, said
+    handled = {event.id for event in account.events if event.type in stripe_types()}
+    assert sizes[-1] < len(handled)
+    assert await ids_in(database_url) == handled
+    database = open_database(database_url)
+    try:
+        expected = truth(account)
+        assert await stored(database, expected) == expected
+    finally:
+        await database.close()
+
+
+async def test_a_catch_up_that_is_killed_within_a_page_goes_on_with_that_page(
+    postgres_database: str, tmp_path: Path
+) -> None:
+    """An event of the page is locked, so each kill finds the page half taken in, whatever came before."""
+    account, rng = Account(3, start=NOW), random.Random(3)
+    for number in range(150):
+        account.create_subscription(account.create_customer(user_id=f"user_{number}"), "price_team")
+    handled = {event.id for event in account.events if event.type in stripe_types()}
+    await asyncio.to_thread(migrate, postgres_database)
+    database = open_database(postgres_database)
+    try:
+        with serving_in_thread(account) as base:
+            settings = environment(postgres_database, base)
+            for _ in range(KILLS):
+                missing = handled - await ids_in(postgres_database)
+                async with database.session() as session:
+                    await database.hold(session, [f"event:{rng.choice(sorted(missing))}"])
+                    process = start(tmp_path, settings, "catch-up", "--since", str(NOW))
+                    await somebody_waits_for_a_lock(postgres_database)
+                    process.kill()
+                    process.communicate()
+                await let_go(postgres_database)
+            assert await ids_in(postgres_database) != handled
+            code, said = await asyncio.to_thread(ended, tmp_path, settings, "catch-up")
+        assert code == 0, said
+        assert await ids_in(postgres_database) == handled
+        expected = truth(account)
+        assert await stored(database, expected) == expected
+    finally:
+        await database.close()
+
+
+async def test_reconcile_reports_repairs_and_says_so_by_its_exit_code(
+    database_url: str, tmp_path: Path
+) -> None:
+    account = Account(1, start=NOW)
+    subscription = play(account, "sign_up", user_id="ada")
+    account.advance(60)
+    await asyncio.to_thread(migrate, database_url)
+    with serving_in_thread(account) as base:
+        settings = environment(database_url, base)
+        code, said = await asyncio.to_thread(ended, tmp_path, settings, "reconcile", "--json")
+        report = json.loads(said)
+        assert code == 1
+        assert {each["id"] for each in report["differences"]} == {subscription.id, subscription.customer}
+        code, said = await asyncio.to_thread(ended, tmp_path, settings, "reconcile", "--repair")
+        assert (code, "2 repaired" in said) == (0, True), said
+        assert subscription.id in said
+        code, said = await asyncio.to_thread(ended, tmp_path, settings, "reconcile")
+        assert (code, "0 differ" in said) == (0, True), said
+
+
+@pytest.mark.parametrize("command", ["catch-up", "reconcile"])
+def test_without_a_key_it_says_what_to_set(sqlite_database: str, tmp_path: Path, command: str) -> None:
+    settings = environment(sqlite_database, "")
+    del settings["STRIPE_API_KEY"]
+    code, said = ended(tmp_path, settings, command)
+    assert code == 1
+    assert "STRIPE_API_KEY" in said
+
+
+def test_a_time_that_is_none_is_refused(sqlite_database: str, tmp_path: Path) -> None:
+    code, said = ended(tmp_path, environment(sqlite_database, ""), "catch-up", "--since", "yesterday")
+    assert code == 2
+    assert "30d" in said

@@ -1,0 +1,222 @@
+"""What no single event says is seen in time, and told once."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import orjson
+import pytest
+from pydantic import SecretStr
+
+from app.errors import ConfigurationError
+from app.reactions.notifications import TEMPLATES, Notifier, render
+from app.reactions.outbox import Outbox
+from app.signals import Reaction, event_signal, reactions
+from app.simulator import DAY, Account, play
+from app.stripe.events import parse
+from app.worker.alerts import BACKLOG_SECONDS, UNLINKED_SECONDS
+from app.worker.worker import Worker
+
+from ..client import Client, running
+from ..limits.test_limits import START, Clock
+from ..reactions.test_reactions import Listener, deliver_all, listener, service_of, until
+
+__all__ = ["listener"]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def client(
+    database_url: str, clock: Clock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> AsyncIterator[Client]:
+    monkeypatch.setattr(Worker, "run", lambda worker: asyncio.sleep(0))
+    monkeypatch.setattr(Outbox, "run", lambda outbox: asyncio.sleep(0))
+    async with running(database_url, clock=clock, silence_hours=2, spool_dir=tmp_path) as client:
+        yield client
+
+
+async def told(client: Client, listener: Listener, *signals: str) -> list[Reaction]:
+    """What the watch tells, of these signals, when it looks twice at once."""
+    listener.heard.clear()
+    watch = service_of(client).watch
+    await asyncio.gather(watch.look(), watch.look())
+    await deliver_all(client, listener)
+    return [each for each in listener.heard if each.signal in signals]
+
+
+async def test_a_customer_who_pays_and_belongs_to_nobody_is_told_after_ten_minutes(
+    client: Client, listener: Listener, clock: Clock
+) -> None:
+    account = Account(1, start=START - 60)
+    for user_id in (None, "ada"):
+        customer = account.create_customer(**({"user_id": user_id} if user_id else {}))
+        account.create_subscription(customer, "price_team")
+    gone = account.create_subscription(account.create_customer(), "price_team")
+    account.cancel_now(gone)
+    await client.deliver(*account.events)
+    assert await told(client, listener, "customer_unlinked") == []
+    clock.now += UNLINKED_SECONDS
+    [reaction] = await told(client, listener, "customer_unlinked")
+    unlinked = account.subscriptions[next(iter(account.subscriptions))].customer
+    assert reaction.customer_id == unlinked
+    assert await told(client, listener, "customer_unlinked") == []
+
+
+async def test_the_end_of_grace_is_told_a_day_before_and_once(
+    client: Client, listener: Listener, clock: Clock
+) -> None:
+    account = Account(1, start=START - 40 * DAY)
+    subscription = play(account, "failed_payment", user_id="ada")
+    await client.deliver(*account.events)
+    clock.now = account.now + DAY
+    assert await told(client, listener, "grace_ending") == []
+    entitlements = await client.read("/internal/users/ada/entitlements")
+    assert entitlements["access"] == "grace"
+    clock.now = entitlements["grace_ends_at"] - DAY
+    [reaction] = await told(client, listener, "grace_ending")
+    assert (reaction.user_id, reaction.subscription_id) == ("ada", subscription.id)
+    assert reaction.facts["grace_ends_at"] == entitlements["grace_ends_at"]
+    assert await told(client, listener, "grace_ending") == []
+
+
+async def test_a_backlog_is_told_once_and_again_only_after_it_was_over(
+    client: Client, listener: Listener, clock: Clock
+) -> None:
+    def raising(event: Any, unit_of_work: Any) -> None:
+        raise ValueError("not today")
+
+    signal = event_signal("customer.created")
+    account = Account(1, start=START - 60)
+    for times in range(2):
+        signal.connect(raising)
+        account.create_customer()
+        await client.deliver(account.events[-1])
+        signal.disconnect(raising)
+        assert await told(client, listener, "backlog_old") == []
+        clock.now += BACKLOG_SECONDS + 1
+        [reaction] = await told(client, listener, "backlog_old")
+        assert reaction.facts["age"] == BACKLOG_SECONDS + 1, times
+        assert await told(client, listener, "backlog_old") == []
+        assert await service_of(client).worker.retry_due() == 1
+        assert await told(client, listener, "backlog_old") == []
+
+
+async def test_events_that_wait_in_the_spool_are_a_backlog_too(
+    client: Client, listener: Listener, clock: Clock
+) -> None:
+    body = orjson.dumps({"id": "evt_1", "object": "event", "type": "x", "created": 1, "data": {"object": {}}})
+    await service_of(client).spool.put(parse(body, signature="t=1,v1=00", received_at=1))
+    [file] = service_of(client).spool.waiting()
+    clock.now = int(file.stat().st_mtime) + BACKLOG_SECONDS - 1
+    assert await told(client, listener, "backlog_old") == []
+    clock.now += 2
+    assert len(await told(client, listener, "backlog_old")) == 1
+
+
+async def test_silence_is_told_once_and_again_only_after_an_event_came(
+    client: Client, listener: Listener, clock: Clock
+) -> None:
+    account = Account(1, start=START)
+    clock.now += 2 * 3600
+    assert await told(client, listener, "webhooks_silent") == []
+    clock.now += 1
+    assert len(await told(client, listener, "webhooks_silent")) == 1  # since the start
+    for _ in range(2):
+        account.create_customer()
+        await client.deliver(account.events[-1])
+        assert await told(client, listener, "webhooks_silent") == []
+        last, clock.now = clock.now, clock.now + 2 * 3600 + 1
+        [reaction] = await told(client, listener, "webhooks_silent")
+        assert reaction.facts["last"] == last
+        assert await told(client, listener, "webhooks_silent") == []
+
+
+# Messages
+
+
+class Inbox:
+    """A server of somebody's messages; the first `refusals` are refused."""
+
+    def __init__(self, refusals: int = 0) -> None:
+        self.messages: list[dict[str, Any]] = []
+        self.refusals = refusals
+        inbox = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if inbox.refusals:
+                    inbox.refusals -= 1
+                    self.send_response(500)
+                else:
+                    inbox.messages.append(orjson.loads(body))
+                    self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None: ...
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"json://127.0.0.1:{self._server.server_port}/"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def inboxes() -> Iterator[list[Inbox]]:
+    inboxes = [Inbox(), Inbox(refusals=1)]
+    yield inboxes
+    for inbox in inboxes:
+        inbox.close()
+
+
+async def test_a_failed_payment_is_sent_to_each_address_once_though_one_refuses_at_first(
+    database_url: str, inboxes: list[Inbox], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL)
+    clock = Clock()
+    clock.now = START
+    urls = tuple(SecretStr(inbox.url) for inbox in inboxes)
+    async with running(database_url, clock=clock, notify_urls=urls) as client:
+        account = Account(1, start=START - 40 * DAY)
+        play(account, "failed_payment", user_id="ada")
+        await client.deliver(*account.events)
+        async with asyncio.timeout(20):
+            await until(lambda: bool(inboxes[0].messages) and inboxes[1].refusals == 0)
+            while not inboxes[1].messages:
+                clock.now += 10
+                await asyncio.sleep(0.1)
+    for inbox in inboxes:
+        [message] = inbox.messages
+        assert message["title"] == "Payment failed: 29.00 USD"
+        assert "user ada" in message["message"]
+        assert account.events[-1].id not in message["title"]
+
+
+@pytest.mark.parametrize("signal", list(TEMPLATES))
+def test_every_message_can_be_written_whatever_is_known(signal: str) -> None:
+    title, text = render(Reaction(id="x", signal=signal, at=1))
+    assert title
+    assert "{" not in text.replace('{"user_id"', "")
+    assert signal in reactions
+
+
+def test_an_address_that_is_none_stops_the_start_and_is_not_shown() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Notifier("nothing-known://canary-password@host")
+    assert "NOTIFY_URLS" in caught.value.detail
+    assert "canary" not in caught.value.detail
