@@ -13,13 +13,13 @@ from sqlalchemy import Boolean, TextClause, bindparam, text
 NOW, AMOUNT, LIMIT = "CAST(:now AS BIGINT)", "CAST(:amount AS BIGINT)", "CAST(:limit AS BIGINT)"
 START, END = "CAST(:period_start AS BIGINT)", "CAST(:period_end AS BIGINT)"
 
-# A consumable's period is over, and the user's next one has begun. Without a renewal it stays open.
-OVER = f"(usage.period_end <= {NOW} AND usage.period_start < {START})"
+# A consumable's period is over: the user's present one, which `entitlements.usage_period` gives, began later.
+OVER = f"usage.period_start < {START}"
 USED = f"CASE WHEN {OVER} THEN 0 ELSE usage.used END"
-# After a change of plan the usage stays, and starts anew when the sooner of both periods ends.
+# What is written with an older answer than the row's counts in the row's period.
 PERIOD = (
     f"period_start = CASE WHEN {OVER} THEN {START} ELSE usage.period_start END, "
-    f"period_end = CASE WHEN {OVER} OR {END} < usage.period_end THEN {END} ELSE usage.period_end END"
+    f"period_end = CASE WHEN {START} >= usage.period_start THEN {END} ELSE usage.period_end END"
 )
 CHANGED = f"updated_at = {NOW}, version = usage.version + 1"
 SAME_VERSION = (

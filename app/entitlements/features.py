@@ -7,7 +7,7 @@ from typing import Any, Literal
 from ..errors import InvalidRequest
 from ..plans import MAX_AMOUNT, Feature, Kind, Limit, OverrideOp, Plan, Reset, Value, read_override
 from ..plans.values import EMPTY, limit_of, minus, plus, strength, times
-from .periods import BillingPeriod
+from .cycles import BillingCycle
 from .records import OverrideRecord
 from .standing import AccessLevel
 from .subscriptions import JudgedSubscription
@@ -69,7 +69,10 @@ class FeatureEntitlement:
     """`grace` when any of it comes from a subscription in its grace."""
     grace_ends_at: int | None = None
     parts: tuple[Part, ...] = ()
-    billing: BillingPeriod | None = field(default=None, repr=False)
+    billing_anchor: bool = False
+    """Whether a month is one of the subscription's, not of the calendar."""
+    cycles: tuple[BillingCycle, ...] = field(default=(), repr=False)
+    """Those that its periods come from, the one that counts first. See `periods`."""
 
     @property
     def hard_ceiling(self) -> int:
@@ -117,7 +120,7 @@ def entitle_feature(
         access="grace" if graces else "full",
         grace_ends_at=min((ends for ends in graces if ends is not None), default=None),
         parts=(*plans, *addons, *changes),
-        billing=_billing(sources, subscriptions) if feature.reset == "period" else None,
+        billing_anchor=feature.anchor == "billing",
     )
 
 
@@ -189,8 +192,26 @@ def _graces(parts: Iterable[Part]) -> list[int | None]:
     return [each.access.grace_ends_at for each in subscriptions if each.access.level == "grace"]
 
 
-def _billing(parts: Iterable[Part], subscriptions: Sequence[JudgedSubscription]) -> BillingPeriod | None:
-    """The period of the subscription that the feature comes from, else of one that entitles at all."""
-    sources = [part.subscription for part in parts if part.subscription is not None]
-    periods = (each.billing for each in (*sources, *subscriptions) if each.billing is not None)
-    return next(periods, None)
+def usage_cycles(
+    feature: Feature, parts: Sequence[Part], subscriptions: Sequence[JudgedSubscription]
+) -> tuple[BillingCycle, ...]:
+    """What the feature's usage periods come from: of the subscriptions that give it, the first to begin.
+
+    Those without access count where none has it: periods go on while a subscription is unpaid. Those that
+    are over come last: what they left open goes on to its end.
+    """
+    if feature.reset != "period" and feature.anchor != "billing":
+        return ()
+    theirs = [each for each in subscriptions if each.billing is not None]
+    giving = [each for each in theirs if each.gives(feature.key)] or theirs
+    renewing = [each for each in giving if each.billing and each.billing.ended is None]
+    counting = [each for each in renewing if each.entitles] or renewing
+    over = [each for each in giving if each.billing and each.billing.ended is not None]
+    sources = [part.subscription.id for part in parts if part.counted and part.subscription is not None]
+
+    def order(each: JudgedSubscription) -> tuple[Any, ...]:
+        assert each.billing is not None
+        return (each.billing.began, each.id not in sources, each.id)
+
+    chosen = (*sorted(counting, key=order), *sorted(over, key=order))
+    return tuple(each.billing for each in chosen if each.billing is not None)

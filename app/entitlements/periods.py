@@ -1,11 +1,20 @@
-"""When the usage of a consumable starts anew. Times are Unix seconds; days, months and years are UTC's."""
+"""Which period usage counts in, and when it starts again. Times are Unix seconds; calendars are UTC's.
 
-from datetime import UTC, datetime
+`usage_period` is the one answer: the row of usage, the entitlements and `Retry-After` all ask it.
+"""
+
+from calendar import monthrange
+from collections.abc import Iterable, Sequence
+from datetime import MAXYEAR, UTC, datetime
 from typing import NamedTuple
 
 from ..plans import Reset
+from ..stripe.objects import MAX_SECONDS
+from .cycles import BillingCycle, Span
 
 DAY = 86_400  # seconds
+AWAITED_SECONDS = 300
+"""A renewal that is awaited comes within minutes: so soon it is worth asking again."""
 
 
 class Period(NamedTuple):
@@ -19,16 +28,14 @@ ALWAYS = Period(0, None)
 """What does not reset: the usage of an allocated feature."""
 
 
-class BillingPeriod(NamedTuple):
-    """A subscription's current period, and until when its access lasts with no renewal seen."""
+def usage_period(
+    reset: Reset | None, cycles: Sequence[BillingCycle], now: int, *, billing_anchor: bool = False
+) -> Period:
+    """The period that usage at `now` counts in.
 
-    start: int
-    end: int
-    access_ends_at: int | None
-
-
-def period(reset: Reset | None, billing: BillingPeriod | None, now: int) -> Period:
-    """The period that usage at `now` counts in. Without a subscription a billing period is the UTC month."""
+    `cycles` are those of the user's subscriptions, the one that counts first; `billing_anchor`: a month is
+    one of the subscription's, not of the calendar. Without a subscription a period is the UTC month.
+    """
     if reset is None:
         return ALWAYS
     if reset == "day":
@@ -36,19 +43,75 @@ def period(reset: Reset | None, billing: BillingPeriod | None, now: int) -> Peri
         return Period(start, start + DAY)
     if reset == "year":
         return _years(now)
-    if reset == "period" and billing is not None:
-        # Also when it is over, and no renewal seen: it stays open till the next one begins, so that a late
-        # event gives no second allowance.
-        return Period(billing.start, billing.end)
-    return _months(now)
+    if reset == "month" and not billing_anchor:
+        return _months(now)
+    return _of_subscriptions(cycles, now, monthly=reset == "month")
 
 
-def resets_at(reset: Reset | None, billing: BillingPeriod | None, now: int) -> int | None:
-    """When usage starts anew, as far as is known; while a renewal is awaited, when access ends without it."""
-    end = period(reset, billing, now).end
-    if end is not None and end <= now and billing is not None:
-        return billing.access_ends_at
-    return end
+def resets_at(period: Period, now: int) -> int | None:
+    """When usage starts again; while a renewal is awaited, when to look again. None: it never does."""
+    if period.end is not None and period.end <= now:
+        return now + AWAITED_SECONDS
+    return period.end
+
+
+def _of_subscriptions(cycles: Sequence[BillingCycle], now: int, *, monthly: bool) -> Period:
+    governing = next((each for each in cycles if each.over_since(now) is None), None)
+    current = _months(now) if governing is None else _period(governing.span(now), now, monthly=monthly)
+    for each in cycles:
+        ended = each.over_since(now)
+        if ended is not None and _left_open(each, ended, current, cycles):
+            current = _after(_period(each.span(ended), ended, monthly=monthly), current, now)
+    return current
+
+
+def _left_open(over: BillingCycle, ended: int, current: Period, cycles: Iterable[BillingCycle]) -> bool:
+    """Whether the last period of a subscription that is over was followed by nothing but its own end.
+
+    The first subscription after it opened a period, and so has the end of a period since.
+    """
+    if current.start > ended:
+        return False
+    return not any(
+        other.began >= ended or (other.ended is None and other.began < over.began)
+        for other in cycles
+        if other is not over
+    )
+
+
+def _after(left: Period, current: Period, now: int) -> Period:
+    """The period of a subscription that is over goes on to its end, or to that of the user's next one."""
+    assert left.end is not None and current.end is not None
+    if left.end >= current.end:
+        return Period(left.start, current.end)
+    return Period(left.start, left.end) if now < left.end else Period(left.end, current.end)
+
+
+def _period(span: Span, now: int, *, monthly: bool) -> Period:
+    if not monthly:
+        return Period(span.start, span.end)
+    within = max(span.start, min(now, span.end - 1))
+    number = _steps(span.anchor, within)
+    return Period(
+        max(span.start, _step(span.anchor, number)), min(span.end, _step(span.anchor, number + 1))
+    )
+
+
+def _steps(anchor: int, now: int) -> int:
+    """How many monthly steps after the anchor the last one before or at `now` is."""
+    then, moment = datetime.fromtimestamp(anchor, UTC), datetime.fromtimestamp(now, UTC)
+    number = (moment.year - then.year) * 12 + moment.month - then.month
+    return number if _step(anchor, number) <= now else number - 1
+
+
+def _step(anchor: int, number: int) -> int:
+    """So many months after the anchor: its own day, or the last one of a month that has no such day."""
+    then = datetime.fromtimestamp(anchor, UTC)
+    year, month = divmod(then.year * 12 + then.month - 1 + number, 12)
+    if year > MAXYEAR:
+        return MAX_SECONDS
+    day = min(then.day, monthrange(year, month + 1)[1])
+    return int(then.replace(year=year, month=month + 1, day=day).timestamp())
 
 
 def _months(now: int) -> Period:

@@ -19,8 +19,8 @@ from .decisions import (
     granted_reason,
 )
 from .explanation import Explanation, explain
-from .features import FeatureEntitlement, Override, entitle_feature
-from .periods import Period, period, resets_at
+from .features import FeatureEntitlement, Override, entitle_feature, usage_cycles
+from .periods import Period, resets_at, usage_period
 from .records import CustomerRecord, InvoiceRecord, OverrideRecord, SubscriptionRecord
 from .standing import AccessLevel, Block
 from .subscriptions import JudgedSubscription, judge_subscriptions
@@ -162,12 +162,13 @@ class Entitlements:
     def period_of(self, feature: str, now: int) -> Period:
         """The period that usage at `now` counts in; one without an end for what does not reset."""
         entitlement = self.feature(feature)
-        return period(entitlement.reset, entitlement.billing, now)
+        return usage_period(
+            entitlement.reset, entitlement.cycles, now, billing_anchor=entitlement.billing_anchor
+        )
 
     def resets_at(self, feature: str, now: int) -> int | None:
-        """When usage starts anew; None for what does not reset, or where that is not known."""
-        entitlement = self.feature(feature)
-        return resets_at(entitlement.reset, entitlement.billing, now)
+        """When usage starts again; None for what does not reset. See `periods`."""
+        return resets_at(self.period_of(feature, now), now)
 
     def with_usage(self, usage: Mapping[str, int]) -> "Entitlements":
         """The same, with what is used of each feature, so that `check` can be asked without it."""
@@ -195,7 +196,7 @@ class Entitlements:
         return remembered
 
     def _rule(self, entitlement: FeatureEntitlement) -> _Rule:
-        reset = resets_at(entitlement.reset, entitlement.billing, self.as_of)
+        reset = self.resets_at(entitlement.feature, self.as_of)
         ends = grace_ends_at(self, entitlement)
         tail = (reset, self.plan, self.status, ends, (), self.as_of)
         reason = granted_reason(entitlement, 0)
@@ -236,6 +237,10 @@ def entitle(
     features = {
         key: entitle_feature(feature, entitling, catalogue.default_plan, in_force)
         for key, feature in catalogue.features.items()
+    }
+    features = {
+        key: replace(each, cycles=usage_cycles(catalogue.features[key], each.parts, judged))
+        for key, each in features.items()
     }
     main = _main(judged, features.values())
     granted = main.access if main is not None and main.entitles else None

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..plans import Addon, Catalogue, Plan
-from .periods import BillingPeriod
+from ..stripe.objects import ENDED
+from .cycles import BillingCycle, billing_cycle
+from .periods import DAY
 from .records import CustomerRecord, InvoiceRecord, SubscriptionRecord, is_overlaid
 from .standing import Access, access
 
@@ -30,12 +32,17 @@ class JudgedSubscription:
     price_id: str | None
     quantity: int | None
     addons: tuple[AddonItem, ...] = ()
-    billing: BillingPeriod | None = None
+    billing: BillingCycle | None = None
     expiry_date: int | None = None
 
     @property
     def entitles(self) -> bool:
         return self.access.level != "none"
+
+    def gives(self, feature: str) -> bool:
+        """Whether its plan or one of its add-ons names the feature."""
+        given = [self.plan, *(item.addon for item in self.addons)]
+        return any(each is not None and feature in each.limits for each in given)
 
     @property
     def units(self) -> int:
@@ -92,7 +99,7 @@ def _judge(
         price_id=price_id,
         quantity=quantity,
         addons=tuple(_addons(subscription, catalogue)),
-        billing=_billing_period(subscription, granted),
+        billing=_billing_cycle(subscription, granted),
         expiry_date=subscription.expiry_date,
     )
 
@@ -116,11 +123,41 @@ def _addons(subscription: SubscriptionRecord, catalogue: Catalogue) -> Iterable[
             yield AddonItem(addon, price_id, units_of(item.get("quantity")))
 
 
-def _billing_period(subscription: SubscriptionRecord, granted: Access) -> BillingPeriod | None:
-    """Stripe's current period; the term of an internal update where Stripe has told of none."""
+NEVER_BEGUN = frozenset({None, "incomplete", "incomplete_expired"})
+"""The statuses in which a subscription has not begun: no usage period is its own."""
+RENEWAL_LOST_SECONDS = 7 * DAY
+"""So long after its end a period without access stays open for a renewal; then Stripe's events were lost."""
+
+
+def _billing_cycle(subscription: SubscriptionRecord, granted: Access) -> BillingCycle | None:
+    """By Stripe's current period; by the term of an internal update where Stripe has told of none."""
     start, end = subscription.current_period_start, subscription.current_period_end
     if start is None or end is None:
         start, end = subscription.start_date, subscription.expiry_date
-    if start is None or end is None or end <= start:
+    if start is None or end is None or end <= start or subscription.status in NEVER_BEGUN:
         return None
-    return BillingPeriod(start, end, granted.ends_at)
+    return billing_cycle(
+        began=start if subscription.start_date is None else subscription.start_date,
+        start=start,
+        end=end,
+        anchor=subscription.billing_cycle_anchor,
+        changes=subscription.period_changes or (),
+        ended=_opens_none_since(subscription, granted, start, end),
+        lost_at=end + RENEWAL_LOST_SECONDS if granted.level == "none" else None,
+    )
+
+
+def _opens_none_since(
+    subscription: SubscriptionRecord, granted: Access, start: int, end: int
+) -> int | None:
+    """Since when no period opens by itself; None while it renews, paid or not. Not known when: its start."""
+    if granted.level != "none":
+        return None
+    if subscription.status in ENDED:
+        return subscription.expiry_date or start
+    if granted.reason == "cancel_at_reached":
+        cancel_at = subscription.cancel_at
+        return end if cancel_at is None else min(cancel_at, end)
+    if subscription.status == "paused" or granted.reason == "customer_deleted":
+        return start
+    return end if granted.reason == "expired" else None

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from ..db.models import Usage, table_of
-from ..entitlements.periods import period
+from ..entitlements.periods import usage_period
 from .loading import used_since
 from .snapshots import Snapshots
 from .usage import check_amount
@@ -48,14 +48,12 @@ async def read_all(snapshots: Snapshots, feature: str) -> dict[str, Seen]:
 
 
 async def _used(snapshots: Snapshots, feature: str, row: Any, now: int) -> int:
-    if row.period_end > now:
-        return int(row.used)  # most are: their users need not be read
-    reset = snapshots.catalogue.feature(feature).reset
-    if reset == "period":
+    known = snapshots.catalogue.feature(feature)
+    if known.reset == "period" or known.anchor == "billing":
         start = (await snapshots.load(row.user_id)).period_of(feature, now).start
     else:
-        start = period(reset, None, now).start  # the same for all: nobody need be read for it
-    return used_since(row, start, now)
+        start = usage_period(known.reset, (), now).start  # the same for all: nobody need be read for it
+    return used_since(row, start)
 
 
 def differing(seen: Mapping[str, Seen], counted: Mapping[str, int]) -> list[str]:

@@ -48,16 +48,16 @@ async def read_usage(connection: AsyncConnection, entitlements: Entitlements) ->
     for row in found:
         if row.feature in entitlements.features:
             start = entitlements.period_of(row.feature, now).start
-            usage[row.feature] = int(row.held) + used_since(row, start, now)
+            usage[row.feature] = int(row.held) + used_since(row, start)
     return usage
 
 
-def used_since(row: Row[Any], start: int, now: int) -> int:
-    """What a row of usage says of the period that began at `start`: nothing, if its own one is over.
+def used_since(row: Row[Any], start: int) -> int:
+    """What a row of usage says of the period that began at `start`: nothing, if its own one began before.
 
     The rule of the statements (`OVER`), for who only reads: the row starts anew when it is next written.
     """
-    return 0 if row.period_end <= now and row.period_start < start else int(row.used)
+    return 0 if row.period_start < start else int(row.used)
 
 
 async def _rows(connection: AsyncConnection, model: Any, condition: Any) -> list[Row[Any]]:

@@ -10,6 +10,7 @@ from .values import Type, Value, read_amount, read_flag, read_static, type_of
 
 Kind = Literal["boolean", "static", "allocated", "consumable"]
 Reset = Literal["period", "day", "month", "year"]
+Anchor = Literal["billing"]
 Level = Literal["full", "grace", "none"]
 OverrideOp = Literal["set", "add", "remove"]
 DAY: Final = 86_400  # seconds
@@ -24,6 +25,8 @@ class Feature:
     reset: Reset | None = None
     type: Type = "number"
     """What its value is; of a static feature the type that all plans write."""
+    anchor: Anchor | None = None
+    """`billing`: a month is counted from the subscription's billing day, not from the calendar's first."""
 
     def read(self, raw: object) -> Value:
         """The value that `raw`, as written in the catalogue or in an override, stands for.

@@ -58,7 +58,7 @@ def _parse(path: str | Path) -> dict[str, Any]:
 
 def _features(tables: CatalogueFile) -> dict[str, Feature]:
     return {
-        key: Feature(key, table.kind, table.reset, _type(key, table, tables))
+        key: Feature(key, table.kind, table.reset, _type(key, table, tables), table.anchor)
         for key, table in tables.features.items()
     }
 

@@ -13,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from .catalogue import DAY, AccessPolicy, AccessRule, Kind, Level, Reset
+from .catalogue import DAY, AccessPolicy, AccessRule, Anchor, Kind, Level, Reset
 
 MAX_GRACE_DAYS = 36_500
 
@@ -35,6 +35,7 @@ class _Table(BaseModel):
 class FeatureTable(_Table):
     kind: Kind
     reset: Reset | None = None
+    anchor: Anchor | None = None
 
     @model_validator(mode="after")
     def consumables_reset(self) -> "FeatureTable":
@@ -44,6 +45,8 @@ class FeatureTable(_Table):
             raise ValueError(
                 f"only a consumable resets, this is {self.kind}: remove reset or change the kind"
             )
+        if self.anchor is not None and self.reset != "month":
+            raise ValueError('anchor = "billing" goes with reset = "month": write that, or remove anchor')
         return self
 
 

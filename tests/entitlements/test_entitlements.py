@@ -95,6 +95,8 @@ class Sub:
     paid_through: int | None = None
     current_period_start: int | None = START
     current_period_end: int | None = END
+    billing_cycle_anchor: int | None = None
+    period_changes: Sequence[Mapping[str, Any]] | None = None
     trial_end: int | None = None
     cancel_at: int | None = None
     cancel_at_period_end: bool = False
@@ -814,12 +816,13 @@ def test_a_billing_period_is_the_subscriptions_own() -> None:
 def test_a_period_that_is_over_stays_open_as_long_as_access_does() -> None:
     for now in (END, END + WEEK - 1):
         assert of(STARTER, now=now).period_of("calls", now) == (START, END), "another begins, or none"
-        assert of(STARTER, now=now).resets_at("calls", now) == END + WEEK
+        assert of(STARTER, now=now).resets_at("calls", now) == now + 300, "look again in minutes"
     assert of(STARTER, now=NOW).resets_at("calls", END - 1) == END
-    assert of(STARTER, now=NOW).resets_at("calls", END + 1) == END + WEEK, "asked beforehand"
+    assert of(STARTER, now=NOW).resets_at("calls", END + 1) == END + 301, "asked beforehand"
     over = of(STARTER, now=END + WEEK)
     assert over.plan == "free"
-    assert over.period_of("calls", END + WEEK) == of().period_of("calls", END + WEEK)
+    month = of().period_of("calls", END + WEEK)
+    assert over.period_of("calls", END + WEEK) == (END, month.end), "the month, from the end of the last period"
 
 
 def test_a_billing_period_is_that_of_the_subscription_that_gives_the_feature() -> None:

@@ -1,0 +1,110 @@
+"""A subscription's usage periods, as its record tells them. Pure. Times are Unix seconds.
+
+Stripe's `current_period_start` moves for several reasons, and not each of them opens a usage period ("How
+subscriptions work"; "Using a custom billing cycle anchor"). A change of price or interval opens none, even
+where Stripe begins a new billing period: else a yearly subscriber who changes to monthly and back would have
+a new allowance each time. Which moves opened none is in the record's `period_changes`, a set of facts, each
+from one event: `{"start", "from": [start, end], "anchor"}` says that the period which Stripe began at `start`
+goes on with the usage period of the one before; `{"start", "opened"}` that one opened, and when. A fact that
+was seen by comparing two readings is `weak`: one from an event says it better.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+MAX_CHANGES = 20
+"""How many facts a record keeps: those with the latest starts."""
+
+Fact = dict[str, Any]
+
+
+class Span(NamedTuple):
+    """From `start` up to, not including, `end`; and the anchor that monthly steps count from."""
+
+    start: int
+    end: int
+    anchor: int
+
+
+@dataclass(frozen=True, slots=True)
+class BillingCycle:
+    """When the usage periods of one subscription open."""
+
+    began: int
+    """When the subscription began."""
+    opened: int
+    """When the newest usage period opened that Stripe's current period goes on with, or began."""
+    closes: int
+    """When that one ends, unless Stripe's period ends before."""
+    ends: int
+    """When Stripe's current period ends: then another one opens."""
+    anchor: int
+    """What monthly steps count from in the period that opened at `opened`."""
+    anchor_then: int
+    """The same in the one that opens at `closes`."""
+    ended: int | None = None
+    """Since when it opens none any more: it is over, or paused. None while it renews."""
+    lost_at: int | None = None
+    """When a renewal that nobody has seen is no longer awaited."""
+
+    def over_since(self, now: int) -> int | None:
+        """As `ended`, at `now`."""
+        lost = self.lost_at is not None and now >= self.lost_at
+        return self.ends if self.ended is None and lost else self.ended
+
+    def span(self, now: int) -> Span:
+        """The usage period at `now`. The last one stays open until a renewal is seen."""
+        close = min(self.closes, self.ends)
+        if now < close or close == self.ends:
+            return Span(self.opened, close, self.anchor)
+        return Span(close, self.ends, self.anchor_then)
+
+
+def billing_cycle(
+    *,
+    began: int,
+    start: int,
+    end: int,
+    anchor: int | None,
+    changes: Iterable[Mapping[str, Any]],
+    ended: int | None = None,
+    lost_at: int | None = None,
+) -> BillingCycle:
+    """The cycle of a subscription whose current period at Stripe is from `start` to `end`."""
+    own = start if anchor is None else anchor
+    opened = _opened(Span(start, end, own), _by_start(changes))
+    return BillingCycle(began, opened.start, opened.end, end, opened.anchor, own, ended, lost_at)
+
+
+def _opened(stripes: Span, facts: Mapping[int, Mapping[str, Any]]) -> Span:
+    """The usage period that Stripe's period goes on with, as it was when Stripe's began."""
+    fact = facts.get(stripes.start, {})
+    if "from" not in fact:
+        moment = fact.get("opened", stripes.start)
+        return stripes._replace(start=moment) if stripes.start < moment < stripes.end else stripes
+    start, end = fact["from"]
+    before = Span(start, end, fact["anchor"])
+    opened = _opened(before, facts)
+    if opened.end <= stripes.start:  # it was over by then, and the next one was open
+        return before._replace(start=opened.end)
+    return opened
+
+
+def _by_start(changes: Iterable[Mapping[str, Any]]) -> dict[int, Mapping[str, Any]]:
+    return {fact["start"]: fact for fact in sorted(changes, key=_strength)}
+
+
+def _strength(fact: Mapping[str, Any]) -> tuple[bool, bool, int, list[int]]:
+    """Of facts about one start the greatest counts: what an event says, a change of price, the latest."""
+    return (not fact.get("weak"), "from" in fact, fact.get("opened", 0), fact.get("from", []))
+
+
+def merged(known: Sequence[Fact] | None, found: Iterable[Fact]) -> list[Fact]:
+    """Both sets of facts, in one order; of many those with the latest starts. Order of merging is no matter."""
+    facts = {_identity(fact): fact for fact in (*(known or ()), *found)}
+    return [facts[key] for key in sorted(facts)[-MAX_CHANGES:]]
+
+
+def _identity(fact: Mapping[str, Any]) -> tuple[Any, ...]:
+    return (fact["start"], *_strength(fact))
