@@ -63,6 +63,9 @@ class Subscription(Record, table=True):
     paid_through: int | None = Field(default=None, sa_type=BigInteger)
     current_period_start: int | None = Field(default=None, sa_type=BigInteger)
     current_period_end: int | None = Field(default=None, sa_type=BigInteger)
+    billing_cycle_anchor: int | None = Field(default=None, sa_type=BigInteger)
+    period_changes: list[dict[str, Any]] | None = Field(default=None, sa_type=Json)
+    """Which of Stripe's periods opened no usage period, or opened it later: see `entitlements.cycles`."""
     trial_end: int | None = Field(default=None, sa_type=BigInteger)
     cancel_at: int | None = Field(default=None, sa_type=BigInteger)
     cancel_at_period_end: bool = False
@@ -166,6 +169,24 @@ class Usage(Table, table=True):
     updated_at: int = Field(sa_type=BigInteger)
     version: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
     """Counted up by every change of what is used."""
+    included: int | None = Field(default=None, sa_type=BigInteger)
+    """The limit when usage was last changed; None: unlimited, or not known."""
+    over_since: int | None = Field(default=None, sa_type=BigInteger)
+    """Since when more is used than the limit, as after a downgrade. Unix seconds."""
+
+
+class UsagePeriod(Table, table=True):
+    """What a user had used of a consumable when its period ended. Written by a trigger on `billing_usage`."""
+
+    __tablename__ = "billing_usage_period"
+
+    user_id: str = Field(primary_key=True, sa_type=IdText)
+    feature: str = Field(primary_key=True, sa_type=IdText)
+    period_start: int = Field(primary_key=True, sa_type=BigInteger)
+    period_end: int = Field(sa_type=BigInteger, index=True)
+    used: int = Field(sa_type=BigInteger)
+    included: int | None = Field(default=None, sa_type=BigInteger)
+    """The limit that held then; None: unlimited, or not known."""
 
 
 class UsageKey(Table, table=True):

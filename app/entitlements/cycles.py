@@ -95,16 +95,16 @@ def _by_start(changes: Iterable[Mapping[str, Any]]) -> dict[int, Mapping[str, An
     return {fact["start"]: fact for fact in sorted(changes, key=_strength)}
 
 
-def _strength(fact: Mapping[str, Any]) -> tuple[bool, bool, int, list[int]]:
+def _strength(fact: Mapping[str, Any]) -> tuple[int, ...]:
     """Of facts about one start the greatest counts: what an event says, a change of price, the latest."""
-    return (not fact.get("weak"), "from" in fact, fact.get("opened", 0), fact.get("from", []))
+    return (not fact.get("weak"), "from" in fact, fact.get("opened", 0), *fact.get("from", ()))
 
 
 def merged(known: Sequence[Fact] | None, found: Iterable[Fact]) -> list[Fact]:
-    """Both sets of facts, in one order; of many those with the latest starts. Order of merging is no matter."""
+    """Both sets of facts, in one order; of many those with the latest starts. Merges in any order."""
     facts = {_identity(fact): fact for fact in (*(known or ()), *found)}
     return [facts[key] for key in sorted(facts)[-MAX_CHANGES:]]
 
 
 def _identity(fact: Mapping[str, Any]) -> tuple[Any, ...]:
-    return (fact["start"], *_strength(fact))
+    return (fact["start"], *_strength(fact), fact.get("anchor", 0))

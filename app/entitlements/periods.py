@@ -92,9 +92,7 @@ def _period(span: Span, now: int, *, monthly: bool) -> Period:
         return Period(span.start, span.end)
     within = max(span.start, min(now, span.end - 1))
     number = _steps(span.anchor, within)
-    return Period(
-        max(span.start, _step(span.anchor, number)), min(span.end, _step(span.anchor, number + 1))
-    )
+    return Period(max(span.start, _step(span.anchor, number)), min(span.end, _step(span.anchor, number + 1)))
 
 
 def _steps(anchor: int, now: int) -> int:

@@ -147,9 +147,7 @@ def _billing_cycle(subscription: SubscriptionRecord, granted: Access) -> Billing
     )
 
 
-def _opens_none_since(
-    subscription: SubscriptionRecord, granted: Access, start: int, end: int
-) -> int | None:
+def _opens_none_since(subscription: SubscriptionRecord, granted: Access, start: int, end: int) -> int | None:
     """Since when no period opens by itself; None while it renews, paid or not. Not known when: its start."""
     if granted.level != "none":
         return None

@@ -39,6 +39,7 @@ def subscription_values(content: Values, created: int) -> Values:
         "start_date": as_seconds(content.get("start_date")) or as_seconds(content.get("created")),
         "current_period_start": period_start,
         "current_period_end": period_end,
+        "billing_cycle_anchor": as_seconds(content.get("billing_cycle_anchor")),
         "trial_end": as_seconds(content.get("trial_end")),
         "cancel_at": as_seconds(content.get("cancel_at")),
         "cancel_at_period_end": content.get("cancel_at_period_end") is True,

@@ -822,7 +822,9 @@ def test_a_period_that_is_over_stays_open_as_long_as_access_does() -> None:
     over = of(STARTER, now=END + WEEK)
     assert over.plan == "free"
     month = of().period_of("calls", END + WEEK)
-    assert over.period_of("calls", END + WEEK) == (END, month.end), "the month, from the end of the last period"
+    assert over.period_of("calls", END + WEEK) == (END, month.end), (
+        "the month, from the end of the last period"
+    )
 
 
 def test_a_billing_period_is_that_of_the_subscription_that_gives_the_feature() -> None:

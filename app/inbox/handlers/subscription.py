@@ -12,26 +12,31 @@ from .announcements import announce_changes
 from .customer import ensure_customer
 from .links import link_by_metadata
 from .snapshots import is_near_a_reading, judge_snapshot, ordering_values
+from .usage_periods import with_period_changes
 
 log = structlog.get_logger(__name__)
 
 
 def subscription_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
-    values = _values(event, unit_of_work)
+    values = _values(event.object, event.created, unit_of_work)
     subscription = ensure_subscription(unit_of_work, required_id(event.object, "id"))
     customer = ensure_customer(unit_of_work, values["customer_id"])
     link_by_metadata(unit_of_work, customer, metadata(event.object), event)
 
     unsure = is_near_a_reading(event, subscription)
     judgement = judge_snapshot(event, subscription, unit_of_work)
+    changes = with_period_changes(
+        event, values, subscription, lambda content: _values(content, event.created, unit_of_work)
+    )
     if judgement is None:
-        unit_of_work.change(subscription, needs_refresh=subscription.needs_refresh or unsure)
+        needs_refresh = subscription.needs_refresh or unsure
+        unit_of_work.change(subscription, needs_refresh=needs_refresh, period_changes=changes)
         return
     newest = judgement.newest
     if newest is not event:
-        values = _values(newest, unit_of_work)
+        values = _values(newest.object, newest.created, unit_of_work)
     values |= ordering_values(judgement, unsure)
-    values |= overlay_values(subscription.overlay, judgement.position)
+    values |= overlay_values(subscription.overlay, judgement.position) | {"period_changes": changes}
     before = dict(subscription.__dict__)
     unit_of_work.change(subscription, **values)
     announce_changes(unit_of_work, event, before, subscription)
@@ -47,9 +52,9 @@ def subscription_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
         )
 
 
-def _values(event: StripeEvent, unit_of_work: UnitOfWork) -> Values:
+def _values(content: Values, created: int, unit_of_work: UnitOfWork) -> Values:
     """The columns; plan and quantity are of the first item whose price is a plan's, else of the first."""
-    values = subscription_values(event.object, event.created)
+    values = subscription_values(content, created)
     item = unit_of_work.catalogue.plan_item(values["items"]) or {}
     return values | {"plan_id": item.get("price_id"), "quantity": item.get("quantity")}
 

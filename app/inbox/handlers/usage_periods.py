@@ -1,0 +1,80 @@
+"""Which events opened a usage period of a subscription, and which did not: see `entitlements.cycles`."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ...db.models import Subscription
+from ...entitlements.cycles import Fact, merged
+from ...stripe.events import StripeEvent
+from ...stripe.objects import Values, as_seconds
+from ...stripe.ordering import put_back
+
+TELLING = frozenset({"items", "status", "current_period_start", "billing_cycle_anchor", "plan"})
+"""The members of `previous_attributes` that may tell of a period."""
+
+
+def with_period_changes(
+    event: StripeEvent, values: Values, subscription: Subscription, read: Callable[[Values], Values]
+) -> list[Fact] | None:
+    """The record's facts with those of this event, in whatever order events come; None where there are none.
+
+    `values` are the columns that the event's object gives, `read` gives those of another content of it.
+    """
+    found = _first_period(event, values)
+    if event.read_at_version is not None:
+        found += _since_the_record(values, subscription.__dict__)
+    elif event.previous_attributes and not TELLING.isdisjoint(event.previous_attributes):
+        before = read(put_back(event.object, event.previous_attributes))
+        found += _step(before, values, event.created)
+    return merged(subscription.period_changes, found) or None
+
+
+def _first_period(event: StripeEvent, values: Values) -> list[Fact]:
+    """The first period opens when the subscription is made, however far back it is dated."""
+    start, created = values["current_period_start"], as_seconds(event.object.get("created"))
+    if start is None or created is None or created <= start:
+        return []
+    return [{"start": start, "opened": created}]
+
+
+def _step(before: Mapping[str, Any], after: Mapping[str, Any], at: int) -> list[Fact]:
+    """What one change says; a renewal says nothing, as a new period at Stripe is one of usage without it."""
+    was, start = before["current_period_start"], after["current_period_start"]
+    end = before["current_period_end"]
+    if was is None or start is None or end is None:
+        return []
+    if start == was:
+        paid_first = before["status"] == "incomplete" and after["status"] != "incomplete"
+        return [{"start": start, "opened": at}] if paid_first and at > start else []
+    if not was < start < end:
+        return []
+    if before["status"] == "paused" and after["status"] != "paused":
+        return [{"start": start, "opened": max(start, at)}]
+    trial_ended = before["status"] == "trialing" and after["status"] != "trialing"
+    if trial_ended or _bought(before) == _bought(after):
+        return [{"start": start, "opened": start}]
+    return [_goes_on(before, start)]
+
+
+def _since_the_record(after: Mapping[str, Any], record: Mapping[str, Any]) -> list[Fact]:
+    """What an object that was fetched says beside the record, which has not changed since it was fetched."""
+    was, start = record["current_period_start"], after["current_period_start"]
+    end = record["current_period_end"]
+    if was is None or start is None or end is None or not was < start < end:
+        return []
+    opens = record["status"] in ("paused", "trialing") and record["status"] != after["status"]
+    if opens or _bought(record) == _bought(after):
+        return []
+    return [_goes_on(record, start) | {"weak": True}]
+
+
+def _goes_on(before: Mapping[str, Any], start: int) -> Fact:
+    was, end = before["current_period_start"], before["current_period_end"]
+    anchor = before["billing_cycle_anchor"]
+    return {"start": start, "from": [was, end], "anchor": was if anchor is None else anchor}
+
+
+def _bought(values: Mapping[str, Any]) -> list[str]:
+    """The prices with interval and quantity: where they differ, an anchor was not reset by itself."""
+    names = ("price_id", "interval", "interval_count", "quantity")
+    return sorted(repr([item.get(name) for name in names]) for item in values["items"])

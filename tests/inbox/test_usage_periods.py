@@ -1,0 +1,354 @@
+"""When usage starts again: what the events of a subscription say of it, in whatever order they come."""
+
+import random
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from app import limits
+from app.simulator import DAY
+
+from ..client import Client, running
+from .subscription_story import SubscriptionStory, price_item
+
+PLANS = """
+default_plan = "free"
+[features]
+calls = { kind = "consumable", reset = "period" }
+mails = { kind = "consumable", reset = "month", anchor = "billing" }
+[plans.free]
+calls = 10
+mails = 10
+[plans.pro]
+prices = ["pro_monthly", "pro_yearly"]
+calls = 100
+mails = 100
+"""
+HOUR = 3600
+SHUFFLES = 6
+
+
+def day(year: int, month: int, day: int, hour: int = 0, minute: int = 0, second: int = 0) -> int:
+    return int(datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp())
+
+
+def monthly(start: int, end: int, quantity: int = 1) -> dict[str, object]:
+    return price_item("pro_monthly", start, end, quantity=quantity)
+
+
+def yearly(start: int, end: int) -> dict[str, object]:
+    return price_item("pro_yearly", start, end, interval="year")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = float(day(2030, 1, 1))
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def client(database_url: str, clock: Clock, tmp_path: Path) -> AsyncIterator[Client]:
+    file = tmp_path / "plans.toml"
+    file.write_text(PLANS)
+    async with running(database_url, clock=clock, plans_file=file) as client:
+        yield client
+
+
+JAN_10, FEB_10, MAR_10 = day(2030, 1, 10), day(2030, 2, 10), day(2030, 3, 10)
+JAN_20, FEB_20 = day(2030, 1, 20), day(2030, 2, 20)
+
+
+class Case(NamedTuple):
+    tell: Callable[[str], SubscriptionStory]
+    now: int
+    feature: str
+    period: tuple[int, int]
+
+
+def renewed(user: str) -> SubscriptionStory:
+    story = SubscriptionStory(user, monthly(JAN_10, FEB_10), at=JAN_10)
+    story.change(FEB_10, monthly(FEB_10, MAR_10))
+    return story
+
+
+def renewed_unpaid(user: str) -> SubscriptionStory:
+    story = SubscriptionStory(user, monthly(JAN_10, FEB_10), at=JAN_10)
+    story.change(JAN_20, status="unpaid")
+    story.change(FEB_10, monthly(FEB_10, MAR_10))
+    return story
+
+
+def trial_ended_early(user: str) -> SubscriptionStory:
+    item = monthly(JAN_10, FEB_10)
+    story = SubscriptionStory(user, item, at=JAN_10, status="trialing", trial_end=FEB_10)
+    story.change(JAN_20, monthly(JAN_20, FEB_20), status="active", trial_end=JAN_20)
+    return story
+
+
+def trial_ended_early_with_a_change_of_price(user: str) -> SubscriptionStory:
+    item = monthly(JAN_10, FEB_10)
+    story = SubscriptionStory(user, item, at=JAN_10, status="trialing", trial_end=FEB_10)
+    story.change(JAN_20, yearly(JAN_20, day(2031, 1, 20)), status="active", trial_end=JAN_20)
+    return story
+
+
+def anchor_reset(user: str) -> SubscriptionStory:
+    story = SubscriptionStory(user, monthly(JAN_10, FEB_10), at=JAN_10)
+    story.change(JAN_20, monthly(JAN_20, FEB_20), billing_cycle_anchor=JAN_20)
+    return story
+
+
+def anchor_reset_with_a_quantity(user: str) -> SubscriptionStory:
+    story = SubscriptionStory(user, monthly(JAN_10, FEB_10), at=JAN_10)
+    story.change(JAN_20, monthly(JAN_20, FEB_20, quantity=2), billing_cycle_anchor=JAN_20)
+    return story
+
+
+def monthly_to_yearly(user: str) -> SubscriptionStory:
+    story = SubscriptionStory(user, monthly(JAN_10, FEB_10), at=JAN_10)
+    story.change(JAN_20, yearly(JAN_20, day(2031, 1, 20)), billing_cycle_anchor=JAN_20)
+    return story
+
+
+def yearly_to_monthly(user: str) -> SubscriptionStory:
+    story = SubscriptionStory(user, yearly(JAN_10, day(2031, 1, 10)), at=JAN_10)
+    story.change(JAN_20, monthly(JAN_20, FEB_20), billing_cycle_anchor=JAN_20)
+    return story
+
+
+def yearly_to_monthly_and_back(user: str) -> SubscriptionStory:
+    story = yearly_to_monthly(user)
+    then = JAN_20 + HOUR
+    story.change(then, yearly(then, day(2031, 1, 20, 1)), billing_cycle_anchor=then)
+    return story
+
+
+def yearly_to_monthly_and_renewed(user: str) -> SubscriptionStory:
+    story = yearly_to_monthly(user)
+    story.change(FEB_20, monthly(FEB_20, day(2030, 3, 20)))
+    return story
+
+
+def renewed_on_another_price(user: str) -> SubscriptionStory:
+    story = SubscriptionStory(user, monthly(JAN_10, FEB_10), at=JAN_10)
+    story.change(FEB_10, yearly(FEB_10, day(2031, 2, 10)), billing_cycle_anchor=FEB_10)
+    return story
+
+
+def paused_and_resumed(user: str) -> SubscriptionStory:
+    story = SubscriptionStory(user, monthly(JAN_10, FEB_10), at=JAN_10)
+    story.change(day(2030, 1, 15), status="paused")
+    story.change(MAR_10, monthly(MAR_10, day(2030, 4, 10)), status="active", billing_cycle_anchor=MAR_10)
+    return story
+
+
+def paused_for_a_payment_and_paid(user: str) -> SubscriptionStory:
+    story = SubscriptionStory(user, monthly(JAN_10, FEB_10), at=JAN_10)
+    story.change(JAN_10 + HOUR, status="paused")
+    story.change(JAN_20, status="active")
+    return story
+
+
+def paid_a_day_after_it_was_made(user: str) -> SubscriptionStory:
+    story = SubscriptionStory(user, monthly(JAN_10, FEB_10), at=JAN_10, status="incomplete")
+    story.change(JAN_10 + DAY, status="active")
+    return story
+
+
+def dated_back(user: str) -> SubscriptionStory:
+    return SubscriptionStory(user, monthly(JAN_10, FEB_10), at=JAN_20, start_date=JAN_10)
+
+
+def billed_on_the_31st_for_a_year(user: str) -> SubscriptionStory:
+    start = day(2031, 1, 31, 22)
+    return SubscriptionStory(user, yearly(start, day(2032, 1, 31, 22)), at=start)
+
+
+def yearly_to_monthly_on_the_31st(user: str) -> SubscriptionStory:
+    story = SubscriptionStory(user, yearly(day(2030, 1, 31), day(2031, 1, 31)), at=day(2030, 1, 31))
+    then = day(2030, 3, 10)
+    story.change(then, monthly(then, day(2030, 4, 10)), billing_cycle_anchor=then)
+    return story
+
+
+CASES = {
+    "a renewal": Case(renewed, FEB_20, "calls", (FEB_10, MAR_10)),
+    "a renewal while unpaid": Case(renewed_unpaid, FEB_20, "calls", (FEB_10, MAR_10)),
+    "a trial's early end": Case(trial_ended_early, JAN_20 + 1, "calls", (JAN_20, FEB_20)),
+    "a trial's end with another price": Case(
+        trial_ended_early_with_a_change_of_price, JAN_20 + 1, "calls", (JAN_20, day(2031, 1, 20))
+    ),
+    "a reset of the anchor": Case(anchor_reset, JAN_20 + 1, "calls", (JAN_20, FEB_20)),
+    "no reset of the anchor by itself": Case(
+        anchor_reset_with_a_quantity, JAN_20 + 1, "calls", (JAN_10, FEB_10)
+    ),
+    "monthly to yearly": Case(monthly_to_yearly, JAN_20 + 1, "calls", (JAN_10, FEB_10)),
+    "monthly to yearly, then": Case(monthly_to_yearly, FEB_10, "calls", (FEB_10, day(2031, 1, 20))),
+    "yearly to monthly": Case(yearly_to_monthly, JAN_20 + 1, "calls", (JAN_10, FEB_20)),
+    "yearly to monthly and back": Case(
+        yearly_to_monthly_and_back, JAN_20 + DAY, "calls", (JAN_10, day(2031, 1, 10))
+    ),
+    "yearly to monthly, renewed": Case(
+        yearly_to_monthly_and_renewed, FEB_20, "calls", (FEB_20, day(2030, 3, 20))
+    ),
+    "a renewal on another price": Case(renewed_on_another_price, FEB_20, "calls", (FEB_10, day(2031, 2, 10))),
+    "a resume": Case(paused_and_resumed, MAR_10 + 1, "calls", (MAR_10, day(2030, 4, 10))),
+    "a pause for a payment opens nothing": Case(
+        paused_for_a_payment_and_paid, JAN_20 + 1, "calls", (JAN_10, FEB_10)
+    ),
+    "a first payment that came later": Case(
+        paid_a_day_after_it_was_made, JAN_20, "calls", (JAN_10 + DAY, FEB_10)
+    ),
+    "a subscription that is dated back": Case(dated_back, JAN_20 + 1, "calls", (JAN_20, FEB_10)),
+    "a month of a year, clamped": Case(
+        billed_on_the_31st_for_a_year,
+        day(2031, 2, 28, 21, 59, 59),
+        "mails",
+        (day(2031, 1, 31, 22), day(2031, 2, 28, 22)),
+    ),
+    "the month after the clamped one": Case(
+        billed_on_the_31st_for_a_year,
+        day(2031, 2, 28, 22),
+        "mails",
+        (day(2031, 2, 28, 22), day(2031, 3, 31, 22)),
+    ),
+    "a month's own day after a change of interval": Case(
+        yearly_to_monthly_on_the_31st, day(2030, 3, 20), "mails", (day(2030, 2, 28), day(2030, 3, 31))
+    ),
+    "its next one, until the renewal": Case(
+        yearly_to_monthly_on_the_31st, day(2030, 4, 1), "mails", (day(2030, 3, 31), day(2030, 4, 10))
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_a_period_opens_with_what_happened_in_whatever_order_it_is_told(
+    client: Client, clock: Clock, name: str
+) -> None:
+    case = CASES[name]
+    clock.now = case.now
+    for number in range(SHUFFLES):
+        user, order = f"user{number}", random.Random(f"{name}{number}")
+        events = case.tell(user).events
+        if number:
+            events = [*events, *order.sample(events, len(events) // 2)]
+            order.shuffle(events)
+        for event in events:
+            await client.send(event)
+        entitlements = await limits.load(user)
+        assert entitlements.period_of(case.feature, case.now) == case.period, number
+        assert entitlements.check(case.feature, used=100).resets_at == case.period[1]
+
+
+async def consume(client: Client, user: str, amount: int) -> limits.Decision:
+    async with client.app.state.billing.database.session() as session:
+        return await limits.consume(session, user, "calls", amount)
+
+
+async def test_the_first_subscription_opens_a_period_and_is_given_its_whole_allowance(
+    client: Client, clock: Clock
+) -> None:
+    clock.now = JAN_20 - DAY
+    await consume(client, "ada", 9)
+    clock.now = JAN_20
+    story = SubscriptionStory("ada", monthly(JAN_20, FEB_20), at=JAN_20)
+    for event in story.events:
+        await client.send(event)
+    assert (await consume(client, "ada", 100)).resets_at == FEB_20
+    for moment in (day(2030, 2, 1), FEB_20 - 1):
+        clock.now = moment
+        with pytest.raises(limits.LimitExceeded) as denied:
+            await consume(client, "ada", 1)
+        assert denied.value.headers == {"Retry-After": str(FEB_20 - moment)}
+
+
+async def test_what_is_used_of_a_year_stays_used_when_the_interval_goes_to_and_fro(
+    client: Client, clock: Clock
+) -> None:
+    clock.now = JAN_10
+    story = yearly_to_monthly_and_back("ada")
+    for event in story.events[:2]:
+        await client.send(event)
+    await consume(client, "ada", 100)
+    for event in story.events[2:]:
+        clock.now = event["created"]
+        await client.send(event)
+        with pytest.raises(limits.LimitExceeded) as denied:
+            await consume(client, "ada", 1)
+        assert denied.value.decision.used == 100
+
+
+async def test_while_a_renewal_is_late_it_is_worth_asking_again_in_minutes(
+    client: Client, clock: Clock
+) -> None:
+    clock.now = JAN_10
+    story = renewed("ada")
+    for event in story.events[:2]:
+        await client.send(event)
+    await consume(client, "ada", 100)
+    clock.now = FEB_10 + 30
+    with pytest.raises(limits.LimitExceeded) as denied:
+        await consume(client, "ada", 1)
+    assert (denied.value.http_status, denied.value.headers) == (429, {"Retry-After": "300"})
+    assert (await limits.load("ada")).resets_at("calls", int(clock.now)) == clock.now + 300
+    await client.send(story.events[2])
+    assert (await consume(client, "ada", 1)).used == 1
+
+
+async def test_a_second_subscription_beside_the_first_opens_no_period(client: Client, clock: Clock) -> None:
+    clock.now = JAN_10
+    for event in renewed("ada").events[:2]:
+        await client.send(event)
+    await consume(client, "ada", 60)
+    clock.now = JAN_20
+    second = SubscriptionStory("ada", yearly(JAN_20, day(2031, 1, 20)), at=JAN_20, id="sub_second")
+    await client.send(second.events[1])
+    assert (await consume(client, "ada", 1)).used == 61
+    assert (await limits.load("ada")).period_of("calls", JAN_20) == (JAN_10, FEB_10)
+
+
+async def test_a_subscription_after_one_that_has_ended_opens_a_period(client: Client, clock: Clock) -> None:
+    clock.now = JAN_10
+    story = SubscriptionStory("ada", monthly(JAN_10, FEB_10), at=JAN_10)
+    for event in story.events:
+        await client.send(event)
+    await consume(client, "ada", 100)
+    clock.now = JAN_20
+    story.end(JAN_20)
+    await client.send(story.events[-1])
+    assert (await limits.load("ada")).check("calls", requested=0).used == 100, "an end opens no period"
+    assert (await limits.load("ada")).period_of("calls", JAN_20) == (JAN_10, day(2030, 2, 1))
+    clock.now = JAN_20 + HOUR
+    again = SubscriptionStory("ada", monthly(JAN_20 + HOUR, FEB_20), at=JAN_20 + HOUR, id="sub_again")
+    await client.send(again.events[1])
+    assert (await consume(client, "ada", 1)).used == 1
+
+
+async def test_what_is_announced_is_what_happens_to_the_second(client: Client, clock: Clock) -> None:
+    clock.now = JAN_10
+    for event in billed_on_the_31st_for_a_year("ada").events:
+        await client.send(event)
+    clock.now = day(2031, 1, 31, 22)
+    for _ in range(11):
+        resets_at = (await consume_mails(client, 100)).resets_at
+        assert resets_at is not None
+        clock.now = resets_at - 1
+        with pytest.raises(limits.LimitExceeded):
+            await consume_mails(client, 1)
+        clock.now = resets_at
+    assert clock.now == day(2031, 12, 31, 22)
+
+
+async def consume_mails(client: Client, amount: int) -> limits.Decision:
+    async with client.app.state.billing.database.session() as session:
+        return await limits.consume(session, "ada", "mails", amount)
