@@ -34,6 +34,8 @@ trial_ending = reactions.signal("trial_ending")
 """A trial ends in three days, or at once when Stripe was told to end it."""
 payment_failed = reactions.signal("payment_failed")
 """An attempt to collect an invoice failed."""
+first_payment_failed = reactions.signal("first_payment_failed")
+"""The first payment of a subscription failed late, as a bank debit does, and Stripe keeps it active."""
 payment_recovered = reactions.signal("payment_recovered")
 """An invoice was paid whose earlier attempt had failed."""
 payment_action_required = reactions.signal("payment_action_required")

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ..db.audit import audit_entry
 from ..db.models import Customer
-from ..entitlements import Decision, Entitlements
+from ..entitlements import Act, Decision, Entitlements
 from ..errors import InvalidRequest, NotFound
 from ..limits import Limits
 from ..plans import MAX_AMOUNT, Value
@@ -61,6 +61,8 @@ class DecisionOut(BaseModel):
     grace_ends_at: Time
     upgrade_to: list[str]
     as_of: Time
+    act: Act | None = Field(description="On denial, what the user can do about the payment or the pause")
+    pay_url: str | None = Field(description="Stripe's page for the open invoice, where the act is to pay it")
 
     @classmethod
     def of(cls, decision: Decision) -> "DecisionOut":

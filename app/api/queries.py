@@ -6,7 +6,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ..db.models import Customer, Invoice, Subscription
-from ..entitlements import access, oldest_attempted_open_invoices
+from ..entitlements import access, owed_by_subscription
 from ..plans import AccessPolicy
 from ..service import Service
 from .schemas import InvoiceOut, SubscriptionOut
@@ -42,13 +42,13 @@ async def _judged(
     """The subscriptions with what each grants by the catalogue's access policy."""
     is_theirs = col(Invoice.subscription_id).in_([row.id for row, _ in found])
     invoices = await session.exec(select(Invoice).where(is_theirs, col(Invoice.status) == "open"))
-    oldest = oldest_attempted_open_invoices(invoices)
+    owed = owed_by_subscription(invoices)
     policy: AccessPolicy = service.limits.catalogue.access
     now = int(service.clock())
     judged = []
     for row, customer in found:
         deleted = customer is not None and customer.deleted
-        granted = access(row, deleted, oldest.get(row.id), policy, now)
+        granted = access(row, deleted, owed.get(row.id), policy, now)
         judged.append(SubscriptionOut.of(row, customer, granted.level))
     return judged
 

@@ -1,6 +1,6 @@
 """The records: what is stored, as SQLModel classes. Times are Unix seconds, amounts minor currency units."""
 
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Protocol, cast
 
 from sqlalchemy import JSON, BigInteger, Index, MetaData, Text, text
 from sqlalchemy import Table as SqlTable
@@ -30,10 +30,37 @@ def table_of(model: type[Table]) -> SqlTable:
     return cast(SqlTable, vars(model)["__table__"])
 
 
+RULES_VERSION = 2
+"""The rules by which events become records. Count it up when a rule changes: a backfill reapplies all rows.
+
+Rows without a version were written by rules 1, from before rows said so.
+"""
+
+
 class Record(Table):
     """A row with an id of its own."""
 
     id: str
+
+
+class RuledRow(Protocol):
+    """A row that says by which rules it was written."""
+
+    @property
+    def rules_version(self) -> int | None: ...
+    @property
+    def rules_row_version(self) -> int | None: ...
+    @property
+    def version(self) -> int: ...
+
+
+def follows_rules(row: RuledRow) -> bool:
+    """Whether a row follows today's rules.
+
+    A process of an earlier release leaves `rules_version` as it is and counts `version` up: the row then has
+    another version than it had when the rules were applied.
+    """
+    return row.rules_version == RULES_VERSION and row.rules_row_version == row.version
 
 
 def _where(name: str, condition: str, *columns: str) -> Index:
@@ -72,6 +99,18 @@ class Subscription(Record, table=True):
     canceled_at: int | None = Field(default=None, sa_type=BigInteger)
     ended_at: int | None = Field(default=None, sa_type=BigInteger)
     pause_collection: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    pause_cause: str | None = Field(default=None, sa_type=Text)
+    """Why Stripe has paused it (`status_details.paused.subscription.type`); null while it is not paused."""
+    past_due_since: int | None = Field(default=None, sa_type=BigInteger)
+    """When it became past due or unpaid, which grace counts from; null in any other status."""
+    running_at: int | None = Field(default=None, sa_type=BigInteger)
+    """The newest moment at which Stripe said that it was active or trialing."""
+    due_at: list[int] | None = Field(default=None, sa_type=Json)
+    """Moments since `running_at` at which Stripe said that a payment was due, the earliest first."""
+    first_payment_failed_at: int | None = Field(default=None, sa_type=BigInteger)
+    """When Stripe voided its first invoice after a failed payment, as it does for bank debits."""
+    ever_paid: bool | None = None
+    """Whether any invoice of it was paid; null in rows from before this was recorded."""
     livemode: bool | None = None
     stripe_metadata: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
     needs_refresh: bool = False
@@ -85,6 +124,9 @@ class Subscription(Record, table=True):
     snapshot_event_id: str | None = Field(default=None, sa_type=Text)
     overlay: dict[str, Any] | None = Field(default=None, sa_type=Json)
     """The last internal update: its values and its `created`."""
+    rules_version: int | None = None
+    """With `rules_row_version`, whether the columns follow today's rules (see `follows_rules`)."""
+    rules_row_version: int | None = Field(default=None, sa_type=BigInteger)
     version: int = Field(default=0, sa_type=BigInteger)
     updated_at: int = Field(default=0, sa_type=BigInteger)
 
@@ -108,9 +150,13 @@ class Invoice(Record, table=True):
     created: int | None = Field(default=None, sa_type=BigInteger)
     paid_at: int | None = Field(default=None, sa_type=BigInteger)
     livemode: bool | None = None
+    billing_reason: str | None = Field(default=None, sa_type=Text)
+    due_date: int | None = Field(default=None, sa_type=BigInteger)
 
     snapshot_created: int | None = Field(default=None, sa_type=BigInteger)
     snapshot_event_id: str | None = Field(default=None, sa_type=Text)
+    rules_version: int | None = None
+    rules_row_version: int | None = Field(default=None, sa_type=BigInteger)
     version: int = Field(default=0, sa_type=BigInteger)
     updated_at: int = Field(default=0, sa_type=BigInteger)
 
@@ -140,6 +186,8 @@ class Customer(Record, table=True):
     snapshot_created: int | None = Field(default=None, sa_type=BigInteger)
     snapshot_burst: int = 0
     snapshot_event_id: str | None = Field(default=None, sa_type=Text)
+    rules_version: int | None = None
+    rules_row_version: int | None = Field(default=None, sa_type=BigInteger)
     version: int = Field(default=0, sa_type=BigInteger)
     updated_at: int = Field(default=0, sa_type=BigInteger)
 

@@ -3,16 +3,18 @@
 from .decisions import Decision, Reason, decide
 from .explanation import Explanation, explain_access
 from .features import FeatureEntitlement, Override, Part
+from .owed import Owed, owed_by_subscription
 from .periods import Period
 from .preview import FeaturePreview, preview, preview_subscription
-from .records import CustomerRecord, InvoiceRecord, OverrideRecord, SubscriptionRecord
+from .records import CustomerRecord, InvoiceRecord, OverrideRecord, SubscriptionRecord, never_paid
 from .snapshot import Entitlements, OwnPlan, entitle
-from .standing import Access, AccessLevel, Block, access
-from .subscriptions import JudgedSubscription, oldest_attempted_open_invoices
+from .standing import Access, AccessLevel, Act, Block, access
+from .subscriptions import JudgedSubscription
 
 __all__ = [
     "Access",
     "AccessLevel",
+    "Act",
     "Block",
     "CustomerRecord",
     "Decision",
@@ -24,6 +26,7 @@ __all__ = [
     "JudgedSubscription",
     "Override",
     "OverrideRecord",
+    "Owed",
     "OwnPlan",
     "Part",
     "Period",
@@ -33,7 +36,8 @@ __all__ = [
     "decide",
     "entitle",
     "explain_access",
-    "oldest_attempted_open_invoices",
+    "never_paid",
+    "owed_by_subscription",
     "preview",
     "preview_subscription",
 ]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ..errors import InvalidRequest
 from ..plans import Plan
 from .features import FeatureEntitlement, entitle_feature
-from .standing import Access, Block
+from .standing import Access, Act, Block
 from .subscriptions import JudgedSubscription
 
 if TYPE_CHECKING:
@@ -51,6 +51,10 @@ class Decision(NamedTuple):
     upgrade_to: tuple[str, ...]
     """On denial, the plans that would allow it, in the order of the catalogue."""
     as_of: int
+    act: Act | None = None
+    """On denial for `payment_required` or `paused`, what the user can do."""
+    pay_url: str | None = None
+    """Stripe's page for the open invoice, where the act is to pay it."""
 
     def __bool__(self) -> bool:
         return self.allowed
@@ -78,11 +82,13 @@ def decide(entitlements: Entitlements, feature: str, used: int, requested: int, 
     total = used + requested
     allowed = total <= entitlement.ceiling
     limit = entitlement.limit
+    reason = (
+        granted_reason(entitlement, total) if allowed else _denial(entitlements, entitlement, used, total)
+    )
+    blocked = None if allowed else blocked_subscription(entitlements.subscriptions, reason)
     return Decision(
         allowed=allowed,
-        reason=granted_reason(entitlement, total)
-        if allowed
-        else _denial(entitlements, entitlement, used, total),
+        reason=reason,
         feature=feature,
         limit=limit,
         used=used,
@@ -94,7 +100,22 @@ def decide(entitlements: Entitlements, feature: str, used: int, requested: int, 
         grace_ends_at=grace_ends_at(entitlements, entitlement),
         upgrade_to=() if allowed else _upgrades(entitlements, feature, total),
         as_of=now,
+        act=blocked.access.act if blocked else None,
+        pay_url=blocked.access.pay_url if blocked else None,
     )
+
+
+def blocked_subscription(
+    subscriptions: Iterable[JudgedSubscription], *blocks: str
+) -> JudgedSubscription | None:
+    """Of those that are blocked so, the one to restore: what a payment restores first, then the best plan."""
+    blocked = [each for each in subscriptions if each.access.blocked_by in blocks]
+
+    def rank(each: JudgedSubscription) -> tuple[bool, int, str]:
+        position = each.plan.position if each.plan else -1
+        return each.access.blocked_by == "payment_required", position, each.id
+
+    return max(blocked, key=rank, default=None)
 
 
 def granted_reason(entitlement: FeatureEntitlement, total: int) -> Reason:

@@ -13,6 +13,7 @@ from .decisions import (
     Alternatives,
     Decision,
     Reason,
+    blocked_subscription,
     decide,
     find_alternatives,
     grace_ends_at,
@@ -46,8 +47,8 @@ class _Rule(NamedTuple):
     ceiling: int
     limit: int | None
     reason: Reason
-    tail: tuple[int | None, str | None, str | None, int | None, tuple[str, ...], int]
-    """From `resets_at` to `as_of`."""
+    tail: tuple[int | None, str | None, str | None, int | None, tuple[str, ...], int, None, None]
+    """From `resets_at` to the end."""
     tally: Tally
     """Counts these answers; in place, as it costs a tenth of a counter."""
 
@@ -198,7 +199,7 @@ class Entitlements:
     def _rule(self, entitlement: FeatureEntitlement) -> _Rule:
         reset = self.resets_at(entitlement.feature, self.as_of)
         ends = grace_ends_at(self, entitlement)
-        tail = (reset, self.plan, self.status, ends, (), self.as_of)
+        tail = (reset, self.plan, self.status, ends, (), self.as_of, None, None)
         reason = granted_reason(entitlement, 0)
         tally = decision_tally(entitlement.feature, reason)
         return _Rule(entitlement.hard_ceiling, entitlement.limit, reason, tail, tally)
@@ -303,14 +304,11 @@ def _main(
 
 def _own_plan(judged: Sequence[JudgedSubscription]) -> OwnPlan | None:
     """Of the blocked subscriptions, the one that paying restores; of several, the plan last in the file."""
-    blocked = [
-        (each.access.blocked_by == "payment_required", each.plan.position, each.id, each)
-        for each in judged
-        if each.plan is not None and each.access.blocked_by is not None
-    ]
-    if not blocked:
+    own = blocked_subscription(
+        (each for each in judged if each.plan is not None), "payment_required", "paused"
+    )
+    if own is None:
         return None
-    own = max(blocked)[-1]
     assert own.plan is not None and own.access.blocked_by is not None
     return OwnPlan(own.plan.id, own.id, own.status, own.access.blocked_by)
 

@@ -1,11 +1,13 @@
 """What one subscription grants by its status, and until when. A pure function of the record and the time."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from ..plans import AccessPolicy, AccessRule
+from ..db.models import follows_rules
+from ..plans import AccessPolicy, AccessRule, pause_cause
 from ..stripe.objects import ENDED
-from .records import SubscriptionRecord, is_overlaid
+from .owed import NOTHING_OWED, Owed
+from .records import SubscriptionRecord, is_overlaid, never_paid
 
 AccessLevel = Literal["full", "grace", "none"]
 AccessReason = Literal[
@@ -22,8 +24,11 @@ AccessReason = Literal[
 ]
 Block = Literal["payment_required", "paused"]
 """Why a subscription that is not over grants nothing: what would restore it."""
+Act = Literal["pay", "update_payment_method", "resume"]
+"""What the user can do about a payment that is due or a pause: `pay` only where an invoice is open."""
 
 AWAITS_PAYMENT = frozenset({"past_due", "unpaid", "incomplete"})
+PAST_DUE = frozenset({"past_due", "unpaid"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,9 @@ class Access:
     ends_at: int | None = None
     """When the access that there is ends by time alone."""
     blocked_by: Block | None = None
+    act: Act | None = None
+    pay_url: str | None = None
+    """Stripe's page for the invoice to pay, where the act is to pay one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,31 +61,41 @@ class _Phase:
 def access(
     subscription: SubscriptionRecord,
     customer_deleted: bool,
-    oldest_attempted_open_invoice_created: int | None,
+    owed: Owed | None,
     policy: AccessPolicy,
     now: int,
 ) -> Access:
-    """The access that a subscription grants at `now` (Unix seconds), by the catalogue's [access] policy."""
+    """The access that a subscription grants at `now` (Unix seconds), by the catalogue's [access] policy.
+
+    `owed`: what its open invoices say; None where none is open.
+    """
     if customer_deleted:
         return Access("none", "customer_deleted")
     if subscription.status is None:
         return Access("none", "provisional")
-    rule = policy.of_status(subscription.status)
+    rule = _rule(subscription, policy)
     if rule is None:
         return Access("none", "unknown_status")
-    phases = _phases(subscription, rule, oldest_attempted_open_invoice_created, policy)
-    phases = _until_cancellation(phases, subscription)
-    return _at(_paused(phases, subscription, policy), subscription.status, now)
+    owed = owed or NOTHING_OWED
+    phases = _phases(subscription, rule, owed, policy)
+    phases = _paused(_until_cancellation(phases, subscription), subscription, policy)
+    return _with_act(_at(phases, now), subscription, owed)
+
+
+def _rule(subscription: SubscriptionRecord, policy: AccessPolicy) -> AccessRule | None:
+    if subscription.status == "paused":
+        return policy.paused.of(subscription.pause_cause)
+    return policy.never_paid if never_paid(subscription) else policy.of_status(subscription.status)
 
 
 def _phases(
-    subscription: SubscriptionRecord, rule: AccessRule, oldest_invoice: int | None, policy: AccessPolicy
+    subscription: SubscriptionRecord, rule: AccessRule, owed: Owed, policy: AccessPolicy
 ) -> list[_Phase]:
     if rule.level == "full":
         return _full(_term_end(subscription), policy.expired_active)
     if rule.level == "none":
         return [_Phase(None, "none", "status")]
-    begins_at = _grace_begins_at(subscription, oldest_invoice)
+    begins_at = _grace_begins_at(subscription, owed)
     if begins_at is None:
         return [_Phase(None, "none", "grace_over")]
     ends_at = begins_at + rule.grace_seconds
@@ -95,10 +113,15 @@ def _full(expiry: int | None, expired: AccessRule) -> list[_Phase]:
     return phases
 
 
-def _grace_begins_at(subscription: SubscriptionRecord, oldest_invoice: int | None) -> int | None:
+def _grace_begins_at(subscription: SubscriptionRecord, owed: Owed) -> int | None:
     if subscription.status in ENDED:
         return subscription.expiry_date
-    known = (oldest_invoice, subscription.current_period_start, subscription.start_date)
+    if never_paid(subscription):
+        return subscription.first_payment_failed_at
+    # A row that was not reapplied yet keeps the answer that the release before would give.
+    known = [owed.oldest_attempted, subscription.current_period_start, subscription.start_date]
+    if subscription.status in PAST_DUE and follows_rules(subscription):
+        known = [subscription.past_due_since, *known]
     return next((moment for moment in known if moment is not None), None)
 
 
@@ -143,9 +166,10 @@ def _sooner(moment: int | None, end: int) -> int | None:
 
 def _paused(phases: list[_Phase], subscription: SubscriptionRecord, policy: AccessPolicy) -> list[_Phase]:
     """A pause never grants more than the status does; it ends by itself at `resumes_at`."""
-    if subscription.pause_collection is None or policy.pause_collection.level == "full":
+    pause = subscription.pause_collection
+    if pause is None or policy.pause_collection.of(pause.get("behavior")).level == "full":
         return phases
-    resumes_at = subscription.pause_collection.get("resumes_at")
+    resumes_at = pause.get("resumes_at")
     if phases[0].level == "none":
         return phases
     # Only while it lasts is it the pause that denies: what is over stays over for its own reason.
@@ -159,7 +183,7 @@ def _paused(phases: list[_Phase], subscription: SubscriptionRecord, policy: Acce
     return [paused, resumed, *later]
 
 
-def _at(phases: list[_Phase], status: str, now: int) -> Access:
+def _at(phases: list[_Phase], now: int) -> Access:
     """The phase that `now` lies in. Of phases that begin at one moment the last counts."""
     reached = [phase for phase in phases if phase.begins_at is None or phase.begins_at <= now]
     later = [(at, phase.level) for phase in phases if (at := phase.begins_at) is not None and at > now]
@@ -171,15 +195,34 @@ def _at(phases: list[_Phase], status: str, now: int) -> Access:
         phase.grace_ends_at,
         changes_at=min((moment for moment, _ in later), default=None),
         ends_at=min(ends, default=None),
-        blocked_by=_blocked_by(phase, status),
     )
 
 
-def _blocked_by(phase: _Phase, status: str) -> Block | None:
-    if phase.level != "none":
+def _with_act(granted: Access, subscription: SubscriptionRecord, owed: Owed) -> Access:
+    """With what blocks the subscription, and what the user can do about it."""
+    block = _block(granted, subscription, owed)
+    awaits = subscription.status in AWAITS_PAYMENT or never_paid(subscription)
+    act: Act | None = None
+    if block == "payment_required" or (awaits and granted.level != "none"):
+        act = "pay" if owed.payable else "update_payment_method"
+    elif block == "paused":
+        wants_a_method = (
+            subscription.status == "paused" and pause_cause(subscription.pause_cause) == "trial_ended"
+        )
+        act = "update_payment_method" if wants_a_method else "resume"
+    if act is None:
+        return granted
+    return replace(granted, blocked_by=block, act=act, pay_url=owed.pay_url if act == "pay" else None)
+
+
+def _block(granted: Access, subscription: SubscriptionRecord, owed: Owed) -> Block | None:
+    if granted.level != "none":
         return None
-    if phase.reason == "pause_collection" or (phase.reason == "status" and status == "paused"):
+    if granted.reason == "pause_collection":
         return "paused"
-    if phase.reason in ("status", "grace_over") and status in AWAITS_PAYMENT:
-        return "payment_required"
-    return None
+    if subscription.status == "paused" and granted.reason == "status":
+        # Stripe resumes it once the invoice is paid, or it can be resumed then.
+        due = pause_cause(subscription.pause_cause) == "payment_failed" and owed.payable
+        return "payment_required" if due else "paused"
+    unpaid = subscription.status in AWAITS_PAYMENT or never_paid(subscription)
+    return "payment_required" if unpaid and granted.reason in ("status", "grace_over") else None

@@ -7,6 +7,7 @@ from typing import Any
 from ..plans import Addon, Catalogue, Plan
 from ..stripe.objects import ENDED
 from .cycles import BillingCycle, billing_cycle
+from .owed import Owed, owed_by_subscription
 from .periods import DAY
 from .records import CustomerRecord, InvoiceRecord, SubscriptionRecord, is_overlaid
 from .standing import Access, access
@@ -63,33 +64,21 @@ def judge_subscriptions(
 ) -> tuple[JudgedSubscription, ...]:
     """All of a user's subscriptions, in the order of their ids; `now` in Unix seconds."""
     deleted = {customer.id for customer in customers if customer.deleted}
-    oldest = oldest_attempted_open_invoices(invoices)
+    owed = owed_by_subscription(invoices)
     judged = [
-        _judge(each, each.customer_id in deleted, oldest.get(each.id), catalogue, now)
-        for each in subscriptions
+        _judge(each, each.customer_id in deleted, owed.get(each.id), catalogue, now) for each in subscriptions
     ]
     return tuple(sorted(judged, key=lambda each: each.id))
-
-
-def oldest_attempted_open_invoices(invoices: Iterable[InvoiceRecord]) -> dict[str, int]:
-    """For each subscription the `created` (Unix seconds) that grace counts from."""
-    oldest: dict[str, int] = {}
-    for invoice in invoices:
-        subscription, created = invoice.subscription_id, invoice.created
-        attempted = invoice.status == "open" and invoice.attempt_count > 0
-        if attempted and subscription is not None and created is not None:
-            oldest[subscription] = min(created, oldest.get(subscription, created))
-    return oldest
 
 
 def _judge(
     subscription: SubscriptionRecord,
     customer_deleted: bool,
-    oldest_invoice: int | None,
+    owed: Owed | None,
     catalogue: Catalogue,
     now: int,
 ) -> JudgedSubscription:
-    granted = access(subscription, customer_deleted, oldest_invoice, catalogue.access, now)
+    granted = access(subscription, customer_deleted, owed, catalogue.access, now)
     price_id, quantity = _plan_price(subscription, catalogue)
     return JudgedSubscription(
         id=subscription.id,

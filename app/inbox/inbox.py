@@ -268,9 +268,8 @@ class Inbox:
 
     def _rows(self, unit_of_work: UnitOfWork, outcomes: Iterable[Outcome]) -> dict[Table, list[Row]]:
         rows: dict[Table, list[Row]] = defaultdict(list)
-        for row, _ in unit_of_work.changed():
-            values = row.__dict__ | {"version": row.__dict__["version"] + 1, "updated_at": unit_of_work.now}
-            rows[table_of(type(row))].append(values)
+        for model, values in unit_of_work.written():
+            rows[table_of(model)].append(values)
         # In one order, as whoever replays them locks them: neither waits for the other in a circle.
         stored = sorted(
             (outcome for outcome in outcomes if outcome.rejected is None), key=lambda each: each.event.id

@@ -7,7 +7,17 @@ from typing import Any, TypeVar, cast
 from blinker import NamedSignal
 
 from ..db.audit import audit_entry
-from ..db.models import AuditEntry, Customer, Invoice, Record, Subscription, default_row
+from ..db.models import (
+    RULES_VERSION,
+    AuditEntry,
+    Customer,
+    Invoice,
+    Record,
+    RuledRow,
+    Subscription,
+    default_row,
+    follows_rules,
+)
 from ..errors import MalformedEvent
 from ..plans import Catalogue
 from ..signals import Reaction, is_heard
@@ -129,6 +139,18 @@ class UnitOfWork:
         """Each row that differs from what was loaded, and its columns as loaded (None for a new row)."""
         for key, before in self._before.items():
             yield self._rows[key], before
+
+    def written(self) -> Iterator[tuple[type[Record], dict[str, Any]]]:
+        """Each row that differs, as it is to be written: its version counted up.
+
+        A row that follows today's rules goes on to; another one waits to be reapplied.
+        """
+        for row, before in self.changed():
+            version = row.__dict__["version"] + 1
+            values = row.__dict__ | {"version": version, "updated_at": self.now}
+            if before is None or follows_rules(cast(RuledRow, row)):
+                values |= {"rules_version": RULES_VERSION, "rules_row_version": version}
+            yield type(row), values
 
     def has_changed(self, model: type[Record], id: str | None) -> bool:
         """Whether the row differs from what was loaded."""

@@ -1,9 +1,15 @@
 """Denials, as exceptions that carry the whole decision."""
 
-from typing import Any
+from typing import Any, Final
 
-from ..entitlements import Decision
+from ..entitlements import Act, Decision
 from ..errors import Denied
+
+ACTS: Final[dict[Act, str]] = {
+    "pay": "Paying the open invoice restores access.",
+    "update_payment_method": "A working payment method restores access: add one in the billing portal.",
+    "resume": "Resuming the subscription restores access.",
+}
 
 
 class DeniedByDecision(Denied):
@@ -40,10 +46,7 @@ def _facts(decision: Decision) -> dict[str, Any]:
 def _sentence(decision: Decision) -> str:
     what = f"{decision.feature}: {decision.requested} requested, {decision.used} used"
     of = "nothing included" if decision.limit == 0 else f"limit {decision.limit}"
-    help_ = {
-        "payment_required": " Paying the open invoice restores access.",
-        "paused": " Resuming the subscription restores access.",
-    }.get(decision.reason, "")
+    help_ = f" {ACTS[decision.act]}" if decision.act else ""
     if not help_ and decision.upgrade_to:
         help_ = f" Allowed on {', '.join(decision.upgrade_to)}."
     return f"{what}, {of} ({decision.reason}).{help_}"

@@ -101,7 +101,7 @@ def granted(entitlements: Entitlements, feature: str, used: int, amount: int) ->
     """The decision on what was taken: `used` is what is used after it."""
     decision = entitlements.check(feature, max(used - amount, 0), amount)
     if not decision.allowed:  # what was held before the limit was lowered is taken all the same
-        decision = decision._replace(allowed=True, reason="ok", upgrade_to=())
+        decision = decision._replace(allowed=True, reason="ok", upgrade_to=(), act=None, pay_url=None)
     remaining = None if decision.limit is None else max(decision.limit - used, 0)
     return decision._replace(used=used, remaining=remaining)
 
@@ -109,7 +109,9 @@ def granted(entitlements: Entitlements, feature: str, used: int, amount: int) ->
 def given_back(entitlements: Entitlements, feature: str, used: int, amount: int) -> Decision:
     """The decision on what was given back, which is always allowed."""
     decision = entitlements.look(feature, used)
-    return decision._replace(allowed=True, reason="ok", requested=amount, upgrade_to=())
+    return decision._replace(
+        allowed=True, reason="ok", requested=amount, upgrade_to=(), act=None, pay_url=None
+    )
 
 
 async def guarded(
@@ -218,4 +220,6 @@ async def _answer(connection: AsyncConnection, request: Request, now: int) -> tu
 
 
 def _json(decision: Decision) -> str:
-    return orjson.dumps(decision._asdict()).decode()
+    """Without what only a denial has, and a process of the release before would not know."""
+    members = decision._asdict()
+    return orjson.dumps({name: members[name] for name in members if name not in ("act", "pay_url")}).decode()

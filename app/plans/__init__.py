@@ -1,8 +1,7 @@
 """The plan catalogue: which features there are, and what each plan and add-on gives of them."""
 
+from .access import AccessPolicy, AccessRule, CollectionPolicy, PauseCause, PausedPolicy, pause_cause
 from .catalogue import (
-    AccessPolicy,
-    AccessRule,
     Addon,
     Catalogue,
     Feature,
@@ -22,14 +21,18 @@ __all__ = [
     "AccessRule",
     "Addon",
     "Catalogue",
+    "CollectionPolicy",
     "Feature",
     "Kind",
     "Limit",
     "OverrideOp",
+    "PauseCause",
+    "PausedPolicy",
     "Plan",
     "Reset",
     "Value",
     "load_catalogue",
+    "pause_cause",
     "read_override",
     "read_size",
 ]

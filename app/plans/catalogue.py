@@ -3,17 +3,16 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from ..errors import InvalidRequest, NotFound
+from .access import DEFAULT_POLICY, AccessPolicy
 from .values import Type, Value, read_amount, read_flag, read_static, type_of
 
 Kind = Literal["boolean", "static", "allocated", "consumable"]
 Reset = Literal["period", "day", "month", "year"]
 Anchor = Literal["billing"]
-Level = Literal["full", "grace", "none"]
 OverrideOp = Literal["set", "add", "remove"]
-DAY: Final = 86_400  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,46 +75,6 @@ class Addon:
 
 
 @dataclass(frozen=True, slots=True)
-class AccessRule:
-    """What a status grants. `grace` ends `grace_seconds` after it began, and then it is none."""
-
-    level: Level
-    grace_seconds: int = 0
-
-
-FULL: Final = AccessRule("full")
-NONE: Final = AccessRule("none")
-WEEK_OF_GRACE: Final = AccessRule("grace", 7 * DAY)
-
-
-@dataclass(frozen=True, slots=True)
-class AccessPolicy:
-    """What each of Stripe's statuses grants ("How subscriptions work", subscription statuses)."""
-
-    active: AccessRule = FULL
-    trialing: AccessRule = FULL
-    past_due: AccessRule = WEEK_OF_GRACE
-    unpaid: AccessRule = NONE
-    paused: AccessRule = NONE
-    incomplete: AccessRule = NONE
-    incomplete_expired: AccessRule = NONE
-    canceled: AccessRule = NONE
-    pause_collection: AccessRule = FULL
-    """What a subscription grants at most while the collection of its payments is paused."""
-    expired_active: AccessRule = WEEK_OF_GRACE
-    """How long a subscription stays as it is past its expiry: we may have missed the renewal's events."""
-
-    def of_status(self, status: str | None) -> AccessRule | None:
-        """The rule of a status; None for one that Stripe did not have when this was written."""
-        return getattr(self, status) if status in STATUSES else None
-
-
-STATUSES: Final = frozenset(
-    {"active", "trialing", "past_due", "unpaid", "paused", "incomplete", "incomplete_expired", "canceled"}
-)
-
-
-@dataclass(frozen=True, slots=True)
 class Catalogue:
     """Everything that `plans.toml` says, checked."""
 
@@ -123,7 +82,7 @@ class Catalogue:
     plans: Mapping[str, Plan]
     addons: Mapping[str, Addon]
     default_plan: Plan | None = None
-    access: AccessPolicy = AccessPolicy()
+    access: AccessPolicy = DEFAULT_POLICY
     _plan_of_price: Mapping[str, Plan] = field(init=False, repr=False, compare=False)
     _addon_of_price: Mapping[str, Addon] = field(init=False, repr=False, compare=False)
 

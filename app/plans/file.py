@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from ..errors import ConfigurationError
 from .catalogue import Addon, Catalogue, Feature, Limit, Plan
-from .schema import AccessTable, CatalogueFile, FeatureTable, LimitTable, ProductTable
+from .schema import BY_CAUSE, AccessTable, CatalogueFile, FeatureTable, LimitTable, ProductTable
 from .values import Type, Value, read_static, type_of
 
 Problem = tuple[str, str]
@@ -189,6 +189,8 @@ def _known_keys(location: list[str]) -> str:
     if len(location) == 1:
         return ", ".join(CatalogueFile.model_fields)
     model: type[BaseModel] = AccessTable if location[0] == "access" else _TABLES[location[0]][1]
+    if len(location) > 2 and (inner := BY_CAUSE.get(location[1])) is not None:
+        model = inner
     return ", ".join(model.model_fields)
 
 

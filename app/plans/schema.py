@@ -13,7 +13,8 @@ from pydantic import (
     model_validator,
 )
 
-from .catalogue import DAY, AccessPolicy, AccessRule, Anchor, Kind, Level, Reset
+from .access import DAY, DEFAULT_POLICY, AccessPolicy, AccessRule, CollectionPolicy, Level, PausedPolicy
+from .catalogue import Anchor, Kind, Reset
 
 MAX_GRACE_DAYS = 36_500
 
@@ -116,7 +117,43 @@ def _grace_days(days: object) -> int:
 Switch = Annotated[AccessRule, _rule("full", "none")]
 Graceful = Annotated[AccessRule, _rule("full", "none", "grace")]
 Ended = Annotated[AccessRule, _rule("none", "grace")]
-DEFAULTS = AccessPolicy()
+DEFAULTS = DEFAULT_POLICY
+
+
+class _ByCause(_Table):
+    """A rule for all causes, written alone (`paused = "none"`), or a table with one for each."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def wrap(cls, raw: Any) -> Any:
+        return raw if isinstance(raw, dict) else dict.fromkeys(cls.model_fields, raw)
+
+
+PAUSED = DEFAULTS.paused
+COLLECTION = DEFAULTS.pause_collection
+
+
+class PausedTable(_ByCause):
+    payment_failed: Switch = PAUSED.payment_failed
+    trial_ended: Switch = PAUSED.trial_ended
+    requested: Switch = PAUSED.requested
+    system: Switch = PAUSED.system
+    unknown: Switch = PAUSED.unknown
+
+    def policy(self) -> PausedPolicy:
+        return PausedPolicy(**dict(self))
+
+
+class CollectionTable(_ByCause):
+    keep_as_draft: Switch = COLLECTION.keep_as_draft
+    mark_uncollectible: Switch = COLLECTION.mark_uncollectible
+    void: Switch = COLLECTION.void
+
+    def policy(self) -> CollectionPolicy:
+        return CollectionPolicy(**dict(self))
+
+
+BY_CAUSE: dict[str, type[BaseModel]] = {"paused": PausedTable, "pause_collection": CollectionTable}
 
 
 class AccessTable(_Table):
@@ -124,15 +161,19 @@ class AccessTable(_Table):
     trialing: Switch = DEFAULTS.trialing
     past_due: Graceful = DEFAULTS.past_due
     unpaid: Graceful = DEFAULTS.unpaid
-    paused: Switch = DEFAULTS.paused
+    paused: PausedTable = Field(default_factory=PausedTable)
     incomplete: Graceful = DEFAULTS.incomplete
     incomplete_expired: Ended = DEFAULTS.incomplete_expired
     canceled: Ended = DEFAULTS.canceled
-    pause_collection: Switch = DEFAULTS.pause_collection
+    never_paid: Graceful = DEFAULTS.never_paid
+    pause_collection: CollectionTable = Field(default_factory=CollectionTable)
     expired_active: Graceful = DEFAULTS.expired_active
 
     def policy(self) -> AccessPolicy:
-        return AccessPolicy(**{name: getattr(self, name) for name in type(self).model_fields})
+        return AccessPolicy(
+            **dict(self)
+            | {"paused": self.paused.policy(), "pause_collection": self.pause_collection.policy()}
+        )
 
 
 class CatalogueFile(_Table):

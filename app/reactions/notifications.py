@@ -30,6 +30,13 @@ TEMPLATES: dict[str, tuple[str, str]] = {
         + INVOICE
         + " To pay: {hosted_invoice_url}",
     ),
+    "first_payment_failed": (
+        "First payment failed: {subscription_id}",
+        "The first payment of subscription {subscription_id} ({plan_id}) failed at {failed_at}. Stripe has "
+        "voided the invoice and keeps the subscription active. "
+        + CUSTOMER
+        + " Cancel it, or collect the payment with a new invoice; until then [access] never_paid decides.",
+    ),
     "payment_action_required": (
         "Payment waits for its customer: {amount}",
         "The bank wants the customer to confirm the payment of {amount}. "
@@ -78,7 +85,7 @@ TEMPLATES: dict[str, tuple[str, str]] = {
 }
 """Title and text of each message, by its signal. Those that are not here are not sent."""
 
-TIMES = ("next_payment_attempt", "trial_end", "grace_ends_at", "waiting_since", "last")
+TIMES = ("next_payment_attempt", "failed_at", "trial_end", "grace_ends_at", "waiting_since", "last")
 
 
 async def log_reaction(reaction: Reaction) -> None:

@@ -46,6 +46,7 @@ def subscription_values(content: Values, created: int) -> Values:
         "canceled_at": as_seconds(content.get("canceled_at")),
         "ended_at": as_seconds(content.get("ended_at")),
         "pause_collection": _pause(content.get("pause_collection")),
+        "pause_cause": _pause_cause(content, status),
         "livemode": as_bool(content.get("livemode")),
         "stripe_metadata": metadata(content),
     }
@@ -83,6 +84,29 @@ def _items_of_one_plan(content: Values) -> list[Values]:
     return [_item(content | {"id": None})] if as_id(content.get("plan")) else []
 
 
+TRIAL_ENDED = "trial_end_without_payment_method"
+
+
+def _pause_cause(content: Values, status: str) -> str | None:
+    """Why Stripe has paused it ("Pause subscriptions"); None where it is not paused, or Stripe is silent.
+
+    Endpoints of versions before 2026-09-30.endive are silent. There a trial that ends without a payment
+    method is what pauses, and the next period begins, or the last one ended, with the trial.
+    """
+    if status != "paused":
+        return None
+    if "status_details" in content:
+        paused = as_dict(as_dict(content["status_details"]).get("paused"))
+        return as_text(as_dict(paused.get("subscription")).get("type"))
+    trial_end = as_seconds(content.get("trial_end"))
+    item = next(iter(_list(content.get("items"))), {})
+    bounds = [each.get(name) for each in (content, item) for name in PERIOD_BOUNDS]
+    return TRIAL_ENDED if trial_end is not None and trial_end in bounds else None
+
+
+PERIOD_BOUNDS = ("current_period_start", "current_period_end")
+
+
 def _pause(value: Any) -> Values | None:
     pause = as_dict(value)
     if not pause:
@@ -110,6 +134,8 @@ def invoice_values(content: Values) -> Values:
         "hosted_invoice_url": as_text(content.get("hosted_invoice_url")),
         "created": as_seconds(content.get("created")),
         "paid_at": as_seconds(transitions.get("paid_at")),
+        "billing_reason": as_text(content.get("billing_reason")),
+        "due_date": as_seconds(content.get("due_date")),
         "livemode": as_bool(content.get("livemode")),
     }
 

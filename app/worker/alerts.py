@@ -17,7 +17,7 @@ from ..db.models import (
     WebhookEvent,
     table_of,
 )
-from ..entitlements import access, oldest_attempted_open_invoices
+from ..entitlements import access, owed_by_subscription
 from ..inbox.spool import Spool
 from ..plans import Catalogue
 from ..reactions.outbox import Outbox, entry_of
@@ -88,9 +88,9 @@ class Watch:
     async def _look_for_ending_grace(self) -> None:
         now = int(self._clock())
         async for subscription, customer, invoices in self._past_due():
-            oldest = oldest_attempted_open_invoices(invoices).get(subscription.id)
+            owed = owed_by_subscription(invoices).get(subscription.id)
             deleted = customer is not None and customer.deleted
-            granted = access(subscription, deleted, oldest, self._catalogue.access, now)
+            granted = access(subscription, deleted, owed, self._catalogue.access, now)
             ends_at = granted.grace_ends_at
             if granted.level == "grace" and ends_at is not None and ends_at - now <= GRACE_WARNING_SECONDS:
                 await self._tell_once(

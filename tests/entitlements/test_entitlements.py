@@ -13,11 +13,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.db.models import Customer, Invoice, Subscription
-from app.entitlements import Access, Decision, Entitlements, Reason, access, decide, entitle, preview
+from app.db.models import RULES_VERSION, Customer, Invoice, Subscription
+from app.entitlements import Access, Decision, Entitlements, Owed, Reason, access, decide, entitle, preview
 from app.entitlements.records import SubscriptionRecord
 from app.errors import InvalidRequest, NotFound
-from app.plans import MAX_AMOUNT, AccessPolicy, AccessRule, Catalogue, OverrideOp, load_catalogue
+from app.plans import (
+    MAX_AMOUNT,
+    AccessPolicy,
+    AccessRule,
+    Catalogue,
+    CollectionPolicy,
+    OverrideOp,
+    load_catalogue,
+)
 
 DAY = 86_400
 WEEK = 7 * DAY
@@ -101,6 +109,13 @@ class Sub:
     cancel_at: int | None = None
     cancel_at_period_end: bool = False
     pause_collection: Mapping[str, Any] | None = None
+    pause_cause: str | None = None
+    past_due_since: int | None = None
+    first_payment_failed_at: int | None = None
+    ever_paid: bool | None = None
+    rules_version: int | None = RULES_VERSION
+    rules_row_version: int | None = 1
+    version: int = 1
     snapshot_rank: int | None = 4
     snapshot_created: int | None = START
     overlay: Mapping[str, Any] | None = None
@@ -111,6 +126,8 @@ class Bill:
     subscription_id: str | None = "sub_1"
     status: str | None = "open"
     attempt_count: int = 1
+    amount_remaining: int | None = 2000
+    hosted_invoice_url: str | None = "https://invoice.example.com/in_1"
     created: int | None = NOW - DAY
 
 
@@ -180,12 +197,15 @@ def last_moment(cancel: dict[str, Any]) -> float:
     return moment
 
 
-def expected_level(status: str | None, pause: Any, cancel: dict[str, Any], invoice: bool, now: int) -> str:
-    """The issue's rules, in its own order, for the policy in which a pause grants nothing."""
+NOT_WHILE_PAUSED = CollectionPolicy(AccessRule("none"), AccessRule("none"), AccessRule("none"))
+
+
+def expected_level(status: str | None, pause: Any, cancel: dict[str, Any], since: int, now: int) -> str:
+    """The rules in an order of their own, for the policy in which a pause of collection grants nothing."""
     if status not in ("active", "trialing", "past_due") or pause or now >= last_moment(cancel):
         return "none"
     if status == "past_due":
-        return "grace" if now < (INVOICE_CREATED if invoice else START) + WEEK else "none"
+        return "grace" if now < since + WEEK else "none"
     return "full" if now < END + WEEK else "none"
 
 
@@ -195,16 +215,15 @@ def expected_level(status: str | None, pause: Any, cancel: dict[str, Any], invoi
 def test_access_follows_the_rules_at_every_moment(
     status: str | None, pause: dict[str, Any] | None, cancel: dict[str, Any]
 ) -> None:
-    subscription = Sub(status=status, pause_collection=pause, **cancel)
-    strict = AccessPolicy(pause_collection=AccessRule("none"))
-    for now, invoice in itertools.product(CLOCKS, (False, True)):
-        created = INVOICE_CREATED if invoice else None
-        case = f"now = END {now - END:+}, invoice {invoice}"
-        lenient = access(subscription, False, created, AccessPolicy(), now)
-        assert lenient.level == expected_level(status, None, cancel, invoice, now), case
-        paused = access(subscription, False, created, strict, now)
-        assert paused.level == expected_level(status, pause, cancel, invoice, now), case
-        assert access(subscription, True, created, AccessPolicy(), now).level == "none", case
+    strict = AccessPolicy(pause_collection=NOT_WHILE_PAUSED)
+    for now, since, owed in itertools.product(CLOCKS, (START, INVOICE_CREATED), (None, Owed(START - WEEK))):
+        subscription = Sub(status=status, pause_collection=pause, past_due_since=since, **cancel)
+        case = f"now = END {now - END:+}, since {since}, {owed}"
+        lenient = access(subscription, False, owed, AccessPolicy(), now)
+        assert lenient.level == expected_level(status, None, cancel, since, now), case
+        paused = access(subscription, False, owed, strict, now)
+        assert paused.level == expected_level(status, pause, cancel, since, now), case
+        assert access(subscription, True, owed, AccessPolicy(), now).level == "none", case
 
 
 @pytest.mark.parametrize("status", STATUSES)
@@ -214,11 +233,12 @@ def test_access_follows_the_rules_at_every_moment(
 def test_access_says_when_it_changes_next(
     status: str | None, pause: dict[str, Any] | None, cancel: dict[str, Any], policy: Any
 ) -> None:
-    subscription = Sub(status=status, pause_collection=pause, **cancel)
-    rules = AccessPolicy(pause_collection=AccessRule(policy))
+    subscription = Sub(status=status, pause_collection=pause, past_due_since=INVOICE_CREATED, **cancel)
+    rule = AccessRule(policy)
+    rules = AccessPolicy(pause_collection=CollectionPolicy(rule, rule, rule))
 
     def at(now: int) -> Access:
-        return access(subscription, False, INVOICE_CREATED, rules, now)
+        return access(subscription, False, Owed(INVOICE_CREATED), rules, now)
 
     now, steps = START, 0
     while (changes_at := at(now).changes_at) is not None:
@@ -233,28 +253,26 @@ def test_access_says_when_it_changes_next(
 
 
 @pytest.mark.parametrize(
-    ("subscription", "invoice", "ends"),
+    ("subscription", "ends"),
     [
-        pytest.param(Sub(status="past_due"), NOW - DAY, NOW - DAY + WEEK, id="from the oldest invoice"),
+        pytest.param(Sub(status="past_due", past_due_since=NOW - DAY), NOW - DAY + WEEK, id="past due since"),
         pytest.param(
-            Sub(status="past_due", current_period_start=NOW), None, NOW + WEEK, id="from the period"
-        ),
-        pytest.param(
-            Sub(status="past_due", current_period_start=None, start_date=NOW),
-            None,
-            NOW + WEEK,
-            id="from the start",
-        ),
-        pytest.param(
-            Sub(status="past_due", cancel_at=NOW + DAY, expiry_date=NOW + DAY),
-            NOW,
+            Sub(status="past_due", past_due_since=NOW, cancel_at=NOW + DAY, expiry_date=NOW + DAY),
             NOW + DAY,
             id="never beyond its cancellation",
         ),
+        pytest.param(
+            Sub(first_payment_failed_at=NOW - DAY), NOW - DAY + WEEK, id="the first payment that failed late"
+        ),
+        pytest.param(
+            Sub(status="past_due", past_due_since=NOW - 99 * DAY, version=2),
+            NOW - 3 * DAY + WEEK,
+            id="as before, in a row that a process of the release before has changed",
+        ),
     ],
 )
-def test_grace_counts_from(subscription: Sub, invoice: int | None, ends: int) -> None:
-    granted = access(subscription, False, invoice, AccessPolicy(), NOW)
+def test_grace_counts_from(subscription: Sub, ends: int) -> None:
+    granted = access(subscription, False, Owed(NOW - 3 * DAY), AccessPolicy(), NOW)
     assert (granted.level, granted.grace_ends_at, granted.changes_at, granted.ends_at) == (
         "grace",
         ends,
@@ -278,7 +296,9 @@ def test_the_policy_is_obeyed() -> None:
         expired_active=AccessRule("none"),
     )
     levels = {
-        status: access(Sub(status=status, expiry_date=NOW), False, NOW - WEEK, policy, NOW).level
+        status: access(
+            Sub(status=status, expiry_date=NOW, past_due_since=NOW - WEEK), False, None, policy, NOW
+        ).level
         for status in ("active", "past_due", "unpaid", "canceled", "trialing")
     }
     assert levels == {
@@ -288,7 +308,10 @@ def test_the_policy_is_obeyed() -> None:
         "canceled": "grace",
         "trialing": "none",
     }
-    assert access(Sub(status="past_due"), False, NOW - 99 * DAY, policy, NOW).level == "full"
+    assert (
+        access(Sub(status="past_due", past_due_since=NOW - 99 * DAY), False, None, policy, NOW).level
+        == "full"
+    )
     forever = AccessPolicy(expired_active=AccessRule("full"))
     assert access(Sub(), False, None, forever, END + 999 * DAY).level == "full"
 
@@ -306,7 +329,7 @@ def test_a_trial_without_an_expiry_ends_with_the_trial() -> None:
 
 
 def test_a_pause_ends_at_resumes_at() -> None:
-    policy = AccessPolicy(pause_collection=AccessRule("none"))
+    policy = AccessPolicy(pause_collection=NOT_WHILE_PAUSED)
     paused = Sub(pause_collection={"resumes_at": NOW + DAY})
     before, after = (access(paused, False, None, policy, NOW + DAY + step) for step in (-1, 0))
     assert (before.level, before.blocked_by, before.changes_at) == ("none", "paused", NOW + DAY)

@@ -6,7 +6,17 @@ from pathlib import Path
 import pytest
 
 from app.errors import ConfigurationError, InvalidRequest, NotFound
-from app.plans import MAX_AMOUNT, AccessPolicy, AccessRule, Catalogue, Limit, load_catalogue, read_override
+from app.plans import (
+    MAX_AMOUNT,
+    AccessPolicy,
+    AccessRule,
+    Catalogue,
+    CollectionPolicy,
+    Limit,
+    PausedPolicy,
+    load_catalogue,
+    read_override,
+)
 from app.plans.values import read_size
 
 from .. import ROOT
@@ -43,7 +53,10 @@ def test_the_example_that_ships_is_read() -> None:
 def test_the_access_policy_has_the_documented_defaults(file: Path) -> None:
     policy = load(file, FEATURES + "[plans.free]").access
     week = AccessRule("grace", 7 * 86_400)
-    assert policy.active == policy.trialing == policy.pause_collection == AccessRule("full")
+    assert policy.active == policy.trialing == AccessRule("full")
+    assert policy.pause_collection == CollectionPolicy() == CollectionPolicy(*[AccessRule("full")] * 3)
+    assert policy.paused == PausedPolicy() == PausedPolicy(*[AccessRule("none")] * 5)
+    assert policy.never_paid == week
     assert policy.past_due == policy.expired_active == week
     for status in ("unpaid", "paused", "incomplete", "incomplete_expired", "canceled"):
         assert policy.of_status(status) == AccessRule("none")
@@ -57,7 +70,34 @@ def test_the_access_policy_is_data(file: Path) -> None:
     policy = load(file, FEATURES + "[plans.free]\n" + text).access
     assert policy.past_due == AccessRule("grace", 14 * 86_400)
     assert policy.unpaid == AccessRule("full")
-    assert policy.pause_collection == AccessRule("none")
+    assert policy.pause_collection == CollectionPolicy(*[AccessRule("none")] * 3)
+
+
+def test_each_cause_of_a_pause_and_each_pause_of_collection_has_a_rule_of_its_own(file: Path) -> None:
+    text = '[access]\npaused = { requested = "full" }\npause_collection = { void = "none" }'
+    policy = load(file, FEATURES + "[plans.free]\n" + text).access
+    assert policy.paused == PausedPolicy(requested=AccessRule("full"))
+    assert policy.paused.of("pause_requested") == AccessRule("full")
+    for cause in ("first_payment_failure", "trial_end_without_payment_method", "a_cause_of_2031", None):
+        assert policy.paused.of(cause) == AccessRule("none")
+    assert policy.pause_collection == CollectionPolicy(void=AccessRule("none"))
+    assert policy.pause_collection.of("void") == AccessRule("none")
+    assert policy.pause_collection.of("a_behavior_of_2031") == policy.pause_collection.of(None)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('paused = { trial = "full" }', "trial_ended"),
+        ("paused = { requested = { grace_days = 7 } }", 'write "full" or "none"'),
+        ('pause_collection = "grace"', 'write "full" or "none"'),
+        ('never_paid = "later"', "grace_days"),
+    ],
+)
+def test_a_rule_that_cannot_be_is_refused_with_what_to_write(file: Path, text: str, said: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        load(file, FEATURES + "[plans.free]\n[access]\n" + text)
+    assert said in refused.value.detail, refused.value.detail
 
 
 def test_a_catalogue_cannot_be_changed(file: Path) -> None:

@@ -3,25 +3,44 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from ...entitlements import Entitlements, JudgedSubscription
+from ...entitlements import Act, Entitlements, JudgedSubscription
 from .schemas import Banner, BannerKind, OpenInvoice, Severity, SummarySubscription, UsageBar
 
 TRIAL_WARNING_SECONDS: Final = 3 * 86_400
 """As long before its end as Stripe's own `trial_will_end`."""
 
 ORDER: Final[dict[Severity, int]] = {"error": 0, "warning": 1, "info": 2}
-SAID: Final[dict[BannerKind, tuple[Severity, str]]] = {
-    "action_required": ("error", "Your bank asks you to confirm a payment. Confirm it to keep your plan."),
-    "payment_required": ("error", "Your plan is suspended. Pay the open invoice to restore it."),
-    "past_due": ("warning", "Your last payment failed. Pay the open invoice to keep your plan."),
-    "over_limit": (
-        "warning",
-        "You use more than your plan includes. Nothing is lost, but you cannot add more.",
-    ),
-    "paused": ("warning", "Your plan is paused. Resume it to use it again."),
-    "trial_ending": ("info", "Your trial is about to end."),
-    "canceling": ("info", "Your plan is canceled and ends soon. Until then nothing changes."),
+SEVERITIES: Final[dict[BannerKind, Severity]] = {
+    "action_required": "error",
+    "payment_required": "error",
+    "past_due": "warning",
+    "over_limit": "warning",
+    "paused": "warning",
+    "trial_ending": "info",
+    "canceling": "info",
 }
+SAID: Final[dict[tuple[BannerKind, Act | None], str]] = {
+    ("action_required", "pay"): "Your bank asks you to confirm a payment. Confirm it to keep your plan.",
+    ("payment_required", "pay"): "Your plan is suspended. Pay the open invoice to restore it.",
+    (
+        "payment_required",
+        "update_payment_method",
+    ): "Your plan is suspended because a payment failed. Update your payment method to restore it.",
+    ("past_due", "pay"): "Your last payment failed. Pay the open invoice to keep your plan.",
+    (
+        "past_due",
+        "update_payment_method",
+    ): "Your last payment failed. Update your payment method to keep your plan.",
+    ("over_limit", None): "You use more than your plan includes. Nothing is lost, but you cannot add more.",
+    (
+        "paused",
+        "update_payment_method",
+    ): "Your plan is paused: there is no payment method. Add one, then resume your plan.",
+    ("paused", "resume"): "Your plan is paused. Resume it to use it again.",
+    ("trial_ending", None): "Your trial is about to end.",
+    ("canceling", None): "Your plan is canceled and ends soon. Until then nothing changes.",
+}
+"""What each banner says, by what the user can do."""
 
 
 def banners(
@@ -46,16 +65,16 @@ def _of_payment(judged: JudgedSubscription, invoices: Sequence[OpenInvoice]) -> 
     """One at most: whatever is wrong with a payment, the same page mends it."""
     granted = judged.access
     confirm = [invoice for invoice in invoices if invoice.action_required]
-    attempted = [invoice for invoice in invoices if invoice.attempted]
-    pay_url = next((each.pay_url for each in (*confirm, *attempted, *invoices) if each.pay_url), None)
-    if confirm or judged.status == "incomplete":
-        yield _banner("action_required", at=granted.grace_ends_at, pay_url=pay_url)
-    elif granted.blocked_by == "payment_required":
-        yield _banner("payment_required", pay_url=pay_url)
-    elif judged.status in ("past_due", "unpaid"):
-        yield _banner("past_due", at=granted.grace_ends_at, pay_url=pay_url)
-    elif granted.blocked_by == "paused":
-        yield _banner("paused")
+    kind: BannerKind | None = None
+    if confirm or (judged.status == "incomplete" and granted.act == "pay"):
+        pay_url = next((each.pay_url for each in confirm if each.pay_url), granted.pay_url)
+        yield _banner("action_required", at=granted.grace_ends_at, act="pay", pay_url=pay_url)
+    elif granted.blocked_by is not None:
+        kind = granted.blocked_by
+    elif granted.act is not None:
+        kind = "past_due"
+    if kind is not None:
+        yield _banner(kind, at=granted.grace_ends_at, act=granted.act, pay_url=granted.pay_url)
 
 
 def _of_time(each: SummarySubscription, judged: JudgedSubscription, now: int) -> Iterator[Banner]:
@@ -68,9 +87,19 @@ def _of_time(each: SummarySubscription, judged: JudgedSubscription, now: int) ->
 
 
 def _banner(
-    kind: BannerKind, *, at: int | None = None, features: Iterable[str] = (), pay_url: str | None = None
+    kind: BannerKind,
+    *,
+    at: int | None = None,
+    features: Iterable[str] = (),
+    act: Act | None = None,
+    pay_url: str | None = None,
 ) -> Banner:
-    severity, message = SAID[kind]
     return Banner(
-        kind=kind, severity=severity, message=message, at=at, features=list(features), pay_url=pay_url
+        kind=kind,
+        severity=SEVERITIES[kind],
+        message=SAID[kind, act],
+        at=at,
+        features=list(features),
+        act=act,
+        pay_url=pay_url,
     )

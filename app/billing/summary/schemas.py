@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ...entitlements import AccessLevel
+from ...entitlements import AccessLevel, Act
 from ...plans import Value
 
 JANUARY, FEBRUARY = 1_893_456_000, 1_896_134_400  # of 2030
@@ -116,6 +116,9 @@ class Banner(_Shape):
     message: str = Field(examples=["Your last payment failed. Pay the open invoice to keep your plan."])
     at: Time = Field(examples=[JANUARY])
     features: list[str]
+    act: Act | None = Field(
+        description="What the user can do: pay at `pay_url`, or open the billing portal, or resume"
+    )
     pay_url: str | None
 
 

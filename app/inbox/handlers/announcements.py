@@ -5,6 +5,7 @@ from typing import Any
 
 from ...db.models import Invoice, Subscription
 from ...signals import (
+    first_payment_failed,
     payment_action_required,
     payment_failed,
     payment_recovered,
@@ -57,6 +58,21 @@ def announce_changes(
             plan_id=subscription.plan_id,
             changes=changes,
         )
+
+
+def announce_first_payment_failed(
+    unit_of_work: UnitOfWork, event: StripeEvent, subscription: Subscription
+) -> None:
+    """Tell, once for each subscription, that its first payment failed while Stripe keeps it active."""
+    unit_of_work.announce(
+        first_payment_failed,
+        event,
+        cause=subscription.id,
+        customer_id=subscription.customer_id,
+        subscription_id=subscription.id,
+        plan_id=subscription.plan_id,
+        failed_at=subscription.first_payment_failed_at,
+    )
 
 
 def announce_payment(

@@ -3,11 +3,13 @@
 from ...db.models import Customer, Subscription
 from ...errors import Conflict, NotFound
 from ...stripe.events import StripeEvent
+from ...stripe.objects import Values
 from ...stripe.ordering import is_terminal
 from ..unit_of_work import UnitOfWork
 from .announcements import announce_changes
 from .customer import ensure_customer
 from .links import link_internally
+from .past_due import DUE
 from .snapshots import current_position
 from .subscription import ensure_subscription, overlay_values
 
@@ -30,8 +32,10 @@ def internal_subscription_updated(event: StripeEvent, unit_of_work: UnitOfWork) 
     event.created = max(event.created, subscription.snapshot_created or 0, earlier)
     own = {name: update[name] for name in OWN_COLUMNS if update.get(name) is not None}
     values = overlay_values(subscription.overlay, current_position(subscription)) | own
-    overlay = {"created": event.created, "event_id": event.id, "values": values}
     before = dict(subscription.__dict__)
+    if "status" in own:
+        values["past_due_since"] = _past_due_since(before, own["status"], event)
+    overlay = {"created": event.created, "event_id": event.id, "values": values}
     unit_of_work.change(subscription, customer_id=update["customer_id"], overlay=overlay, **values)
     announce_changes(unit_of_work, event, before, subscription)
     shown = ("customer_id", *OWN_COLUMNS)
@@ -41,6 +45,14 @@ def internal_subscription_updated(event: StripeEvent, unit_of_work: UnitOfWork) 
         {name: before[name] for name in shown} if known else None,
         {name: subscription.__dict__[name] for name in shown} | {"user_id": customer.user_id},
     )
+
+
+def _past_due_since(before: Values, status: str, event: StripeEvent) -> int | None:
+    """An update that leaves the status as it is moves no grace."""
+    if status not in DUE:
+        return None
+    known: int | None = before["past_due_since"] if before["status"] in DUE else None
+    return event.created if known is None else known
 
 
 def internal_customer_linked(event: StripeEvent, unit_of_work: UnitOfWork) -> None:

@@ -1,10 +1,11 @@
 """`invoice.*`: the invoice's record, and how far its subscription is paid. Never touches a status."""
 
-from ...db.models import Invoice
+from ...db.models import Invoice, Subscription
+from ...entitlements import never_paid
 from ...stripe.events import StripeEvent
-from ...stripe.objects import INVOICE_STATUS_RANK, invoice_values, paid_through, required_id
+from ...stripe.objects import INVOICE_STATUS_RANK, Values, invoice_values, paid_through, required_id
 from ..unit_of_work import UnitOfWork
-from .announcements import announce_payment
+from .announcements import announce_first_payment_failed, announce_payment
 from .customer import ensure_customer
 from .subscription import ensure_subscription
 
@@ -18,6 +19,7 @@ def invoice_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
         subscription = ensure_subscription(unit_of_work, subscription_id)
         if subscription.customer_id is None:
             unit_of_work.change(subscription, customer_id=values["customer_id"])
+        _note_first_payment(event, unit_of_work, subscription, values)
     if values["status"] == "paid":
         _extend_paid_through(event, unit_of_work)
 
@@ -29,6 +31,28 @@ def invoice_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
     elif _progress(values) > _progress(invoice.__dict__):
         unit_of_work.change(invoice, **values)
     announce_payment(unit_of_work, event, values, before, invoice)
+
+
+GIVEN_UP = frozenset({"void", "uncollectible"})
+
+
+def _note_first_payment(
+    event: StripeEvent, unit_of_work: UnitOfWork, subscription: Subscription, values: Values
+) -> None:
+    """Whether anything was ever paid, and when the first invoice was given up after a failed payment.
+
+    A bank debit that fails after days leaves the subscription active: Stripe voids its first invoice.
+    """
+    was_never_paid = never_paid(subscription)
+    if values["status"] == "paid":
+        unit_of_work.change(subscription, ever_paid=True)
+    first = values["billing_reason"] == "subscription_create" and values["subscription_id"] == subscription.id
+    if first and values["status"] in GIVEN_UP and values["attempt_count"] > 0:
+        known = subscription.first_payment_failed_at
+        failed_at = event.created if known is None else min(known, event.created)
+        unit_of_work.change(subscription, first_payment_failed_at=failed_at)
+    if never_paid(subscription) and not was_never_paid:
+        announce_first_payment_failed(unit_of_work, event, subscription)
 
 
 def _extend_paid_through(event: StripeEvent, unit_of_work: UnitOfWork) -> None:

@@ -3,15 +3,17 @@
 import structlog
 
 from ...db.models import Subscription
+from ...entitlements import never_paid
 from ...signals import trial_ending
 from ...stripe.events import StripeEvent
 from ...stripe.objects import Values, metadata, required_id, subscription_values
 from ...stripe.ordering import Position, lies_over
 from ..unit_of_work import UnitOfWork
-from .announcements import announce_changes
+from .announcements import announce_changes, announce_first_payment_failed
 from .customer import ensure_customer
 from .links import link_by_metadata
-from .snapshots import is_near_a_reading, judge_snapshot, ordering_values
+from .past_due import evidence_of, merged, past_due_since
+from .snapshots import current_position, is_near_a_reading, judge_snapshot, ordering_values
 from .usage_periods import with_period_changes
 
 log = structlog.get_logger(__name__)
@@ -23,23 +25,28 @@ def subscription_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
     customer = ensure_customer(unit_of_work, values["customer_id"])
     link_by_metadata(unit_of_work, customer, metadata(event.object), event)
 
+    before, was_never_paid = dict(subscription.__dict__), never_paid(subscription)
     unsure = is_near_a_reading(event, subscription)
     judgement = judge_snapshot(event, subscription, unit_of_work)
     changes = with_period_changes(
         event, values, subscription, lambda content: _values(content, event.created, unit_of_work)
     )
+    merges = merged(before, evidence_of(event)) | {"period_changes": changes}
     if judgement is None:
+        since = _since(subscription.status, merges, subscription.overlay, current_position(subscription))
         needs_refresh = subscription.needs_refresh or unsure
-        unit_of_work.change(subscription, needs_refresh=needs_refresh, period_changes=changes)
+        unit_of_work.change(subscription, needs_refresh=needs_refresh, **merges, **since)
         return
     newest = judgement.newest
     if newest is not event:
         values = _values(newest.object, newest.created, unit_of_work)
-    values |= ordering_values(judgement, unsure)
-    values |= overlay_values(subscription.overlay, judgement.position) | {"period_changes": changes}
-    before = dict(subscription.__dict__)
+    values |= ordering_values(judgement, unsure) | merges
+    values |= _since(values["status"], merges, subscription.overlay, judgement.position)
+    values |= overlay_values(subscription.overlay, judgement.position)
     unit_of_work.change(subscription, **values)
     announce_changes(unit_of_work, event, before, subscription)
+    if never_paid(subscription) and not was_never_paid:
+        announce_first_payment_failed(unit_of_work, event, subscription)
     _warn_of_a_price_without_plan(unit_of_work, event, before, subscription)
     if event.type == "customer.subscription.trial_will_end" and subscription.status == "trialing":
         unit_of_work.announce(
@@ -57,6 +64,12 @@ def _values(content: Values, created: int, unit_of_work: UnitOfWork) -> Values:
     values = subscription_values(content, created)
     item = unit_of_work.catalogue.plan_item(values["items"]) or {}
     return values | {"plan_id": item.get("price_id"), "quantity": item.get("quantity")}
+
+
+def _since(status: str | None, due: Values, overlay: Values | None, place: Position | None) -> Values:
+    """The column `past_due_since`, unless an internal update says the status."""
+    over = overlay_values(overlay, place)
+    return {} if "status" in over else {"past_due_since": past_due_since(status, due)}
 
 
 def _warn_of_a_price_without_plan(
