@@ -24,11 +24,11 @@ from .reactions.outbox import Outbox
 from .signals import users_changed
 from .stripe.client import StripeApi
 from .sync.catch_up import CatchUp
-from .sync.objects import Readings
-from .sync.pending import Refresher
+from .sync.objects import StripeObjects
+from .sync.pending import PendingFetches
 from .sync.reconcile import Reconcile
 from .sync.schedule import Schedule
-from .worker.alerts import Watch
+from .worker.alerts import Alerts
 from .worker.worker import Worker
 
 STOP_SECONDS = 10
@@ -44,13 +44,13 @@ class Service:
     outbox: Outbox
     inbox: Inbox
     limits: Limits
-    watch: Watch
+    alerts: Alerts
     worker: Worker
     spool: Spool
     clock: Callable[[], float]
     stripe: StripeApi | None = None
     """Calls to Stripe, with a STRIPE_API_KEY."""
-    readings: Readings | None = None
+    objects: StripeObjects | None = None
     catch_up: CatchUp | None = None
     reconcile: Reconcile | None = None
     schedule: Schedule | None = None
@@ -141,25 +141,25 @@ def make_service(settings: Settings, clock: Callable[[], float]) -> Service:
     limits = Limits(database, catalogue, clock)
     users_changed.connect(limits.snapshots.on_users_changed)
     spool = Spool(settings.spool_dir, secrets=settings.signing_secrets)
-    watch = Watch(
+    alerts = Alerts(
         database, outbox, spool, catalogue=catalogue, silence_hours=settings.silence_hours, clock=clock
     )
-    worker = Worker(database, inbox, spool, watch, retention_days=settings.event_retention_days, clock=clock)
+    worker = Worker(database, inbox, spool, alerts, retention_days=settings.event_retention_days, clock=clock)
     stripe = _stripe_api(settings)
-    service = Service(settings, database, outbox, inbox, limits, watch, worker, spool, clock)
+    service = Service(settings, database, outbox, inbox, limits, alerts, worker, spool, clock)
     return service if stripe is None else _with_stripe(service, stripe)
 
 
 def _with_stripe(service: Service, stripe: StripeApi) -> Service:
     """The same, with all that talks to Stripe."""
     settings, database, clock = service.settings, service.database, service.clock
-    readings = Readings(database, service.inbox, stripe, clock=clock)
+    objects = StripeObjects(database, service.inbox, stripe, clock=clock)
     catch_up = CatchUp(database, service.inbox, stripe, clock=clock)
     catalogue = service.limits.catalogue
-    reconcile = Reconcile(database, readings, stripe, catalogue=catalogue, clock=clock)
+    reconcile = Reconcile(database, objects, stripe, catalogue=catalogue, clock=clock)
     schedule = Schedule(
         database,
-        Refresher(database, readings, stripe, clock=clock),
+        PendingFetches(database, objects, stripe, clock=clock),
         catch_up,
         reconcile,
         catch_up_minutes=settings.catch_up_minutes,
@@ -167,7 +167,7 @@ def _with_stripe(service: Service, stripe: StripeApi) -> Service:
         clock=clock,
     )
     return replace(
-        service, stripe=stripe, readings=readings, catch_up=catch_up, reconcile=reconcile, schedule=schedule
+        service, stripe=stripe, objects=objects, catch_up=catch_up, reconcile=reconcile, schedule=schedule
     )
 
 

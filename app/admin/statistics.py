@@ -213,9 +213,9 @@ async def job_figures(service: Service) -> JobFigures | None:
     if service.stripe is None:
         return None
     return JobFigures(
-        await leases.read(service.database, CATCH_UP),
+        await leases.load_job(service.database, CATCH_UP),
         service.settings.catch_up_minutes * 60,
-        await leases.read(service.database, RECONCILE),
+        await leases.load_job(service.database, RECONCILE),
         service.settings.reconcile_hour,
     )
 

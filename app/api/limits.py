@@ -110,7 +110,7 @@ async def get_entitlements(user_id: str, service: Running) -> EntitlementsOut:
 async def get_customer_entitlements(customer_id: str, service: Running) -> EntitlementsOut:
     """What the customer's user has. A customer without a user has the default plan until it is linked."""
     user_id = await _user_of(service, customer_id)
-    entitlements = await service.limits.load(user_id) if user_id else service.limits.of_nobody()
+    entitlements = await service.limits.load(user_id) if user_id else service.limits.default_entitlements()
     return entitlements_out(entitlements, user_id)
 
 

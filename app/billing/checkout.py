@@ -223,9 +223,9 @@ async def _read_session(service: Service, session_id: str) -> Answer:
 
 
 async def _versions(service: Service, session: Json) -> dict[str, int]:
-    _, readings = stripe_of(service)
+    _, objects = stripe_of(service)
     ids = {kind: as_id(session.get(kind)) for kind in ("customer", "subscription")}
-    return {kind: await readings.version(kind, id) for kind, id in ids.items() if id is not None}
+    return {kind: await objects.version(kind, id) for kind, id in ids.items() if id is not None}
 
 
 def _is_paid(session: Json) -> bool:
@@ -235,14 +235,14 @@ def _is_paid(session: Json) -> bool:
 
 async def _apply(service: Service, answer: Answer, versions: dict[str, int]) -> bool:
     """Apply all that the session tells, in one batch where possible; False: a record changed meanwhile."""
-    _, readings = stripe_of(service)
+    _, objects = stripe_of(service)
     customer, subscription = (as_dict(answer.content.get(kind)) for kind in ("customer", "subscription"))
     bare = answer.content | {"customer": customer["id"], "subscription": subscription["id"]}
     completed_at = min(as_seconds(subscription.get("created")) or answer.at, answer.at)
     outcomes = await asyncio.gather(
-        readings.apply("customer", customer, answer.at, versions.get("customer", 0)),
-        readings.apply("subscription", subscription, answer.at, versions.get("subscription", 0)),
-        readings.apply_checkout(bare, completed_at),  # last: the link that it sets is no other's change
+        objects.apply("customer", customer, answer.at, versions.get("customer", 0)),
+        objects.apply("subscription", subscription, answer.at, versions.get("subscription", 0)),
+        objects.apply_checkout(bare, completed_at),  # last: the link that it sets is no other's change
         return_exceptions=True,
     )
     for outcome in outcomes:

@@ -13,26 +13,26 @@ from ..inbox.outcome import Outcome
 from ..service import Service
 from ..stripe.client import StripeApi, promptly, required
 from ..stripe.objects import as_id
-from ..sync.objects import Readings
+from ..sync.objects import StripeObjects
 
 LIVE = frozenset({"trialing", "active", "past_due", "unpaid", "paused"})
 """The statuses of a subscription that goes on or can be made to; an incomplete one was never paid."""
 
 
-def stripe_of(service: Service) -> tuple[StripeApi, Readings]:
+def stripe_of(service: Service) -> tuple[StripeApi, StripeObjects]:
     """Stripe, and what takes its answers in.
 
     Raises:
         StripeKeyMissing: when no key is configured, or one of a mode that LIVEMODE ignores.
     """
     api = required(service.stripe)
-    assert service.readings is not None
+    assert service.objects is not None
     if service.settings.livemode not in (None, api.livemode):
         raise StripeKeyMissing(
             "STRIPE_API_KEY and LIVEMODE are of different modes, so what is bought would not count. "
             "Set STRIPE_API_KEY to a key of the mode that LIVEMODE names."
         )
-    return api, service.readings
+    return api, service.objects
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ async def create_customer(
     Raises:
         StripeKeyMissing, StripeRefused, StripeUnavailable, Unavailable: when it cannot be done now.
     """
-    api, readings = stripe_of(service)
+    api, objects = stripe_of(service)
     # Without the others, Stripe would for a day answer with one that has been deleted since.
     key = idempotency_key("customer", user_id, email or "", str(others))
     details = {"email": email} if email else {}
@@ -100,7 +100,7 @@ async def create_customer(
         at=int(service.clock()), actor=actor, action="customer.created", subject=customer_id, after=after
     )
     with suppress(Stale):  # its webhook, or another call, was faster
-        await readings.apply("customer", answer.content, answer.at, 0, None if answer.replayed else audit)
+        await objects.apply("customer", answer.content, answer.at, 0, None if answer.replayed else audit)
     return customer_id
 
 

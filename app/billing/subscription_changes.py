@@ -254,24 +254,24 @@ async def _record(service: Service, current: Current, answer: Answer, actor: str
 
 async def _apply(service: Service, current: Current, answer: Answer, audit: AuditEntry) -> None:
     """Apply the answer; where the record has changed since, what Stripe says then."""
-    api, readings = stripe_of(service)
+    api, objects = stripe_of(service)
     version = current.version
     for _ in range(ATTEMPTS):
         if not answer.replayed:  # else it may be older than what others have done since
             try:
-                outcome = await readings.apply("subscription", answer.content, answer.at, version, audit)
+                outcome = await objects.apply("subscription", answer.content, answer.at, version, audit)
                 return check_applied(outcome)
             except Stale:
                 log.info("reading_stale", kind="subscription", object_id=current.id)
-        version = await readings.version("subscription", current.id)
+        version = await objects.version("subscription", current.id)
         answer = await promptly(api.read("subscription", current.id))
     raise Stale(f"The subscription {current.id} changes faster than it can be read.")
 
 
 async def _apply_if_newer(service: Service, answer: Answer, version: int) -> None:
-    _, readings = stripe_of(service)
+    _, objects = stripe_of(service)
     try:
-        await readings.apply("subscription", answer.content, answer.at, version)
+        await objects.apply("subscription", answer.content, answer.at, version)
     except Stale:
         log.info("reading_stale", kind="subscription", object_id=str(answer.content["id"]))
 

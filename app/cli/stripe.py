@@ -10,7 +10,7 @@ import typer
 from ..config import Settings, examine_settings
 from ..errors import ServiceError
 from ..observability.logs import configure_logging
-from ..operations.webhook_endpoint import REVEAL, Done, set_up
+from ..operations.webhook_endpoint import REVEAL, SetupResult, set_up
 from ..stripe.client import StripeApi, required
 from .env_file import NAME, add_signing_secret, is_writable
 from .output import FINE, WANTS_A_HAND, complaint
@@ -38,27 +38,27 @@ def setup(
     configure_logging()
     if write_env and not is_writable(ENV_FILE):
         # Said before there is a secret that Stripe shows only once.
-        raise complaint(".env cannot be written here. Nothing was done.")
+        raise complaint(".env cannot be written here. Nothing was result.")
     # The rest of the settings may still be missing: the signing secret comes from here.
     settings, problems = examine_settings()
     wrong = next((each for each in problems if each.setting in ("STRIPE_API_KEY", "LIVEMODE")), None)
     if wrong is not None:
         raise complaint(f"{wrong.setting} {wrong.what}: {wrong.remedy}.")
     try:
-        done = asyncio.run(_set_up(settings, url, new))
+        result = asyncio.run(_set_up(settings, url, new))
     except ServiceError as error:
         raise complaint(error.detail) from None
-    _tell(done)
-    if done.secret is None:
+    _print_result(result)
+    if result.secret is None:
         typer.echo(REVEAL)
     elif write_env:
-        _keep(done.secret)
+        _keep(result.secret)
     else:
-        _print_secret(done.secret)
-    raise typer.Exit(FINE if done.pinned else WANTS_A_HAND)
+        _print_secret(result.secret)
+    raise typer.Exit(FINE if result.pinned else WANTS_A_HAND)
 
 
-async def _set_up(settings: Settings, url: str, new: bool) -> Done:
+async def _set_up(settings: Settings, url: str, new: bool) -> SetupResult:
     key = settings.stripe_api_key
     api = required(StripeApi(key.get_secret_value(), settings.stripe_api_base) if key else None)
     try:
@@ -67,12 +67,12 @@ async def _set_up(settings: Settings, url: str, new: bool) -> Done:
         await api.close()
 
 
-def _tell(done: Done) -> None:
-    what = {"created": "Created", "updated": "Updated", "unchanged": "Nothing to change at"}[done.action]
-    typer.echo(f"{what} {done.endpoint_id} for {done.url}.")
-    for change in done.changes:
+def _print_result(result: SetupResult) -> None:
+    what = {"created": "Created", "updated": "Updated", "unchanged": "Nothing to change at"}[result.action]
+    typer.echo(f"{what} {result.endpoint_id} for {result.url}.")
+    for change in result.changes:
         typer.echo(change)
-    for note in done.notes:
+    for note in result.notes:
         typer.secho(note, err=True, fg=typer.colors.YELLOW)
 
 

@@ -76,7 +76,7 @@ async def _reconcile(service: Service, *, repair: bool, quiet: bool) -> Report |
             task = bar.add_task("Comparing", total=None)
             return await service.reconcile.run(
                 repair=repair,
-                told=lambda kind, compared, differing: bar.update(
+                on_progress=lambda kind, compared, differing: bar.update(
                     task, description=f"{kind}s: {compared} compared, {differing} differ"
                 ),
             )

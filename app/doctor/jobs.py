@@ -28,12 +28,12 @@ async def reconcile_runs(installation: Installation) -> list[Finding]:
 
 async def refresh_ends(installation: Installation) -> list[Finding]:
     """It runs only when there is something to read again."""
-    job = await leases.read(installation.database, REFRESH)
+    job = await leases.load_job(installation.database, REFRESH)
     return [_failed(REFRESH)] if job and leases.has_failed(job, installation.now) else []
 
 
 async def _look(installation: Installation, name: str, every: float) -> list[Finding]:
-    job = await leases.read(installation.database, name)
+    job = await leases.load_job(installation.database, name)
     now = installation.now
     if job is not None and leases.has_failed(job, now):
         return [_failed(name)]

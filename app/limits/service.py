@@ -34,7 +34,7 @@ class Limits:
         """
         return await self.snapshots.load(user_id)
 
-    def of_nobody(self) -> Entitlements:
+    def default_entitlements(self) -> Entitlements:
         """What a user has of whom nothing is known: the default plan, and nothing used."""
         now = int(self.snapshots.clock())
         return entitle("", (), (), (), (), self.catalogue, now, usage={})

@@ -24,8 +24,8 @@ REVEAL = (
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """What set-up did. `secret` only where the endpoint is new: Stripe shows it once."""
+class SetupResult:
+    """What the setup did. `secret` only where the endpoint is new: Stripe shows it once."""
 
     action: Literal["created", "updated", "unchanged"]
     endpoint_id: str
@@ -81,7 +81,7 @@ async def list_endpoints(api: StripeApi) -> list[Json]:
     return [endpoint async for page in api.pages(ENDPOINTS) for endpoint in page.content["data"]]
 
 
-async def set_up(api: StripeApi, url: str, *, livemode: bool | None, new: bool = False) -> Done:
+async def set_up(api: StripeApi, url: str, *, livemode: bool | None, new: bool = False) -> SetupResult:
     """Create the endpoint of this URL, or bring it to the handled event types. Doing it again does nothing.
 
     `new`: create one beside an endpoint whose API version is another, which Stripe's API cannot change.
@@ -105,7 +105,7 @@ async def set_up(api: StripeApi, url: str, *, livemode: bool | None, new: bool =
     return await _update(api, chosen, others=[each for each in found if each is not chosen])
 
 
-async def _create(api: StripeApi, url: str, *, beside: Sequence[Json]) -> Done:
+async def _create(api: StripeApi, url: str, *, beside: Sequence[Json]) -> SetupResult:
     made = await api.post(
         ENDPOINTS,
         url=url,
@@ -114,10 +114,10 @@ async def _create(api: StripeApi, url: str, *, beside: Sequence[Json]) -> Done:
         description=DESCRIPTION,
     )
     content = made.content
-    return Done("created", content["id"], url, secret=content["secret"], notes=_notes(content, beside))
+    return SetupResult("created", content["id"], url, secret=content["secret"], notes=_notes(content, beside))
 
 
-async def _update(api: StripeApi, endpoint: Json, *, others: Sequence[Json]) -> Done:
+async def _update(api: StripeApi, endpoint: Json, *, others: Sequence[Json]) -> SetupResult:
     params: Json = {}
     if set(endpoint["enabled_events"]) != set(stripe_types()):
         params["enabled_events"] = stripe_types()
@@ -125,7 +125,7 @@ async def _update(api: StripeApi, endpoint: Json, *, others: Sequence[Json]) -> 
         params["disabled"] = False
     if params:
         await api.post(f"{ENDPOINTS}/{endpoint['id']}", **params)
-    return Done(
+    return SetupResult(
         "updated" if params else "unchanged",
         endpoint["id"],
         endpoint["url"],

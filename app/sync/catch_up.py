@@ -32,8 +32,8 @@ KEPT_SECONDS = 30 * DAY
 OVERLAP_SECONDS = 3600
 """Listed again each time, since events may be made late."""
 
-Told = Callable[[int, int], None]
-"""Told, after each page, how many events were listed and how many were missing."""
+OnProgress = Callable[[int, int], None]
+"""Called after each page with how many events were listed and how many were missing."""
 
 
 @dataclass(slots=True)
@@ -62,7 +62,9 @@ class CatchUp:
         self._api = api
         self._clock = clock
 
-    async def run(self, since: int | None = None, told: Told = lambda listed, missing: None) -> Cursor | None:
+    async def run(
+        self, since: int | None = None, on_progress: OnProgress = lambda listed, missing: None
+    ) -> Cursor | None:
         """Catch up with all events since `since` (Unix seconds), or since the last time; what was found.
 
         One that was interrupted goes on where it was, unless it began later than what is asked for now.
@@ -72,17 +74,17 @@ class CatchUp:
             StripeRefused, StripeUnavailable, Unavailable: it goes on from there the next time.
         """
         now = int(self._clock())
-        if not await leases.take(self._database, JOB, now):
+        if not await leases.acquire(self._database, JOB, now):
             return None
-        async with leases.held(self._database, JOB):
+        async with leases.released_after(self._database, JOB):
             cursor = await self._interrupted()
             if cursor is None or (since is not None and since < cursor.since):
                 cursor = Cursor(await self._since(since), now)
-            return await self._list(cursor, told)
+            return await self._list(cursor, on_progress)
 
     async def is_due(self, every_seconds: float) -> bool:
-        """Whether it is so long since the last one came to its end, or one was interrupted."""
-        job = await leases.read(self._database, JOB)
+        """Whether the last one finished so long ago, or was interrupted."""
+        job = await leases.load_job(self._database, JOB)
         return (
             job is None
             or job.finished_at is None
@@ -91,12 +93,12 @@ class CatchUp:
         )
 
     async def _interrupted(self) -> Cursor | None:
-        job = await leases.read(self._database, JOB)
+        job = await leases.load_job(self._database, JOB)
         return Cursor(**job.cursor) if job and job.cursor else None
 
     async def _reached(self, cursor: Cursor) -> int | None:
         """Up to when nothing is missing: as before, where this one did not go back so far."""
-        job = await leases.read(self._database, JOB)
+        job = await leases.load_job(self._database, JOB)
         before = (job.result or {}).get("began_at") if job else None
         known = int(self._clock()) - KEPT_SECONDS if before is None else before
         return cursor.began_at if cursor.since <= known else before
@@ -104,31 +106,33 @@ class CatchUp:
     async def _since(self, asked: int | None) -> int:
         oldest = int(self._clock()) - KEPT_SECONDS
         if asked is None:
-            job = await leases.read(self._database, JOB)
+            job = await leases.load_job(self._database, JOB)
             last = (job.result or {}).get("began_at") if job else None
             asked = oldest if last is None else last - OVERLAP_SECONDS
         return max(asked, oldest)
 
-    async def _list(self, cursor: Cursor, told: Told) -> Cursor:
-        await leases.note(self._database, JOB, started_at=cursor.began_at, cursor=cursor.as_json())
+    async def _list(self, cursor: Cursor, on_progress: OnProgress) -> Cursor:
+        await leases.update_job(self._database, JOB, started_at=cursor.began_at, cursor=cursor.as_json())
         groups = type_groups(stripe_types())
         for number in range(cursor.group, len(groups)):
             cursor.group = number
             try:
-                await self._list_group(groups[number], cursor, told)
+                await self._list_group(groups[number], cursor, on_progress)
             except StripeRefused:
                 if cursor.after is None:
                     raise
                 # The event that it stood at may be past Stripe's 30 days: the group is listed anew.
                 cursor.after = None
-                await self._list_group(groups[number], cursor, told)
+                await self._list_group(groups[number], cursor, on_progress)
             cursor.after = None
         result = cursor.as_json() | {"began_at": await self._reached(cursor)}
-        await leases.note(self._database, JOB, finished_at=int(self._clock()), cursor=None, result=result)
+        await leases.update_job(
+            self._database, JOB, finished_at=int(self._clock()), cursor=None, result=result
+        )
         log.info("caught_up", since=cursor.since, listed=cursor.listed, missing=cursor.missing)
         return cursor
 
-    async def _list_group(self, types: Sequence[str], cursor: Cursor, told: Told) -> None:
+    async def _list_group(self, types: Sequence[str], cursor: Cursor, on_progress: OnProgress) -> None:
         created = {"gte": cursor.since}
         pages = self._api.pages("/v1/events", types=list(types), created=created, after=cursor.after)
         async for page in pages:
@@ -136,9 +140,9 @@ class CatchUp:
             cursor.missing += await self._take_in(events)
             cursor.listed += len(events)
             cursor.after = events[-1]["id"]
-            await leases.take(self._database, JOB, int(self._clock()))
-            await leases.note(self._database, JOB, cursor=cursor.as_json())
-            told(cursor.listed, cursor.missing)
+            await leases.acquire(self._database, JOB, int(self._clock()))
+            await leases.update_job(self._database, JOB, cursor=cursor.as_json())
+            on_progress(cursor.listed, cursor.missing)
 
     async def _take_in(self, events: Sequence[dict[str, Any]]) -> int:
         """Take in those that the inbox does not have; how many."""

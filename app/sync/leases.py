@@ -1,4 +1,4 @@
-"""What runs in one process at a time, however many there are: a lease on a row for each job."""
+"""Leases: at most one process runs a job. Each job has a row that holds its lease."""
 
 import secrets
 from collections.abc import AsyncIterator
@@ -17,37 +17,37 @@ HOLDER = secrets.token_hex(8)
 """This process, as the leases name it."""
 
 
-async def take(database: Database, name: str, now: int, *, holder: str = HOLDER) -> bool:
-    """Take the lease of a job, or keep it; False when another process has it. `now` in Unix seconds.
+async def acquire(database: Database, name: str, now: int, *, holder: str = HOLDER) -> bool:
+    """Acquire or renew the lease of a job; False when another process has it. `now` in Unix seconds.
 
-    A long job takes it again with each step: one that was killed leaves it within LEASE_SECONDS.
+    A long job renews it with each step. The lease of a killed process expires within LEASE_SECONDS.
     """
     free = or_(col(Job.lease_until) <= now, col(Job.holder) == holder)
-    taking = (
+    acquiring = (
         update(Job).where(col(Job.name) == name, free).values(holder=holder, lease_until=now + LEASE_SECONDS)
     )
     async with database.session() as session:
         if await session.get(Job, name) is None:
             await (await session.connection()).execute(_insert(database, name))
-        result: CursorResult[Any] = await (await session.connection()).execute(taking)
+        result: CursorResult[Any] = await (await session.connection()).execute(acquiring)
         return result.rowcount == 1
 
 
-async def read(database: Database, name: str) -> Job | None:
-    """A job as it stands; None when it has never run."""
+async def load_job(database: Database, name: str) -> Job | None:
+    """A job's row; None when it has never run."""
     async with database.reading() as session:
         return await session.get(Job, name)
 
 
-async def note(database: Database, name: str, **values: Any) -> None:
-    """Set columns of a job whose lease this process has."""
+async def update_job(database: Database, name: str, **values: Any) -> None:
+    """Set columns of the row of a job whose lease this process has."""
     async with database.session() as session:
         await (await session.connection()).execute(update(Job).where(col(Job.name) == name).values(**values))
 
 
 @asynccontextmanager
-async def held(database: Database, name: str) -> AsyncIterator[None]:
-    """Give the lease back at the end of the block, failed or not: else a job that failed seems to go on."""
+async def released_after(database: Database, name: str) -> AsyncIterator[None]:
+    """Release the lease at the end of the block, failed or not: else a job that failed seems to run on."""
     try:
         yield
     finally:
@@ -55,8 +55,11 @@ async def held(database: Database, name: str) -> AsyncIterator[None]:
 
 
 async def release(database: Database, name: str) -> None:
-    """Give the lease back, so that the next process need not wait for it to run out."""
-    ours = (col(Job.name) == name, col(Job.holder) == HOLDER)  # one that ran out may be another's by now
+    """Release the lease, so that the next process need not wait until it expires."""
+    ours = (
+        col(Job.name) == name,
+        col(Job.holder) == HOLDER,
+    )  # an expired one may belong to another process by now
     async with database.session() as session:
         await (await session.connection()).execute(
             update(Job).where(*ours).values(holder=None, lease_until=0)
@@ -64,7 +67,7 @@ async def release(database: Database, name: str) -> None:
 
 
 def has_failed(job: Job, now: int) -> bool:
-    """Whether it began and did not come to its end, and nobody has its lease any more."""
+    """Whether it started and did not finish, and nobody has its lease any more."""
     return (
         job.started_at is not None
         and job.lease_until <= now

@@ -1,7 +1,8 @@
-"""What is read from Stripe's API, taken in through the inbox: a snapshot like any other, with its own stamp.
+"""Fetches objects from Stripe and applies them through the inbox.
 
-A reading is an event of source `re-read`, stamped by Stripe's clock less a second. It is read without any
-lock or transaction, and applied only if the record has not changed meanwhile; else it is read again.
+A fetched object becomes an event of source `re-read`, stamped by Stripe's clock less a second. It is fetched
+without any lock or transaction, and applied only if the record has not changed meanwhile; else it is fetched
+again.
 """
 
 from collections.abc import Callable
@@ -28,8 +29,8 @@ Json = dict[str, Any]
 ATTEMPTS = 5
 
 
-class Readings:
-    """Reads objects from Stripe and applies them."""
+class StripeObjects:
+    """Fetches objects and applies them. `clock` gives Unix seconds."""
 
     def __init__(
         self, database: Database, inbox: Inbox, api: StripeApi, *, clock: Callable[[], float]
@@ -40,9 +41,9 @@ class Readings:
         self._clock = clock
 
     async def refresh(self, kind: str, object_id: str, *, stated: tuple[int, str] | None = None) -> Outcome:
-        """Read a subscription or a customer and make its record what Stripe says.
+        """Fetch a subscription or a customer, and make its record what Stripe says.
 
-        `stated`: the `created` (Unix seconds) and id of the thin event that it is read for.
+        `stated`: the `created` (Unix seconds) and id of the thin event that it is fetched for.
 
         Raises:
             NotFound: when Stripe does not have it.
@@ -68,7 +69,7 @@ class Readings:
         *,
         stated: tuple[int, str] | None = None,
     ) -> Outcome:
-        """Apply a subscription or customer that was read when the record had this version (0: none).
+        """Apply a subscription or customer that was fetched when the record had this version (0: none).
 
         `at` in Unix seconds, by Stripe's clock. `audit` goes into the trail in the same transaction, for
         what Stripe answered to a change.
@@ -77,25 +78,25 @@ class Readings:
             Stale: when the record has changed since.
             Unavailable: when the database cannot take it now.
         """
-        # Of two readings with one stamp, that of the greater version is the later one, and so is its id.
+        # Of two fetched with one stamp, that of the greater version is the later one, and so is its id.
         name = f"{content['id']}_{at}_{version:012}"
         if audit is not None:
-            name += f"_{audit.id}"  # not taken for a mere reading of the same version
-        event = self._reading(name, _type_of(kind, content), content, at)
+            name += f"_{audit.id}"  # not taken for a mere fetch of the same version
+        event = self._event(name, _type_of(kind, content), content, at)
         event.read_at_version, event.audit, event.stated = version, audit, stated
         return await self._inbox.accept(event)
 
     async def apply_checkout(self, content: Json, completed_at: int) -> Outcome:
-        """Apply a completed checkout session that was read: the link of its customer.
+        """Apply a completed checkout session that was fetched: the link of its customer.
 
         `completed_at` in Unix seconds: what a session says of the user is as old as that, however late it is
-        read, and undoes nothing that was said since.
+        fetched, and undoes nothing that was said since.
 
         Raises:
             Unavailable: when the database cannot take it now.
         """
         name = f"{content['id']}_{completed_at}"
-        event = self._reading(name, "checkout.session.completed", content, completed_at)
+        event = self._event(name, "checkout.session.completed", content, completed_at)
         event.stated = completed_at, event.id
         return await self._inbox.accept(event)
 
@@ -106,12 +107,12 @@ class Readings:
             Unavailable: when the database cannot take it now.
         """
         event_type = event.type.removeprefix("v1.")
-        reading = self._reading(event.id, event_type, answer.content, answer.at)
-        reading.stated = event.created, event.id
-        return await self._inbox.accept(reading)
+        fetched = self._event(event.id, event_type, answer.content, answer.at)
+        fetched.stated = event.created, event.id
+        return await self._inbox.accept(fetched)
 
-    def _reading(self, name: str, event_type: str, content: Json, at: int) -> StripeEvent:
-        """An event about what was read."""
+    def _event(self, name: str, event_type: str, content: Json, at: int) -> StripeEvent:
+        """An event about what was fetched."""
         envelope = {
             "id": f"{READING}{name}",
             "object": "event",

@@ -1,7 +1,7 @@
-"""Re-reading: thin events and records that order could not settle are read from Stripe, and applied.
+"""Pending fetches: the objects of thin events, and records that the order of events could not determine.
 
-One process at a time does it. A burst of thin events about one object is one read. What Stripe cannot tell
-now waits: no attempts are counted, and nothing becomes dead for want of an API.
+One process at a time fetches them. A burst of thin events about one object is one fetch. While Stripe does
+not answer they wait: no attempts are counted, and nothing becomes dead for want of an API.
 """
 
 from collections import defaultdict
@@ -19,14 +19,14 @@ from ..inbox.unit_of_work import KINDS
 from ..stripe.client import PATHS, StripeApi
 from ..stripe.events import StripeEvent, parse
 from . import leases
-from .objects import Readings
+from .objects import StripeObjects
 
 log = structlog.get_logger(__name__)
 
 JOB = "refresh"
 BATCH = 200
-SETTLE_SECONDS = 5
-"""How long a record must have been still: most that are unsettled are settled by the next event."""
+UNCHANGED_SECONDS = 5
+"""How long a record must not have changed: for most, the next event already determines them."""
 PAUSE_SECONDS = 15
 """After Stripe could not be reached."""
 RETRY_SECONDS = 600
@@ -39,41 +39,41 @@ Object = tuple[str, str]
 """Its kind, in Stripe's word, and its id."""
 
 
-class Refresher:
-    """Reads what is due. `clock` gives Unix seconds."""
+class PendingFetches:
+    """Fetches what is due. `clock` gives Unix seconds."""
 
     def __init__(
-        self, database: Database, readings: Readings, api: StripeApi, *, clock: Callable[[], float]
+        self, database: Database, objects: StripeObjects, api: StripeApi, *, clock: Callable[[], float]
     ) -> None:
         self._database = database
-        self._readings = readings
+        self._objects = objects
         self._api = api
         self._clock = clock
         self._resume_at = 0.0
         self._not_before: dict[Object, float] = {}
-        # Each look goes on where the last one ended: what Stripe refuses must not hide what it would tell.
+        # Each pass goes on where the last one ended: what Stripe refuses must not hide what it would answer.
         self._last_event = NO_EVENT
         self._last_record: dict[str, str] = {}
 
     async def refresh_due(self) -> int:
-        """Read what is due; how many objects were applied: 0 while another process does it."""
+        """Fetch what is due; how many objects were applied: 0 while another process does it."""
         if self._clock() < self._resume_at:
             return 0
-        thin, unsettled = await self._thin_events(), await self._unsettled()
-        waiting = {object: thin.get(object, []) for object in [*thin, *unsettled] if self._is_due(object)}
-        if not waiting or not await leases.take(self._database, JOB, int(self._clock())):
+        thin, marked = await self._thin_events(), await self._marked()
+        waiting = {object: thin.get(object, []) for object in [*thin, *marked] if self._is_due(object)}
+        if not waiting or not await leases.acquire(self._database, JOB, int(self._clock())):
             return 0
-        async with leases.held(self._database, JOB):
-            done = await run_all(self._settle(object, events) for object, events in waiting.items())
+        async with leases.released_after(self._database, JOB):
+            done = await run_all(self._finish(object, events) for object, events in waiting.items())
             now = int(self._clock())
-            await leases.note(self._database, JOB, finished_at=now, result={"read": sum(done)})
+            await leases.update_job(self._database, JOB, finished_at=now, result={"read": sum(done)})
         return sum(done)
 
     def _is_due(self, object: Object) -> bool:
         return self._not_before.get(object, 0) <= self._clock()
 
-    async def _settle(self, object: Object, events: Sequence[StripeEvent]) -> bool:
-        """Read and apply one object; whether it could be done."""
+    async def _finish(self, object: Object, events: Sequence[StripeEvent]) -> bool:
+        """Fetch and apply one object; whether it could be done."""
         try:
             await self._read(object, events)
         except NotFound:
@@ -97,13 +97,13 @@ class Refresher:
         kind, object_id = object
         if kind in ("subscription", "customer"):
             stated = max(((event.created, event.id) for event in events), default=None)
-            outcome = await self._readings.refresh(kind, object_id, stated=stated)
+            outcome = await self._objects.refresh(kind, object_id, stated=stated)
             if outcome.state == EventState.FAILED:
                 raise ServiceError("What was read could not be applied: its event says why.")
             return
         answer = await self._api.read(kind, object_id)
         for event in events:
-            await self._readings.apply_event(event, answer)
+            await self._objects.apply_event(event, answer)
 
     async def _thin_events(self) -> dict[Object, list[StripeEvent]]:
         """The thin events that wait, by the object that each names."""
@@ -125,13 +125,15 @@ class Refresher:
                 waiting[kind, event.object_id].append(event)
         return waiting
 
-    async def _unsettled(self) -> list[Object]:
-        """The records that the events alone do not settle, and that have been still for a while."""
+    async def _marked(self) -> list[Object]:
+        """The records marked `needs_refresh` that have not changed for a while."""
         found: list[Object] = []
         for kind, model in (("subscription", Subscription), ("customer", Customer)):
             query = (
                 select(KINDS[kind].id)
-                .where(col(model.needs_refresh), col(model.updated_at) <= int(self._clock()) - SETTLE_SECONDS)
+                .where(
+                    col(model.needs_refresh), col(model.updated_at) <= int(self._clock()) - UNCHANGED_SECONDS
+                )
                 .where(col(model.id) > self._last_record.get(kind, ""))
                 .order_by(col(model.id))
                 .limit(BATCH)

@@ -1,7 +1,7 @@
 """Reconcile: every subscription and customer is compared with Stripe's, and repaired where it differs.
 
 Also the first import for a team that already has subscribers: what is missing here is a difference like any
-other. Repairs go through the inbox as readings; nothing is ever deleted.
+other. Repairs go through the inbox as re-read events; nothing is ever deleted.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from ..stripe.client import StripeApi
 from ..stripe.objects import customer_values, subscription_values
 from ..stripe.ordering import lies_over
 from . import leases
-from .objects import Readings
+from .objects import StripeObjects
 
 log = structlog.get_logger(__name__)
 
@@ -42,8 +42,8 @@ LISTS: dict[str, tuple[type[Subscription] | type[Customer], str, Json]] = {
 }
 PERIODS = ("current_period_start", "current_period_end")
 
-Told = Callable[[str, int, int], None]
-"""Told, after each page, of which kind, how many were compared and how many differ."""
+OnProgress = Callable[[str, int, int], None]
+"""Called after each page with the kind, how many were compared and how many differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,42 +89,44 @@ class Reconcile:
     def __init__(
         self,
         database: Database,
-        readings: Readings,
+        objects: StripeObjects,
         api: StripeApi,
         *,
         catalogue: Catalogue,
         clock: Callable[[], float],
     ) -> None:
         self._database = database
-        self._readings = readings
+        self._objects = objects
         self._api = api
         self._catalogue = catalogue
         self._clock = clock
 
     async def run(
-        self, *, repair: bool, told: Told = lambda kind, compared, differing: None
+        self, *, repair: bool, on_progress: OnProgress = lambda kind, compared, differing: None
     ) -> Report | None:
         """Compare everything, and repair it if wanted. None when another process is doing it.
 
         Raises:
             StripeRefused, StripeUnavailable, Unavailable: when it cannot be finished now.
         """
-        if not await leases.take(self._database, JOB, int(self._clock())):
+        if not await leases.acquire(self._database, JOB, int(self._clock())):
             return None
-        async with leases.held(self._database, JOB):
-            return await self._compare(repair, told)
+        async with leases.released_after(self._database, JOB):
+            return await self._compare(repair, on_progress)
 
-    async def _compare(self, repair: bool, told: Told) -> Report:
-        await leases.note(self._database, JOB, started_at=int(self._clock()))
+    async def _compare(self, repair: bool, on_progress: OnProgress) -> Report:
+        await leases.update_job(self._database, JOB, started_at=int(self._clock()))
         report = Report()
         for kind in LISTS:
-            seen = await self._compare_with_list(kind, report, repair, told)
-            await self._compare_the_rest(kind, seen, report, repair, told)
+            seen = await self._compare_with_list(kind, report, repair, on_progress)
+            await self._compare_the_rest(kind, seen, report, repair, on_progress)
         result = report.as_json() | {"differences": len(report.differences), "repair": repair}
-        await leases.note(self._database, JOB, finished_at=int(self._clock()), result=result)
+        await leases.update_job(self._database, JOB, finished_at=int(self._clock()), result=result)
         return report
 
-    async def _compare_with_list(self, kind: str, report: Report, repair: bool, told: Told) -> set[bytes]:
+    async def _compare_with_list(
+        self, kind: str, report: Report, repair: bool, on_progress: OnProgress
+    ) -> set[bytes]:
         """Compare what Stripe lists; the digests of the ids that it does."""
         model, path, params = LISTS[kind]
         seen: set[bytes] = set()
@@ -144,12 +146,12 @@ class Reconcile:
                 await run_all(
                     self._repair(kind, content, page.at, version, report) for content, version in differing
                 )
-            await leases.take(self._database, JOB, int(self._clock()))
-            told(kind, report.compared, report.differing)
+            await leases.acquire(self._database, JOB, int(self._clock()))
+            on_progress(kind, report.compared, report.differing)
         return seen
 
     async def _compare_the_rest(
-        self, kind: str, seen: set[bytes], report: Report, repair: bool, told: Told
+        self, kind: str, seen: set[bytes], report: Report, repair: bool, on_progress: OnProgress
     ) -> None:
         """Look at each record that Stripe does not list: deleted there, or not there at all."""
         async for row in self._all_rows(kind):
@@ -168,7 +170,7 @@ class Reconcile:
                     report.add(found)
                     if repair:
                         await self._repair(kind, answer.content, answer.at, row.version, report)
-            told(kind, report.compared, report.differing)
+            on_progress(kind, report.compared, report.differing)
 
     async def _repair(self, kind: str, content: Json, at: int, version: int | None, report: Report) -> None:
         try:
@@ -187,8 +189,8 @@ class Reconcile:
         """Apply what was read when the record had this version; read it again where that is not known."""
         if version is not None:
             with suppress(Stale):
-                return await self._readings.apply(kind, content, at, version)
-        return await self._readings.refresh(kind, content["id"])
+                return await self._objects.apply(kind, content, at, version)
+        return await self._objects.refresh(kind, content["id"])
 
     def _differences(self, kind: str, row: Row | None, content: Json, at: int) -> Iterator[Difference]:
         if row is None:

@@ -1,4 +1,4 @@
-"""What talks to Stripe in the background: each on its own, so that a slow answer holds up nothing else."""
+"""Background jobs that call Stripe: each in a task of its own, so that a slow answer delays no other."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,7 +11,7 @@ from ..db import Database
 from ..errors import ServiceError
 from . import leases
 from .catch_up import CatchUp
-from .pending import Refresher
+from .pending import PendingFetches
 from .reconcile import JOB as RECONCILE
 from .reconcile import Reconcile
 
@@ -29,7 +29,7 @@ class Schedule:
     def __init__(
         self,
         database: Database,
-        refresher: Refresher,
+        pending: PendingFetches,
         catch_up: CatchUp,
         reconcile: Reconcile,
         *,
@@ -38,7 +38,7 @@ class Schedule:
         clock: Callable[[], float],
     ) -> None:
         self._database = database
-        self._refresher = refresher
+        self._pending = pending
         self._catch_up = catch_up
         self._reconcile = reconcile
         self._catch_up_minutes = catch_up_minutes
@@ -47,10 +47,10 @@ class Schedule:
         self._stopped = asyncio.Event()
 
     async def run(self) -> None:
-        """Work until stopped; what was under way is resumed by whoever comes next."""
+        """Run until stopped; an interrupted job is resumed by the next process that runs it."""
         try:
             await asyncio.gather(
-                self._every(REFRESH_EVERY_SECONDS, self._refresher.refresh_due),
+                self._every(REFRESH_EVERY_SECONDS, self._pending.refresh_due),
                 self._every(LOOK_EVERY_SECONDS, self.catch_up_when_due),
                 self._every(LOOK_EVERY_SECONDS, self.reconcile_when_due),
             )
@@ -58,7 +58,7 @@ class Schedule:
             self._stopped = asyncio.Event()  # it may run again, on another loop
 
     def stop(self) -> None:
-        """Begin nothing more."""
+        """Start no further job."""
         self._stopped.set()
 
     async def catch_up_when_due(self) -> None:
@@ -69,7 +69,7 @@ class Schedule:
         now = self._clock()
         if datetime.fromtimestamp(now, UTC).hour != self._reconcile_hour:
             return
-        job = await leases.read(self._database, RECONCILE)
+        job = await leases.load_job(self._database, RECONCILE)
         has_repaired = job is not None and (job.result or {}).get("repair")  # a look by hand does not
         repaired_at = job.finished_at if job is not None and has_repaired else None
         if repaired_at is None or now - repaired_at >= RECONCILE_AGAIN_SECONDS:

@@ -1,4 +1,7 @@
-"""What no single event says: looked for once a minute, told once, by whichever process sees it first."""
+"""Periodic alerts: unlinked customers, expiring grace, backlog, silence.
+
+Each is announced once across all processes.
+"""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
@@ -23,7 +26,7 @@ from ..plans import Catalogue
 from ..reactions.outbox import Outbox, entry_of
 from ..signals import Reaction, backlog_old, customer_unlinked, grace_ending, webhooks_silent
 
-LOOK_EVERY_SECONDS = 60
+CHECK_EVERY_SECONDS = 60
 UNLINKED_SECONDS = 600
 BACKLOG_SECONDS = 300
 GRACE_WARNING_SECONDS = 86_400
@@ -31,8 +34,8 @@ PAGE = 200
 LIVE = ("active", "trialing", "past_due")
 
 
-class Watch:
-    """Looks for what wants a hand. `silence_hours` 0: no matter how long. `clock` gives Unix seconds."""
+class Alerts:
+    """Checks once a minute. `silence_hours` 0: silence is never announced. `clock` gives Unix seconds."""
 
     def __init__(
         self,
@@ -51,41 +54,43 @@ class Watch:
         self._silence_seconds = silence_hours * 3600
         self._clock = clock
         self._started_at = clock()
-        self._look_at = clock() + LOOK_EVERY_SECONDS
+        self._check_at = clock() + CHECK_EVERY_SECONDS
 
-    async def look_when_due(self) -> None:
-        """Look, unless it has been done within the last minute."""
-        if self._clock() >= self._look_at:
-            self._look_at = self._clock() + LOOK_EVERY_SECONDS
-            await self.look()
+    async def check_when_due(self) -> None:
+        """Check, unless it has been done within the last minute."""
+        if self._clock() >= self._check_at:
+            self._check_at = self._clock() + CHECK_EVERY_SECONDS
+            await self.check()
 
-    async def look(self) -> None:
-        """Look for everything, and announce what has not been announced."""
-        await self._look_for_unlinked_customers()
-        await self._look_for_ending_grace()
-        await self._look_for_a_backlog()
-        await self._look_for_silence()
+    async def check(self) -> None:
+        """Check everything, and announce what has not been announced yet."""
+        await self._check_unlinked_customers()
+        await self._check_ending_grace()
+        await self._check_backlog()
+        await self._check_silence()
 
-    async def _look_for_unlinked_customers(self) -> None:
+    async def _check_unlinked_customers(self) -> None:
         before = int(self._clock()) - UNLINKED_SECONDS
         pays = exists().where(
             col(Subscription.customer_id) == col(Customer.id),
             col(Subscription.status).in_(LIVE),
             col(Subscription.start_date) <= before,
         )
-        told = exists().where(col(OutboxEntry.id) == customer_unlinked.name + ":" + col(Customer.id) + ":")
+        announced = exists().where(
+            col(OutboxEntry.id) == customer_unlinked.name + ":" + col(Customer.id) + ":"
+        )
         query = (
             select(Customer)
             .where(col(Customer.user_id).is_(None), col(Customer.deleted).is_(False))
-            .where(col(Customer.updated_at) <= before, pays, ~told)
+            .where(col(Customer.updated_at) <= before, pays, ~announced)
             .limit(PAGE)
         )
         async with self._database.reading() as session:
             customers = list(await session.exec(query))
         for customer in customers:
-            await self._tell_once(customer_unlinked, customer.id, customer_id=customer.id)
+            await self._announce_once(customer_unlinked, customer.id, customer_id=customer.id)
 
-    async def _look_for_ending_grace(self) -> None:
+    async def _check_ending_grace(self) -> None:
         now = int(self._clock())
         async for subscription, customer, invoices in self._past_due():
             owed = owed_by_subscription(invoices).get(subscription.id)
@@ -93,7 +98,7 @@ class Watch:
             granted = access(subscription, deleted, owed, self._catalogue.access, now)
             ends_at = granted.grace_ends_at
             if granted.level == "grace" and ends_at is not None and ends_at - now <= GRACE_WARNING_SECONDS:
-                await self._tell_once(
+                await self._announce_once(
                     grace_ending,
                     f"{subscription.id}:{ends_at}",
                     customer_id=subscription.customer_id,
@@ -128,11 +133,11 @@ class Watch:
                 return
             last = found[-1][0].id
 
-    async def _look_for_a_backlog(self) -> None:
+    async def _check_backlog(self) -> None:
         waiting_since = await self._backlog_since()
         age = int(self._clock()) - waiting_since if waiting_since is not None else 0
         if age > BACKLOG_SECONDS:
-            await self._tell_until_over(backlog_old, facts={"age": age, "waiting_since": waiting_since})
+            await self._announce_until_over(backlog_old, facts={"age": age, "waiting_since": waiting_since})
         else:
             await self._is_over(backlog_old)
 
@@ -155,7 +160,7 @@ class Watch:
                 ages.append(int(file.stat().st_mtime))
         return min(ages, default=None)
 
-    async def _look_for_silence(self) -> None:
+    async def _check_silence(self) -> None:
         if not self._silence_seconds:
             return
         query = (
@@ -168,12 +173,12 @@ class Watch:
             last = (await session.exec(query)).first()
         silent_for = self._clock() - (last if last is not None else self._started_at)
         if silent_for > self._silence_seconds:
-            await self._tell_until_over(webhooks_silent, facts={"age": int(silent_for), "last": last})
+            await self._announce_until_over(webhooks_silent, facts={"age": int(silent_for), "last": last})
         else:
             await self._is_over(webhooks_silent)
 
-    async def _tell_until_over(self, signal: NamedSignal, facts: Row) -> None:
-        await self._tell_once(signal, "now", facts=facts, part=str(int(self._clock())))
+    async def _announce_until_over(self, signal: NamedSignal, facts: Row) -> None:
+        await self._announce_once(signal, "now", facts=facts, part=str(int(self._clock())))
 
     async def _is_over(self, signal: NamedSignal) -> None:
         note = col(OutboxEntry.id) == f"{signal.name}:now:"
@@ -183,7 +188,7 @@ class Watch:
             async with self._database.session() as session:
                 await session.exec(delete(OutboxEntry).where(note))
 
-    async def _tell_once(
+    async def _announce_once(
         self, signal: NamedSignal, key: str, *, facts: Row | None = None, part: str = "", **ids: str | None
     ) -> None:
         """Announce, unless the note is there that it has been; `part` tells one time from another."""

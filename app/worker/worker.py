@@ -20,7 +20,7 @@ from ..observability import metrics
 from ..reactions import statements as outbox_statements
 from ..signals import events
 from ..stripe.events import StripeEvent, parse
-from .alerts import Watch
+from .alerts import Alerts
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +46,7 @@ class Worker:
         database: Database,
         inbox: Inbox,
         spool: Spool,
-        watch: Watch,
+        alerts: Alerts,
         *,
         retention_days: int,
         clock: Callable[[], float],
@@ -54,7 +54,7 @@ class Worker:
         self._database = database
         self._inbox = inbox
         self._spool = spool
-        self._watch = watch
+        self._alerts = alerts
         self._retention_days = retention_days
         self._clock = clock
         self._woken = asyncio.Event()
@@ -85,7 +85,7 @@ class Worker:
         prune_at, pruning = self._clock(), None
         async with asyncio.TaskGroup() as beside:
             while not self._stopping:
-                for work in (self._drain, self._retry_all_due, self._watch.look_when_due):
+                for work in (self._drain, self._retry_all_due, self._alerts.check_when_due):
                     await self._try(work)
                 if self._clock() >= prune_at and (pruning is None or pruning.done()):
                     prune_at = self._clock() + PRUNE_EVERY_SECONDS

@@ -154,8 +154,8 @@ async def test_one_that_is_under_way_has_not_failed(sqlite_database: str) -> Non
 async def test_a_lease_that_another_process_has_taken_since_is_left_to_it(database_url: str) -> None:
     async with screen(database_url) as (here, _):
         database, now = here.service.database, here.account.now
-        async with leases.held(database, "reconcile"):
-            assert await leases.take(database, "reconcile", now)
+        async with leases.released_after(database, "reconcile"):
+            assert await leases.acquire(database, "reconcile", now)
             later = now + leases.LEASE_SECONDS
-            assert await leases.take(database, "reconcile", later, holder="another process")
-        assert not await leases.take(database, "reconcile", later)
+            assert await leases.acquire(database, "reconcile", later, holder="another process")
+        assert not await leases.acquire(database, "reconcile", later)

@@ -71,14 +71,14 @@ async def test_a_change_in_the_second_of_the_purchase_holds_at_once(database_url
 async def test_a_reading_from_before_an_event_of_the_same_batch_is_stale(database_url: str) -> None:
     async with shop(database_url) as here:
         subscription = await here.bought()
-        api, readings = stripe_of(here.service)
-        version = await readings.version("subscription", subscription.id)
+        api, objects = stripe_of(here.service)
+        version = await objects.version("subscription", subscription.id)
         old = await api.read("subscription", subscription.id)
         here.account.change_quantity(subscription, 7)
         event = parse(event_body(here.account.events[-1], NEW), signature=None, received_at=1)
         taken = await asyncio.gather(
             here.service.inbox.accept(event),
-            readings.apply("subscription", old.content, old.at, version),
+            objects.apply("subscription", old.content, old.at, version),
             return_exceptions=True,
         )
         assert isinstance(taken[1], Stale)

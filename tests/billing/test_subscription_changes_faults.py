@@ -83,13 +83,13 @@ async def test_a_change_that_cannot_be_applied_is_written_down_all_the_same(
 ) -> None:
     async with shop(sqlite_database) as here:
         subscription = await here.bought()
-        readings = here.service.readings
-        assert readings is not None
+        objects = here.service.objects
+        assert objects is not None
 
         async def stale(*_: Any) -> Any:
             raise Stale("The record has changed meanwhile.")
 
-        monkeypatch.setattr("app.sync.objects.Readings.apply", stale)
+        monkeypatch.setattr("app.sync.objects.StripeObjects.apply", stale)
         assert (await here.post(path(subscription, "change"), {"quantity": 4})).status_code == 200
         [entry] = await here.audited(subscription.id)
         assert entry.after is not None and entry.after["quantity"] == 4
@@ -105,7 +105,7 @@ async def test_a_database_that_is_down_after_the_change_is_said_to_be(
             raise Unavailable("The database cannot take the event now.")
 
         with monkeypatch.context() as patched:
-            patched.setattr("app.sync.objects.Readings.apply", down)
+            patched.setattr("app.sync.objects.StripeObjects.apply", down)
             refused = await here.post(path(subscription, "change"), {"quantity": 4})
         assert refused.status_code == 503 and "Stripe has made the change" in refused.json()["detail"]
         await here.hear()

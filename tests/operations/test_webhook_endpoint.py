@@ -10,7 +10,7 @@ import stripe
 
 from app.errors import InvalidRequest, StripeRefused
 from app.inbox.handlers import HANDLERS, stripe_types
-from app.operations.webhook_endpoint import Done, same_url, set_up, webhook_url
+from app.operations.webhook_endpoint import SetupResult, same_url, set_up, webhook_url
 from app.simulator import OLD, Account
 from app.simulator.api import API_KEY, ApiFaults, Traffic, serving, serving_in_thread
 from app.simulator.model import WebhookEndpoint
@@ -48,11 +48,11 @@ async def test_it_creates_the_endpoint_with_the_handled_types_and_the_librarys_v
     async with api_of(account, traffic=traffic) as api:
         done = await set_up(api, URL, livemode=False)
         [endpoint] = account.endpoints.values()
-        assert done == Done("created", endpoint.id, URL, secret=endpoint.secret)
+        assert done == SetupResult("created", endpoint.id, URL, secret=endpoint.secret)
         assert endpoint.secret not in repr(done)
         assert set(endpoint.enabled_events) == {name for name in HANDLERS if not name.startswith("internal.")}
         assert (endpoint.url, endpoint.api_version) == (URL, stripe.api_version)
-        assert await set_up(api, URL.replace("billing", "BILLING"), livemode=None) == Done(
+        assert await set_up(api, URL.replace("billing", "BILLING"), livemode=None) == SetupResult(
             "unchanged", endpoint.id, URL
         )
     assert traffic.by_route["POST /v1/webhook_endpoints"] == 1

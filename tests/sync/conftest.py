@@ -31,7 +31,7 @@ class Beside:
 
     async def refresh(self) -> int:
         assert self.service.schedule is not None
-        return await self.service.schedule._refresher.refresh_due()
+        return await self.service.schedule._pending.refresh_due()
 
 
 Start = Callable[[str, Account], AbstractAsyncContextManager[Beside]]

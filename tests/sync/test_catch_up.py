@@ -101,7 +101,7 @@ async def test_one_that_is_cut_off_goes_on_where_it_was(database_url: str, besid
         while True:
             left = rng.randint(1, 3)
 
-            def told(listed: int, missing: int) -> None:
+            def on_progress(listed: int, missing: int) -> None:
                 nonlocal left
                 pages.append(listed)
                 left -= 1
@@ -109,7 +109,7 @@ async def test_one_that_is_cut_off_goes_on_where_it_was(database_url: str, besid
                     raise CutOff
 
             try:
-                await both.service.catch_up.run(NOW, told)
+                await both.service.catch_up.run(NOW, on_progress)
                 break
             except CutOff:
                 cut += 1

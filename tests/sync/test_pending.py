@@ -10,7 +10,7 @@ from sqlalchemy import text
 from app.db.models import EventState
 from app.simulator import Account, thin_event, truth
 from app.sync import leases
-from app.sync.pending import PAUSE_SECONDS, SETTLE_SECONDS
+from app.sync.pending import PAUSE_SECONDS, UNCHANGED_SECONDS
 from tests.records import stored
 
 from .conftest import Beside, Start
@@ -55,9 +55,9 @@ async def test_when_all_deliveries_are_thin_the_records_equal_the_truth(
         events = list(account.events)
         random.Random(seed).shuffle(events)
         await deliver_thin(both, *events)
-        account.advance(SETTLE_SECONDS + 1)
+        account.advance(UNCHANGED_SECONDS + 1)
         while await both.refresh():
-            account.advance(SETTLE_SECONDS + 1)
+            account.advance(UNCHANGED_SECONDS + 1)
         expected = as_the_api_tells_it(account)
         assert await stored(both.service.database, expected) == expected
         assert await states(both) == {EventState.PROCESSED, EventState.IGNORED}
@@ -88,11 +88,11 @@ async def test_a_record_that_order_cannot_settle_is_read_again_once_it_is_still(
         await both.client.deliver(paid)  # of a subscription and a customer that nobody has spoken of
         assert invoice is not None
         assert await both.refresh() == 0
-        account.advance(SETTLE_SECONDS)
+        account.advance(UNCHANGED_SECONDS)
         assert await both.refresh() == 2
         found = await both.client.read("/internal/users/ada")
         assert found["subscriptions"][0]["status"] == "active"
-        account.advance(SETTLE_SECONDS)
+        account.advance(UNCHANGED_SECONDS)
         assert await both.refresh() == 0
 
 
@@ -109,9 +109,9 @@ async def test_an_event_close_to_a_reading_has_it_read_again(database_url: str, 
         # Stamped one second apart, and which of the two is newer nobody can tell.
         await both.client.deliver(*account.events[before:])
         reads = both.traffic.by_route["GET /v1/subscriptions/{id}"]
-        account.advance(SETTLE_SECONDS + 1)
+        account.advance(UNCHANGED_SECONDS + 1)
         while await both.refresh():
-            account.advance(SETTLE_SECONDS + 1)
+            account.advance(UNCHANGED_SECONDS + 1)
         assert both.traffic.by_route["GET /v1/subscriptions/{id}"] == reads + 1
         expected = truth(account)
         assert await stored(both.service.database, expected) == expected
@@ -123,9 +123,9 @@ async def test_a_record_that_changes_while_it_is_read_is_read_again(database_url
     async with beside(database_url, account) as both:
         await both.client.deliver(*account.events)
         account.advance(10)
-        assert both.service.readings is not None
+        assert both.service.objects is not None
         both.faults.next("late", path=f"/v1/subscriptions/{subscription.id}", seconds=0.3)
-        reading = asyncio.create_task(both.service.readings.refresh("subscription", subscription.id))
+        reading = asyncio.create_task(both.service.objects.refresh("subscription", subscription.id))
         await asyncio.sleep(0.1)
         before = len(account.events)
         account.change_quantity(subscription, 5)
@@ -155,7 +155,7 @@ async def test_while_stripe_is_down_thin_events_wait_and_webhooks_do_not(
         both.faults._planned.clear()
         assert await waiting > 0
         both.faults.next("error", 1000)
-        account.advance(SETTLE_SECONDS + 1)
+        account.advance(UNCHANGED_SECONDS + 1)
         async with both.service.database.session() as session:
             await (await session.connection()).execute(
                 text("UPDATE billing_subscription SET needs_refresh = TRUE")
@@ -195,7 +195,7 @@ async def test_what_stripe_does_not_have_hides_nothing_that_it_has(
     assert min(each.id for each in gone) < there.id  # the first that is looked at is none that Stripe has
     async with beside(database_url, account) as both:
         await both.client.deliver(*account.events, *other.events)
-        account.advance(SETTLE_SECONDS + 1)
+        account.advance(UNCHANGED_SECONDS + 1)
         async with both.service.database.session() as session:
             await (await session.connection()).execute(
                 text("UPDATE billing_subscription SET needs_refresh = TRUE")
@@ -212,10 +212,10 @@ async def test_a_reading_that_breaks_off_gives_its_lease_back(
     account.create_subscription(account.create_customer(), "price_team")
     async with beside(database_url, account) as both:
         await deliver_thin(both, *account.events)
-        monkeypatch.setattr("app.sync.objects.Readings.refresh", broken)
+        monkeypatch.setattr("app.sync.objects.StripeObjects.refresh", broken)
         with pytest.raises(ZeroDivisionError):
             await both.refresh()
-        assert await leases.take(both.service.database, "refresh", NOW, holder="another process")
+        assert await leases.acquire(both.service.database, "refresh", NOW, holder="another process")
 
 
 async def broken(*_: object, **__: object) -> None:
@@ -227,7 +227,7 @@ async def test_two_processes_do_not_read_the_same(database_url: str, beside: Sta
     account.create_subscription(account.create_customer(), "price_team")
     async with beside(database_url, account) as both:
         await deliver_thin(both, *account.events)
-        assert await leases.take(both.service.database, "refresh", NOW, holder="another process")
+        assert await leases.acquire(both.service.database, "refresh", NOW, holder="another process")
         assert await both.refresh() == 0
         account.advance(leases.LEASE_SECONDS)
         assert await both.refresh() > 0

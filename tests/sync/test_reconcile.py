@@ -149,7 +149,7 @@ async def test_the_result_is_noted_for_those_who_look_later(database_url: str, b
     account.create_customer()
     async with beside(database_url, account) as both:
         await reconcile(both, repair=True)
-        job = await leases.read(both.service.database, "reconcile")
+        job = await leases.load_job(both.service.database, "reconcile")
         assert job is not None
         assert job.result is not None
         assert (job.result["differing"], job.result["repaired"]) == (1, 1)

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from app.db.models import EventState
 from app.signals import event_signal
 from app.simulator import DAY, Account
-from app.sync.pending import RETRY_SECONDS, SETTLE_SECONDS
+from app.sync.pending import RETRY_SECONDS, UNCHANGED_SECONDS
 from app.sync.reconcile import Reconcile
 
 from .conftest import Beside, Start
@@ -58,7 +58,7 @@ async def test_what_cannot_be_applied_is_not_read_every_second(database_url: str
     account.create_subscription(account.create_customer(), "price_team")
     async with beside(database_url, account) as both:
         await both.client.deliver(*account.events)
-        account.advance(SETTLE_SECONDS + 1)
+        account.advance(UNCHANGED_SECONDS + 1)
         await rows(both, "UPDATE billing_subscription SET needs_refresh = TRUE")
         failed = f"SELECT id FROM billing_event WHERE state = '{EventState.FAILED}'"
         with refusing("customer.subscription.updated"):

@@ -1,4 +1,4 @@
-"""What no single event says is seen in time, and told once."""
+"""Alerts that no single event causes are announced in time, and once."""
 
 import asyncio
 import logging
@@ -43,11 +43,11 @@ async def client(
         yield client
 
 
-async def told(client: Client, listener: Listener, *signals: str) -> list[Reaction]:
-    """What the watch tells, of these signals, when it looks twice at once."""
+async def announced(client: Client, listener: Listener, *signals: str) -> list[Reaction]:
+    """What is announced, of these signals, when two processes check at once."""
     listener.heard.clear()
-    watch = service_of(client).watch
-    await asyncio.gather(watch.look(), watch.look())
+    alerts = service_of(client).alerts
+    await asyncio.gather(alerts.check(), alerts.check())
     await deliver_all(client, listener)
     return [each for each in listener.heard if each.signal in signals]
 
@@ -62,12 +62,12 @@ async def test_a_customer_who_pays_and_belongs_to_nobody_is_told_after_ten_minut
     gone = account.create_subscription(account.create_customer(), "price_team")
     account.cancel_now(gone)
     await client.deliver(*account.events)
-    assert await told(client, listener, "customer_unlinked") == []
+    assert await announced(client, listener, "customer_unlinked") == []
     clock.now += UNLINKED_SECONDS
-    [reaction] = await told(client, listener, "customer_unlinked")
+    [reaction] = await announced(client, listener, "customer_unlinked")
     unlinked = account.subscriptions[next(iter(account.subscriptions))].customer
     assert reaction.customer_id == unlinked
-    assert await told(client, listener, "customer_unlinked") == []
+    assert await announced(client, listener, "customer_unlinked") == []
 
 
 async def test_the_end_of_grace_is_told_a_day_before_and_once(
@@ -77,14 +77,14 @@ async def test_the_end_of_grace_is_told_a_day_before_and_once(
     subscription = play(account, "failed_payment", user_id="ada")
     await client.deliver(*account.events)
     clock.now = account.now + DAY
-    assert await told(client, listener, "grace_ending") == []
+    assert await announced(client, listener, "grace_ending") == []
     entitlements = await client.read("/internal/users/ada/entitlements")
     assert entitlements["access"] == "grace"
     clock.now = entitlements["grace_ends_at"] - DAY
-    [reaction] = await told(client, listener, "grace_ending")
+    [reaction] = await announced(client, listener, "grace_ending")
     assert (reaction.user_id, reaction.subscription_id) == ("ada", subscription.id)
     assert reaction.facts["grace_ends_at"] == entitlements["grace_ends_at"]
-    assert await told(client, listener, "grace_ending") == []
+    assert await announced(client, listener, "grace_ending") == []
 
 
 async def test_a_backlog_is_told_once_and_again_only_after_it_was_over(
@@ -100,13 +100,13 @@ async def test_a_backlog_is_told_once_and_again_only_after_it_was_over(
         account.create_customer()
         await client.deliver(account.events[-1])
         signal.disconnect(raising)
-        assert await told(client, listener, "backlog_old") == []
+        assert await announced(client, listener, "backlog_old") == []
         clock.now += BACKLOG_SECONDS + 1
-        [reaction] = await told(client, listener, "backlog_old")
+        [reaction] = await announced(client, listener, "backlog_old")
         assert reaction.facts["age"] == BACKLOG_SECONDS + 1, times
-        assert await told(client, listener, "backlog_old") == []
+        assert await announced(client, listener, "backlog_old") == []
         assert await service_of(client).worker.retry_due() == 1
-        assert await told(client, listener, "backlog_old") == []
+        assert await announced(client, listener, "backlog_old") == []
 
 
 async def test_events_that_wait_in_the_spool_are_a_backlog_too(
@@ -116,9 +116,9 @@ async def test_events_that_wait_in_the_spool_are_a_backlog_too(
     await service_of(client).spool.put(parse(body, signature="t=1,v1=00", received_at=1))
     [file] = service_of(client).spool.waiting()
     clock.now = int(file.stat().st_mtime) + BACKLOG_SECONDS - 1
-    assert await told(client, listener, "backlog_old") == []
+    assert await announced(client, listener, "backlog_old") == []
     clock.now += 2
-    assert len(await told(client, listener, "backlog_old")) == 1
+    assert len(await announced(client, listener, "backlog_old")) == 1
 
 
 async def test_silence_is_told_once_and_again_only_after_an_event_came(
@@ -126,17 +126,17 @@ async def test_silence_is_told_once_and_again_only_after_an_event_came(
 ) -> None:
     account = Account(1, start=START)
     clock.now += 2 * 3600
-    assert await told(client, listener, "webhooks_silent") == []
+    assert await announced(client, listener, "webhooks_silent") == []
     clock.now += 1
-    assert len(await told(client, listener, "webhooks_silent")) == 1  # since the start
+    assert len(await announced(client, listener, "webhooks_silent")) == 1  # since the start
     for _ in range(2):
         account.create_customer()
         await client.deliver(account.events[-1])
-        assert await told(client, listener, "webhooks_silent") == []
+        assert await announced(client, listener, "webhooks_silent") == []
         last, clock.now = clock.now, clock.now + 2 * 3600 + 1
-        [reaction] = await told(client, listener, "webhooks_silent")
+        [reaction] = await announced(client, listener, "webhooks_silent")
         assert reaction.facts["last"] == last
-        assert await told(client, listener, "webhooks_silent") == []
+        assert await announced(client, listener, "webhooks_silent") == []
 
 
 # Messages

@@ -41,7 +41,7 @@ def service_of(client: Client) -> Service:
 
 
 def another_worker(service: Service, clock: Clock) -> Worker:
-    parts = (service.database, service.inbox, service.spool, service.watch)
+    parts = (service.database, service.inbox, service.spool, service.alerts)
     return Worker(*parts, retention_days=0, clock=clock)
 
 
@@ -386,7 +386,7 @@ async def test_retries_do_not_wait_for_the_pruning(
         play(account, "sign_up", user_id="ada")
         assert "deferred" in await client.deliver(*account.events)
     clock.now += 60
-    parts = (service.database, service.inbox, service.spool, service.watch)
+    parts = (service.database, service.inbox, service.spool, service.alerts)
     worker = Worker(*parts, retention_days=90, clock=clock)
     working = asyncio.create_task(worker._work_until_stopped())
     async with asyncio.timeout(10):
