@@ -17,8 +17,14 @@ MIN_DISTINCT = 8
 NAMED = re.compile(r"([a-z][a-z0-9_-]{0,31})=(?!=*$)(.+)", re.DOTALL)
 DIGEST = re.compile(r"sha256:([0-9a-fA-F]{64})")
 PLACEHOLDER = re.compile(
-    r"change[-_ ]?(me|this)|placeholder|example|your[-_ ]|password|replace|xxxx|…|\.\.\.|<|>"
+    r"change[-_ ]?(me|this)|placeholder|example|password|replace|…"
+    r"|(?:^|[-_ ])x{4,}(?:[-_ ]|$)|x{8}"
+    r"|(?<![a-z0-9])your[-_ ].*(key|secret|token|string|value|random|here)"
+    r"|<[^<>]*(?<![a-z])(key|secret|token|string|value|random|your|here)(?![a-z])[^<>]*>"
+    r"|^(\w+_)?<[a-z\s_-]+>$|^[\w-]*\.{3}[\w-]*$"
 )
+"""What people write where a secret belongs, in lower case. Each pattern is long enough, or needs enough of
+the text around it, that a random key of any alphabet matches by chance about once in ten million."""
 HOW_TO_MAKE_ONE = "make one with `python -m app keys new`"
 
 

@@ -1,7 +1,9 @@
-"""Which keys are taken, how they are written, and that the trail names them."""
+"""Which API keys are accepted, how they are written, and that the audit trail names them."""
 
 import hashlib
-import secrets
+import math
+import random
+import string
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ from pydantic import SecretStr
 from sqlmodel import select
 
 from app.api_keys import find_key, new_key, read_key
-from app.config import Settings
+from app.config import Settings, check_signing_secret
 from app.db.models import AuditEntry
 
 from .client import KEY, SECRET, Client, running, settings_for
@@ -26,11 +28,37 @@ NAMED = "test-key-of-the-billing-page-0002"
 READING = "test-key-that-only-reads-000003"
 
 
-@pytest.mark.parametrize("make", [lambda: secrets.token_hex(16), lambda: secrets.token_urlsafe(22), new_key])
-def test_a_random_key_of_128_bits_is_taken(make: Any) -> None:
-    for _ in range(500):
-        key = make()
+ALPHABETS = {
+    "hexadecimal": "0123456789abcdef",
+    "base64url": string.ascii_letters + string.digits + "-_",
+    # Without the comma, which separates keys, and the sign that ends a name.
+    "with punctuation": "".join(sorted(set(string.printable) - set(string.whitespace) - set(",="))),
+}
+
+
+@pytest.mark.parametrize("alphabet", ALPHABETS)
+def test_random_keys_of_128_bits_are_accepted(alphabet: str) -> None:
+    rng, characters = random.Random(1), ALPHABETS[alphabet]
+    length = 40 if alphabet == "with punctuation" else math.ceil(128 / math.log2(len(characters)))
+    for _ in range(5_000):
+        key = "".join(rng.choices(characters, k=length))
         assert find_key([read_key(key)], key.encode()) is not None
+
+
+def test_a_key_that_the_command_makes_is_accepted() -> None:
+    assert read_key(new_key()).name.startswith("sha256:")
+
+
+@pytest.mark.parametrize(
+    "part",
+    ["xXxX", "XXXX", "your-", "YoUr_", "_Your-", "<", ">", "<a>", "..", "change", "key", "<aB3->"],
+)
+def test_a_random_key_is_accepted_although_part_of_a_placeholder_occurs_in_it(part: str) -> None:
+    random_part = "k9Q2mZr7LwB4tYs8VdN3gHj6"
+    for place in (0, 7, len(random_part)):
+        key = random_part[:place] + part + random_part[place:]
+        assert find_key([read_key(key)], key.encode()) is not None
+    check_signing_secret(f"whsec_{random_part[:9]}{part}{random_part[9:]}")
 
 
 @pytest.mark.parametrize(
@@ -56,6 +84,11 @@ def test_a_key_that_could_be_guessed_is_refused_with_how_to_make_one(weak: str) 
         "your-internal-api-key-goes-in-here-please",
         "<a long random key of at least 32 bytes>",
         "xxxxxxxxxxxxxxxxxxxxxxxxxxxxabcdefghijkl",
+        "XXXX-XXXX-XXXX-XXXX-0123456789-ABCDEFGHIJ",
+        "YOUR_INTERNAL_API_KEY_0123456789_ABCDEFGH",
+        "<internal_api_key_of_the_billing_service>",
+        "<insert a very long and random line here>",
+        "the-key-of-the-internal-api-0123456789...",
     ],
 )
 def test_a_placeholder_stops_the_start(placeholder: str) -> None:
@@ -64,7 +97,15 @@ def test_a_placeholder_stops_the_start(placeholder: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "secret", ["whsec_", "whsec_short", "sk_test_fake_0123456789abcdef", "whsec_your_secret_here_0000"]
+    "secret",
+    [
+        "whsec_",
+        "whsec_short",
+        "sk_test_fake_0123456789abcdef",
+        "whsec_your_secret_here_0000",
+        "whsec_xxxxxxxxxxxxxxxxxxxxxxxx",
+        "whsec_0123456789abcdef...",
+    ],
 )
 def test_a_signing_secret_that_is_none_stops_the_start(secret: str) -> None:
     with pytest.raises(ValueError, match=r"whsec_|placeholder") as caught:
