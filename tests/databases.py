@@ -3,13 +3,14 @@
 import asyncio
 import ctypes
 import os
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
-START_TIMEOUT_SECONDS = 30
+START_TIMEOUT_SECONDS = 180
+PORTS = range(15_000, 30_000)
 
 
 def _server_files() -> Path:
@@ -28,11 +30,17 @@ def _server_files() -> Path:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """A port of 127.0.0.1 that nobody listens on.
+
+    Below those that the system gives away by itself: a connection of another test could take one of them
+    before the server that it is for has started.
+    """
+    while True:
+        port = random.SystemRandom().choice(PORTS)  # not what another process would draw
+        with closing(socket.socket()) as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def with_database(url: str, name: str) -> str:

@@ -32,9 +32,11 @@ from app.stripe.client import RESOURCES
 from app.worker.worker import Worker
 
 from .. import ROOT
+from ..cli.test_cli import answers
 from ..client import AUTH, KEY, SECRET, Client, running
 from ..databases import free_port
 from ..limits.test_limits import Clock
+from ..waiting import LONGEST_SECONDS, until, wait_until
 from ..worker.test_worker import broken, signed_up
 
 Labels = tuple[tuple[str, str], ...]
@@ -354,9 +356,7 @@ async def test_with_several_workers_each_brings_what_it_counted_in_memory_to_the
     monkeypatch.setattr(metrics, "FLUSH_SECONDS", 0.01)
     async with running(sqlite_database):
         metrics.decision_tally("projects", "flushed_by_itself")[0] += 3
-        async with asyncio.timeout(10):
-            while brought() != 3:  # noqa: ASYNC110 # a counter tells nobody
-                await asyncio.sleep(0.01)
+        await until(lambda: brought() == 3)
         metrics.decision_tally("projects", "flushed_by_itself")[0] += 1
     assert brought() == 4  # also the last ones, at the end
 
@@ -381,23 +381,16 @@ def serving(folder: Path, url: str, workers: int, **changes: str) -> Iterator[st
         yield f"http://127.0.0.1:{port}"
     finally:
         server.send_signal(signal.SIGTERM)
-        server.wait(timeout=30)
+        server.wait(timeout=LONGEST_SECONDS)
 
 
 def ready(address: str) -> None:
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            httpx.get(f"{address}/readyz", trust_env=False).raise_for_status()
-            return
-        except httpx.HTTPError:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+    wait_until(lambda: answers(f"{address}/readyz"))
 
 
 def once(address: str, method: str, path: str, **options: Any) -> httpx.Response:
     """On a connection of its own, so that any of the workers may answer."""
-    return httpx.request(method, f"{address}{path}", trust_env=False, timeout=10, **options)
+    return httpx.request(method, f"{address}{path}", trust_env=False, timeout=LONGEST_SECONDS, **options)
 
 
 def test_several_workers_add_up_and_leave_nothing_behind(postgres_database: str, tmp_path: Path) -> None:
@@ -413,10 +406,8 @@ def test_several_workers_add_up_and_leave_nothing_behind(postgres_database: str,
             assert once(address, "POST", "/webhook/stripe", content=body, headers=headers).is_success
             path = f"/internal/users/user_{number}/usage/projects"
             assert once(address, "POST", path, json={"op": "check"}, headers=AUTH).is_success
-        deadline = time.monotonic() + 15
-        found: set[tuple[float, float, float]] = set()
-        while found != {(len(account.events), len(account.events), 0)} and time.monotonic() < deadline:
-            time.sleep(2 * metrics.FLUSH_SECONDS)
+
+        def add_up() -> bool:
             scrapes = [samples(once(address, "GET", "/metrics", headers=AUTH).text) for _ in range(8)]
             found = {
                 (
@@ -426,7 +417,9 @@ def test_several_workers_add_up_and_leave_nothing_behind(postgres_database: str,
                 )
                 for each in scrapes
             }
-        assert found == {(len(account.events), len(account.events), 0)}
+            return found == {(len(account.events), len(account.events), 0)}
+
+        wait_until(add_up)
     assert [path for path in tmp_path.iterdir() if path.is_dir() and path.name != "var"] == []
 
 

@@ -130,10 +130,10 @@ async def test_no_transaction_is_open_while_stripe_is_asked(sqlite_database: str
     async with shop(sqlite_database) as here:
         subscription = await here.bought()
         here.account.create_customer("eve@example.com", user_id="user_eve")
-        here.faults.next("delay", 2, seconds=0.5, path="/v1/subscriptions")
+        hold = here.faults.hold("delay", 2, path="/v1/subscriptions")
         changing = asyncio.create_task(here.done(path(subscription, "change"), {"quantity": 4}))
-        await asyncio.sleep(0.1)
-        async with asyncio.timeout(0.4):
-            await here.hear()
+        await hold.reached()
+        await here.hear()
         assert not changing.done()
+        hold.release()
         assert (await changing)["quantity"] == 4

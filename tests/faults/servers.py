@@ -15,7 +15,7 @@ from tests.databases import free_port
 
 from .. import ROOT
 
-START_TIMEOUT_SECONDS = 30
+START_TIMEOUT_SECONDS = 180
 
 
 class Server:
@@ -82,4 +82,4 @@ class Server:
         """End it in good order."""
         assert self._process is not None
         self._process.terminate()
-        self._process.wait(timeout=30)
+        self._process.wait(timeout=START_TIMEOUT_SECONDS)

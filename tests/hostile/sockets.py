@@ -15,6 +15,7 @@ from app.main import create_app
 from app.simulator import sign
 from app.web.protocol import BoundedHttp
 from tests.client import SECRET, settings_for
+from tests.waiting import LONGEST_SECONDS, until
 
 
 @dataclass
@@ -48,7 +49,7 @@ class Connection:
             return False
         return not self._reader.at_eof()
 
-    async def status(self, seconds: float = 10) -> int:
+    async def status(self, seconds: float = LONGEST_SECONDS) -> int:
         """The status of the next answer; 0 for a connection that was closed without one."""
         async with asyncio.timeout(seconds):
             try:
@@ -61,7 +62,7 @@ class Connection:
                 await self._reader.readexactly(int(line[16:]))
         return int(head.split(b" ")[1])
 
-    async def closed(self, seconds: float = 10) -> bool:
+    async def closed(self, seconds: float = LONGEST_SECONDS) -> bool:
         """Whether the server closes within the time; what it still says is passed over."""
         try:
             async with asyncio.timeout(seconds):
@@ -92,8 +93,7 @@ async def listening(
         listener.bind(("127.0.0.1", 0))
         listener.listen(512)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
-        while not server.started:  # noqa: ASYNC110 # nothing announces it
-            await asyncio.sleep(0.01)
+        await until(lambda: server.started)
         started = Listening(app, listener.getsockname()[1])
         try:
             yield started

@@ -28,6 +28,7 @@ from app.worker.worker import Worker
 from tests.cli.test_cli import app as command
 from tests.client import settings_for
 from tests.databases import free_port, run_sql
+from tests.waiting import LONGEST_SECONDS
 
 from .sockets import Listening, listening
 
@@ -85,7 +86,7 @@ async def raw(server: Listening, data: bytes) -> str:
     """All that is answered to these bytes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(data)
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(LONGEST_SECONDS):
         answer = await reader.read()
     writer.close()
     await writer.wait_closed()

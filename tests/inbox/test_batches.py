@@ -16,6 +16,7 @@ from app.stripe.events import StripeEvent, parse
 
 from ..client import Client, running, settings_for
 from ..limits.test_limits import START
+from ..waiting import LONGEST_SECONDS
 
 PATIENCE = 0.3
 
@@ -105,7 +106,7 @@ def test_who_waits_is_told_also_where_the_application_was_started_again(postgres
             inbox, database = app.state.billing.inbox, app.state.billing.database
             async with database.session() as session:
                 await database.hold(session, ["customer:cus_held"])
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(LONGEST_SECONDS):
                     with pytest.raises(Unavailable, match="in time"):
                         await inbox.accept(event_of("cus_held", number), patience=PATIENCE)
 

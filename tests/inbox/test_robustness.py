@@ -29,6 +29,7 @@ from app.worker.worker import LEASE_SECONDS, Worker, replay
 from ..client import AUTH, SECRET, Client, running, settings_for
 from ..databases import run_sql, somebody_waits_for_a_lock
 from ..limits.test_limits import START, Clock
+from ..waiting import LONGEST_SECONDS, until
 
 CUSTOMER = {
     "id": "evt_1",
@@ -97,9 +98,11 @@ async def test_a_file_in_the_spool_that_cannot_be_read_stops_no_retry(
             failing.clear()
             clock.now += 3600
             client.app.state.billing.worker.wake()
-            async with asyncio.timeout(20):
-                while await states(client) != {"processed"}:  # noqa: ASYNC110
-                    await asyncio.sleep(0.05)
+
+            async def are_processed() -> bool:
+                return await states(client) == {"processed"}
+
+            await until(are_processed)
 
 
 @pytest.fixture
@@ -185,7 +188,7 @@ def test_an_application_may_be_started_again_on_another_loop(database_url: str) 
         async with app.router.lifespan_context(app):
             inbox = app.state.billing.inbox
             event = parse(orjson.dumps(CUSTOMER | {"id": f"evt_{number}"}), signature=None, received_at=START)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(LONGEST_SECONDS):
                 return str((await inbox.accept(event)).state)
 
     assert [asyncio.run(take_in(number)) for number in range(3)] == ["processed"] * 3
@@ -243,7 +246,7 @@ async def test_the_service_starts_while_another_writes_to_the_sqlite_file(sqlite
     holder = sqlite3.connect(sqlite_database.removeprefix("sqlite:///"), isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     try:
-        async with asyncio.timeout(5), running(sqlite_database) as client:
+        async with asyncio.timeout(LONGEST_SECONDS), running(sqlite_database) as client:
             assert (await client.http.get("/healthz")).status_code == 200
     finally:
         holder.close()
@@ -255,7 +258,7 @@ async def test_the_spool_takes_events_while_receivers_block_the_loops_threads(tm
     try:
         await asyncio.sleep(0)
         event = parse(b'{"id": "evt_1", "type": "customer.updated"}', signature="t=1,v1=00", received_at=1)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LONGEST_SECONDS):
             await spool.put(event)
         assert len(list(tmp_path.glob("*.event"))) == 1
     finally:

@@ -14,6 +14,7 @@ from app.simulator import Account, render_event, sign, thin_event
 from app.simulator.render import NEW, OLD
 
 from ..client import SECRET, Client, running
+from ..waiting import LONGEST_SECONDS, until
 
 NOW = 1_893_456_000
 
@@ -283,11 +284,15 @@ async def test_a_database_that_is_gone_is_503_with_retry_after(client: Client) -
 async def test_a_cancelled_request_leaves_its_event_in(client: Client) -> None:
     task = asyncio.create_task(client.send(subscription_event()))
     inbox = client.app.state.billing.inbox
-    while not inbox._queue and not task.done():  # noqa: ASYNC110 # nothing announces what waits
-        await asyncio.sleep(0)
+    async with asyncio.timeout(LONGEST_SECONDS):
+        while not inbox._queue and not task.done():  # noqa: ASYNC110 # nothing announces what waits
+            await asyncio.sleep(0)
     task.cancel()
-    while (await client.get("/internal/events/evt_1")).status_code == 404:
-        pass
+
+    async def is_stored() -> bool:
+        return (await client.get("/internal/events/evt_1")).status_code == 200
+
+    await until(is_stored)
     assert await client.send(subscription_event()) == "duplicate"
 
 

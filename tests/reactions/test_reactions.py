@@ -29,6 +29,7 @@ from app.worker.worker import Worker
 
 from ..client import AUTH, Client, running
 from ..limits.test_limits import START, Clock
+from ..waiting import LONGEST_SECONDS, until, until_idle
 
 HEARD = [signal for name, signal in reactions.items()]
 
@@ -88,13 +89,7 @@ async def ada_subscribes(client: Client) -> None:
 
 
 async def deliver_all(client: Client, listener: Listener) -> None:
-    while await service_of(client).outbox.deliver_due(listener.name):
-        pass
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    while not condition():  # noqa: ASYNC110  # what is waited for happens in threads and other tasks
-        await asyncio.sleep(0.01)
+    await until_idle(lambda: service_of(client).outbox.deliver_due(listener.name))
 
 
 async def entries(client: Client) -> list[OutboxEntry]:
@@ -303,7 +298,8 @@ async def test_a_receiver_that_hangs_is_cut_off_and_called_again(
 ) -> None:
     listener.behave = lambda reaction: asyncio.Event().wait()
     await ada_subscribes(client)
-    await asyncio.wait_for(deliver_all(client, listener), 10)
+    async with asyncio.timeout(LONGEST_SECONDS):
+        await deliver_all(client, listener)
     assert {entry.last_error for entry in await entries(client)} == {"It took longer than 0.3 s."}
     listener.behave = None
     clock.now += 10
@@ -331,9 +327,15 @@ async def test_what_a_killed_process_had_is_delivered_when_its_lease_has_run_out
 ) -> None:
     """Killed while the receiver ran: the call was begun, and nobody noted its end."""
     await ada_subscribes(client)
-    listener.behave = lambda reaction: asyncio.Event().wait()
+    called = asyncio.Event()
+
+    def hang(reaction: Reaction) -> Any:
+        called.set()
+        return asyncio.Event().wait()
+
+    listener.behave = hang
     killed = asyncio.create_task(service_of(client).outbox.deliver_due(listener.name))
-    await asyncio.sleep(0.1)
+    await called.wait()
     killed.cancel()
     await asyncio.gather(killed, return_exceptions=True)
     listener.behave = None
@@ -379,8 +381,7 @@ async def test_a_running_service_delivers_by_itself(database_url: str, listener:
         account = Account(1, start=int(time.time()) - 60)
         account.create_subscription(account.create_customer(user_id="ada"), "price_team")
         await client.deliver(*account.events)
-        async with asyncio.timeout(10):
-            await until(lambda: len(listener.heard) == 3)
+        await until(lambda: len(listener.heard) == 3)
 
 
 async def test_plain_receivers_run_at_once_and_none_harms_another(client: Client) -> None:
@@ -411,8 +412,7 @@ async def test_plain_receivers_run_at_once_and_none_harms_another(client: Client
         account = Account(1, start=START - 60)
         play(account, "cancel_now", user_id="ada")
         await client.deliver(*account.events)
-        async with asyncio.timeout(10):
-            await until(lambda: len(heard) == 2 and called.is_set())
+        await until(lambda: len(heard) == 2 and called.is_set())
         assert sorted(heard) == ["async subscription_ended", "sync subscription_ended"]
         assert (await client.read("/internal/users/ada"))["subscriptions"][0]["status"] == "canceled"
     finally:
@@ -440,8 +440,7 @@ async def test_plain_receivers_that_would_end_the_process_are_called_again(clien
             account = Account(seed, start=START - 60)
             play(account, "cancel_now", user_id=user)
             await client.deliver(*account.events)
-        async with asyncio.timeout(10):
-            await until(lambda: sorted(called) == ["async", "async", "sync", "sync"])
+        await until(lambda: sorted(called) == ["async", "async", "sync", "sync"])
     finally:
         for receiver in receivers:
             subscription_ended.disconnect(receiver)

@@ -2,12 +2,14 @@
 
 import asyncio
 import time
+from typing import Literal
 
 import pytest
 import stripe
 
 from app.simulator import Account
 from app.simulator.api import ApiFaults, FaultKind, Traffic, serving, serving_in_thread
+from tests.waiting import LONGEST_SECONDS
 
 from .client import browsing, client_of, connected, ids
 
@@ -37,11 +39,16 @@ async def test_a_failure_of_the_server_does_nothing() -> None:
 
 async def test_an_answer_that_comes_too_late_leaves_the_thing_done_and_the_key_finds_it() -> None:
     account, faults = Account(1), ApiFaults()
-    faults.next("late", seconds=0.6)
-    async with serving(account, faults=faults) as url, client_of(url, patience=0.2) as client:
+    hold = faults.hold("late")
+    async with (
+        serving(account, faults=faults) as url,
+        client_of(url, patience=0.2) as impatient,
+        client_of(url) as client,
+    ):
         options: stripe.RequestOptions = {"idempotency_key": "one"}
         with pytest.raises(stripe.APIConnectionError):
-            await client.v1.customers.create_async({}, options)
+            await impatient.v1.customers.create_async({}, options)
+        await hold.reached()
         assert len(account.customers) == 1
         made = await client.v1.customers.create_async({}, options)
         assert list(account.customers) == [made.id]
@@ -51,16 +58,27 @@ async def test_a_delay_waits_before_anything_is_done_and_a_late_answer_is_stale(
     account, faults = Account(1), ApiFaults()
     customer = account.create_customer("old@example.com")
     emails = []
-    kinds: list[FaultKind] = ["delay", "late"]
+    kinds: list[Literal["delay", "late"]] = ["delay", "late"]
     for kind in kinds:
-        faults.next(kind, seconds=0.2)
+        hold = faults.hold(kind)
         async with connected(account, faults=faults) as client:
             customer.email = "old@example.com"
             reading = asyncio.create_task(client.v1.customers.retrieve_async(customer.id))
-            await asyncio.sleep(0.1)
+            await hold.reached()
             account.update_customer(customer, email="new@example.com")
+            hold.release()
             emails.append((await reading).email)
     assert emails == ["new@example.com", "old@example.com"]
+
+
+@pytest.mark.parametrize("kind", ["delay", "late"])
+async def test_a_fault_of_so_many_seconds_takes_no_less(kind: FaultKind) -> None:
+    account, faults = Account(1), ApiFaults()
+    async with connected(account, faults=faults) as client:
+        faults.next(kind, seconds=0.1)
+        began = time.monotonic()
+        await client.v1.customers.list_async()
+        assert time.monotonic() - began >= 0.1
 
 
 @pytest.mark.parametrize(
@@ -127,14 +145,13 @@ async def test_the_traffic_counts_requests_and_how_many_were_under_way_at_once()
 
 async def test_the_server_ends_with_its_block_even_while_a_request_hangs() -> None:
     faults = ApiFaults()
-    faults.next("delay", seconds=60)
-    began = time.monotonic()
-    async with serving(Account(1), faults=faults) as url, client_of(url) as client:
-        hanging = asyncio.create_task(client.v1.customers.list_async())
-        await asyncio.sleep(0.1)
-    with pytest.raises(stripe.StripeError):
-        await hanging
-    assert time.monotonic() - began < 5
+    hold = faults.hold("delay")  # and nobody releases it
+    async with asyncio.timeout(LONGEST_SECONDS):
+        async with serving(Account(1), faults=faults) as url, client_of(url) as client:
+            hanging = asyncio.create_task(client.v1.customers.list_async())
+            await hold.reached()
+        with pytest.raises(stripe.StripeError):
+            await hanging
 
 
 def test_a_server_in_a_thread_answers_code_that_is_not_async() -> None:

@@ -21,6 +21,7 @@ from app.simulator import (
     signed_event,
     simulate,
 )
+from tests.waiting import until
 
 SECRET = "whsec_test_secret"
 
@@ -109,10 +110,7 @@ async def test_what_happens_later_is_sent_on_and_what_is_refused_is_marked() -> 
         await asyncio.sleep(0.05)
         assert receiver.seen == []
         play(account, "sign_up")
-        for _ in range(100):
-            await asyncio.sleep(0.01)
-            if len(receiver.seen) == len(account.events) - 2:
-                break
+        await until(lambda: len(receiver.seen) == len(account.events) - 2 and len(account.undelivered) == 1)
         sending.cancel()
     refused = [event.id for event in account.events if event.type == "invoice.created"]
     assert receiver.seen == [event.id for event in account.events[1:] if event.id not in refused]

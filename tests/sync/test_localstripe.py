@@ -16,6 +16,7 @@ import pytest
 from tests.client import AUTH, SECRET
 from tests.databases import free_port
 from tests.faults.servers import Server
+from tests.waiting import LONGEST_SECONDS
 
 KEY = "sk_test_fake_localstripe"
 
@@ -33,7 +34,7 @@ async def localstripe(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     base = f"http://127.0.0.1:{port}"
     try:
         async with httpx.AsyncClient(base_url=base, auth=(KEY, ""), trust_env=False) as http:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(LONGEST_SECONDS):
                 while True:
                     try:
                         await http.get("/v1/customers")
@@ -84,7 +85,7 @@ async def test_from_sign_up_to_cancellation(
 
 async def status_is(ours: httpx.AsyncClient, subscription_id: str, status: str) -> None:
     """Wait until the record has the status: its webhook comes a second later."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(LONGEST_SECONDS):
         while True:
             answer = await ours.get(f"/internal/subscriptions/{subscription_id}")
             if answer.status_code == 200 and answer.json()["status"] == status:

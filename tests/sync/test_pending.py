@@ -12,6 +12,7 @@ from app.simulator import Account, thin_event, truth
 from app.sync import leases
 from app.sync.pending import PAUSE_SECONDS, UNCHANGED_SECONDS
 from tests.records import stored
+from tests.waiting import until_idle
 
 from .conftest import Beside, Start
 from .test_catch_up import NOW, lived
@@ -46,6 +47,18 @@ def as_the_api_tells_it(account: Account) -> Any:
     return expected
 
 
+async def refresh_all(both: Beside) -> None:
+    """Until there is nothing left to read, each time once the records have been still for long enough."""
+
+    async def refresh() -> int:
+        count = await both.refresh()
+        if count:
+            both.account.advance(UNCHANGED_SECONDS + 1)
+        return count
+
+    await until_idle(refresh)
+
+
 @pytest.mark.parametrize("seed", range(4))
 async def test_when_all_deliveries_are_thin_the_records_equal_the_truth(
     database_url: str, beside: Start, seed: int
@@ -56,8 +69,7 @@ async def test_when_all_deliveries_are_thin_the_records_equal_the_truth(
         random.Random(seed).shuffle(events)
         await deliver_thin(both, *events)
         account.advance(UNCHANGED_SECONDS + 1)
-        while await both.refresh():
-            account.advance(UNCHANGED_SECONDS + 1)
+        await refresh_all(both)
         expected = as_the_api_tells_it(account)
         assert await stored(both.service.database, expected) == expected
         assert await states(both) == {EventState.PROCESSED, EventState.IGNORED}
@@ -110,8 +122,7 @@ async def test_an_event_close_to_a_reading_has_it_read_again(database_url: str, 
         await both.client.deliver(*account.events[before:])
         reads = both.traffic.by_route["GET /v1/subscriptions/{id}"]
         account.advance(UNCHANGED_SECONDS + 1)
-        while await both.refresh():
-            account.advance(UNCHANGED_SECONDS + 1)
+        await refresh_all(both)
         assert both.traffic.by_route["GET /v1/subscriptions/{id}"] == reads + 1
         expected = truth(account)
         assert await stored(both.service.database, expected) == expected
@@ -124,12 +135,13 @@ async def test_a_record_that_changes_while_it_is_read_is_read_again(database_url
         await both.client.deliver(*account.events)
         account.advance(10)
         assert both.service.objects is not None
-        both.faults.next("late", path=f"/v1/subscriptions/{subscription.id}", seconds=0.3)
+        hold = both.faults.hold("late", path=f"/v1/subscriptions/{subscription.id}")
         reading = asyncio.create_task(both.service.objects.refresh("subscription", subscription.id))
-        await asyncio.sleep(0.1)
+        await hold.reached()
         before = len(account.events)
         account.change_quantity(subscription, 5)
         await both.client.deliver(*account.events[before:])
+        hold.release()
         await reading
         assert both.traffic.by_route["GET /v1/subscriptions/{id}"] == 2
         expected = truth(account)
@@ -147,12 +159,13 @@ async def test_while_stripe_is_down_thin_events_wait_and_webhooks_do_not(
         account.change_quantity(subscription, number + 2)
     async with beside(database_url, account) as both:
         await deliver_thin(both, *account.events[:10])
-        both.faults.next("delay", 100, seconds=3)
+        hold = both.faults.hold("delay", 100)
         waiting = asyncio.create_task(both.refresh())
-        await asyncio.sleep(0.05)
+        await hold.reached()
         await both.client.deliver(*account.events[10:])
         assert not waiting.done()
         both.faults._planned.clear()
+        hold.release()
         assert await waiting > 0
         both.faults.next("error", 1000)
         account.advance(UNCHANGED_SECONDS + 1)

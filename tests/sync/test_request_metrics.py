@@ -51,14 +51,17 @@ async def test_every_request_that_leaves_is_counted_once(sqlite_database: str) -
 
 
 async def test_no_answer_is_counted_by_why_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "TIMEOUT_SECONDS", 0.2)
     monkeypatch.setattr(client, "NETWORK_RETRIES", 1)
     faults = ApiFaults()
     async with serving(Account(1), faults=faults) as base:
-        api, before = StripeApi(API_KEY, base), counted()
-        faults.next("delay", 2, seconds=1)
+        with monkeypatch.context() as impatient:
+            impatient.setattr(client, "TIMEOUT_SECONDS", 0.2)
+            api, before = StripeApi(API_KEY, base), counted()
+        faults.hold("delay", 2)  # and nobody releases it
         with pytest.raises(StripeUnavailable):
             await api.get("/v1/events")
+        await api.close()
+        api = StripeApi(API_KEY, base)
         faults.next("disconnect", 2)
         with pytest.raises(StripeUnavailable):
             await api.get("/v1/events")
@@ -82,7 +85,7 @@ async def test_one_that_nobody_waits_for_any_longer_is_counted_too(monkeypatch: 
     faults = ApiFaults()
     async with serving(Account(1), faults=faults) as base:
         api, before = StripeApi(API_KEY, base), counted()
-        faults.next("delay", seconds=1)
+        faults.hold("delay")  # and nobody releases it
         with pytest.raises(StripeUnavailable):
             await promptly(api.get("/v1/events"))
         await asyncio.sleep(0)

@@ -18,6 +18,7 @@ from app.worker.worker import LEASE_SECONDS, Worker
 from ..client import AUTH, Client, running
 from ..limits.test_limits import START, Clock
 from ..records import stored
+from ..waiting import until, until_idle
 
 TYPE = "customer.subscription.updated"
 
@@ -230,8 +231,11 @@ async def test_the_running_worker_takes_what_is_due(database_url: str) -> None:
                 text("UPDATE billing_event SET next_attempt_at = 0 WHERE state = 'failed'")
             )
         service_of(client).worker.wake()
-        while (await state_of(client, account.events[-1].id))[0] != "processed":
-            pass
+
+        async def is_processed() -> bool:
+            return (await state_of(client, account.events[-1].id))[0] == "processed"
+
+        await until(is_processed)
 
 
 async def test_old_events_are_pruned_but_for_what_the_order_needs(client: Client, clock: Clock) -> None:
@@ -366,8 +370,7 @@ async def test_a_command_leaves_what_only_the_application_knows_to_it(client: Cl
     clock.now += 60
     worker = another_worker(service_of(client), clock)
     worker.leave_unknown()
-    while await worker.retry_due():
-        pass
+    await until_idle(worker.retry_due)
     assert [await row_of(client, id) for id in ("evt_ignored", "evt_failed")] == before
     assert await state_of(client, account.events[-1].id) == ("processed", 2)
 
@@ -389,9 +392,11 @@ async def test_retries_do_not_wait_for_the_pruning(
     parts = (service.database, service.inbox, service.spool, service.alerts)
     worker = Worker(*parts, retention_days=90, clock=clock)
     working = asyncio.create_task(worker._work_until_stopped())
-    async with asyncio.timeout(10):
-        while await stored(service.database, truth(account)) != truth(account):  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
+
+    async def is_stored() -> bool:
+        return await stored(service.database, truth(account)) == truth(account)
+
+    await until(is_stored)
     pruned.set()
     worker.stop()
     await working

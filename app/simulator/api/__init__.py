@@ -10,7 +10,7 @@ What is done over HTTP is done to the account, with its events; what is done to 
 
 from .app import stripe_api_app
 from .checkouts import complete_checkout
-from .faults import ApiFaults, Fault, FaultKind, Traffic
+from .faults import ApiFaults, Fault, FaultKind, Hold, Traffic
 from .keys import API_KEY
 from .routes import ROUTES
 from .serving import serving, serving_in_thread
@@ -21,6 +21,7 @@ __all__ = [
     "ApiFaults",
     "Fault",
     "FaultKind",
+    "Hold",
     "Traffic",
     "complete_checkout",
     "serving",

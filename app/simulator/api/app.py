@@ -1,6 +1,5 @@
 """Stripe's HTTP API around an account, as an ASGI application."""
 
-import asyncio
 import logging
 import random
 import re
@@ -88,10 +87,10 @@ class _Api:
             fault = self.faults.pick(path)
             form = await _form(request)
             if fault is not None and fault.kind == "delay":
-                await asyncio.sleep(fault.seconds)
+                await fault.wait()
             response = self._respond(request, form, id, handler, fault)
             if fault is not None and fault.kind == "late":
-                await asyncio.sleep(fault.seconds)
+                await fault.wait()
             if fault is not None and fault.kind == "disconnect":
                 await _break_off(response, send)
             else:

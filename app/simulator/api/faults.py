@@ -1,5 +1,6 @@
 """What goes wrong at the API, by a plan; and what was asked of it."""
 
+import asyncio
 import random
 from collections import Counter
 from collections.abc import Iterator
@@ -10,6 +11,25 @@ from typing import Literal, get_args
 FaultKind = Literal["rate_limit", "error", "delay", "late", "cut", "disconnect"]
 
 
+class Hold:
+    """Keeps requests waiting until it is released, on the event loop that serves the API."""
+
+    def __init__(self) -> None:
+        self._reached, self._released = asyncio.Event(), asyncio.Event()
+
+    async def reached(self) -> None:
+        """Return once a request waits here."""
+        await self._reached.wait()
+
+    def release(self) -> None:
+        """Let every request go on, those included that are still to come."""
+        self._released.set()
+
+    async def wait(self) -> None:
+        self._reached.set()
+        await self._released.wait()
+
+
 @dataclass(frozen=True)
 class Fault:
     """One request's misfortune; `seconds` is the wait, or what `Retry-After` says.
@@ -17,10 +37,20 @@ class Fault:
     `rate_limit`: 429, nothing done. `error`: 500, nothing done. `delay`: waits, then does it. `late`: does
     it, then holds the answer back, which by then may be stale. `cut`: does it, and the JSON of the answer
     breaks off. `disconnect`: does it, and the connection is closed in the middle of the body.
+
+    With a `hold`, `delay` and `late` last until it is released, whatever `seconds` is.
     """
 
     kind: FaultKind
     seconds: float = 1.0
+    hold: Hold | None = None
+
+    async def wait(self) -> None:
+        """Wait as long as the fault lasts."""
+        if self.hold is None:
+            await asyncio.sleep(self.seconds)
+        else:
+            await self.hold.wait()
 
 
 class ApiFaults:
@@ -57,6 +87,15 @@ class ApiFaults:
     def next(self, kind: FaultKind, n: int = 1, *, seconds: float = 1.0, path: str = "/v1/") -> None:
         """Plan a fault for each of the next `n` requests to paths that begin with `path`."""
         self._planned += [(path, Fault(kind, seconds))] * n
+
+    def hold(self, kind: Literal["delay", "late"], n: int = 1, *, path: str = "/v1/") -> Hold:
+        """Keep the next `n` requests to paths that begin with `path` waiting until the hold is released.
+
+        `kind` says whether they wait before they are done or after. For tests that must not depend on time.
+        """
+        hold = Hold()
+        self._planned += [(path, Fault(kind, hold=hold))] * n
+        return hold
 
     def pick(self, path: str) -> Fault | None:
         """What happens to this request: what is planned for it first, else what the dice say."""
