@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 BIN = .venv/bin
 STAMP = .venv/.installed
 
-.PHONY: help install demo run test test-browser bench bench-quick bench-limits bench-admin chaos fuzz check format \
+.PHONY: help install demo run test test-long test-browser bench bench-quick bench-limits bench-admin chaos fuzz check format \
 	migrate migration lock audit clean
 
 help: ## List the targets
@@ -29,6 +29,9 @@ run: install ## Serve on port 8000, with a .env made on first use
 
 test: install ## The whole suite, on SQLite and PostgreSQL
 	$(BIN)/python -m pytest
+
+test-long: install ## What takes longer: the same properties with more cases
+	$(BIN)/python -m pytest -m long
 
 bench: install ## What the webhook carries beside its baselines; a quarter of an hour, 15 GB of disk
 	$(BIN)/python -m benchmarks.webhooks

@@ -4,8 +4,9 @@ import asyncio
 import itertools
 import os
 import shutil
+import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,10 @@ import stripe
 from hypothesis import HealthCheck, settings
 
 from app.db.migrations import migrate
+from app.inbox import webhook
 
 from .databases import PostgresServer, run_sql, with_database
+from .waiting import LONGEST_SECONDS
 
 settings.register_profile(
     "default", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], print_blob=True
@@ -29,7 +32,37 @@ if "TMPDIR" not in os.environ and MEMORY.is_dir() and shutil.disk_usage(MEMORY).
 stripe.HTTPClient.INITIAL_DELAY = 0.01
 """Seconds that Stripe's client waits before it tries again."""
 
+TEST_SECONDS, LONGER = 600, 6
+"""When a test has hung; and how many times as long those take that are left out of `make test`."""
+
 _numbers = itertools.count(1)
+
+
+class TookTooLong(SystemExit):
+    """Ends a test that hangs. A SystemExit, because a task of asyncio keeps every other error to itself."""
+
+
+def _give_up(*_: object) -> None:
+    raise TookTooLong("The test took too long.")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """No test hangs, whatever the code does: it fails after some minutes."""
+    longer = any(item.get_closest_marker(name) for name in ("long", "fuzz", "chaos"))
+    before = signal.signal(signal.SIGALRM, _give_up)
+    signal.setitimer(signal.ITIMER_REAL, TEST_SECONDS * (LONGER if longer else 1), 1)
+    try:
+        return (yield)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture(autouse=True)
+def patient_webhook(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A webhook waits for the database as long as a busy machine takes; tests of its patience set it anew."""
+    monkeypatch.setattr(webhook, "DATABASE_TIMEOUT_SECONDS", LONGEST_SECONDS)
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import text
 
 from app.inbox import spool as spool_module
+from app.inbox import webhook
 from app.inbox.spool import Spool
 from app.inbox.webhook import DATABASE_TIMEOUT_SECONDS
 from app.service import Service
@@ -151,8 +152,9 @@ async def test_what_a_crash_left_half_written_is_passed_over(client: Client, fol
 
 
 async def test_a_sqlite_file_that_another_holds_makes_webhooks_wait_three_seconds_at_most(
-    sqlite_database: str, folder: Path
+    sqlite_database: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(webhook, "DATABASE_TIMEOUT_SECONDS", DATABASE_TIMEOUT_SECONDS)
     async with running(sqlite_database, spool_dir=folder) as client:
         holder = sqlite3.connect(sqlite_database.removeprefix("sqlite:///"), isolation_level=None)
         holder.execute("BEGIN IMMEDIATE")

@@ -57,7 +57,7 @@ class Listener:
 def listener() -> Iterator[Listener]:
     listener = Listener()
     for signal in HEARD:
-        durable(signal, listener, name=listener.name, timeout=0.3)
+        durable(signal, listener, name=listener.name)
     yield listener
     for signal in HEARD:
         disconnect_durable(signal, listener.name)
@@ -296,6 +296,9 @@ async def test_what_is_kept_of_a_receivers_error_has_no_address_and_nothing_that
 async def test_a_receiver_that_hangs_is_cut_off_and_called_again(
     client: Client, listener: Listener, clock: Clock
 ) -> None:
+    for signal in HEARD:
+        disconnect_durable(signal, listener.name)
+        durable(signal, listener, name=listener.name, timeout=0.3)
     listener.behave = lambda reaction: asyncio.Event().wait()
     await ada_subscribes(client)
     async with asyncio.timeout(LONGEST_SECONDS):
