@@ -11,15 +11,17 @@ from .passwords import hash_password
 
 __all__ = ["hash_password", "install"]
 
+PATH = "/admin"
+
 
 def install(app: FastAPI, service: Service) -> None:
     """Mount the screen, if it is switched on; it ends with the application."""
     if not service.settings.admin_username:
         return
-    # sqladmin is imported by those alone who use it: it takes a quarter of a second.
-    from .app import Screen
+    from .app import make_admin, make_app  # what the screen needs is imported only where it is used
 
-    screen, applications_own = Screen(app, service), app.router.lifespan_context
+    admin, applications_own = make_admin(service), app.router.lifespan_context
+    app.mount(PATH, make_app(admin), name="admin")
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[Any]:
@@ -27,6 +29,6 @@ def install(app: FastAPI, service: Service) -> None:
             try:
                 yield state
             finally:
-                await screen.close()
+                await admin.kept.close()
 
     app.router.lifespan_context = lifespan

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from sqladmin import expose
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -14,7 +13,7 @@ from . import action_handlers, search
 from .action_handlers import Order, Perform, Review, Values
 from .formatting import encoded
 from .login import text
-from .page import Page, actor_of, not_found, parameter, see_other
+from .page import Admin, actor_of, not_found, parameter, see_other
 
 Kind = Literal["text", "select", "number", "moment", "long"]
 
@@ -156,57 +155,57 @@ DONE = {action.name: action.done for action in ACTIONS.values()}
 """What a page may say after an action: fixed words, so that no link can put others there."""
 
 
-class ActionPage(Page):
+async def action_page(admin: Admin, request: Request) -> Response:
     """`/admin/action/<name>`: GET asks; POST shows what will happen; POST with `confirmed` does it."""
+    action = ACTIONS.get(request.path_params["name"])
+    if action is None:
+        raise not_found("There is no such action.")
+    if request.method != "POST":
+        values = {field.name: parameter(request, field.name) for field in action.fields}
+        if not all(values[field.name] for field in action.fields if not field.optional):
+            return _form(admin, request, action, values)
+        return await _reviewed(admin, request, action, values)
+    form = await request.form()
+    values = {field.name: text(form, field.name) for field in action.fields}
+    if text(form, "confirmed") == "yes":
+        return await _performed(admin, request, action, values)
+    if text(form, "change") == "yes":
+        return _form(admin, request, action, values)
+    return await _reviewed(admin, request, action, values)
 
-    @expose("/action/{name}", methods=["GET", "POST"], identity="action")
-    async def action(self, request: Request) -> Response:
-        action = ACTIONS.get(request.path_params["name"])
-        if action is None:
-            raise not_found("There is no such action.")
-        if request.method == "GET":
-            values = {field.name: parameter(request, field.name) for field in action.fields}
-            if not all(values[field.name] for field in action.fields if not field.optional):
-                return await self._form(request, action, values)
-            return await self._reviewed(request, action, values)
-        form = await request.form()
-        values = {field.name: text(form, field.name) for field in action.fields}
-        if text(form, "confirmed") == "yes":
-            return await self._performed(request, action, values)
-        if text(form, "change") == "yes":
-            return await self._form(request, action, values)
-        return await self._reviewed(request, action, values)
 
-    async def _form(
-        self, request: Request, action: Action, values: Values, error: ServiceError | None = None
-    ) -> Response:
-        status = 200 if error is None else error.status
-        options = {field.name: field.options(self.service) for field in action.fields if field.options}
-        return await self.render(
-            request,
-            "action_form.html",
-            status,
-            action=action,
-            values=values,
-            options=options,
-            error=error.detail if error else None,
-        )
+def _form(
+    admin: Admin, request: Request, action: Action, values: Values, error: ServiceError | None = None
+) -> Response:
+    status = 200 if error is None else error.status
+    options = {field.name: field.options(admin.service) for field in action.fields if field.options}
+    return admin.render(
+        request,
+        "action_form.html",
+        status,
+        action=action,
+        values=values,
+        options=options,
+        error=error.detail if error else None,
+    )
 
-    async def _reviewed(self, request: Request, action: Action, values: Values) -> Response:
-        try:
-            lines = await action.review(Order(self.service, actor_of(request), values))
-        except ServiceError as error:
-            return await self._form(request, action, values, error)
-        return await self.render(
-            request, "action_review.html", action=action, values=values, lines=lines, back=action.back(values)
-        )
 
-    async def _performed(self, request: Request, action: Action, values: Values) -> Response:
-        order = Order(self.service, actor_of(request), values)
-        try:
-            await action.review(order)
-            await action.perform(order)
-        except ServiceError as error:
-            return await self._form(request, action, values, error)
-        path = action.back(values)
-        return see_other(request, f"{path}{'&' if '?' in path else '?'}done={action.name}")
+async def _reviewed(admin: Admin, request: Request, action: Action, values: Values) -> Response:
+    try:
+        lines = await action.review(Order(admin.service, actor_of(request), values))
+    except ServiceError as error:
+        return _form(admin, request, action, values, error)
+    return admin.render(
+        request, "action_review.html", action=action, values=values, lines=lines, back=action.back(values)
+    )
+
+
+async def _performed(admin: Admin, request: Request, action: Action, values: Values) -> Response:
+    order = Order(admin.service, actor_of(request), values)
+    try:
+        await action.review(order)
+        await action.perform(order)
+    except ServiceError as error:
+        return _form(admin, request, action, values, error)
+    path = action.back(values)
+    return see_other(request, f"{path}{'&' if '?' in path else '?'}done={action.name}")

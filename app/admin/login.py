@@ -1,20 +1,19 @@
-"""Logging in and out, and the check before every page: a session, and on each POST its token."""
+"""Log-in, log-out, and the check before every page: a session, and on each POST its token."""
 
 import hmac
+from collections.abc import Awaitable, Callable
 from urllib.parse import quote
 
 import structlog
-from sqladmin.authentication import AuthenticationBackend
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from ..db.audit import audit_entry
-from ..service import Service
-from .page import root_of
+from .page import Admin, root_of
 from .passwords import PasswordCheck
-from .sessions import Session, Sessions
+from .sessions import Session
 from .throttle import Throttle
 
 log = structlog.get_logger(__name__)
@@ -28,40 +27,68 @@ NO_COOKIE = (
 WRONG = "The user name or the password is wrong."
 
 
-class Backend(AuthenticationBackend):
-    """sqladmin asks it before every page."""
+Page = Callable[[Admin, Request], Awaitable[Response]]
 
-    def __init__(self, service: Service) -> None:
-        settings = service.settings
-        self.middlewares = []  # the session is not Starlette's: it ends when idle, and is Secure by request
-        self._service = service
-        self._username = settings.admin_username
-        password_hash = settings.admin_password_hash.get_secret_value()
-        self.sessions = Sessions(self._username, password_hash, service.clock)
-        self._password = PasswordCheck(password_hash)
-        self._throttle = Throttle(service.clock)
 
-    async def authenticate(self, request: Request) -> Response | bool:
-        session = self.sessions.read(request)
+def require_login(admin: Admin, page: Page) -> Callable[[Request], Awaitable[Response]]:
+    """The page as an endpoint. Without a session it redirects to the log-in page; a POST needs the token."""
+
+    async def endpoint(request: Request) -> Response:
+        session = admin.sessions.read(request)
         if session is None or session.user is None:
             return _to_login(request)
         request.state.admin_session = session
         if request.method not in ("GET", "HEAD"):
             check_token(await request.form(), session)
-        return True
+        return await page(admin, request)
 
-    async def login(self, request: Request) -> Response | bool:
-        """Never used: `Screen` has a page of its own, which tells why a log-in failed."""
-        return False
+    return endpoint
 
-    async def logout(self, request: Request) -> Response | bool:
-        response = RedirectResponse(f"{root_of(request)}/login", 303)
-        self.sessions.end(request, response)
+
+async def logout_page(admin: Admin, request: Request) -> Response:
+    """`/admin/logout`: deletes the cookie."""
+    response = RedirectResponse(f"{root_of(request)}/login", 303)
+    admin.sessions.end(request, response)
+    return response
+
+
+class LoginPage:
+    """`/admin/login`: GET shows the form, POST checks the user name and the password."""
+
+    def __init__(self, admin: Admin) -> None:
+        settings = admin.service.settings
+        self._admin = admin
+        self._username = settings.admin_username
+        self._password = PasswordCheck(settings.admin_password_hash.get_secret_value())
+        self._throttle = Throttle(admin.service.clock)
+
+    async def answer(self, request: Request) -> Response:
+        if request.method != "POST":
+            return self._form(request)
+        refused = await self._refusal(request, await request.form())
+        if refused is not None:
+            return self._form(request, *refused)
+        response = RedirectResponse(safe_next(request), 303)
+        sessions = self._admin.sessions
+        sessions.write(request, response, sessions.begin(self._username))
         return response
 
-    async def refusal(self, request: Request, form: FormData) -> tuple[int, str] | None:
+    def _form(self, request: Request, status_code: int = 200, error: str = "") -> Response:
+        sessions = self._admin.sessions
+        session = sessions.read(request)
+        if session is not None and session.user is not None and not error:
+            return RedirectResponse(safe_next(request), 303)
+        # The same token while the cookie lasts: two tabs must not spoil each other's form.
+        anonymous = session if session is not None and session.user is None else sessions.begin(None)
+        response = self._admin.render_plain(
+            request, "login.html", status_code, error=error, session=anonymous, next=safe_next(request)
+        )
+        sessions.write(request, response, sessions.renewed(anonymous))
+        return response
+
+    async def _refusal(self, request: Request, form: FormData) -> tuple[int, str] | None:
         """Why this log-in fails, with the status to answer; None when it is right."""
-        session = self.sessions.read(request)
+        session = self._admin.sessions.read(request)
         if session is None:
             return 400, NO_COOKIE
         check_token(form, session)
@@ -81,8 +108,9 @@ class Backend(AuthenticationBackend):
         return None
 
     async def _remember(self, name: str, address: str) -> None:
-        async with self._service.database.session() as session:
-            now = int(self._service.clock())
+        service = self._admin.service
+        async with service.database.session() as session:
+            now = int(service.clock())
             entry = audit_entry(
                 at=now, actor=f"admin:{name}", action="admin.login", subject=name, after={"address": address}
             )

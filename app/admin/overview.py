@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqladmin import expose
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -12,7 +11,7 @@ from ..db.models import Job
 from ..sync.leases import has_failed
 from . import charts, statistics
 from .formatting import day, duration, money, number
-from .page import Page
+from .page import Admin
 from .statistics import CAP, EventFigures, JobFigures, QueueFigures, SubscriptionFigures
 
 STATUS_TONES = {
@@ -195,28 +194,26 @@ CARDS: tuple[Callable[[Overview], Card], ...] = (
 """Every card of the page, in its order: a new one is a function from the figures to a Card."""
 
 
-class OverviewPage(Page):
+async def overview_page(admin: Admin, request: Request) -> Response:
     """`/admin/`."""
+    overview, age = await _read(admin)
+    return admin.render(
+        request,
+        "overview.html",
+        cards=[card(overview) for card in CARDS],
+        age=age,
+        counting=overview.subscriptions is None or overview.events is None,
+        **_charts(overview),
+    )
 
-    @expose("/", identity="overview")
-    async def overview(self, request: Request) -> Response:
-        overview, age = await self._read()
-        return await self.render(
-            request,
-            "overview.html",
-            cards=[card(overview) for card in CARDS],
-            age=age,
-            counting=overview.subscriptions is None or overview.events is None,
-            **_charts(overview),
-        )
 
-    async def _read(self) -> tuple[Overview, int]:
-        await self.kept.refresh()
-        subscriptions, age = self.kept.subscriptions.last()
-        events, _ = self.kept.events.last()
-        queue = await statistics.queue_figures(self.service)
-        jobs = await statistics.job_figures(self.service)
-        return Overview(queue, events, subscriptions, jobs, int(self.service.clock())), age
+async def _read(admin: Admin) -> tuple[Overview, int]:
+    await admin.kept.refresh()
+    subscriptions, age = admin.kept.subscriptions.last()
+    events, _ = admin.kept.events.last()
+    queue = await statistics.queue_figures(admin.service)
+    jobs = await statistics.job_figures(admin.service)
+    return Overview(queue, events, subscriptions, jobs, int(admin.service.clock())), age
 
 
 def _charts(overview: Overview) -> dict[str, Any]:

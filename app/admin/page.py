@@ -1,15 +1,21 @@
 """What every page of the admin screen is made with."""
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
-from sqladmin import BaseView
+from jinja2 import Environment, FileSystemLoader
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
+from starlette.templating import Jinja2Templates
 
 from ..service import Service
+from .formatting import FILTERS
 from .sessions import Session, Sessions
 from .statistics import KeptFigures
+
+TEMPLATES = Path(__file__).resolve().parent / "templates"
 
 MENU = (
     ("", "Overview"),
@@ -22,29 +28,46 @@ MENU = (
 )
 
 
-class Page(BaseView):
-    """A view with the running service. Each screen has subclasses of its own: all is kept on the class."""
+@dataclass(frozen=True, slots=True)
+class Admin:
+    """One application's admin screen, as each of its pages gets it."""
 
     service: Service
     sessions: Sessions
     kept: KeptFigures
+    templates: Jinja2Templates
 
-    async def render(
-        self, request: Request, template: str, status_code: int = 200, **context: Any
-    ) -> Response:
-        """The template as a page, with the session's cookie renewed where it is due."""
+    def render(self, request: Request, template: str, status_code: int = 200, /, **context: Any) -> Response:
+        """Render a template as a page, and renew the session's cookie when that is due."""
         session = session_of(request)
         context |= {
             "session": session,
             "menu": MENU,
-            "root": root_of(request),
             "here": request.url.path.removeprefix(root_of(request)).strip("/"),
         }
-        response: Response = await self.templates.TemplateResponse(request, template, context, status_code)
+        response = self.render_plain(request, template, status_code, **context)
         renewed = self.sessions.renewed(session)
         if renewed != session:
             self.sessions.write(request, response, renewed)
         return response
+
+    def render_plain(
+        self, request: Request, template: str, status_code: int = 200, /, **context: Any
+    ) -> Response:
+        """Render a template that does not need a session: the log-in page and error pages."""
+        context["root"] = root_of(request)
+        return self.templates.TemplateResponse(request, template, context, status_code)
+
+
+def load_templates() -> Jinja2Templates:
+    """Compile all templates now, so that the first visitor does not wait for it."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= FILTERS
+    for name in environment.list_templates():
+        environment.get_template(name)
+    return Jinja2Templates(env=environment)
 
 
 def session_of(request: Request) -> Session:

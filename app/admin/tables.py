@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqladmin import expose
 from sqlalchemy import Row, select, tuple_
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ..db import Database
 from ..stripe.objects import as_integer
 from .formatting import encoded
-from .page import Page, not_found, parameter
+from .page import Admin, not_found, parameter
 from .table_definitions import TABLES, Filter, Table
 
 PAGE = 50
@@ -34,45 +34,50 @@ class Rows:
     searched: bool
 
 
-class TablePage(Page):
+async def table_page(admin: Admin, request: Request) -> Response:
     """`/admin/<table>`."""
+    name = request.path_params["table"]
+    if name not in TABLES:
+        raise not_found("There is no such page.")
+    table, sort = TABLES[name], parameter(request, "sort")
+    chosen = chosen_filters(request, table)
+    descending = sort != "up" if table.newest_first else sort == "down"
+    page = await _read(
+        admin.service.database, table, chosen, descending, read_key(table, parameter(request, "after"))
+    )
+    return admin.render(
+        request,
+        "table.html",
+        name=name,
+        table=table,
+        chosen=chosen,
+        page=page,
+        sort="down" if descending else "up",
+        query="&".join(f"{key}={encoded(value)}" for key, value in chosen.items()),
+        window=WINDOW,
+    )
 
-    @expose("/{table}", identity="table")
-    async def table(self, request: Request) -> Response:
-        name = request.path_params["table"]
-        if name not in TABLES:
-            raise not_found("There is no such page.")
-        table = TABLES[name]
-        chosen = chosen_filters(request, table)
-        descending = (
-            parameter(request, "sort") != "up" if table.newest_first else parameter(request, "sort") == "down"
-        )
-        page = await self._read(table, chosen, descending, read_key(table, parameter(request, "after")))
-        sort = "down" if descending else "up"
-        query = "&".join(f"{key}={encoded(value)}" for key, value in chosen.items())
-        return await self.render(
-            request, "table.html", name=name, table=table, chosen=chosen, page=page, sort=sort, query=query,
-            window=WINDOW,
-        )  # fmt: skip
 
-    async def _read(
-        self, table: Table, chosen: Mapping[str, str], descending: bool, after: list[Any] | None
-    ) -> Rows:
-        order, used = Order(table, descending), [each for each in table.filters if each.name in chosen]
-        indexed = [each for each in used if each.is_indexed(chosen[each.name])]
-        searching = len(indexed) < len(used)
-        async with self.service.database.reading() as session:
-            connection = await session.connection()
-            end = None
-            if searching:
-                end = (
-                    await connection.execute(order.window_end(conditions_of(indexed, chosen), after))
-                ).first()
-            query = order.rows(conditions_of(used, chosen), after, end).limit(PAGE + 1)
-            rows = list(await connection.execute(query))
-        if len(rows) > PAGE:
-            return Rows(rows[:PAGE], key_of(table, rows[PAGE - 1]), searching)
-        return Rows(rows, key_of(table, end) if end is not None else None, searching)
+async def _read(
+    database: Database,
+    table: Table,
+    chosen: Mapping[str, str],
+    descending: bool,
+    after: list[Any] | None,
+) -> Rows:
+    order, used = Order(table, descending), [each for each in table.filters if each.name in chosen]
+    indexed = [each for each in used if each.is_indexed(chosen[each.name])]
+    searching = len(indexed) < len(used)
+    async with database.reading() as session:
+        connection = await session.connection()
+        end = None
+        if searching:
+            end = (await connection.execute(order.window_end(conditions_of(indexed, chosen), after))).first()
+        query = order.rows(conditions_of(used, chosen), after, end).limit(PAGE + 1)
+        rows = list(await connection.execute(query))
+    if len(rows) > PAGE:
+        return Rows(rows[:PAGE], key_of(table, rows[PAGE - 1]), searching)
+    return Rows(rows, key_of(table, end) if end is not None else None, searching)
 
 
 def conditions_of(filters: Sequence[Filter], chosen: Mapping[str, str]) -> list[Any]:

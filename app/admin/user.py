@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from sqladmin import expose
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,7 +14,7 @@ from . import search, timeline
 from .actions import DONE
 from .diagnosis import METERED, diagnose
 from .formatting import number, size
-from .page import Page, not_found, parameter, see_other
+from .page import Admin, not_found, parameter, see_other
 from .stripe_links import dashboard_url
 from .timeline import Place
 
@@ -42,50 +41,48 @@ class SubscriptionRow:
     stripe: str | None
 
 
-class UserPage(Page):
-    """`/admin/search` and `/admin/user`."""
-
-    @expose("/search", identity="search")
-    async def search(self, request: Request) -> Response:
-        words = parameter(request, "q")
-        async with self.service.database.reading() as session:
-            found = await search.find(session, words)
-        if len(found) == 1:
-            return see_other(request, found[0].path)
-        return await self.render(request, "search.html", words=words, found=found)
-
-    @expose("/user", identity="user")
-    async def user(self, request: Request) -> Response:
-        user_id, customer_id = parameter(request, "id"), parameter(request, "customer")
-        if not (user_id or customer_id):
-            raise not_found("Name a user or a customer: use the search box.")
-        before = read_place(parameter(request, "before"))
-        async with self.service.database.reading() as session:
-            account = await _load(self, session, user_id, customer_id)
-            if account.user_id is None and not account.customers:
-                raise not_found("No customer with this id is known here.")
-            if account.user_id is None and (owner := account.customers[0].user_id) is not None:
-                return see_other(request, search.user_path(owner))
-            entries, following = await timeline.read_page(session, account, before)
-        return await self.render(
-            request,
-            "user.html",
-            account=account,
-            findings=diagnose(account),
-            features=[feature_row(account, key) for key in account.entitlements.features],
-            subscriptions=[subscription_row(account, each) for each in account.subscriptions],
-            entries=entries,
-            following=None if following is None else f"{following[0]}.{following[1]}",
-            first_page=before is None,
-            done=DONE.get(parameter(request, "done")),
-            stripe=dashboard_url,
-        )
+async def search_page(admin: Admin, request: Request) -> Response:
+    """`/admin/search?q=…`."""
+    words = parameter(request, "q")
+    async with admin.service.database.reading() as session:
+        found = await search.find(session, words)
+    if len(found) == 1:
+        return see_other(request, found[0].path)
+    return admin.render(request, "search.html", words=words, found=found)
 
 
-async def _load(page: UserPage, session: AsyncSession, user_id: str, customer_id: str) -> Account:
+async def user_page(admin: Admin, request: Request) -> Response:
+    """`/admin/user?id=…` and, for a customer without a user, `/admin/user?customer=cus_…`."""
+    user_id, customer_id = parameter(request, "id"), parameter(request, "customer")
+    if not (user_id or customer_id):
+        raise not_found("Name a user or a customer: use the search box.")
+    before = read_place(parameter(request, "before"))
+    async with admin.service.database.reading() as session:
+        account = await _load(admin, session, user_id, customer_id)
+        if account.user_id is None and not account.customers:
+            raise not_found("No customer with this id is known here.")
+        if account.user_id is None and (owner := account.customers[0].user_id) is not None:
+            return see_other(request, search.user_path(owner))
+        entries, following = await timeline.read_page(session, account, before)
+    return admin.render(
+        request,
+        "user.html",
+        account=account,
+        findings=diagnose(account),
+        features=[feature_row(account, key) for key in account.entitlements.features],
+        subscriptions=[subscription_row(account, each) for each in account.subscriptions],
+        entries=entries,
+        following=None if following is None else f"{following[0]}.{following[1]}",
+        first_page=before is None,
+        done=DONE.get(parameter(request, "done")),
+        stripe=dashboard_url,
+    )
+
+
+async def _load(admin: Admin, session: AsyncSession, user_id: str, customer_id: str) -> Account:
     if user_id:
-        return await load_account(page.service, session, user_id=user_id)
-    return await load_account(page.service, session, customer_id=customer_id)
+        return await load_account(admin.service, session, user_id=user_id)
+    return await load_account(admin.service, session, customer_id=customer_id)
 
 
 def read_place(text: str) -> Place | None:

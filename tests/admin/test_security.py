@@ -11,11 +11,13 @@ from sqlalchemy.exc import OperationalError
 from app import admin as package
 from app.admin.sessions import COOKIE, IDLE_SECONDS, LONGEST_SECONDS
 from app.admin.throttle import MAX_KEYS, WINDOW_SECONDS, Throttle
+from app.db.models import Override
 from tests.client import running
 
 from .visitor import PASSWORD, USERNAME, Clock, admin, logged_in, token_of
 
 PATHS = ("/", "/search?q=x", "/user?id=x", "/event?id=x", "/subscriptions", "/audit", "/action/link")
+FORM = {"content-type": "application/x-www-form-urlencoded"}
 FILES = Path(package.__file__).parent
 
 
@@ -133,6 +135,18 @@ async def test_a_form_without_the_sessions_token_changes_nothing(sqlite_database
         assert (await visitor.http.get("/admin/audit")).status_code == 200
 
 
+async def test_an_action_is_performed_by_a_post_alone(sqlite_database: str) -> None:
+    async with logged_in(sqlite_database) as (client, visitor):
+        form = {"user": "user_ada", "feature": "sso", "op": "set", "value": "true", "reason": "r"}
+        confirmed = form | {"confirmed": "yes"}
+        for method in ("GET", "HEAD"):  # neither needs the token, so neither may change anything
+            await visitor.http.request(
+                method, "/admin/action/override", params=confirmed, data=confirmed, headers=FORM
+            )
+        async with client.app.state.billing.database.reading() as session:
+            assert await session.get(Override, ("user_ada", "sso")) is None
+
+
 async def test_a_log_in_form_without_its_token_is_refused(sqlite_database: str) -> None:
     async with admin(sqlite_database) as (_, visitor):
         form = {"username": USERNAME, "password": PASSWORD}
@@ -238,13 +252,15 @@ def test_nothing_is_loaded_from_elsewhere_and_no_script_stands_in_a_page() -> No
         assert not re.search(r"<script|<style|\son\w+=|style=|javascript:|@import|url\(", text), file.name
 
 
-async def test_sqladmins_own_pages_and_assets_are_not_there(sqlite_database: str) -> None:
+async def test_an_address_of_no_page_is_not_found(sqlite_database: str) -> None:
     async with logged_in(sqlite_database) as (_, visitor):
         for path in (
             "/statics/js/main.js",
             "/subscription/list",
             "/subscription/edit/s",
             "/x/export/csv",
+            "/assets/nothing.css",
+            "/assets/..%2fapp.py",
         ):
             assert (await visitor.http.get(f"/admin{path}")).status_code == 404, path
 
