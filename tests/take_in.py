@@ -10,11 +10,11 @@ from pathlib import Path
 from app.config import SHIPPED_PLANS
 from app.db import open_database
 from app.inbox import handlers
+from app.inbox.delivery import receive
 from app.inbox.inbox import Inbox
 from app.observability.logs import join_logging
 from app.plans import load_catalogue
 from app.reactions.outbox import Outbox
-from app.stripe.events import parse
 
 CONCURRENCY = 32
 
@@ -36,7 +36,7 @@ async def main(url: str, bodies: list[str]) -> None:
 
     async def work() -> None:
         for body in queue:
-            outcome = await inbox.accept(parse(body.encode(), signature=None, received_at=1))
+            outcome = await inbox.accept(receive(body.encode(), signature=None, received_at=1))
             counts[outcome.status] += 1
 
     sys.stdout.write("ready\n")

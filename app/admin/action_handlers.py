@@ -8,7 +8,7 @@ from typing import Any, cast
 from ..db.audit import audit_entry
 from ..db.models import Customer, Override, Subscription, Usage, WebhookEvent
 from ..errors import InvalidRequest, NotFound
-from ..inbox.inbox import UPDATE_PATIENCE_SECONDS
+from ..inbox.inbox import UPDATE_TIMEOUT_SECONDS
 from ..operations.links import internal_event
 from ..plans import MAX_AMOUNT, Feature, OverrideOp, read_override
 from ..service import Service
@@ -92,9 +92,10 @@ async def link(order: Order) -> None:
     """An event of the inbox, as the internal API makes it; the audit entry is in its transaction."""
     service, customer, user_id = order.service, await _customer(order), _user(order)
     content = {"customer_id": customer.id, "user_id": user_id}
-    event = internal_event(service, "internal.customer.linked", customer.id, content, order.actor)
-    event.names["customer"].add(customer.id)
-    await service.inbox.accept(event, patience=UPDATE_PATIENCE_SECONDS)
+    delivery = internal_event(
+        service, "internal.customer.linked", customer.id, content, order.actor, customer=customer.id
+    )
+    await service.inbox.accept(delivery, timeout_seconds=UPDATE_TIMEOUT_SECONDS)
 
 
 async def review_override(order: Order) -> list[str]:

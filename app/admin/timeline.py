@@ -161,7 +161,7 @@ def read_body(row: WebhookEvent) -> StripeEvent | None:
     if row.source == "internal":
         return None
     try:
-        return parse(row.body.encode("utf-8", "replace"), signature=None, received_at=row.received_at)
+        return parse(row.body.encode("utf-8", "replace"))
     except InvalidPayload:
         return None
 

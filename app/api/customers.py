@@ -5,7 +5,7 @@ from sqlmodel import col, exists, select
 
 from ..db.models import Customer, Subscription
 from ..errors import NotFound
-from ..inbox.inbox import UPDATE_PATIENCE_SECONDS
+from ..inbox.inbox import UPDATE_TIMEOUT_SECONDS
 from ..operations.links import internal_event
 from ..service import Running, Service
 from ..stripe.objects import as_id
@@ -54,9 +54,10 @@ async def link_customer(customer_id: str, link: CustomerLink, service: Running, 
     if not as_id(customer_id):
         raise _unknown()
     content = {"customer_id": customer_id, "user_id": link.user_id}
-    event = internal_event(service, "internal.customer.linked", customer_id, content, actor)
-    event.names["customer"].add(customer_id)
-    await service.inbox.accept(event, patience=UPDATE_PATIENCE_SECONDS)
+    delivery = internal_event(
+        service, "internal.customer.linked", customer_id, content, actor, customer=customer_id
+    )
+    await service.inbox.accept(delivery, timeout_seconds=UPDATE_TIMEOUT_SECONDS)
     return await _stored(service, customer_id)
 
 

@@ -1,4 +1,4 @@
-"""One event and the rows that it names, in memory: its receivers are called, and it ends in an outcome."""
+"""Dispatches one event to its receivers, in memory, and returns the outcome."""
 
 import random
 from collections.abc import Callable
@@ -9,17 +9,17 @@ from ..backoff import next_attempt_at
 from ..db.models import EventState
 from ..errors import ServiceError, Stale
 from ..signals import event_dead, event_signal, has_receivers
-from ..stripe.events import StripeEvent
+from .delivery import Delivery
 from .outcome import Outcome, storable
 from .unit_of_work import KINDS, UnitOfWork
 
 log = structlog.get_logger(__name__)
 
 NOT_APPLIED = "The change could not be applied, and nothing was changed. The log names the error."
-"""Said to who called the internal API: they wait for the answer, so nothing is kept to be retried."""
+"""The answer to a caller of the internal API, who waits for it: nothing is kept to be retried."""
 NO_RECEIVER = "Nothing in this process handles events of its type, though something did when it failed."
 LEFT_SECONDS = 120
-"""How long such an event is left alone, so that a process that has the receiver comes upon it."""
+"""How long such an event is left alone, so that a process that has the receiver takes it."""
 
 
 class Applier:
@@ -30,81 +30,89 @@ class Applier:
         self._clock = clock
         self._random = random.Random()
 
-    def apply(self, event: StripeEvent, unit_of_work: UnitOfWork) -> Outcome:
-        """What becomes of an event. Its changes are in the unit of work, or, where it failed, nowhere."""
-        if not self.is_handled(event):
-            if event.retry and event.has_failed and not event.thin and self._is_ours(event):
-                return self._left(event)
-            return Outcome(event, self._state_unhandled(event))
+    def apply(self, delivery: Delivery, unit_of_work: UnitOfWork) -> Outcome:
+        """Dispatches one event to its receivers and returns the outcome.
+
+        The changes are in the unit of work; where a receiver raised, nothing is changed.
+        """
+        event = delivery.event
+        if not self.is_handled(delivery):
+            if delivery.retry and delivery.has_failed and not event.thin and self._is_ours(delivery):
+                return self._left_to_another_process(delivery)
+            return Outcome(delivery, self._state_unhandled(delivery))
         if event.problem:
-            return self.failed(event, event.problem, unit_of_work)
-        if _is_stale(event, unit_of_work):
-            return Outcome(event, EventState.FAILED, rejected=Stale("The record has changed meanwhile."))
+            return self.failed(delivery, event.problem, unit_of_work)
+        if _is_stale(delivery, unit_of_work):
+            return Outcome(delivery, EventState.FAILED, rejected=Stale("The record has changed meanwhile."))
         try:
-            with unit_of_work.undone_on_error():
+            with unit_of_work.undone_on_error(delivery):
                 event_signal(event.type).send(event, unit_of_work=unit_of_work)
         except ServiceError as error:
-            if event.source == "internal":
-                return Outcome(event, EventState.FAILED, rejected=error)
-            return self.failed(event, error.detail, unit_of_work)
+            if delivery.is_internal:
+                return Outcome(delivery, EventState.FAILED, rejected=error)
+            return self.failed(delivery, error.detail, unit_of_work)
         except Exception as error:
             log.error("handler_failed", event_id=event.id, event_type=event.type, error=type(error).__name__)
-            if event.source == "internal":
-                return Outcome(event, EventState.FAILED, rejected=ServiceError(NOT_APPLIED))
-            return self.failed(event, f"{type(error).__name__}: {error}", unit_of_work)
-        if event.source != "internal" and event.object_id in unit_of_work.history:
+            if delivery.is_internal:
+                return Outcome(delivery, EventState.FAILED, rejected=ServiceError(NOT_APPLIED))
+            return self.failed(delivery, f"{type(error).__name__}: {error}", unit_of_work)
+        if not delivery.is_internal and event.object_id in unit_of_work.history:
             unit_of_work.history[event.object_id].append(event)
-        return Outcome(event, EventState.PROCESSED)
+        return Outcome(delivery, EventState.PROCESSED)
 
-    def failed(self, event: StripeEvent, error: str, unit_of_work: UnitOfWork) -> Outcome:
-        """An event to be tried again later, or after too long never: then somebody must look."""
-        now = int(self._clock())
-        since = now if event.failing_since is None else event.failing_since
-        due = next_attempt_at(event.attempts + 1, since, now, self._random)
+    def failed(self, delivery: Delivery, error: str, unit_of_work: UnitOfWork) -> Outcome:
+        """The outcome of an event that failed: it is retried later, or becomes a dead letter."""
+        now, event = int(self._clock()), delivery.event
+        since = now if delivery.failing_since is None else delivery.failing_since
+        due = next_attempt_at(delivery.attempts + 1, since, now, self._random)
         if due is None:
             log.error("event_dead", event_id=event.id, event_type=event.type)
-            # One that was replayed may die again, and somebody must look again.
+            # An event that was replayed may fail for good again, and is announced again.
             cause = f"{event.id}:{since}"
             unit_of_work.announce(
                 event_dead, event, cause=cause, event_type=event.type, object_id=event.object_id
             )
         return Outcome(
-            event,
+            delivery,
             EventState.DEAD if due is None else EventState.FAILED,
             storable(error, event),
             failing_since=since,
             next_attempt_at=due,
         )
 
-    def _left(self, event: StripeEvent) -> Outcome:
-        """It failed in a receiver that another process has: that one is to try again; this is no attempt."""
-        since, due = event.failing_since, int(self._clock()) + LEFT_SECONDS
+    def _left_to_another_process(self, delivery: Delivery) -> Outcome:
+        """The event failed in a receiver that this process does not have: no attempt is counted here."""
+        since, due = delivery.failing_since, int(self._clock()) + LEFT_SECONDS
         return Outcome(
-            event, EventState.FAILED, NO_RECEIVER, failing_since=since, next_attempt_at=due, tried=False
+            delivery, EventState.FAILED, NO_RECEIVER, failing_since=since, next_attempt_at=due, tried=False
         )
 
-    def is_handled(self, event: StripeEvent) -> bool:
+    def is_handled(self, delivery: Delivery) -> bool:
         """Whether the event changes records here."""
-        return not event.thin and has_receivers(event.type) and self._is_ours(event)
+        event = delivery.event
+        return not event.thin and has_receivers(event.type) and self._is_ours(delivery)
 
-    def _is_ours(self, event: StripeEvent) -> bool:
-        """Not of a connected account, nor of the other mode: those grant nothing here."""
-        if event.source == "internal":
+    def _is_ours(self, delivery: Delivery) -> bool:
+        """Events of a connected account or of the other mode grant nothing here."""
+        if delivery.is_internal:
             return True
+        event = delivery.event
         return event.account is None and self._livemode in (None, event.livemode)
 
-    def _state_unhandled(self, event: StripeEvent) -> str:
-        # A thin event says only which object changed: it waits to be read from Stripe.
-        waits = event.thin and has_receivers(event.type.removeprefix("v1.")) and self._is_ours(event)
+    def _state_unhandled(self, delivery: Delivery) -> str:
+        # A thin event says only which object changed: it waits until that object is fetched from Stripe.
+        event = delivery.event
+        waits = event.thin and has_receivers(event.type.removeprefix("v1.")) and self._is_ours(delivery)
         return EventState.PENDING if waits else EventState.IGNORED
 
 
-def _is_stale(event: StripeEvent, unit_of_work: UnitOfWork) -> bool:
-    """Whether the record has changed since just before the event's snapshot was read from Stripe."""
-    if event.read_at_version is None:
+def _is_stale(delivery: Delivery, unit_of_work: UnitOfWork) -> bool:
+    """Whether the record has changed since just before the event's snapshot was fetched from Stripe."""
+    if delivery.read_at_version is None:
         return False
+    event = delivery.event
     model = KINDS[event.object["object"]]
     if unit_of_work.has_changed(model, event.object_id):
         return True  # by an event of the same batch, whose version is counted up when it is written
     row = unit_of_work.find(model, event.object_id)
-    return event.read_at_version != (row.__dict__["version"] if row else 0)
+    return delivery.read_at_version != (row.__dict__["version"] if row else 0)

@@ -40,14 +40,11 @@ async def load_history(batch: Batch, unit_of_work: UnitOfWork, events: Iterable[
 async def _history(batch: Batch, object_id: str, since: int) -> list[StripeEvent]:
     """The object's events that were applied, from `since` (Unix seconds) on, and some from before."""
     select = (
-        "SELECT body, received_at FROM billing_event "
+        "SELECT body FROM billing_event "
         "WHERE object_id = ? AND state = 'processed' AND source <> 'internal' AND created"
     )
     recent = await batch.fetch(f"{select} >= ?", object_id, since)
     earlier = await batch.fetch(
         f"{select} < ? ORDER BY created DESC LIMIT ?", object_id, since, EARLIER_SNAPSHOTS
     )
-    return [
-        parse(row["body"].encode(), signature=None, received_at=row["received_at"])
-        for row in recent + earlier
-    ]
+    return [parse(row["body"].encode()) for row in recent + earlier]

@@ -8,6 +8,7 @@ from ..db.models import EventState
 from ..errors import ServiceError
 from ..observability.redaction import redacted
 from ..stripe.events import StripeEvent
+from .delivery import Delivery
 
 Status = Literal["processed", "duplicate", "ignored", "deferred"]
 
@@ -26,7 +27,7 @@ STATUS_OF_STATE: dict[str, Status] = {
 class Outcome:
     """What became of an event: its state in the inbox, or why it was rejected and not stored."""
 
-    event: StripeEvent
+    delivery: Delivery
     state: str
     error: str | None = None
     duplicate: bool = False
@@ -37,13 +38,18 @@ class Outcome:
     """Whether it counts as an attempt."""
 
     @property
+    def event(self) -> StripeEvent:
+        return self.delivery.event
+
+    @property
     def status(self) -> Status:
         return "duplicate" if self.duplicate else STATUS_OF_STATE[self.state]
 
 
 def event_row(outcome: Outcome, now: int) -> Row:
     """The inbox's row of an event, as it stands after this outcome. `now` in Unix seconds."""
-    event, settled = outcome.event, outcome.state in (EventState.PROCESSED, EventState.IGNORED)
+    delivery, event = outcome.delivery, outcome.event
+    is_settled = outcome.state in (EventState.PROCESSED, EventState.IGNORED)
     waits = outcome.state == EventState.PENDING or not outcome.tried
     return {
         "id": event.id,
@@ -53,14 +59,14 @@ def event_row(outcome: Outcome, now: int) -> Row:
         "api_version": event.api_version,
         "livemode": event.livemode,
         "account": event.account,
-        "source": event.source,
+        "source": delivery.source,
         "body": event.body,
-        "signature": event.signature,
-        "received_at": event.received_at,
+        "signature": delivery.signature,
+        "received_at": delivery.received_at,
         "state": outcome.state,
-        "attempts": event.attempts if waits else event.attempts + 1,
+        "attempts": delivery.attempts if waits else delivery.attempts + 1,
         "last_error": outcome.error,
-        "processed_at": now if settled else None,
+        "processed_at": now if is_settled else None,
         "failing_since": outcome.failing_since,
         "next_attempt_at": outcome.next_attempt_at,
     }

@@ -26,8 +26,8 @@ import structlog
 from ..concurrency import run_all
 from ..errors import NotStorable, Unavailable
 from ..observability import metrics
-from ..stripe.events import StripeEvent, parse
 from ..stripe.signatures import verify
+from .delivery import Delivery, receive
 from .inbox import Inbox
 
 T = TypeVar("T")
@@ -87,7 +87,7 @@ class Spool:
         # Threads of its own: receivers that block those of the loop must not keep an event from the disk.
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="spool")
 
-    async def put(self, event: StripeEvent) -> None:
+    async def put(self, delivery: Delivery) -> None:
         """Keep the event on disk; returns once it is durable.
 
         Raises:
@@ -96,12 +96,12 @@ class Spool:
         if self._folder is None:
             raise Unavailable("The database cannot take the event now, and no spool is configured.")
         try:
-            await self._in_thread(self._write, self._folder, event)
+            await self._in_thread(self._write, self._folder, delivery)
         except OSError as error:
             log.error("spool_not_writable", error=type(error).__name__)
             raise Unavailable("Neither the database nor the spool can take the event now.") from None
         metrics.SPOOLED.inc()
-        log.warning("event_spooled", event_id=event.id)
+        log.warning("event_spooled", event_id=delivery.event.id)
 
     def is_usable(self) -> bool:
         """Whether the spool would take an event now."""
@@ -184,7 +184,7 @@ class Spool:
 
     async def _drain_one(self, file: Path, inbox: Inbox) -> _Drained:
         try:
-            event = await self._in_thread(_read, file, self._secrets)
+            delivery = await self._in_thread(_read, file, self._secrets)
         except FileNotFoundError:
             return _Drained.DONE  # another process was quicker
         except OSError as error:
@@ -196,9 +196,9 @@ class Spool:
             await self._in_thread(_rename, file, REJECTED)
             return _Drained.DONE
         try:
-            await inbox.accept(event)
+            await inbox.accept(delivery)
         except NotStorable:
-            log.error("spooled_event_refused", file=file.name, event_id=event.id)
+            log.error("spooled_event_refused", file=file.name, event_id=delivery.event.id)
             await self._in_thread(_rename, file, REFUSED)
             return _Drained.PASSED_OVER
         except Unavailable:
@@ -210,10 +210,10 @@ class Spool:
             return _Drained.PASSED_OVER
         return _Drained.DONE
 
-    def _write(self, folder: Path, event: StripeEvent) -> None:
+    def _write(self, folder: Path, delivery: Delivery) -> None:
         self._make(folder)
         _check_room(folder)
-        _write(folder, event)
+        _write(folder, delivery)
 
     def _make(self, folder: Path) -> None:
         """The folder and those above it, durably. Somebody may have been killed before they were synced."""
@@ -237,11 +237,11 @@ def _sweep(folder: Path) -> None:
                 log.info("spool_leftover_removed", file=file.name)
 
 
-def _write(folder: Path, event: StripeEvent) -> None:
-    head = orjson.dumps({"signature": event.signature, "received_at": event.received_at})
-    content = head + b"\n" + event.body.encode()
+def _write(folder: Path, delivery: Delivery) -> None:
+    head = orjson.dumps({"signature": delivery.signature, "received_at": delivery.received_at})
+    content = head + b"\n" + delivery.event.body.encode()
     # The same delivery has the same name: sent twice, it is kept once.
-    name = hashlib.sha256(content.partition(b"\n")[2] + (event.signature or "").encode()).hexdigest()
+    name = hashlib.sha256(content.partition(b"\n")[2] + (delivery.signature or "").encode()).hexdigest()
     aside = folder / f".{uuid.uuid4().hex}.tmp"
     descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -288,11 +288,11 @@ def _check_room(folder: Path) -> None:
         raise Unavailable("Neither the database nor the spool can take the event now: the spool is full.")
 
 
-def _read(file: Path, secrets: Sequence[str]) -> StripeEvent:
+def _read(file: Path, secrets: Sequence[str]) -> Delivery:
     head, _, body = file.read_bytes().partition(b"\n")
     kept = orjson.loads(head)
     verify(body, kept["signature"], secrets, now=None)
-    return parse(body, signature=kept["signature"], received_at=int(kept["received_at"]))
+    return receive(body, signature=kept["signature"], received_at=int(kept["received_at"]))
 
 
 def _remove(file: Path) -> None:

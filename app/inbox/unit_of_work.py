@@ -22,6 +22,7 @@ from ..errors import MalformedEvent
 from ..plans import Catalogue
 from ..signals import Reaction, is_heard
 from ..stripe.events import StripeEvent
+from .delivery import Delivery
 
 R = TypeVar("R", bound=Record)
 Key = tuple[type[Record], str]
@@ -55,6 +56,8 @@ class UnitOfWork:
         self.reactions: list[Reaction] = []
         """What is to be told after the commit."""
         self.audit: list[AuditEntry] = []
+        self.delivery: Delivery | None = None
+        """The event that is applied now, and how it came here."""
         self._named = {model: named.get(kind, ()) for kind, model in KINDS.items()}
         self._rows: dict[Key, Record] = {}
         self._before: dict[Key, dict[str, Any] | None] = {}
@@ -127,7 +130,7 @@ class UnitOfWork:
         self.audit.append(
             audit_entry(
                 at=self.now,
-                actor=event.actor or "unknown",
+                actor=(self.delivery.actor if self.delivery else None) or "unknown",
                 action=event.type.removeprefix("internal."),
                 subject=subject,
                 before=before,
@@ -167,9 +170,9 @@ class UnitOfWork:
         return {user for user in users if user is not None}
 
     @contextmanager
-    def undone_on_error(self) -> Iterator[None]:
-        """Changes and announcements made inside are taken back when the block raises."""
-        self._undo = {}
+    def undone_on_error(self, delivery: Delivery) -> Iterator[None]:
+        """Apply one event: its changes and announcements are undone when the block raises."""
+        self._undo, self.delivery = {}, delivery
         announced, recorded = len(self.reactions), len(self.audit)
         try:
             yield
@@ -178,7 +181,7 @@ class UnitOfWork:
             del self.reactions[announced:], self.audit[recorded:]
             raise
         finally:
-            self._undo = None
+            self._undo = self.delivery = None
 
     def _remember(self, key: Key, state: dict[str, Any] | None) -> None:
         for journal in (self._before, self._undo):

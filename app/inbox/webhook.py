@@ -14,10 +14,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..errors import InvalidPayload, ServiceError, Unavailable
 from ..observability import metrics
-from ..stripe.events import StripeEvent, parse
 from ..stripe.signatures import verify
 from ..web.bodies import bounded, path_of
 from ..web.problems import problem_of
+from .delivery import Delivery, receive
 from .inbox import Inbox
 from .outcome import Status
 from .spool import Spool
@@ -61,24 +61,24 @@ class StripeWebhook:
             raise
         await response(scope, receive, send)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Response:
-        body = await read_body(bounded(scope, receive, self._max_body_bytes))
+    async def _answer(self, scope: Scope, channel: Receive) -> Response:
+        body = await read_body(bounded(scope, channel, self._max_body_bytes))
         signature = _signature_header(scope["headers"])
         now = self._clock()
         verify(body, signature, self._secrets, now)
-        event = parse(body, signature=signature, received_at=int(now))
-        status = await self._keep(event)
+        delivery = receive(body, signature=signature, received_at=int(now))
+        status = await self._keep(delivery)
         metrics.webhook_answered(200, status)
-        answer = {"received": True, "event_id": event.id, "status": status}
+        answer = {"received": True, "event_id": delivery.event.id, "status": status}
         return Response(orjson.dumps(answer), media_type="application/json")
 
-    async def _keep(self, event: StripeEvent) -> Status:
+    async def _keep(self, delivery: Delivery) -> Status:
         """Make the event durable: in the database, or where that takes too long, in the spool."""
         try:
-            return (await self._inbox.accept(event, patience=DATABASE_TIMEOUT_SECONDS)).status
+            return (await self._inbox.accept(delivery, timeout_seconds=DATABASE_TIMEOUT_SECONDS)).status
         except Unavailable:
             # An event that took too long may still be committed: the spool's copy is then a duplicate.
-            await self._spool.put(event)
+            await self._spool.put(delivery)
             return "deferred"
 
 

@@ -8,22 +8,19 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 import orjson
 
-from ..db.models import AuditEntry
 from ..errors import InvalidPayload
 from .objects import as_bool, as_dict, as_id, as_seconds, as_text, named_records
-
-Source = Literal["stripe", "internal", "catch-up", "re-read"]
 
 MAX_TYPE_LENGTH = 255
 
 
-@dataclass(slots=True, eq=False, weakref_slot=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class StripeEvent:
-    """One event as it arrived. `created` in Unix seconds."""
+    """One event, as Stripe said it. `created` in Unix seconds."""
 
     id: str
     type: str
@@ -34,36 +31,19 @@ class StripeEvent:
     account: str | None = None
     api_version: str | None = None
     thin: bool = False
-    source: Source = "stripe"
     body: str = ""
-    signature: str | None = None
-    received_at: int = 0
-    retry: bool = False
-    """Whether the inbox has it already, and is to apply it again."""
-    attempts: int = 0
-    """How often it has been tried, since it was last replayed."""
-    has_failed: bool = False
-    """Whether it has ever failed in a receiver, so that it is not to be ignored for want of one."""
-    failing_since: int | None = None
-    read_at_version: int | None = None
-    """For a snapshot that was read from Stripe: the record's version before (0: no record)."""
-    stated: tuple[int, str] | None = None
-    """For what was read because of a thin event: when (Unix seconds) and in which event Stripe said so."""
-    actor: str | None = None
-    """Who says it, for an event of the internal API."""
-    audit: AuditEntry | None = None
-    """For the trail, written in the event's transaction: the change at Stripe that it is the answer to."""
     problem: str | None = None
     """Why the envelope cannot be handled, when it cannot."""
     names: dict[str, set[str]] = field(default_factory=dict)
     """The ids that the event's object names, by the kind of record."""
-    object_id: str | None = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.object_id = as_id(self.object.get("id"))
+    @property
+    def object_id(self) -> str | None:
+        """The id of the event's object; None where it has no usable one."""
+        return as_id(self.object.get("id"))
 
 
-def parse(body: bytes, *, signature: str | None, received_at: int, source: Source = "stripe") -> StripeEvent:
+def parse(body: bytes) -> StripeEvent:
     """Read the envelope of an event.
 
     Raises:
@@ -74,11 +54,14 @@ def parse(body: bytes, *, signature: str | None, received_at: int, source: Sourc
     thin = payload.get("object") == "v2.core.event"
     content = _related_object(payload) if thin else as_dict(as_dict(data).get("object"))
     previous = data.get("previous_attributes") if isinstance(data, dict) else None
-    event_id, event_type, created = as_id(payload.get("id")), payload.get("type"), _created(payload)
-    event = StripeEvent(
+    event_id, created = as_id(payload.get("id")), _created(payload)
+    event_type = payload.get("type")
+    if not isinstance(event_type, str) or len(event_type) > MAX_TYPE_LENGTH:
+        event_type = ""
+    return StripeEvent(
         # An id that cannot be one is replaced by the body's own: kept once, like any other event.
         id=event_id or f"unidentified_{hashlib.sha256(body).hexdigest()}",
-        type=event_type if isinstance(event_type, str) and len(event_type) <= MAX_TYPE_LENGTH else "",
+        type=event_type,
         created=created or 0,
         object=content,
         previous_attributes=previous if isinstance(previous, dict) else None,
@@ -86,14 +69,10 @@ def parse(body: bytes, *, signature: str | None, received_at: int, source: Sourc
         account=as_id(payload.get("account")),
         api_version=as_text(payload.get("api_version")),
         thin=thin,
-        source=source,
         body=text,
-        signature=signature,
-        received_at=received_at,
+        problem=_problem(event_id, event_type, created, content),
+        names=named_records(content),
     )
-    event.problem = _problem(event, has_id=event_id is not None, has_created=created is not None)
-    event.names = named_records(event.object)
-    return event
 
 
 def _decode(body: bytes) -> tuple[dict[str, Any], str]:
@@ -157,15 +136,14 @@ def _created(payload: dict[str, Any]) -> int | None:
     return as_seconds(value)
 
 
-def _problem(event: StripeEvent, *, has_id: bool, has_created: bool) -> str | None:
-    missing = [
-        name
-        for name, there in (
-            ("id", has_id),
-            ("type", bool(event.type)),
-            ("created", has_created),
-            ("data.object", bool(event.object)),
-        )
-        if not there
-    ]
+def _problem(
+    event_id: str | None, event_type: str, created: int | None, content: dict[str, Any]
+) -> str | None:
+    found = {
+        "id": event_id is not None,
+        "type": bool(event_type),
+        "created": created is not None,
+        "data.object": bool(content),
+    }
+    missing = [name for name, there in found.items() if not there]
     return f"The event has no usable {', '.join(missing)}." if missing else None

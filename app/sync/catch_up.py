@@ -17,10 +17,10 @@ from ..concurrency import run_all
 from ..db import Database
 from ..db.models import WebhookEvent
 from ..errors import StripeRefused
+from ..inbox.delivery import receive
 from ..inbox.handlers import stripe_types
 from ..inbox.inbox import Inbox
 from ..stripe.client import StripeApi, type_groups
-from ..stripe.events import parse
 from . import leases
 
 log = structlog.get_logger(__name__)
@@ -152,9 +152,9 @@ class CatchUp:
             known = set(await session.exec(query))
         now = int(self._clock())
         missing = [
-            parse(orjson.dumps(event), signature=None, received_at=now, source="catch-up")
+            receive(orjson.dumps(event), signature=None, received_at=now, source="catch-up")
             for event in events
             if event["id"] not in known
         ]
-        await run_all(self._inbox.accept(event) for event in missing)
+        await run_all(self._inbox.accept(delivery) for delivery in missing)
         return len(missing)

@@ -14,12 +14,13 @@ import structlog
 from ..db import Database
 from ..db.models import AuditEntry, Customer, Subscription
 from ..errors import Stale
+from ..inbox.delivery import Delivery, receive
 from ..inbox.handlers.snapshots import READING
 from ..inbox.inbox import Inbox
 from ..inbox.outcome import Outcome
 from ..inbox.unit_of_work import KINDS
 from ..stripe.client import Answer, StripeApi
-from ..stripe.events import StripeEvent, parse
+from ..stripe.events import StripeEvent
 from ..stripe.objects import ENDED
 
 log = structlog.get_logger(__name__)
@@ -82,9 +83,9 @@ class StripeObjects:
         name = f"{content['id']}_{at}_{version:012}"
         if audit is not None:
             name += f"_{audit.id}"  # not taken for a mere fetch of the same version
-        event = self._event(name, _type_of(kind, content), content, at)
-        event.read_at_version, event.audit, event.stated = version, audit, stated
-        return await self._inbox.accept(event)
+        delivery = self._delivery(name, _type_of(kind, content), content, at)
+        delivery.read_at_version, delivery.audit, delivery.stated = version, audit, stated
+        return await self._inbox.accept(delivery)
 
     async def apply_checkout(self, content: Json, completed_at: int) -> Outcome:
         """Apply a completed checkout session that was fetched: the link of its customer.
@@ -96,9 +97,9 @@ class StripeObjects:
             Unavailable: when the database cannot take it now.
         """
         name = f"{content['id']}_{completed_at}"
-        event = self._event(name, "checkout.session.completed", content, completed_at)
-        event.stated = completed_at, event.id
-        return await self._inbox.accept(event)
+        delivery = self._delivery(name, "checkout.session.completed", content, completed_at)
+        delivery.stated = completed_at, delivery.event.id
+        return await self._inbox.accept(delivery)
 
     async def apply_event(self, event: StripeEvent, answer: Answer) -> Outcome:
         """Apply a thin event with the object that it named, as it is now.
@@ -107,11 +108,11 @@ class StripeObjects:
             Unavailable: when the database cannot take it now.
         """
         event_type = event.type.removeprefix("v1.")
-        fetched = self._event(event.id, event_type, answer.content, answer.at)
+        fetched = self._delivery(event.id, event_type, answer.content, answer.at)
         fetched.stated = event.created, event.id
         return await self._inbox.accept(fetched)
 
-    def _event(self, name: str, event_type: str, content: Json, at: int) -> StripeEvent:
+    def _delivery(self, name: str, event_type: str, content: Json, at: int) -> Delivery:
         """An event about what was fetched."""
         envelope = {
             "id": f"{READING}{name}",
@@ -123,7 +124,7 @@ class StripeObjects:
             "data": {"object": content},
         }
         received_at = int(self._clock())
-        return parse(orjson.dumps(envelope), signature=None, received_at=received_at, source="re-read")
+        return receive(orjson.dumps(envelope), signature=None, received_at=received_at, source="re-read")
 
     async def version(self, kind: str, object_id: str) -> int:
         """The version of the record; 0 when there is none."""

@@ -119,7 +119,7 @@ class PendingFetches:
         self._last_event = (rows[-1].received_at, rows[-1].id) if len(rows) == BATCH else NO_EVENT
         waiting: dict[Object, list[StripeEvent]] = defaultdict(list)
         for row in rows:
-            event = parse(row.body.encode(), signature=None, received_at=row.received_at)
+            event = parse(row.body.encode())
             kind = event.object.get("object")
             if kind in PATHS and event.object_id:
                 waiting[kind, event.object_id].append(event)

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from ..concurrency import run_all
 from ..db import Database, statements
 from ..db.audit import audit_entry
+from ..inbox.delivery import Delivery
 from ..inbox.inbox import Inbox
 from ..inbox.outcome import Outcome
 from ..inbox.spool import Spool
@@ -123,17 +124,22 @@ class Worker:
 
     async def retry_due(self) -> int:
         """Apply the events that are due, each on its own; how many there were."""
-        events = await self._take_due()
+        due = await self._take_due()
         outcomes = await asyncio.gather(
-            *(self._inbox.accept(event) for event in events), return_exceptions=True
+            *(self._inbox.accept(delivery) for delivery in due), return_exceptions=True
         )
-        for event, outcome in zip(events, outcomes, strict=True):
+        for delivery, outcome in zip(due, outcomes, strict=True):
             if isinstance(outcome, Outcome):
                 metrics.event_retried(outcome.state)
-                log.info("event_retried", event_id=event.id, state=outcome.state, attempts=event.attempts + 1)
-        return len(events)
+                log.info(
+                    "event_retried",
+                    event_id=delivery.event.id,
+                    state=outcome.state,
+                    attempts=delivery.attempts + 1,
+                )
+        return len(due)
 
-    async def _take_due(self) -> Sequence[StripeEvent]:
+    async def _take_due(self) -> Sequence[Delivery]:
         now = int(self._clock())
         async with self._database.session() as session:
             connection = await session.connection()
@@ -149,7 +155,7 @@ class Worker:
             )
             taken = rows.all()
         # After the commit: a row that cannot be read must not give back the leases of the others.
-        return [_event_of(row) for row in taken]
+        return [_delivery_of(row) for row in taken]
 
     async def prune(self) -> int:
         """Delete processed events past their retention, in small steps; how many.
@@ -207,17 +213,22 @@ def _known_types() -> list[str]:
     return [*names, *(f"v1.{name}" for name in names)]
 
 
-def _event_of(row: Any) -> StripeEvent:
+def _delivery_of(row: Any) -> Delivery:
     try:
-        event = parse(
-            row.body.encode(), signature=row.signature, received_at=row.received_at, source=row.source
-        )
+        event = parse(row.body.encode())
     except Exception as error:  # whatever it is, it is about this row alone
         log.error("stored_event_unreadable", event_id=row.id, error=type(error).__name__)
         event = _unreadable(row, error)
-    event.retry, event.attempts, event.failing_since = True, row.attempts, row.failing_since
-    event.has_failed = row.attempts > 0 or row.last_error is not None
-    return event
+    return Delivery(
+        event,
+        source=row.source,
+        received_at=row.received_at,
+        signature=row.signature,
+        retry=True,
+        attempts=row.attempts,
+        has_failed=row.attempts > 0 or row.last_error is not None,
+        failing_since=row.failing_since,
+    )
 
 
 def _unreadable(row: Any, error: Exception) -> StripeEvent:
@@ -230,10 +241,7 @@ def _unreadable(row: Any, error: Exception) -> StripeEvent:
         livemode=row.livemode,
         account=row.account,
         api_version=row.api_version,
-        source=row.source,
         body=row.body,
-        signature=row.signature,
-        received_at=row.received_at,
         problem=f"The stored body cannot be read ({type(error).__name__}).",
     )
 

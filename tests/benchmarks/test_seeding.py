@@ -26,7 +26,7 @@ def service(url: str) -> Service:
 async def test_the_workloads_renewals_find_the_subscriptions(postgres_database: str) -> None:
     await seed(postgres_database, range(50), 0, int(time.time()))
     await seed(postgres_database, range(50, SUBSCRIPTIONS), 0, int(time.time()))
-    names = [parse(event.body, signature=None, received_at=0).names for event in events(0, BLOCK)]
+    names = [parse(event.body).names for event in events(0, BLOCK)]
     connection = await asyncpg.connect(postgres_database)
     for kind in ("subscription", "customer"):
         wanted = {id for name in names for id in name[kind]}

@@ -18,7 +18,7 @@ def test_no_event_comes_twice_and_each_renewal_is_whole() -> None:
     assert len({event.id for event in found}) == len(found)
     by_subscription: dict[str, set[str]] = {}
     for event in found:
-        name = next(iter(parse(event.body, signature=None, received_at=0).names["subscription"]))
+        name = next(iter(parse(event.body).names["subscription"]))
         by_subscription.setdefault(name, set()).add(event.type)
     assert len(by_subscription) == 3 * BLOCK_RENEWALS
     assert all(types == set(HANDLED) for types in by_subscription.values())
@@ -29,7 +29,7 @@ def test_the_events_are_the_same_wherever_one_starts() -> None:
 
 
 def test_the_subscriptions_are_those_that_seeding_makes() -> None:
-    names = [parse(event.body, signature=None, received_at=0).names for event in events(0, BLOCK)]
+    names = [parse(event.body).names for event in events(0, BLOCK)]
     expected = {f"sub_1{token(str(number))}" for number in range(BLOCK_RENEWALS)}
     assert {id for name in names for id in name["subscription"]} == expected
 

@@ -7,8 +7,8 @@ import pytest
 
 from app.billing.customers import stripe_of
 from app.errors import Stale
+from app.inbox.delivery import receive
 from app.simulator import NEW, Subscription, event_body
-from app.stripe.events import parse
 
 from ..shop import USER, Shop, shop
 
@@ -75,7 +75,7 @@ async def test_a_reading_from_before_an_event_of_the_same_batch_is_stale(databas
         version = await objects.version("subscription", subscription.id)
         old = await api.read("subscription", subscription.id)
         here.account.change_quantity(subscription, 7)
-        event = parse(event_body(here.account.events[-1], NEW), signature=None, received_at=1)
+        event = receive(event_body(here.account.events[-1], NEW), signature=None, received_at=1)
         taken = await asyncio.gather(
             here.service.inbox.accept(event),
             objects.apply("subscription", old.content, old.at, version),

@@ -18,9 +18,9 @@ from typer.testing import CliRunner, Result
 from app.cli import cli, output
 from app.cli.output import plain
 from app.formatting import duration, shown_amount
+from app.inbox.delivery import receive
 from app.inbox.spool import Spool
 from app.simulator import NEW, Account, event_body, sign
-from app.stripe.events import parse
 
 from .. import ROOT
 from ..client import KEY, SECRET, Client, running
@@ -153,7 +153,7 @@ def test_status_tells_of_the_spool_and_drain_empties_it(shell: Shell) -> None:
         for event in account.events:
             body = event_body(event, NEW)
             signature = sign(body, SECRET, int(time.time()))
-            await spool.put(parse(body, signature=signature, received_at=int(time.time())))
+            await spool.put(receive(body, signature=signature, received_at=int(time.time())))
 
     asyncio.run(put())
     assert shell("status").exit_code == 1

@@ -6,10 +6,10 @@ from typing import Any
 
 import stripe
 
+from app.inbox.delivery import receive
 from app.inbox.spool import Spool
 from app.simulator import NEW, event_body, sign
 from app.simulator.model import WebhookEndpoint
-from app.stripe.events import parse
 
 from .patient import URL, WEBHOOK_SECRET, Patient
 
@@ -114,7 +114,7 @@ async def spool_below_a_file(patient: Patient) -> None:
 
 async def event_in_the_spool(patient: Patient) -> None:
     body = event_body(patient.account.events[-1], NEW)
-    event = parse(body, signature=sign(body, WEBHOOK_SECRET, patient.account.now), received_at=1)
+    event = receive(body, signature=sign(body, WEBHOOK_SECRET, patient.account.now), received_at=1)
     await Spool(Path(patient.environment["SPOOL_DIR"]), secrets=[]).put(event)
 
 

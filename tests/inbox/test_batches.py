@@ -9,10 +9,10 @@ from sqlalchemy import text
 
 from app.db import postgres_batch
 from app.errors import Unavailable
+from app.inbox.delivery import Delivery, receive
 from app.inbox.inbox import MAX_BATCH_EVENTS, WORTH_ANOTHER_BATCH
 from app.main import create_app
 from app.service import Service
-from app.stripe.events import StripeEvent, parse
 
 from ..client import Client, running, settings_for
 from ..limits.test_limits import START
@@ -21,7 +21,7 @@ from ..waiting import LONGEST_SECONDS
 PATIENCE = 0.3
 
 
-def event_of(customer: str, number: int) -> StripeEvent:
+def event_of(customer: str, number: int) -> Delivery:
     payload = {
         "id": f"evt_{number}",
         "object": "event",
@@ -29,7 +29,7 @@ def event_of(customer: str, number: int) -> StripeEvent:
         "created": START,
         "data": {"object": {"id": customer, "object": "customer", "email": f"{number}@example.com"}},
     }
-    return parse(orjson.dumps(payload), signature=None, received_at=START)
+    return receive(orjson.dumps(payload), signature=None, received_at=START)
 
 
 def service_of(client: Client) -> Service:
@@ -108,7 +108,7 @@ def test_who_waits_is_told_also_where_the_application_was_started_again(postgres
                 await database.hold(session, ["customer:cus_held"])
                 async with asyncio.timeout(LONGEST_SECONDS):
                     with pytest.raises(Unavailable, match="in time"):
-                        await inbox.accept(event_of("cus_held", number), patience=PATIENCE)
+                        await inbox.accept(event_of("cus_held", number), timeout_seconds=PATIENCE)
 
     for number in range(2):
         asyncio.run(wait_in_vain(number))
@@ -123,7 +123,7 @@ async def test_who_has_waited_long_enough_is_told_and_the_event_is_stored_all_th
             await database.hold(session, ["customer:cus_held"])
             patient = asyncio.create_task(inbox.accept(event_of("cus_held", 1)))
             with pytest.raises(Unavailable, match="in time"):
-                await inbox.accept(event_of("cus_held", 2), patience=PATIENCE)
+                await inbox.accept(event_of("cus_held", 2), timeout_seconds=PATIENCE)
             assert not patient.done()
         assert (await patient).state == "processed"
         assert (await inbox.accept(event_of("cus_held", 2))).duplicate

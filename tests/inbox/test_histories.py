@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from app.config import SHIPPED_PLANS
 from app.db import Database, open_database
 from app.inbox import handlers
+from app.inbox.delivery import receive
 from app.inbox.inbox import Inbox
 from app.plans import load_catalogue
 from app.reactions.outbox import Outbox
 from app.simulator import NEW, OLD, SCENARIOS, Account, Event, Shape, event_body, play, random_history, truth
-from app.stripe.events import parse
 
 from ..records import stored
 
@@ -48,7 +48,7 @@ async def inbox_on(url: str) -> AsyncIterator[Inbox]:
 async def take_in(inbox: Inbox, batches: Sequence[Sequence[Event]], shape: Shape) -> list[str]:
     statuses: list[str] = []
     for batch in batches:
-        events = [parse(event_body(event, shape), signature=None, received_at=1) for event in batch]
+        events = [receive(event_body(event, shape), signature=None, received_at=1) for event in batch]
         outcomes = await asyncio.gather(*(inbox.accept(event) for event in events))
         statuses += [outcome.status for outcome in outcomes]
     return statuses

@@ -16,6 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from app.db import open_database
+from app.inbox.delivery import receive
 from app.inbox.inbox import _Waiting
 from app.inbox.spool import Spool
 from app.main import create_app
@@ -23,7 +24,6 @@ from app.service import Service
 from app.signals import event_signal, users_changed
 from app.simulator import DAY, Account, sign
 from app.simulator.api import API_KEY
-from app.stripe.events import parse
 from app.worker.worker import LEASE_SECONDS, Worker, replay
 
 from ..client import AUTH, SECRET, Client, running, settings_for
@@ -158,7 +158,7 @@ async def test_events_whose_secret_was_rolled_meanwhile_come_in_once_it_is_back(
     body, now = orjson.dumps(CUSTOMER), int(time.time())
     async with running(sqlite_database, spool_dir=tmp_path) as client:
         inbox = client.app.state.billing.inbox
-        event = parse(body, signature=sign(body, SECRET, now), received_at=now)
+        event = receive(body, signature=sign(body, SECRET, now), received_at=now)
         await Spool(tmp_path, secrets=[SECRET]).put(event)
         await Spool(tmp_path, secrets=["whsec_test_another_secret"]).drain(inbox)
         assert await states(client) == set()
@@ -173,7 +173,7 @@ async def test_an_event_that_the_database_refuses_is_not_put_over_one_that_was_a
     async with running(database_url, clock=Clock()) as client:
         inbox = client.app.state.billing.inbox
         assert await client.send(CUSTOMER) == "processed"
-        late = parse(orjson.dumps(CUSTOMER), signature=None, received_at=START)
+        late = receive(orjson.dumps(CUSTOMER), signature=None, received_at=START)
         waiting = _Waiting(late)
         await inbox._keep_as_failed(waiting, ValueError("refused"))
         assert (await waiting.outcome).duplicate
@@ -187,7 +187,9 @@ def test_an_application_may_be_started_again_on_another_loop(database_url: str) 
     async def take_in(number: int) -> str:
         async with app.router.lifespan_context(app):
             inbox = app.state.billing.inbox
-            event = parse(orjson.dumps(CUSTOMER | {"id": f"evt_{number}"}), signature=None, received_at=START)
+            event = receive(
+                orjson.dumps(CUSTOMER | {"id": f"evt_{number}"}), signature=None, received_at=START
+            )
             async with asyncio.timeout(LONGEST_SECONDS):
                 return str((await inbox.accept(event)).state)
 
@@ -257,7 +259,7 @@ async def test_the_spool_takes_events_while_receivers_block_the_loops_threads(tm
     blocked = [asyncio.create_task(asyncio.to_thread(free.wait)) for _ in range(64)]
     try:
         await asyncio.sleep(0)
-        event = parse(b'{"id": "evt_1", "type": "customer.updated"}', signature="t=1,v1=00", received_at=1)
+        event = receive(b'{"id": "evt_1", "type": "customer.updated"}', signature="t=1,v1=00", received_at=1)
         async with asyncio.timeout(LONGEST_SECONDS):
             await spool.put(event)
         assert len(list(tmp_path.glob("*.event"))) == 1

@@ -16,12 +16,12 @@ from sqlalchemy import text
 
 from app.inbox import spool as spool_module
 from app.inbox import webhook
+from app.inbox.delivery import receive
 from app.inbox.spool import Spool
 from app.inbox.webhook import DATABASE_TIMEOUT_SECONDS
 from app.service import Service
 from app.simulator import Account, Event, event_body, sign, truth
 from app.simulator.render import NEW
-from app.stripe.events import parse
 from app.worker.worker import Worker
 
 from ..client import SECRET, Client, running
@@ -212,7 +212,7 @@ async def refuse_bad_events(client: Client) -> None:
 
 def signed(event_id: str) -> Any:
     body = json.dumps({"id": event_id, "type": "t", "created": 1, "data": {"object": {"id": "a"}}}).encode()
-    return parse(body, signature=sign(body, SECRET, 1), received_at=1)
+    return receive(body, signature=sign(body, SECRET, 1), received_at=1)
 
 
 async def test_events_that_the_database_refuses_are_set_aside_and_come_in_once_it_takes_them(

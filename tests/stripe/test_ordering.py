@@ -2,6 +2,7 @@
 
 import itertools
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -86,8 +87,8 @@ def test_the_judgement_is_the_same_for_every_order_and_duplication(
     rng = random.Random(seed)
     events = [snapshot("evt_first", random_content(rng), kind="created", created=SECOND - 5)]
     for second in range(3):
-        for event in random_burst(rng, events[-1].object, rng.randint(0, 4)):
-            event.id, event.created = f"{event.id}_{second}", SECOND + second
+        for step in random_burst(rng, events[-1].object, rng.randint(0, 4)):
+            event = replace(step, id=f"{step.id}_{second}", created=SECOND + second)
             if rng.random() < 0.8:
                 events.append(event)
     if rng.random() < 0.3:

@@ -14,11 +14,11 @@ from pydantic import SecretStr
 
 from app.db.models import OutboxState
 from app.errors import ConfigurationError
+from app.inbox.delivery import receive
 from app.reactions.notifications import TEMPLATES, Notifier, render
 from app.reactions.outbox import Outbox
 from app.signals import Reaction, event_signal, reactions
 from app.simulator import DAY, Account, play
-from app.stripe.events import parse
 from app.worker.alerts import BACKLOG_SECONDS, UNLINKED_SECONDS
 from app.worker.worker import Worker
 
@@ -115,7 +115,7 @@ async def test_events_that_wait_in_the_spool_are_a_backlog_too(
     client: Client, listener: Listener, clock: Clock
 ) -> None:
     body = orjson.dumps({"id": "evt_1", "object": "event", "type": "x", "created": 1, "data": {"object": {}}})
-    await service_of(client).spool.put(parse(body, signature="t=1,v1=00", received_at=1))
+    await service_of(client).spool.put(receive(body, signature="t=1,v1=00", received_at=1))
     [file] = service_of(client).spool.waiting()
     clock.now = int(file.stat().st_mtime) + BACKLOG_SECONDS - 1
     assert await announced(client, listener, "backlog_old") == []

@@ -201,7 +201,7 @@ async def test_workers_share_what_is_due_and_none_takes_what_another_has(
     service = service_of(client)
     workers = [another_worker(service, clock) for _ in range(4)]
     taken = await asyncio.gather(*(worker._take_due() for worker in workers))
-    ids = [event.id for events in taken for event in events]
+    ids = [delivery.event.id for deliveries in taken for delivery in deliveries]
     assert len(ids) == len(set(ids)) == 30
 
 

@@ -29,13 +29,13 @@ def internal_subscription_updated(event: StripeEvent, unit_of_work: UnitOfWork) 
 
     # Newer than all that is stored, whatever the clocks say.
     earlier = subscription.overlay["created"] if subscription.overlay else 0
-    event.created = max(event.created, subscription.snapshot_created or 0, earlier)
+    created = max(event.created, subscription.snapshot_created or 0, earlier)
     own = {name: update[name] for name in OWN_COLUMNS if update.get(name) is not None}
     values = overlay_values(subscription.overlay, current_position(subscription)) | own
     before = dict(subscription.__dict__)
     if "status" in own:
         values["past_due_since"] = _past_due_since(before, own["status"], event)
-    overlay = {"created": event.created, "event_id": event.id, "values": values}
+    overlay = {"created": created, "event_id": event.id, "values": values}
     unit_of_work.change(subscription, customer_id=update["customer_id"], overlay=overlay, **values)
     announce_changes(unit_of_work, event, before, subscription)
     shown = ("customer_id", *OWN_COLUMNS)

@@ -19,9 +19,9 @@ def link_by_metadata(
     unit_of_work: UnitOfWork, customer: Customer, metadata: dict[str, str], event: StripeEvent
 ) -> None:
     if user_id := as_id(metadata.get("user_id")):
-        claim = _claim(user_id, event)
+        claim = _claim(user_id, event, unit_of_work)
         known = customer.links.get("metadata")
-        if event.source == "re-read" and event.stated is None:
+        if _is_of_unknown_age(unit_of_work):
             claim = _claim_of_unknown_age(claim, known)
         if known is None or _age(claim) > _age(known) or _corrects(claim, known):
             _set(unit_of_work, customer, "metadata", claim)
@@ -31,7 +31,7 @@ def link_by_checkout(
     unit_of_work: UnitOfWork, customer: Customer, reference: str | None, event: StripeEvent
 ) -> None:
     if user_id := as_id(reference):
-        claim = _claim(user_id, event)
+        claim = _claim(user_id, event, unit_of_work)
         known = customer.links.get("checkout")
         if known is None or _age(claim) < _age(known):
             _set(unit_of_work, customer, "checkout", claim)
@@ -41,17 +41,24 @@ def link_internally(
     unit_of_work: UnitOfWork, customer: Customer, user_id: str | None, event: StripeEvent
 ) -> None:
     """Link, relink, or (with None) say that the customer belongs to nobody."""
-    _set(unit_of_work, customer, "internal", _claim(user_id, event))
+    _set(unit_of_work, customer, "internal", _claim(user_id, event, unit_of_work))
 
 
-def _claim(user_id: str | None, event: StripeEvent) -> dict[str, Any]:
-    created, event_id = event.stated or (event.created, event.id)
+def _claim(user_id: str | None, event: StripeEvent, unit_of_work: UnitOfWork) -> dict[str, Any]:
+    delivery = unit_of_work.delivery
+    created, event_id = (delivery and delivery.stated) or (event.created, event.id)
     return {
         "user_id": user_id,
         "created": created,
         "event_id": event_id,
         "object_id": event.object_id,
     }
+
+
+def _is_of_unknown_age(unit_of_work: UnitOfWork) -> bool:
+    """Whether the object was fetched, not sent: it may have said so for long."""
+    delivery = unit_of_work.delivery
+    return delivery is not None and delivery.source == "re-read" and delivery.stated is None
 
 
 def _claim_of_unknown_age(claim: dict[str, Any], known: dict[str, Any] | None) -> dict[str, Any]:

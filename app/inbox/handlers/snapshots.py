@@ -39,7 +39,7 @@ def judge_snapshot(
     event: StripeEvent, row: Subscription | Customer, unit_of_work: UnitOfWork
 ) -> Judgement | None:
     """The newest snapshot with this event counted; None where the record already holds it."""
-    if (reading := _judge_reading(event, row)) is not None:
+    if (reading := _judge_reading(event, row, unit_of_work)) is not None:
         return reading
     earlier = unit_of_work.history.get(row.id)
     if earlier is not None:
@@ -50,14 +50,19 @@ def judge_snapshot(
     return Judgement(event, place, burst=1)
 
 
-def _judge_reading(event: StripeEvent, row: Subscription | Customer) -> Judgement | None:
+def _judge_reading(
+    event: StripeEvent, row: Subscription | Customer, unit_of_work: UnitOfWork
+) -> Judgement | None:
     """A reading is newer than the record as it was before Stripe was asked, whatever the stamps say.
 
     The inbox has made sure that the record has not changed since; so a change that is made within a second
     of an event holds at once. Only an end is never undone.
     """
     current, place = current_position(row), position(event)
-    if event.read_at_version is None or (current is not None and place.rank < current.rank):
+    delivery = unit_of_work.delivery
+    if delivery is None or delivery.read_at_version is None:
+        return None
+    if current is not None and place.rank < current.rank:
         return None
     if current is None or place > current:
         return Judgement(event, place, burst=1)

@@ -1,0 +1,161 @@
+"""The transaction of one batch: lock, load, apply, write, commit; then the signals."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
+
+import structlog
+from sqlalchemy import Table
+
+from ..db import Batch, Database, Row
+from ..db.models import AuditEntry, EventState, OutboxEntry, WebhookEvent, table_of
+from ..observability import metrics
+from ..plans import Catalogue
+from ..reactions.outbox import Outbox
+from ..signals import users_changed
+from .apply import Applier
+from .delivery import Delivery
+from .history import load_history
+from .outcome import Outcome, event_row
+from .unit_of_work import KINDS, UnitOfWork
+
+log = structlog.get_logger(__name__)
+
+
+class Transactions:
+    """Commits batches of events. `livemode` None takes both modes; `clock` gives Unix seconds."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        catalogue: Catalogue,
+        outbox: Outbox,
+        livemode: bool | None,
+        clock: Callable[[], float],
+    ) -> None:
+        self._database = database
+        self._catalogue = catalogue
+        self._outbox = outbox
+        self._applier = Applier(livemode=livemode, clock=clock)
+        self._clock = clock
+
+    async def commit(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
+        """Store and apply a batch of events in one transaction; the outcomes, in the order of the batch.
+
+        Raises:
+            Exception: what the database raises; then nothing is stored.
+        """
+        named = _named(deliveries)
+        async with self._database.batch() as batch:
+            await batch.begin([f"{kind}:{id}" for kind, ids in named.items() for id in ids])
+            ids = {table_of(model): named[kind] for kind, model in KINDS.items()}
+            loaded, known = await batch.load(ids, known=(table_of(WebhookEvent), named["event"]))
+            unit_of_work = UnitOfWork(int(self._clock()), self._catalogue, named)
+            for model in KINDS.values():
+                unit_of_work.fill(model, loaded[table_of(model)])
+            retried = {delivery.event.id for delivery in deliveries if delivery.retry}
+            known -= retried - await _finished(batch, retried)
+            fresh = [delivery for delivery in _once(deliveries) if delivery.event.id not in known]
+            await load_history(
+                batch,
+                unit_of_work,
+                [delivery.event for delivery in fresh if self._applier.is_handled(delivery)],
+            )
+            applied = {delivery.event.id: self._applier.apply(delivery, unit_of_work) for delivery in fresh}
+            unit_of_work.audit += _audited(applied.values())
+            users = unit_of_work.users()
+            await batch.write(self._rows(unit_of_work, applied.values()), users)
+        self._count(applied.values())
+        if users:
+            self._send_users_changed(users)
+        self._outbox.announce(unit_of_work.reactions)
+        return [_outcome_of(delivery, applied.get(delivery.event.id)) for delivery in deliveries]
+
+    async def keep_as_failed(self, delivery: Delivery, error: Exception) -> Outcome:
+        """Store an event whose records the database refuses, so that it is retried.
+
+        Raises:
+            Exception: what the database raises; then nothing is stored.
+        """
+        unit_of_work = UnitOfWork(int(self._clock()), self._catalogue, {})
+        # The database's own words would name the row.
+        refused = f"{type(error).__name__}: the database refuses the event."
+        outcome = self._applier.failed(delivery, refused, unit_of_work)
+        unit_of_work.audit += _audited([outcome])
+        event_id = delivery.event.id
+        async with self._database.batch() as batch:
+            await batch.begin([f"event:{event_id}"])
+            if await _finished(batch, {event_id}):
+                return Outcome(delivery, EventState.PROCESSED, duplicate=True)
+            await batch.write(self._rows(unit_of_work, [outcome]), ())
+        self._outbox.announce(unit_of_work.reactions)
+        metrics.events_settled(outcome.state, 1)
+        return outcome
+
+    def _count(self, outcomes: Collection[Outcome]) -> None:
+        """Only after the commit: what is rolled back is applied again."""
+        now = self._clock()
+        for state, count in Counter([each.state for each in outcomes if each.rejected is None]).items():
+            metrics.events_settled(state, count)
+        metrics.events_applied(
+            now - each.event.created
+            for each in outcomes
+            if each.state == EventState.PROCESSED and not each.delivery.is_internal and each.event.created
+        )
+
+    def _send_users_changed(self, users: set[str]) -> None:
+        """After the commit; a receiver that raises must not hide that the events are stored."""
+        for receiver in users_changed.receivers_for(self):
+            try:
+                receiver(self, user_ids=users)
+            except Exception as error:
+                log.error("receiver_failed", receiver=str(receiver), error=type(error).__name__)
+
+    def _rows(self, unit_of_work: UnitOfWork, outcomes: Iterable[Outcome]) -> dict[Table, list[Row]]:
+        rows: dict[Table, list[Row]] = defaultdict(list)
+        for model, values in unit_of_work.written():
+            rows[table_of(model)].append(values)
+        # In one order, as whoever replays them locks them: neither waits for the other in a circle.
+        stored = sorted(
+            (outcome for outcome in outcomes if outcome.rejected is None), key=lambda each: each.event.id
+        )
+        rows[table_of(WebhookEvent)] = [event_row(outcome, unit_of_work.now) for outcome in stored]
+        rows[table_of(AuditEntry)] = [entry.model_dump() for entry in unit_of_work.audit]
+        rows[table_of(OutboxEntry)] = self._outbox.entries(unit_of_work.reactions)
+        return rows
+
+
+def _audited(outcomes: Iterable[Outcome]) -> list[AuditEntry]:
+    """The audit entries of changes made at Stripe; they are kept even where a handler failed."""
+    stored = [outcome.delivery for outcome in outcomes if outcome.rejected is None]
+    return [delivery.audit for delivery in stored if delivery.audit is not None]
+
+
+def _named(deliveries: Iterable[Delivery]) -> dict[str, set[str]]:
+    """The ids of all records that the events may touch, and of the events themselves."""
+    named: dict[str, set[str]] = {kind: set() for kind in ("event", *KINDS)}
+    for event in (delivery.event for delivery in deliveries):
+        named["event"].add(event.id)
+        for kind, ids in event.names.items():
+            named[kind] |= ids
+    return named
+
+
+def _once(deliveries: Iterable[Delivery]) -> Iterable[Delivery]:
+    return {delivery.event.id: delivery for delivery in deliveries}.values()
+
+
+async def _finished(batch: Batch, ids: Collection[str]) -> set[str]:
+    """Which of these events are finished: another process may have applied them meanwhile."""
+    if not ids:
+        return set()
+    marks = ", ".join("?" * len(ids))
+    select = f"SELECT id FROM {WebhookEvent.__tablename__} WHERE id IN ({marks})"  # noqa: S608
+    rows = await batch.fetch(f"{select} AND state IN ('processed', 'ignored')", *ids)
+    return {row["id"] for row in rows}
+
+
+def _outcome_of(delivery: Delivery, applied: Outcome | None) -> Outcome:
+    if applied is None:
+        return Outcome(delivery, EventState.PROCESSED, duplicate=True)
+    return applied if applied.delivery is delivery else Outcome(delivery, applied.state, duplicate=True)
