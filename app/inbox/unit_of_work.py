@@ -63,6 +63,11 @@ class UnitOfWork:
         self._before: dict[Key, dict[str, Any] | None] = {}
         self._undo: dict[Key, dict[str, Any] | None] | None = None
 
+    @property
+    def read_at_version(self) -> int | None:
+        """For an object that was fetched from Stripe: the version of its record before; else None."""
+        return self.delivery.read_at_version if self.delivery else None
+
     def fill(self, model: type[Record], rows: Iterable[Mapping[str, Any]]) -> None:
         """Take in loaded rows."""
         for values in rows:

@@ -59,8 +59,7 @@ def _judge_reading(
     of an event holds at once. Only an end is never undone.
     """
     current, place = current_position(row), position(event)
-    delivery = unit_of_work.delivery
-    if delivery is None or delivery.read_at_version is None:
+    if unit_of_work.read_at_version is None:
         return None
     if current is not None and place.rank < current.rank:
         return None

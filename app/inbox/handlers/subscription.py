@@ -29,7 +29,11 @@ def subscription_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
     unsure = is_near_a_reading(event, subscription)
     judgement = judge_snapshot(event, subscription, unit_of_work)
     changes = with_period_changes(
-        event, values, subscription, lambda content: _values(content, event.created, unit_of_work)
+        event,
+        values,
+        subscription,
+        lambda content: _values(content, event.created, unit_of_work),
+        is_fetched=unit_of_work.read_at_version is not None,
     )
     merges = merged(before, evidence_of(event)) | {"period_changes": changes}
     if judgement is None:

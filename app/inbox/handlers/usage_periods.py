@@ -14,14 +14,20 @@ TELLING = frozenset({"items", "status", "current_period_start", "billing_cycle_a
 
 
 def with_period_changes(
-    event: StripeEvent, values: Values, subscription: Subscription, read: Callable[[Values], Values]
+    event: StripeEvent,
+    values: Values,
+    subscription: Subscription,
+    read: Callable[[Values], Values],
+    *,
+    is_fetched: bool,
 ) -> list[Fact] | None:
     """The record's facts with those of this event, in whatever order events come; None where there are none.
 
     `values` are the columns that the event's object gives, `read` gives those of another content of it.
+    `is_fetched`: the object was fetched from Stripe, and no event sent it.
     """
     found = _first_period(event, values)
-    if event.read_at_version is not None:
+    if is_fetched:
         found += _since_the_record(values, subscription.__dict__)
     elif event.previous_attributes and not TELLING.isdisjoint(event.previous_attributes):
         before = read(put_back(event.object, event.previous_attributes))
