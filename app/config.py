@@ -97,6 +97,12 @@ class Settings(DatabaseSettings):
     event_retention_days: int = Field(default=90, ge=0)
     """Processed events are deleted after so many days; 0 keeps all."""
 
+    audit_retention_days: int = Field(default=400, ge=0)
+    """Entries of the audit trail are deleted after so many days; 0 keeps all."""
+
+    usage_retention_days: int = Field(default=400, ge=0)
+    """The usage of closed periods is deleted so many days after their end; 0 keeps all."""
+
     max_body_bytes: int = Field(default=1024 * 1024, ge=1024)
     """A webhook body over this many bytes is answered with 413."""
 

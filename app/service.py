@@ -144,7 +144,16 @@ def make_service(settings: Settings, clock: Callable[[], float]) -> Service:
     alerts = Alerts(
         database, outbox, spool, catalogue=catalogue, silence_hours=settings.silence_hours, clock=clock
     )
-    worker = Worker(database, inbox, spool, alerts, retention_days=settings.event_retention_days, clock=clock)
+    worker = Worker(
+        database,
+        inbox,
+        spool,
+        alerts,
+        retention_days=settings.event_retention_days,
+        audit_retention_days=settings.audit_retention_days,
+        usage_retention_days=settings.usage_retention_days,
+        clock=clock,
+    )
     stripe = _stripe_api(settings)
     service = Service(settings, database, outbox, inbox, limits, alerts, worker, spool, clock)
     return service if stripe is None else _with_stripe(service, stripe)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from ..db.audit import audit_entry
-from ..db.models import Customer, Override, Subscription, Usage, WebhookEvent
+from ..db.models import Customer, Override, Subscription, WebhookEvent
 from ..errors import InvalidRequest, NotFound
 from ..inbox.inbox import UPDATE_TIMEOUT_SECONDS
 from ..operations.links import internal_event
@@ -153,8 +153,9 @@ async def review_usage(order: Order) -> list[str]:
 
 async def set_usage(order: Order) -> None:
     user_id, feature, used = _user(order), _feature(order), _used(order)
-    before = {"feature": feature.key, "used": await _usage_now(order)}
     async with order.service.database.session() as session:
+        was = await order.service.limits.used(session, user_id, feature.key)
+        before = {"feature": feature.key, "used": was}
         await order.service.limits.set_usage(session, user_id, feature.key, used)
         after = {"feature": feature.key, "used": used}
         session.add(order.entry("usage.set", user_id, before, after))
@@ -290,5 +291,5 @@ async def _get(order: Order, model: Any, key: Any) -> Any:
 
 
 async def _usage_now(order: Order) -> int:
-    row = cast(Usage | None, await _get(order, Usage, (_user(order), _feature(order).key)))
-    return row.used if row else 0
+    entitlements = await order.service.limits.load(_user(order))
+    return entitlements.look(_feature(order).key).used

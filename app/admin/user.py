@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from ..db.models import Subscription
 from ..entitlements import JudgedSubscription
+from ..limits import ClosedPeriod
 from ..operations.accounts import Account, load_account
 from ..plans import Value
 from . import search, timeline
@@ -32,6 +33,22 @@ class FeatureRow:
     tone: str
     lines: tuple[str, ...]
     has_override: bool
+
+
+CLOSED_PERIODS = 24
+"""How many closed periods the page shows; the internal API lists all that are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedRow:
+    """What was used of a consumable in a period that is over, in words."""
+
+    feature: str
+    period_start: int
+    period_end: int
+    used: str
+    limit: str
+    over: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +81,8 @@ async def user_page(admin: Admin, request: Request) -> Response:
         if account.user_id is None and (owner := account.customers[0].user_id) is not None:
             return see_other(request, search.user_path(owner))
         entries, following = await timeline.read_page(session, account, before)
+    owner_id = account.user_id
+    history = await admin.service.limits.history(owner_id, count=CLOSED_PERIODS) if owner_id else []
     return admin.render(
         request,
         "user.html",
@@ -71,6 +90,7 @@ async def user_page(admin: Admin, request: Request) -> Response:
         findings=diagnose(account),
         features=[feature_row(account, key) for key in account.entitlements.features],
         subscriptions=[subscription_row(account, each) for each in account.subscriptions],
+        history=[closed_row(each) for each in history],
         entries=entries,
         following=None if following is None else f"{following[0]}.{following[1]}",
         first_page=before is None,
@@ -95,6 +115,16 @@ def read_place(text: str) -> Place | None:
 
 def subscription_row(account: Account, record: Subscription) -> SubscriptionRow:
     return SubscriptionRow(record, account.judged(record.id), dashboard_url(record.id, record.livemode))
+
+
+def closed_row(period: ClosedPeriod) -> ClosedRow:
+    limit = (
+        "unlimited or not known" if period.included is None else value_text(period.feature, period.included)
+    )
+    used, over = (value_text(period.feature, each) for each in (period.used, period.over))
+    return ClosedRow(
+        period.feature, period.period_start, period.period_end, used, limit, over if period.over else "–"
+    )
 
 
 def feature_row(account: Account, key: str) -> FeatureRow:

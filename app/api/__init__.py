@@ -12,6 +12,7 @@ from . import (
     subscription_changes,
     subscriptions,
     summary,
+    usage_history,
     users,
 )
 from .auth import api_key_header
@@ -32,6 +33,7 @@ for part in (
     users,
     summary,
     limits,
+    usage_history,
     overrides,
     events,
 ):

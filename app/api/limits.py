@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..db.audit import audit_entry
-from ..db.models import Customer
+from ..db.models import AuditEntry, Customer
 from ..entitlements import Act, Decision, Entitlements
 from ..errors import InvalidRequest, NotFound
 from ..limits import Limits
@@ -15,7 +15,7 @@ from ..service import Running, Service
 from ..stripe.objects import as_id
 from .auth import Actor, GuardedRoute
 from .responses import DENIED, NOT_FOUND
-from .schemas import Id, Time
+from .schemas import Id, Seconds, Time
 
 router = APIRouter(route_class=GuardedRoute)
 
@@ -81,6 +81,9 @@ class UsageChange(BaseModel):
     op: Literal["consume", "release", "set", "check"]
     amount: Amount = 1
     key: Id | None = None
+    at: Seconds | None = Field(
+        default=None, description="For `release`: when it was taken; that moment's period is lowered"
+    )
 
 
 class PlanChange(BaseModel):
@@ -126,26 +129,19 @@ async def change_usage(
     limits.catalogue.feature(feature)
     if change.op != "set" and change.amount == 0:
         raise InvalidRequest("amount: must be positive; 0 is only for `set`.")
+    if change.at is not None and change.op != "release":
+        raise InvalidRequest("at: is only for `release`.")
     if change.op == "check":
         return DecisionOut.of((await limits.load(user_id)).check(feature, None, change.amount))
     async with service.database.session() as session:
         before = await limits.used(session, user_id, feature)
-        decision = await _change(limits, session, user_id, feature, change)
-        session.add(
-            audit_entry(
-                at=int(service.clock()),
-                actor=actor,
-                action=f"usage.{change.op}",
-                subject=user_id,
-                before={"feature": feature, "used": before},
-                after={
-                    "feature": feature,
-                    "used": decision.used,
-                    "amount": change.amount,
-                    "key": change.key,
-                },
-            )
+        again = change.op != "set" and await limits.is_answered(
+            session, change.op, user_id, feature, change.key
         )
+        decision = await _change(limits, session, user_id, feature, change)
+        if not again:
+            entry = _audit(service, actor, user_id, feature, change, before, decision.used)
+            session.add(entry)
     return DecisionOut.of(decision)
 
 
@@ -153,8 +149,22 @@ async def _change(limits: Limits, session: Any, user_id: str, feature: str, chan
     if change.op == "consume":
         return await limits.consume(session, user_id, feature, change.amount, key=change.key)
     if change.op == "release":
-        return await limits.release(session, user_id, feature, change.amount, key=change.key)
+        return await limits.release(session, user_id, feature, change.amount, key=change.key, at=change.at)
     return await limits.set_usage(session, user_id, feature, change.amount)
+
+
+def _audit(
+    service: Service, actor: str, user_id: str, feature: str, change: UsageChange, before: int, used: int
+) -> AuditEntry:
+    asked = {"amount": change.amount, "key": change.key} | ({} if change.at is None else {"at": change.at})
+    return audit_entry(
+        at=int(service.clock()),
+        actor=actor,
+        action=f"usage.{change.op}",
+        subject=user_id,
+        before={"feature": feature, "used": before},
+        after={"feature": feature, "used": used} | asked,
+    )
 
 
 @router.post("/users/{user_id}/preview", responses=NOT_FOUND)

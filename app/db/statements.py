@@ -12,6 +12,7 @@ from sqlalchemy import Boolean, TextClause, bindparam, text
 # Each `:name` that PostgreSQL could take for another type is cast where it first stands.
 NOW, AMOUNT, LIMIT = "CAST(:now AS BIGINT)", "CAST(:amount AS BIGINT)", "CAST(:limit AS BIGINT)"
 START, END = "CAST(:period_start AS BIGINT)", "CAST(:period_end AS BIGINT)"
+INCLUDED = "CAST(:included AS BIGINT)"
 
 # A consumable's period is over: the user's present one, which `entitlements.usage_period` gives, began later.
 OVER = f"usage.period_start < {START}"
@@ -19,7 +20,8 @@ USED = f"CASE WHEN {OVER} THEN 0 ELSE usage.used END"
 # What is written with an older answer than the row's counts in the row's period.
 PERIOD = (
     f"period_start = CASE WHEN {OVER} THEN {START} ELSE usage.period_start END, "
-    f"period_end = CASE WHEN {START} >= usage.period_start THEN {END} ELSE usage.period_end END"
+    f"period_end = CASE WHEN {START} >= usage.period_start THEN {END} ELSE usage.period_end END, "
+    f"included = CASE WHEN {START} >= usage.period_start THEN {INCLUDED} ELSE usage.included END"
 )
 CHANGED = f"updated_at = {NOW}, version = usage.version + 1"
 SAME_VERSION = (
@@ -81,9 +83,9 @@ def consume(dialect: str, *, keyed: bool) -> TextClause:
     conditions = f"{AMOUNT} <= {LIMIT} AND {SAME_VERSION}" + (f" AND {NEW_KEY}" if keyed else "")
     return text(
         "INSERT INTO billing_usage AS usage "
-        "(user_id, feature, used, holds, period_start, period_end, updated_at) "
+        "(user_id, feature, used, holds, period_start, period_end, included, updated_at) "
         f"SELECT CAST(:user_id AS TEXT), CAST(:feature AS TEXT), {AMOUNT}, {words.empty}, "
-        f"{START}, {END}, {NOW} "
+        f"{START}, {END}, {INCLUDED}, {NOW} "
         f"WHERE {conditions} "
         f"ON CONFLICT (user_id, feature) DO UPDATE SET "
         f"used = {USED} + {AMOUNT}, {PERIOD}, {CHANGED} "
@@ -99,8 +101,9 @@ def hold(dialect: str) -> TextClause:
     first = words.append.format(words.empty) if dialect == "postgresql" else f"json_array({words.json})"
     return text(
         "INSERT INTO billing_usage AS usage "
-        "(user_id, feature, used, holds, period_start, period_end, updated_at) "
-        f"SELECT CAST(:user_id AS TEXT), CAST(:feature AS TEXT), 0, {first}, {START}, {END}, {NOW} "
+        "(user_id, feature, used, holds, period_start, period_end, included, updated_at) "
+        "SELECT CAST(:user_id AS TEXT), CAST(:feature AS TEXT), 0, "
+        f"{first}, {START}, {END}, {INCLUDED}, {NOW} "
         f"WHERE {AMOUNT} <= {LIMIT} AND {SAME_VERSION} "
         "ON CONFLICT (user_id, feature) DO UPDATE SET "
         f"holds = {words.append.format(words.kept())}, used = {USED}, {PERIOD}, {CHANGED} "
@@ -144,13 +147,42 @@ def release(dialect: str) -> TextClause:
 
 
 @cache
+def release_closed(dialect: str) -> TextClause:
+    """Give `:amount` back to the row's own period, which is over and held the moment `:at`."""
+    words = _Words(dialect)
+    return text(
+        f"UPDATE billing_usage AS usage SET used = CASE WHEN usage.used > {AMOUNT} "
+        f"THEN usage.used - {AMOUNT} ELSE 0 END, {CHANGED} "
+        f"{ROW} AND {OVER} AND usage.period_start <= CAST(:at AS BIGINT) "
+        f"AND usage.period_end > CAST(:at AS BIGINT) RETURNING {words.returned}"
+    )
+
+
+RELEASE_KEPT = text(
+    "UPDATE billing_usage_period SET used = CASE WHEN used > CAST(:amount AS BIGINT) "
+    "THEN used - CAST(:amount AS BIGINT) ELSE 0 END "
+    "WHERE user_id = :user_id AND feature = :feature AND period_start = ("
+    "SELECT MAX(period_start) FROM billing_usage_period AS kept WHERE kept.user_id = :user_id "
+    "AND kept.feature = :feature AND kept.period_start <= CAST(:at AS BIGINT) "
+    "AND kept.period_end > CAST(:at AS BIGINT))"
+)
+"""Give `:amount` back to the closed period that held the moment `:at`, where it is still kept."""
+ENSURE_ROW = text(
+    "INSERT INTO billing_usage (user_id, feature, used, holds, period_start, period_end, included, "
+    "updated_at) VALUES (:user_id, :feature, 0, '[]', :period_start, :period_end, :included, :now) "
+    "ON CONFLICT (user_id, feature) DO NOTHING"
+)
+"""A row that can be locked, for a user who has used nothing yet."""
+
+
+@cache
 def set_usage(dialect: str) -> TextClause:
     """Say what is used; with `:seen`, the row's version, only if nothing has changed since."""
     words = _Words(dialect)
     return text(
         "INSERT INTO billing_usage AS usage "
-        "(user_id, feature, used, holds, period_start, period_end, updated_at) "
-        f"VALUES (:user_id, :feature, {AMOUNT}, {words.empty}, {START}, {END}, {NOW}) "
+        "(user_id, feature, used, holds, period_start, period_end, included, updated_at) "
+        f"VALUES (:user_id, :feature, {AMOUNT}, {words.empty}, {START}, {END}, {INCLUDED}, {NOW}) "
         f"ON CONFLICT (user_id, feature) DO UPDATE SET used = {AMOUNT}, {PERIOD}, {CHANGED} "
         "WHERE CAST(:seen AS BIGINT) IS NULL OR usage.version = CAST(:seen AS BIGINT) "
         f"RETURNING {words.returned}"
@@ -194,6 +226,15 @@ PRUNE_WINDOW = text(
 PRUNE_KEYS = text(
     "DELETE FROM billing_usage_key WHERE (user_id, feature, operation, key) IN ("
     "SELECT user_id, feature, operation, key FROM billing_usage_key WHERE expires_at <= :before LIMIT :count)"
+)
+PRUNE_AUDIT = text(
+    "DELETE FROM billing_audit WHERE id IN ("
+    "SELECT id FROM billing_audit WHERE at < :before ORDER BY at, id LIMIT :count)"
+)
+PRUNE_USAGE_PERIODS = text(
+    "DELETE FROM billing_usage_period WHERE (user_id, feature, period_start) IN ("
+    "SELECT user_id, feature, period_start FROM billing_usage_period "
+    "WHERE period_end < :before ORDER BY period_end LIMIT :count)"
 )
 NEEDED = (
     "EXISTS (SELECT 1 FROM {0} WHERE {0}.id = event.object_id "

@@ -19,10 +19,12 @@ from ..entitlements import Decision, Entitlements, FeaturePreview
 from ..errors import ConfigurationError
 from .drift import Drift
 from .errors import DeniedByDecision, FeatureNotIncluded, LimitExceeded, denial
+from .history import ClosedPeriod
 from .holds import Hold
 from .service import Limits
 
 __all__ = [
+    "ClosedPeriod",
     "Decision",
     "DeniedByDecision",
     "Drift",
@@ -34,6 +36,7 @@ __all__ = [
     "Limits",
     "consume",
     "consume_many",
+    "history",
     "load",
     "preview",
     "reconcile",
@@ -79,10 +82,16 @@ async def consume_many(
 
 
 async def release(
-    session: AsyncSession, user_id: str, feature: str, amount: int = 1, *, key: str | None = None
+    session: AsyncSession,
+    user_id: str,
+    feature: str,
+    amount: int = 1,
+    *,
+    key: str | None = None,
+    at: int | None = None,
 ) -> Decision:
     """See `Limits.release`."""
-    return await _current().release(session, user_id, feature, amount, key=key)
+    return await _current().release(session, user_id, feature, amount, key=key, at=at)
 
 
 @asynccontextmanager
@@ -95,6 +104,11 @@ async def reserve(user_id: str, feature: str, amount: int, *, ttl: int = 60) -> 
 async def set_usage(session: AsyncSession, user_id: str, feature: str, measured: int) -> Decision:
     """See `Limits.set_usage`."""
     return await _current().set_usage(session, user_id, feature, measured)
+
+
+async def history(user_id: str, feature: str | None = None, *, count: int = 100) -> list[ClosedPeriod]:
+    """See `Limits.history`."""
+    return await _current().history(user_id, feature, count=count)
 
 
 async def reconcile(

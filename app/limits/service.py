@@ -12,9 +12,10 @@ from ..plans import Catalogue
 from . import holds, usage
 from .cache import Entry
 from .drift import UNSEEN, Drift, differing, read_all
+from .history import ClosedPeriod, Place, read_history
 from .holds import Hold
 from .snapshots import Snapshots
-from .usage import Request, check_amount, check_counted, given_back, parameters
+from .usage import Operation, Request, check_amount, check_counted, given_back, parameters
 
 
 class Limits:
@@ -72,15 +73,26 @@ class Limits:
             }
 
     async def release(
-        self, session: AsyncSession, user_id: str, feature: str, amount: int = 1, *, key: str | None = None
+        self,
+        session: AsyncSession,
+        user_id: str,
+        feature: str,
+        amount: int = 1,
+        *,
+        key: str | None = None,
+        at: int | None = None,
     ) -> Decision:
         """Give `amount` back, in the caller's transaction. Always allowed; usage never falls below 0.
 
+        `at` (Unix seconds): it was taken then. A period that has closed since is lowered, not the open one;
+        what is no longer kept of it changes nothing.
+
         Raises:
             Conflict: the key was used for another amount.
-            InvalidRequest, NotFound: amount or key cannot be one; the feature is not metered, or not known.
+            InvalidRequest, NotFound: amount, key or moment cannot be one; the feature is not metered, or not
+                known.
         """
-        request = Request("release", user_id, feature, amount, key)
+        request = Request("release", user_id, feature, amount, key, at)
         decision = await usage.release(self.snapshots, await session.connection(), request)
         self.snapshots.changes_usage(session, user_id)
         return decision
@@ -102,11 +114,37 @@ class Limits:
 
         Raises:
             NotFound: when the catalogue has no such feature.
+            InvalidRequest: when the feature is not counted.
         """
         connection = await session.connection()
-        row_of = {"user_id": user_id, "feature": feature}
-        await connection.execute(statements.lock(connection.dialect.name), row_of)
+        entry = await self.snapshots.read(connection, user_id)
+        values = parameters(entry, feature, 0, int(self.snapshots.clock()))
+        # Also who has used nothing yet needs a row: what is not there cannot be locked.
+        await connection.execute(statements.ENSURE_ROW, values)
+        await connection.execute(statements.lock(connection.dialect.name), values)
         return (await self.snapshots.read(connection, user_id)).entitlements.look(feature).used
+
+    async def is_answered(
+        self, session: AsyncSession, operation: Operation, user_id: str, feature: str, key: str | None
+    ) -> bool:
+        """Whether the key has been used for the operation, so that the same request changes nothing more."""
+        request = Request(operation, user_id, feature, 1, key)
+        return await usage.is_answered(await session.connection(), request, int(self.snapshots.clock()))
+
+    async def history(
+        self, user_id: str, feature: str | None = None, *, before: Place | None = None, count: int = 100
+    ) -> list[ClosedPeriod]:
+        """What the user had used of consumables in periods that are over, the newest first.
+
+        `before`: the `period_start` and the feature of the last row that is known already.
+
+        Raises:
+            InvalidRequest: when the user's id cannot be one.
+        """
+        async with self._database.reading() as session:
+            connection = await session.connection()
+            entitlements = (await self.snapshots.read(connection, user_id)).entitlements
+            return await read_history(connection, entitlements, feature=feature, before=before, count=count)
 
     async def set_usage(self, session: AsyncSession, user_id: str, feature: str, measured: int) -> Decision:
         """Say how much is used, as measured elsewhere; never denied, and more than the limit blocks growth.

@@ -25,6 +25,7 @@ METERED = ("allocated", "consumable")
 FOREVER = MAX_AMOUNT
 
 Parameters = dict[str, Any]
+Operation = Literal["consume", "release"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +33,23 @@ class Request:
     """What is asked of a user's usage, checked.
 
     Raises:
-        InvalidRequest: when the amount is no positive number below 2**63, or the key cannot be one.
+        InvalidRequest: when the amount is no positive number below 2**63, or key or moment cannot be one.
     """
 
-    operation: Literal["consume", "release"]
+    operation: Operation
     user_id: str
     feature: str
     amount: int
     key: str | None = None
+    at: int | None = None
+    """For a release: the moment whose period it is given back to, in Unix seconds."""
 
     def __post_init__(self) -> None:
         check_amount(self.amount, least=1)
         if self.key is not None and not (0 < len(self.key) <= MAX_KEY_LENGTH and self.key.isprintable()):
             raise InvalidRequest(f"key: 1 to {MAX_KEY_LENGTH} printable characters.")
+        if self.at is not None and (isinstance(self.at, bool) or not isinstance(self.at, int) or self.at < 0):
+            raise InvalidRequest("at: a moment that has been, in whole Unix seconds.")
 
     @property
     def scope(self) -> Parameters:
@@ -94,6 +99,7 @@ def parameters(entry: Entry, feature: str, amount: int, now: int) -> Parameters:
         "now": now,
         "period_start": start,
         "period_end": FOREVER if end is None else end,
+        "included": entitlement.limit,
     }
 
 
@@ -173,17 +179,33 @@ async def consume(snapshots: Snapshots, connection: AsyncConnection, request: Re
 async def release(snapshots: Snapshots, connection: AsyncConnection, request: Request) -> Decision:
     """Give back, once for each key."""
     now = int(snapshots.clock())
-    entry = await snapshots.known(connection, request.user_id)
+    if request.at is not None and request.at > now:
+        raise InvalidRequest(f"at: {request.at} lies ahead of now ({now}).")
+    # To a moment's own period nothing is given back by an answer that another process may have outdated.
+    find = snapshots.known if request.at is None else snapshots.read
+    entry = await find(connection, request.user_id)
     values = parameters(entry, request.feature, request.amount, now)
     pending = given_back(entry.entitlements, request.feature, 0, request.amount)
     # The key first: whoever comes second with it waits here, and then finds the answer.
     if request.key is not None and not await _remember(connection, request, pending, now):
         return await _remembered(connection, request, now)
-    row = (await connection.execute(statements.release(connection.dialect.name), values)).first()
-    decision = given_back(entry.entitlements, request.feature, int(row.used) if row else 0, request.amount)
+    if request.at is not None and request.at < values["period_start"]:
+        await _give_back_to_closed(connection, values | {"at": request.at})
+        used = entry.entitlements.look(request.feature).used
+    else:
+        row = (await connection.execute(statements.release(connection.dialect.name), values)).first()
+        used = int(row.used) if row else 0
+    decision = given_back(entry.entitlements, request.feature, used, request.amount)
     if request.key is not None:
         await connection.execute(statements.SET_KEY, request.scope | {"decision": _json(decision)})
     return decision
+
+
+async def _give_back_to_closed(connection: AsyncConnection, values: Parameters) -> None:
+    """The period may still be in the row, as nothing was used since; else it is kept, or was pruned."""
+    in_row = statements.release_closed(connection.dialect.name)
+    if (await connection.execute(in_row, values)).first() is None:
+        await connection.execute(statements.RELEASE_KEPT, values)
 
 
 async def _remember(connection: AsyncConnection, request: Request, decision: Decision, now: int) -> bool:
@@ -209,6 +231,11 @@ async def _remembered(connection: AsyncConnection, request: Request, now: int) -
     if amount != request.amount:
         raise Conflict(f"The key was used for an amount of {amount}. Use a new key for another amount.")
     return decision
+
+
+async def is_answered(connection: AsyncConnection, request: Request, now: int) -> bool:
+    """Whether the request's key has been used: the request, sent again, changes nothing."""
+    return request.key is not None and await _answer(connection, request, now) is not None
 
 
 async def _answer(connection: AsyncConnection, request: Request, now: int) -> tuple[int, Decision] | None:

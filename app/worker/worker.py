@@ -40,7 +40,10 @@ DAY = 86_400
 
 
 class Worker:
-    """Drains the spool, retries failed events, watches, prunes what is old. `clock` gives Unix seconds."""
+    """Drains the spool, retries failed events, watches, prunes what is old. `clock` gives Unix seconds.
+
+    Retentions are days; 0 keeps all.
+    """
 
     def __init__(
         self,
@@ -50,6 +53,8 @@ class Worker:
         alerts: Alerts,
         *,
         retention_days: int,
+        audit_retention_days: int = 0,
+        usage_retention_days: int = 0,
         clock: Callable[[], float],
     ) -> None:
         self._database = database
@@ -57,6 +62,8 @@ class Worker:
         self._spool = spool
         self._alerts = alerts
         self._retention_days = retention_days
+        self._audit_retention_days = audit_retention_days
+        self._usage_retention_days = usage_retention_days
         self._clock = clock
         self._woken = asyncio.Event()
         self._stopping = False
@@ -101,6 +108,10 @@ class Worker:
             await self._try(self.prune)
             await self._try(self.prune_outbox)
         await self._try(self.prune_keys)
+        if self._audit_retention_days:
+            await self._try(self.prune_audit)
+        if self._usage_retention_days:
+            await self._try(self.prune_usage_periods)
 
     async def _try(self, work: Callable[[], Awaitable[object]]) -> None:
         """What fails must not keep the rest from being done."""
@@ -191,6 +202,16 @@ class Worker:
     async def prune_keys(self) -> int:
         """Delete the idempotency keys of usage that are remembered no longer, in small steps; how many."""
         return await self._prune_in_steps(statements.PRUNE_KEYS, int(self._clock()))
+
+    async def prune_audit(self) -> int:
+        """Delete audit entries past their own retention, in small steps; how many."""
+        before = int(self._clock()) - self._audit_retention_days * DAY
+        return await self._prune_in_steps(statements.PRUNE_AUDIT, before)
+
+    async def prune_usage_periods(self) -> int:
+        """Delete the usage of periods that closed before its retention, in small steps; how many."""
+        before = int(self._clock()) - self._usage_retention_days * DAY
+        return await self._prune_in_steps(statements.PRUNE_USAGE_PERIODS, before)
 
     async def _prune_in_steps(self, delete: TextClause, before: int) -> int:
         deleted = 0
