@@ -91,6 +91,12 @@ CACHE_OUTDATED: Final = Counter(
     "Takings that found out that what was in memory no longer held, and read it again",
     registry=_own,
 )
+CONNECTIONS_ENDED: Final = Counter(
+    "billing_connections_ended_total",
+    "Connections that the server closed: a client was too slow, or file descriptors were running out",
+    ("reason",),
+    registry=_own,
+)
 STRIPE_REQUESTS: Final = Counter(
     "billing_stripe_requests_total",
     "Requests to Stripe's API, each repetition counted, by resource and by HTTP status, or why there is none",
@@ -154,6 +160,19 @@ for _status, _results in (
 ):
     for _result in _results:
         _answers(_status, _result)
+
+
+def connection_ended(reason: str) -> None:
+    _connections_ended(reason).inc()
+
+
+@cache
+def _connections_ended(reason: str) -> Counter:
+    return CONNECTIONS_ENDED.labels(reason)
+
+
+for _reason in ("slow_head", "slow_body", "slow_reader", "no_room"):
+    _connections_ended(_reason)
 
 
 def batch_ended(events: int, seconds: float, *, committed: bool) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -22,8 +23,15 @@ class Server:
     """`python -m app serve`, or uvicorn with another application, on a free port of 127.0.0.1."""
 
     def __init__(
-        self, database_url: str, folder: Path, *, app: str | None = None, **environment: str
+        self,
+        database_url: str,
+        folder: Path,
+        *,
+        app: str | None = None,
+        descriptors: int | None = None,
+        **environment: str,
     ) -> None:
+        """`descriptors`: how many files and sockets the process may have open."""
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = folder / "server.log"
@@ -37,6 +45,7 @@ class Server:
             "PLANS_FILE": str(ROOT / "plans.toml"),
         } | environment
         self._app = app
+        self._descriptors = descriptors
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -61,7 +70,12 @@ class Server:
         command = [sys.executable, "-m", *serve, *port]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                command, env=self.environment, cwd=self._folder, stdout=log, stderr=log
+                command,
+                env=self.environment,
+                cwd=self._folder,
+                stdout=log,
+                stderr=log,
+                preexec_fn=self._limit_descriptors,
             )
         async with httpx.AsyncClient(trust_env=False) as client, asyncio.timeout(START_TIMEOUT_SECONDS):
             while True:
@@ -71,6 +85,10 @@ class Server:
                 except httpx.HTTPError:
                     assert self._process.poll() is None, self._log.read_text()[-2000:]
                     await asyncio.sleep(0.02)
+
+    def _limit_descriptors(self) -> None:
+        if self._descriptors is not None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (self._descriptors, self._descriptors))
 
     def kill9(self) -> None:
         """End it between any two of its lines."""

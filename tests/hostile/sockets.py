@@ -24,6 +24,7 @@ class Listening:
 
     app: FastAPI
     port: int
+    server: uvicorn.Server
 
     connections: list["Connection"] = field(default_factory=list)
 
@@ -73,6 +74,15 @@ class Connection:
             return True
         return True
 
+    async def read_slowly(self, size: int, seconds: float) -> int:
+        """Read a body of so many bytes in small pieces, over the time; how many came."""
+        await self._reader.readuntil(b"\r\n\r\n")
+        came, pieces = 0, 20
+        while came < size and (piece := await self._reader.read(size // pieces)):
+            came += len(piece)
+            await asyncio.sleep(seconds * len(piece) / size)
+        return came
+
     async def close(self) -> None:
         self._writer.close()
         with suppress(ConnectionError):
@@ -81,12 +91,17 @@ class Connection:
 
 @asynccontextmanager
 async def listening(
-    database_url: str, *, clock: Callable[[], float] = time.time, **changes: Any
+    database_url: str, *, clock: Callable[[], float] = time.time, keep_alive: int = 5, **changes: Any
 ) -> AsyncIterator[Listening]:
-    """The service on a free port, with its lifespan."""
+    """The service on a free port, with its lifespan. `keep_alive`: seconds between two requests."""
     app = create_app(settings_for(database_url, **changes), clock=clock)
     config = uvicorn.Config(
-        app, http=BoundedHttp, log_config=None, access_log=False, timeout_graceful_shutdown=2
+        app,
+        http=BoundedHttp,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=2,
+        timeout_keep_alive=keep_alive,
     )
     server = uvicorn.Server(config)
     with socket.socket() as listener:
@@ -94,7 +109,7 @@ async def listening(
         listener.listen(512)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         await until(lambda: server.started)
-        started = Listening(app, listener.getsockname()[1])
+        started = Listening(app, listener.getsockname()[1], server)
         try:
             yield started
         finally:
