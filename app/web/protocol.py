@@ -20,7 +20,7 @@ import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from . import metrics
+from ..observability import metrics
 
 log = structlog.get_logger(__name__)
 

@@ -8,8 +8,8 @@ import pytest
 from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
 
-from app import http_limits, metrics
-from app.routers import bodies
+from app.observability import metrics
+from app.web import bodies, protocol
 from tests.client import KEY
 
 from .sockets import Connection, Listening, listening
@@ -24,8 +24,8 @@ LONG = 8.0
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "BODY_TIMEOUT_SECONDS", SHORT)
     for name in ("HEAD_TIMEOUT_SECONDS", "BODY_TIMEOUT_SECONDS", "ANSWER_TIMEOUT_SECONDS"):
-        monkeypatch.setattr(http_limits, name, SHORT)
-    monkeypatch.setattr(http_limits, "CHECK_SECONDS", 0.05)
+        monkeypatch.setattr(protocol, name, SHORT)
+    monkeypatch.setattr(protocol, "CHECK_SECONDS", 0.05)
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ async def test_a_body_that_trickles_to_an_application_without_limits_of_its_own_
 async def test_a_long_body_at_a_fair_rate_is_taken_though_it_takes_longer_than_the_deadline(
     server: Listening, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_limits, "BYTES_PER_SECOND", 1024)
+    monkeypatch.setattr(protocol, "BYTES_PER_SECOND", 1024)
 
     @server.app.post("/upload")
     async def upload(request: Request) -> int:
