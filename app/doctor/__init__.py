@@ -6,7 +6,7 @@ import structlog
 
 from ..config import Problem, Settings
 from ..errors import StripeRefused, StripeUnavailable
-from . import account, backlog, configuration, endpoint, jobs, records, storage
+from . import account, backlog, configuration, endpoint, jobs, records, server, storage
 from .findings import Check, Finding, Level, Report, Skipped
 from .installation import Installation, installed
 
@@ -23,6 +23,7 @@ CHECKS: tuple[Check, ...] = (
     *records.CHECKS,
     *backlog.CHECKS,
     *jobs.CHECKS,
+    *server.CHECKS,
 )
 
 

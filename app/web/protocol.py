@@ -21,6 +21,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from ..observability import metrics
+from .server import MARK
 
 log = structlog.get_logger(__name__)
 
@@ -120,6 +121,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self.app_state[MARK] = True
         self._waiting = _waiting.setdefault(self.server_state, Waiting())
         self._phase: Phase | None = None
         self._deadline = inf

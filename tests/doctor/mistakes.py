@@ -195,3 +195,9 @@ async def missing_database(patient: Patient) -> None:
 async def junk_for_a_database(patient: Patient) -> None:
     (patient.folder / "junk.db").write_text("junk " * 500)
     patient.environment["DATABASE_URL"] = f"sqlite:///{patient.folder / 'junk.db'}"
+
+
+async def plain_server(patient: Patient) -> None:
+    """What uvicorn without our protocol leaves there, with the first request."""
+    row = "INSERT INTO billing_job (name, lease_until, result) VALUES ('server', 0, :result)"
+    await patient.write(row, result='{"ends_connections": false}')

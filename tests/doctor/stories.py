@@ -23,6 +23,7 @@ from .mistakes import (
     no_endpoint,
     no_endpoint_and_no_url,
     plain_http,
+    plain_server,
     price_without_stripe,
     rejected_in_the_spool,
     second_endpoint,
@@ -256,5 +257,8 @@ STORIES = {
     ),
     "refresh failed": Story(
         "refresh", "warning", sql(JOB.format("finished_at = NULL", "refresh")), "did not come", "log"
+    ),
+    "server without deadlines": Story(
+        "connections", "warning", plain_server, "keep a connection for ever", "app serve"
     ),
 }

@@ -90,6 +90,10 @@ class Server:
         if self._descriptors is not None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (self._descriptors, self._descriptors))
 
+    def log(self) -> str:
+        """What it has said so far."""
+        return self._log.read_text()
+
     def kill9(self) -> None:
         """End it between any two of its lines."""
         assert self._process is not None

@@ -1,0 +1,20 @@
+"""How the HTTP server was started."""
+
+from ..operations.server import REMEDY, server_ends_connections
+from .findings import Check, Finding
+from .installation import Installation
+
+
+async def connections_end(installation: Installation) -> list[Finding]:
+    if await server_ends_connections(installation.database) is not False:
+        return []
+    return [
+        Finding(
+            "warning",
+            "The HTTP server lets a client keep a connection for ever: some hundreds stop all webhooks.",
+            REMEDY,
+        )
+    ]
+
+
+CHECKS = (Check("connections", "The HTTP server ends every connection.", connections_end, ("records",)),)
