@@ -4,7 +4,6 @@ import gc
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
@@ -17,7 +16,6 @@ from .errors import ConfigurationError, ServiceError
 from .inbox import handlers, webhook
 from .inbox.webhook import StripeWebhook, WebhookFirst
 from .observability.logs import configure_logging, join_logging
-from .operations.server import server_seen
 from .service import Service, make_service
 from .web.bodies import BoundedBodies
 from .web.problems import answer_service_error, install_error_handlers
@@ -60,7 +58,7 @@ def install(
     app.include_router(api.router)
     app.add_middleware(BoundedBodies, prefix=api.router.prefix, limit=service.settings.max_body_bytes)
     app.add_middleware(WebhookFirst, endpoint=endpoint)
-    app.add_middleware(OnFirstRequest, notify=partial(server_seen, service))
+    app.add_middleware(OnFirstRequest, notify=service.worker.server.seen)
     app.include_router(health.router)
     app.include_router(metrics.router)
     app.add_exception_handler(ServiceError, answer_service_error)

@@ -1,6 +1,6 @@
 """How the HTTP server was started."""
 
-from ..operations.server import REMEDY, server_ends_connections
+from ..worker.server_report import REMEDY, server_ends_connections
 from .findings import Check, Finding
 from .installation import Installation
 

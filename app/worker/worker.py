@@ -22,6 +22,7 @@ from ..reactions import statements as outbox_statements
 from ..signals import events
 from ..stripe.events import StripeEvent, parse
 from .alerts import Alerts
+from .server_report import ServerReport
 
 log = structlog.get_logger(__name__)
 
@@ -65,6 +66,7 @@ class Worker:
         self._audit_retention_days = audit_retention_days
         self._usage_retention_days = usage_retention_days
         self._clock = clock
+        self.server = ServerReport(database, clock)
         self._woken = asyncio.Event()
         self._stopping = False
         self._leaves_unknown = False
@@ -93,7 +95,12 @@ class Worker:
         prune_at, pruning = self._clock(), None
         async with asyncio.TaskGroup() as beside:
             while not self._stopping:
-                for work in (self._drain, self._retry_all_due, self._alerts.check_when_due):
+                for work in (
+                    self._drain,
+                    self._retry_all_due,
+                    self._alerts.check_when_due,
+                    self.server.store_when_seen,
+                ):
                     await self._try(work)
                 if self._clock() >= prune_at and (pruning is None or pruning.done()):
                     prune_at = self._clock() + PRUNE_EVERY_SECONDS

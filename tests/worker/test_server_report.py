@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from app.db import open_database
-from app.operations.server import server_ends_connections
+from app.worker.server_report import server_ends_connections
 from tests.client import running
 from tests.faults.servers import Server
 
