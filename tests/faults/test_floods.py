@@ -4,7 +4,6 @@ import asyncio
 import socket
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
@@ -15,6 +14,7 @@ import pytest
 
 from app.simulator import NEW, Account, event_body, sign
 from tests.client import SECRET
+from tests.waiting import until
 
 from .servers import Server
 
@@ -112,17 +112,6 @@ async def flooded(server: Server, name: str, sender: Sender) -> list[int]:
         flood.end()
 
 
-async def within(seconds: float, is_so: Callable[[], bool]) -> bool:
-    """Whether something comes true within the time."""
-    try:
-        async with asyncio.timeout(seconds):
-            while not is_so():  # noqa: ASYNC110 # nothing announces it
-                await asyncio.sleep(0.1)
-    except TimeoutError:
-        return False
-    return True
-
-
 async def test_webhooks_are_answered_during_each_flood_of_connections(
     sqlite_database: str, tmp_path: Path
 ) -> None:
@@ -150,7 +139,7 @@ async def test_webhooks_are_answered_during_wave_upon_wave_and_every_connection_
                 await asyncio.to_thread(flood.begin)
                 statuses += [await sending, *[await sender.send() for _ in range(5)]]
             most = process.num_fds()
-            assert await within(60, lambda: process.num_fds() < before + 20)
+            await until(lambda: process.num_fds() < before + 20, 60)
         finally:
             for flood in floods:
                 flood.end()

@@ -1,6 +1,5 @@
 """A server that lets clients keep connections for ever is noticed on its first request."""
 
-import asyncio
 import json
 from pathlib import Path
 
@@ -11,17 +10,23 @@ from app.db import open_database
 from app.worker.server_report import server_ends_connections
 from tests.client import running
 from tests.faults.servers import Server
+from tests.waiting import until
 
 
 async def reported(database_url: str) -> bool:
     database = open_database(database_url)
+    seen: list[bool] = []
+
+    async def has_come() -> bool:
+        if (ends := await server_ends_connections(database)) is not None:
+            seen.append(ends)
+        return bool(seen)
+
     try:
-        async with asyncio.timeout(20):
-            while (ends := await server_ends_connections(database)) is None:  # noqa: ASYNC110 # a task does it
-                await asyncio.sleep(0.05)
+        await until(has_come)
     finally:
         await database.close()
-    return ends
+    return seen[0]
 
 
 @pytest.mark.parametrize("app", [None, "app.main:app"])
