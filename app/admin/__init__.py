@@ -1,4 +1,4 @@
-"""`/admin`: the screen for people, off until ADMIN_USERNAME and ADMIN_PASSWORD_HASH are set."""
+"""The admin screen at `/admin`; off until ADMIN_USERNAME and ADMIN_PASSWORD_HASH are set."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +15,7 @@ PATH = "/admin"
 
 
 def install(app: FastAPI, service: Service) -> None:
-    """Mount the screen, if it is switched on; it ends with the application."""
+    """Mount the screen, if it is switched on. Its background work ends with the application."""
     if not service.settings.admin_username:
         return
     from .app import make_admin, make_app  # what the screen needs is imported only where it is used
@@ -29,6 +29,6 @@ def install(app: FastAPI, service: Service) -> None:
             try:
                 yield state
             finally:
-                await admin.kept.close()
+                await admin.statistics.close()
 
     app.router.lifespan_context = lifespan

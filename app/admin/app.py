@@ -15,11 +15,11 @@ from ..service import Service
 from .actions import action_page
 from .event import event_page
 from .login import LoginPage, Page, logout_page, require_login
-from .middleware import Shield
+from .middleware import AdminMiddleware
 from .overview import overview_page
 from .page import Admin, load_templates
 from .sessions import Sessions
-from .statistics import KeptFigures
+from .statistics import CachedStatistics
 from .tables import table_page
 from .user import search_page, user_page
 
@@ -43,7 +43,7 @@ def make_admin(service: Service) -> Admin:
     sessions = Sessions(
         settings.admin_username, settings.admin_password_hash.get_secret_value(), service.clock
     )
-    return Admin(service, sessions, KeptFigures(service), load_templates())
+    return Admin(service, sessions, CachedStatistics(service), load_templates())
 
 
 def make_app(admin: Admin) -> Starlette:
@@ -63,7 +63,7 @@ def make_app(admin: Admin) -> Starlette:
             Route("/login", LoginPage(admin).answer, methods=["GET", "POST"]),
             *(Route(path, require_login(admin, page), methods=methods) for path, page, methods in PAGES),
         ],
-        middleware=[Middleware(Shield, database=admin.service.database)],
+        middleware=[Middleware(AdminMiddleware, database=admin.service.database)],
         exception_handlers={HTTPException: http_error, ServiceError: service_error},
     )
 

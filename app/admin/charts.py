@@ -1,4 +1,4 @@
-"""Charts as SVG, drawn here: no script, no library. Colours and fonts are the style sheet's."""
+"""Charts as SVG, without a script or a library. The style sheet sets colours and fonts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ MOST_BARS = 8
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bar of a chart: how long, of 100, and what it is called."""
+    """One bar of a chart. `share` is its length in percent."""
 
     label: Markup
     value: str
@@ -23,7 +23,7 @@ class Bar:
 
 
 def bars(counts: Mapping[str, int], tones: Mapping[str, str] | None = None) -> list[Bar]:
-    """The greatest first; beyond a few, the rest together."""
+    """The largest first; everything beyond MOST_BARS in one bar."""
     ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
     top, rest = ranked[:MOST_BARS], ranked[MOST_BARS:]
     if rest:
@@ -36,7 +36,7 @@ def bars(counts: Mapping[str, int], tones: Mapping[str, str] | None = None) -> l
 
 
 def columns(values: Sequence[int], title: str) -> Markup:
-    """Columns over time, the greatest as high as the chart. What they are called stands beside, as text."""
+    """Columns over time, scaled to the largest. `title` is read out by screen readers."""
     most, wide = max([1, *values]), WIDTH / max(1, len(values))
     drawn = [
         Markup('<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"><title>{}</title></rect>').format(

@@ -1,4 +1,4 @@
-"""What an event changed, name by name."""
+"""What an event or an audit entry changed, field by field."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,7 +10,7 @@ from ..stripe.ordering import put_back
 from .formatting import day, money
 
 MOST_CHANGES = 30
-NOT_WORTH_TELLING = frozenset(
+IGNORED_FIELDS = frozenset(
     (
         "lines",
         "webhooks_delivered_at",
@@ -28,7 +28,7 @@ NOT_WORTH_TELLING = frozenset(
         "amount_remaining",
     )
 )
-"""Of an object's own members: what follows from another one that is told."""
+"""Top-level fields that change only together with another field that is shown."""
 FIRST_SEEN = (
     "status",
     "customer",
@@ -41,14 +41,14 @@ FIRST_SEEN = (
 )
 TIMES = ("_at", "_start", "_end", "_date", "_attempt", "created", "_anchor")
 AMOUNTS = ("amount_due", "amount_paid", "unit_amount")
-TOLD_TWICE = re.compile(r"^items\..*\.plan\.|_decimal$")
-"""An item's `plan` is its price once more, in an older form."""
+DUPLICATE_FIELDS = re.compile(r"^items\..*\.plan\.|_decimal$")
+"""An item's `plan` repeats its price, in an older form."""
 YEAR_2000 = 946_684_800
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One value, before and after, in words. None: it was not there."""
+    """One field before and after, as text. None: it was absent."""
 
     name: str
     before: str | None
@@ -58,19 +58,19 @@ class Change:
 def of_event(
     content: Mapping[str, Any], previous: Mapping[str, Any] | None, before: Mapping[str, Any] | None
 ) -> list[Change]:
-    """By Stripe's `previous_attributes` where they are given, else against the snapshot `before` it."""
+    """The changes by Stripe's `previous_attributes` if given, otherwise against the snapshot `before`."""
     if previous:
         changed = difference(put_back(dict(content), dict(previous)), content)
     elif before is not None:
         changed = difference(before, content)
     else:
         changed = difference({}, {name: content[name] for name in FIRST_SEEN if content.get(name)})
-    worth = (change for change in changed if not TOLD_TWICE.search(change.name))
-    return limited(_priced(change, content.get("currency")) for change in worth)
+    kept = (change for change in changed if not DUPLICATE_FIELDS.search(change.name))
+    return limited(_priced(change, content.get("currency")) for change in kept)
 
 
 def _priced(change: Change, currency: Any) -> Change:
-    """Amounts of the object in its currency."""
+    """The change with amounts (minor units) written in the object's currency."""
     if not change.name.endswith(AMOUNTS) or not isinstance(currency, str):
         return change
     before, after = (
@@ -85,7 +85,7 @@ def of_audit(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) 
 
 
 def limited(changes: Iterable[Change]) -> list[Change]:
-    """No more than a person reads."""
+    """At most MOST_CHANGES of them, and a line that says so."""
     kept: list[Change] = []
     for change in changes:
         if len(kept) == MOST_CHANGES:
@@ -100,7 +100,7 @@ def difference(before: Any, after: Any, path: str = "") -> Iterator[Change]:
         return
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for key in dict.fromkeys([*before, *after]):
-            if path or key not in NOT_WORTH_TELLING:
+            if path or key not in IGNORED_FIELDS:
                 yield from difference(before.get(key), after.get(key), f"{path}.{key}" if path else str(key))
     elif isinstance(before, list) and isinstance(after, list):
         for place in range(max(len(before), len(after))):

@@ -1,4 +1,4 @@
-"""The page of one event: what became of it, what it changed, and its body as it was signed."""
+"""The page of one event: its state, what it changed, and its signed body."""
 
 from starlette.requests import Request
 from starlette.responses import Response

@@ -1,7 +1,7 @@
-"""How values are shown: as text, whatever is in them.
+"""Values as text for a page, whatever they contain.
 
-Jinja escapes; this module sees to what escaping leaves: control characters are made visible, text that runs
-right to left is kept from turning its surroundings around, and what is long is cut, with the rest on demand.
+Jinja escapes HTML. This module does the rest: it makes control characters visible, isolates right-to-left
+text from its surroundings, and cuts long text, with the rest behind a click.
 """
 
 import re
@@ -17,10 +17,10 @@ from .. import formatting
 
 SHORT = 80
 LONGEST = 20_000
-"""No page shows more of one value than this; the event's own page has all of a body."""
+"""Characters of one value that a page shows at most; the page of an event shows the whole body."""
 
 LONGEST_CURRENCY = 8
-"""Codes have three letters; what is longer is none, and must not stretch a table."""
+"""Currency codes have three letters; a longer one is cut, so that it cannot stretch a table."""
 _HIDDEN = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
 )
@@ -53,14 +53,14 @@ def shown(value: object, limit: int = SHORT) -> Markup:
 
 
 def short(value: object, limit: int = SHORT) -> Markup:
-    """As `shown`, for the text of links and headings, where no more can be unfolded."""
+    """As `shown`, for links and headings, where the rest cannot be unfolded."""
     text = plain(value)
     cut = text if len(text) <= limit else f"{text[: limit - 1]}…"
     return Markup("<bdi>{}</bdi>").format(cut)
 
 
 def when(seconds: int | None) -> Markup:
-    """Unix seconds as a time of day in UTC."""
+    """Unix seconds as a `<time>` element, in UTC."""
     if seconds is None:
         return Markup('<span class="none">–</span>')
     moment = datetime.fromtimestamp(seconds, UTC)
@@ -70,7 +70,7 @@ def when(seconds: int | None) -> Markup:
 
 
 def day(seconds: int | None) -> str:
-    """Unix seconds as a time in words that are part of a sentence."""
+    """Unix seconds as a date and time in UTC, for a sentence."""
     return "?" if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
 
 
@@ -80,18 +80,18 @@ def duration(seconds: float | None) -> str:
 
 
 def money(amount: int | None, currency: str | None) -> str:
-    """An amount in minor units, in the currency's own."""
+    """An amount in minor units, written in its currency."""
     code = plain(currency[:LONGEST_CURRENCY]) if currency else None
     return formatting.shown_amount(amount, code) or "–"
 
 
 def number(value: int | float | None) -> str:
-    """A count with its thousands apart; unlimited where there is none."""
+    """A number with thousands separators; None is unlimited."""
     return "unlimited" if value is None else f"{value:,}"
 
 
 def size(count: int) -> str:
-    """Bytes in the greatest unit that leaves a whole number or two digits after the point."""
+    """Bytes in the largest unit that leaves at least 1, with at most two decimals."""
     unit, amount = "B", float(count)
     for greater in ("KiB", "MiB", "GiB", "TiB", "PiB"):
         if amount < 1024:
@@ -108,7 +108,7 @@ def pretty(value: Any) -> str:
 
 
 def web_address(value: object) -> str | None:
-    """An address that may become a link: over https, and nothing that a page would run."""
+    """The address if it may become a link: only https, so that it cannot run a script."""
     if not isinstance(value, str) or len(value) > 2000 or not value.isprintable():
         return None
     try:

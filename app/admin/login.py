@@ -98,16 +98,16 @@ class LoginPage:
             log.warning("admin_login_throttled", address=address)
             return 429, f"Too many attempts. Try again in {-(-wait // 60)} minutes."
         self._throttle.count(name, address)
-        # The password is looked at whatever the name is: the time must not tell which one is wrong.
-        fits = await self._password.fits(password)
-        if not (fits and hmac.compare_digest(name.encode(), self._username.encode())):
+        # The password is verified even for a wrong name: the time must not tell which one is wrong.
+        right = await self._password.verify(password)
+        if not (right and hmac.compare_digest(name.encode(), self._username.encode())):
             log.warning("admin_login_failed", address=address)
             return 401, WRONG
         self._throttle.forgive(name, address)
-        await self._remember(name, address)
+        await self._audit(name, address)
         return None
 
-    async def _remember(self, name: str, address: str) -> None:
+    async def _audit(self, name: str, address: str) -> None:
         service = self._admin.service
         async with service.database.session() as session:
             now = int(service.clock())
@@ -127,7 +127,7 @@ def check_token(form: FormData, session: Session) -> None:
 
 
 def text(form: FormData, name: str) -> str:
-    """A field of a form, without what a database cannot hold."""
+    """A field of a form, without characters that a database cannot hold; empty when it is absent."""
     value = form.get(name)
     if not isinstance(value, str):
         return ""
@@ -135,7 +135,7 @@ def text(form: FormData, name: str) -> str:
 
 
 def safe_next(request: Request) -> str:
-    """Where to go after the log-in: a page of this screen, and nothing else."""
+    """Where to go after the log-in: only a page of this screen."""
     target = request.query_params.get("next", "")
     own = target.startswith(f"{root_of(request)}/") and "\\" not in target and target.isprintable()
     return target if own else f"{root_of(request)}/"

@@ -1,5 +1,4 @@
-"""What stands before every page: the headers of its answers, a bound on what is sent to it, and an answer
-for what nobody expected."""
+"""Before every page: security headers, a limit on the size of forms, and answers for unexpected errors."""
 
 import structlog
 from starlette.datastructures import MutableHeaders
@@ -12,7 +11,7 @@ from ..observability.redaction import described
 MAX_FORM_BYTES = 64 * 1024
 
 HEADERS = {
-    # No script at all: there is none.
+    # No script may run: the screen has none.
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
         "base-uri 'none'; frame-ancestors 'none'"
@@ -36,11 +35,11 @@ log = structlog.get_logger(__name__)
 
 
 class TooLarge(Exception):
-    """More was sent than any form here has."""
+    """The request body is larger than any form of the screen."""
 
 
-class Shield:
-    """An ASGI middleware. The database knows which errors say that it is down."""
+class AdminMiddleware:
+    """An ASGI middleware. `database` tells which errors mean that the database is down."""
 
     def __init__(self, app: ASGIApp, database: Database) -> None:
         self._app = app

@@ -12,7 +12,7 @@ from ..sync.leases import has_failed
 from . import charts, statistics
 from .formatting import day, duration, money, number
 from .page import Admin
-from .statistics import CAP, EventFigures, JobFigures, QueueFigures, SubscriptionFigures
+from .statistics import CAP, EventStatistics, JobStatistics, QueueStatistics, SubscriptionStatistics
 
 STATUS_TONES = {
     "active": "good",
@@ -35,10 +35,10 @@ Level = Literal["", "warn", "bad"]
 class Overview:
     """All that cards are made from; None where it is still being counted."""
 
-    queue: QueueFigures
-    events: EventFigures | None
-    subscriptions: SubscriptionFigures | None
-    jobs: JobFigures | None
+    queue: QueueStatistics
+    events: EventStatistics | None
+    subscriptions: SubscriptionStatistics | None
+    jobs: JobStatistics | None
     """None: without a key for Stripe's API there are none."""
     now: int
 
@@ -208,11 +208,11 @@ async def overview_page(admin: Admin, request: Request) -> Response:
 
 
 async def _read(admin: Admin) -> tuple[Overview, int]:
-    await admin.kept.refresh()
-    subscriptions, age = admin.kept.subscriptions.last()
-    events, _ = admin.kept.events.last()
-    queue = await statistics.queue_figures(admin.service)
-    jobs = await statistics.job_figures(admin.service)
+    await admin.statistics.refresh()
+    subscriptions, age = admin.statistics.subscriptions.last()
+    events, _ = admin.statistics.events.last()
+    queue = await statistics.read_queue_statistics(admin.service)
+    jobs = await statistics.read_job_statistics(admin.service)
     return Overview(queue, events, subscriptions, jobs, int(admin.service.clock())), age
 
 

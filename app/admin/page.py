@@ -1,4 +1,4 @@
-"""What every page of the admin screen is made with."""
+"""What all pages of the admin screen use: the shared state, templates, parameters, redirects."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from starlette.templating import Jinja2Templates
 from ..service import Service
 from .formatting import FILTERS
 from .sessions import Session, Sessions
-from .statistics import KeptFigures
+from .statistics import CachedStatistics
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 
@@ -34,7 +34,7 @@ class Admin:
 
     service: Service
     sessions: Sessions
-    kept: KeptFigures
+    statistics: CachedStatistics
     templates: Jinja2Templates
 
     def render(self, request: Request, template: str, status_code: int = 200, /, **context: Any) -> Response:
@@ -76,7 +76,7 @@ def session_of(request: Request) -> Session:
 
 
 def actor_of(request: Request) -> str:
-    """Who is named in the audit trail."""
+    """The actor for the audit trail."""
     return f"admin:{session_of(request).user}"
 
 
@@ -91,9 +91,9 @@ def see_other(request: Request, path: str) -> RedirectResponse:
 
 
 def parameter(request: Request, name: str, longest: int = 1000) -> str:
-    """A query parameter, without what no id has; empty when it is not there.
+    """A query parameter, without characters that no id has; empty when it is absent.
 
-    PostgreSQL's text holds no NUL, and no lone surrogate can be sent to it.
+    PostgreSQL's text cannot hold NUL or a lone surrogate.
     """
     value = request.query_params.get(name, "")[:longest].strip()
     return value.replace("\x00", "").encode("utf-8", "replace").decode()

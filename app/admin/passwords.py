@@ -1,12 +1,12 @@
-"""The admin's password: argon2, checked off the event loop and never many at once."""
+"""The admin's password: hashed with argon2, verified in a thread, at most two at a time."""
 
 import asyncio
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-AT_ONCE = 2
-"""Each check takes 64 MiB: whoever sends many log-ins must not take all memory."""
+MAX_CONCURRENT_CHECKS = 2
+"""Each check needs 64 MiB: many log-ins at once must not exhaust the memory."""
 
 _hasher = PasswordHasher()
 
@@ -17,17 +17,18 @@ def hash_password(password: str) -> str:
 
 
 class PasswordCheck:
-    """Checks passwords against one hash."""
+    """Verifies passwords against one hash."""
 
     def __init__(self, password_hash: str) -> None:
         self._hash = password_hash
-        self._room = asyncio.Semaphore(AT_ONCE)
+        self._slots = asyncio.Semaphore(MAX_CONCURRENT_CHECKS)
 
-    async def fits(self, password: str) -> bool:
-        async with self._room:
-            return await asyncio.to_thread(self._fits, password)
+    async def verify(self, password: str) -> bool:
+        """Whether the password is the right one. A broken hash has no right password."""
+        async with self._slots:
+            return await asyncio.to_thread(self._verify, password)
 
-    def _fits(self, password: str) -> bool:
+    def _verify(self, password: str) -> bool:
         try:
             return _hasher.verify(self._hash, password)
         except (VerificationError, InvalidHashError):

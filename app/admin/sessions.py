@@ -1,6 +1,7 @@
-"""Sessions in a signed cookie: no state on the server, so that every replica knows them.
+"""Sessions in a signed cookie: no state on the server, so every replica accepts them.
 
-The key comes from the password's hash: a new password ends every session, and replicas need no setting more.
+The key is derived from the password's hash: a new password ends every session, and replicas need no other
+setting.
 """
 
 import hashlib
@@ -23,7 +24,7 @@ LOCAL = ("localhost", "127.0.0.1", "::1")
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Who is logged in (None: nobody yet), and the token that each of their forms carries."""
+    """Who is logged in (None: nobody yet), and the CSRF token of their forms. Times are Unix seconds."""
 
     user: str | None
     token: str
@@ -41,22 +42,22 @@ class Sessions:
         self._clock = clock
 
     def begin(self, user: str | None) -> Session:
-        """A session of its own: what was known before the log-in is worth nothing after it."""
+        """A new session with a new token: a token from before the log-in is not accepted after it."""
         now = int(self._clock())
         return Session(user, secrets.token_urlsafe(24), now, now)
 
     def read(self, request: Request) -> Session | None:
-        """The session of a request's cookie, unless it is over."""
+        """The session of a request's cookie, unless it has expired."""
         try:
             session = Session(**self._serializer.loads(request.cookies.get(COOKIE, "")))
         except (BadSignature, TypeError, ValueError):
             return None
         now = int(self._clock())
-        over = now - session.seen > IDLE_SECONDS or now - session.began > LONGEST_SECONDS
-        return None if over or session.user not in (None, self._username) else session
+        expired = now - session.seen > IDLE_SECONDS or now - session.began > LONGEST_SECONDS
+        return None if expired or session.user not in (None, self._username) else session
 
     def renewed(self, session: Session) -> Session:
-        """The session as seen now; the same one while the cookie is young enough."""
+        """The session as seen now; unchanged while the cookie is younger than RENEW_AFTER_SECONDS."""
         now = int(self._clock())
         return replace(session, seen=now) if now - session.seen > RENEW_AFTER_SECONDS else session
 

@@ -1,4 +1,4 @@
-"""The numbers of the overview: the cheap ones read for each page, the dear ones kept for seconds."""
+"""The numbers of the overview: fast queries run for each page, slow ones are cached for some seconds."""
 
 import asyncio
 import statistics
@@ -23,28 +23,28 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 CAP = 1000
-"""Counts of what wants a hand stop here: nobody acts on the difference between 1,000 and 100,000."""
+"""Counts of what needs attention stop here: 1,000 and 100,000 call for the same action."""
 WINDOW_MINUTES = 60
 SUBSCRIPTIONS_SECONDS, EVENTS_SECONDS = 60, 10
-PATIENCE_SECONDS = 0.1
-"""How long a page waits for numbers that are not there yet."""
+TIMEOUT_SECONDS = 0.1
+"""How long a page waits for slow numbers that are not computed yet."""
 
 MONTHS = {"day": Fraction(12, 365), "week": Fraction(12, 52), "month": Fraction(1), "year": Fraction(12)}
-"""How many months an interval is."""
+"""The length of an interval in months."""
 
 
 @dataclass(frozen=True, slots=True)
 class Revenue:
-    """A month's, in minor units, by currency. Discounts, taxes and metered prices are not in it."""
+    """Monthly revenue in minor units, by currency, without discounts, taxes and metered prices."""
 
     paying: Mapping[str, int]
     trialing: Mapping[str, int]
     unpriced: int
-    """Items without a price of one amount: tiers, metered, decimal."""
+    """Items without a fixed price: tiered, metered, decimal."""
 
 
 @dataclass(frozen=True, slots=True)
-class SubscriptionFigures:
+class SubscriptionStatistics:
     by_status: Mapping[str, int]
     by_plan: Mapping[str, int]
     revenue: Revenue
@@ -52,16 +52,16 @@ class SubscriptionFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class EventFigures:
+class EventStatistics:
     per_minute: tuple[int, ...]
-    """The last hour, the newest minute last."""
+    """Events of each minute of the last hour, oldest first."""
     median_seconds: float | None
-    """From `created` to applied, of the newest events of that hour."""
+    """From `created` to applied, over the newest events of that hour."""
 
 
 @dataclass(frozen=True, slots=True)
-class QueueFigures:
-    """What waits, and since when in Unix seconds. Counts over CAP say only that there are more."""
+class QueueStatistics:
+    """What waits, and since when (Unix seconds). A count above CAP means only that there are more."""
 
     pending: int
     failed: int
@@ -74,18 +74,18 @@ class QueueFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class JobFigures:
-    """What talks to Stripe now and then, as it last ran; no job: it never has."""
+class JobStatistics:
+    """The last run of each periodic job that calls Stripe; None: it has never run."""
 
     catch_up: Job | None
     catch_up_seconds: float
-    """How often it should; 0: not by itself."""
+    """The interval at which it should run; 0: only on command."""
     reconcile: Job | None
     reconcile_hour: int | None
 
 
-class Kept(Generic[T]):
-    """Figures computed in the background, at most once in `seconds`; shown with their age."""
+class Cached(Generic[T]):
+    """A value computed in the background, at most once in `seconds`, and shown with its age."""
 
     def __init__(
         self, compute: Callable[[], Awaitable[T]], seconds: float, clock: Callable[[], float]
@@ -98,13 +98,13 @@ class Kept(Generic[T]):
         self._at = float("-inf")
 
     def refresh(self) -> asyncio.Task[None] | None:
-        """Compute them anew where they are too old; the task that does, if one is at it."""
+        """Start to compute the value again if it is too old. Returns the running task, if there is one."""
         if self._clock() - self._at >= self._seconds and (self._task is None or self._task.done()):
             self._task = asyncio.create_task(self._renew())
         return None if self._task is None or self._task.done() else self._task
 
     def last(self) -> tuple[T | None, int]:
-        """The figures (None while they are computed for the first time) and their age in seconds."""
+        """The value (None until it is computed for the first time) and its age in seconds."""
         return self._value, max(0, int(self._clock() - self._at)) if self._value is not None else 0
 
     async def close(self) -> None:
@@ -117,31 +117,33 @@ class Kept(Generic[T]):
         try:
             self._value, self._at = await self._compute(), began
         except Exception as error:
-            # The page goes on with what it has; the next one tries again.
-            log.warning("admin_figures_failed", error=type(error).__name__)
+            # The page shows the last value; the next page tries again.
+            log.warning("admin_statistics_failed", error=type(error).__name__)
 
 
-class KeptFigures:
-    """The dear figures of one service."""
+class CachedStatistics:
+    """The slow statistics of one service."""
 
     def __init__(self, service: Service) -> None:
-        self.subscriptions = Kept(lambda: subscription_figures(service), SUBSCRIPTIONS_SECONDS, service.clock)
-        self.events = Kept(lambda: event_figures(service), EVENTS_SECONDS, service.clock)
+        self.subscriptions = Cached(
+            lambda: read_subscription_statistics(service), SUBSCRIPTIONS_SECONDS, service.clock
+        )
+        self.events = Cached(lambda: read_event_statistics(service), EVENTS_SECONDS, service.clock)
 
     async def refresh(self) -> None:
-        """See to it that they are not too old, and wait a moment for those that are being computed."""
+        """Start to compute what is too old, and wait at most TIMEOUT_SECONDS for it."""
         tasks = [task for task in (self.subscriptions.refresh(), self.events.refresh()) if task is not None]
         if tasks:
-            await asyncio.wait(tasks, timeout=PATIENCE_SECONDS)
+            await asyncio.wait(tasks, timeout=TIMEOUT_SECONDS)
 
     async def close(self) -> None:
-        """Stop counting: the database is about to be closed."""
+        """Cancel what is being computed, before the database is closed."""
         await self.subscriptions.close()
         await self.events.close()
 
 
-async def subscription_figures(service: Service) -> SubscriptionFigures:
-    """Over all subscriptions: seconds, where there are a million."""
+async def read_subscription_statistics(service: Service) -> SubscriptionStatistics:
+    """Count all subscriptions. Takes seconds with a million of them."""
     async with service.database.reading() as session:
         connection = await session.connection()
         counts = (await connection.execute(statements.BY_STATUS_AND_PRICE)).all()
@@ -152,7 +154,7 @@ async def subscription_figures(service: Service) -> SubscriptionFigures:
     for row in counts:
         by_status[row.status or "unknown"] += row.number
         by_plan[plan_name(service.limits.catalogue, row.plan_id)] += row.number
-    return SubscriptionFigures(by_status, by_plan, revenue_of(amounts), unlinked)
+    return SubscriptionStatistics(by_status, by_plan, revenue_of(amounts), unlinked)
 
 
 def plan_name(catalogue: Catalogue, price_id: str | None) -> str:
@@ -161,7 +163,7 @@ def plan_name(catalogue: Catalogue, price_id: str | None) -> str:
 
 
 def revenue_of(rows: Any) -> Revenue:
-    """A month's revenue from what the items cost an interval."""
+    """Monthly revenue from what the items cost per interval."""
     totals: dict[bool, dict[str, Fraction]] = {True: defaultdict(Fraction), False: defaultdict(Fraction)}
     unpriced = 0
     for row in rows:
@@ -177,8 +179,8 @@ def revenue_of(rows: Any) -> Revenue:
     return Revenue(paying, trialing, unpriced)
 
 
-async def event_figures(service: Service) -> EventFigures:
-    """Of the last hour, which ends with this minute."""
+async def read_event_statistics(service: Service) -> EventStatistics:
+    """Events of the last hour, up to and including the current minute."""
     until = (int(service.clock()) // 60 + 1) * 60
     window = {"since": until - WINDOW_MINUTES * 60, "until": until}
     async with service.database.reading() as session:
@@ -187,17 +189,17 @@ async def event_figures(service: Service) -> EventFigures:
         applied = await connection.execute(statements.APPLIED_AFTER, {"since": window["since"]})
         waits = [max(0, row.seconds) for row in applied]
     median = statistics.median(waits) if waits else None
-    return EventFigures(tuple(counts.get(minute, 0) for minute in range(WINDOW_MINUTES)), median)
+    return EventStatistics(tuple(counts.get(minute, 0) for minute in range(WINDOW_MINUTES)), median)
 
 
-async def queue_figures(service: Service) -> QueueFigures:
-    """Read from indexes of the few rows that wait."""
+async def read_queue_statistics(service: Service) -> QueueStatistics:
+    """Read from partial indexes, which hold only the rows that wait."""
     async with service.database.reading() as session:
         count = {
             state: await _count(session, f"billing_event WHERE state = '{state}'")
             for state in ("pending", "failed", "dead")
         }
-        return QueueFigures(
+        return QueueStatistics(
             **count,
             oldest_pending=await _scalar(session, statements.oldest("pending")),
             oldest_failed=await _scalar(session, statements.oldest("failed")),
@@ -208,11 +210,11 @@ async def queue_figures(service: Service) -> QueueFigures:
         )
 
 
-async def job_figures(service: Service) -> JobFigures | None:
+async def read_job_statistics(service: Service) -> JobStatistics | None:
     """None without a key for Stripe's API."""
     if service.stripe is None:
         return None
-    return JobFigures(
+    return JobStatistics(
         await leases.load_job(service.database, CATCH_UP),
         service.settings.catch_up_minutes * 60,
         await leases.load_job(service.database, RECONCILE),

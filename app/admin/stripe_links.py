@@ -1,4 +1,4 @@
-"""Where an object is in Stripe's Dashboard."""
+"""Links into Stripe's Dashboard."""
 
 from .formatting import encoded
 
@@ -7,7 +7,7 @@ FOLDERS = {"cus": "customers", "sub": "subscriptions", "in": "invoices", "evt": 
 
 
 def dashboard_url(object_id: str | None, livemode: bool | None) -> str | None:
-    """The object's page; None for an id that Stripe does not show. Of test mode unless it is live."""
+    """The object's page, in test mode unless `livemode`; None for an id that has no page there."""
     prefix, mark, _ = (object_id or "").partition("_")
     if not mark or prefix not in FOLDERS:
         return None

@@ -1,8 +1,8 @@
-"""The tables: read only, sorted by an index, paged by the last row's key, and never counted in full.
+"""The tables: read only, sorted by an index, paged by the last row's key, never counted in full.
 
-A filter with an index narrows the query. One without looks through a window of rows in the table's order;
-where the window holds less than a page, the next page goes on behind it. So no page costs more than a window,
-however many rows there are.
+A filter with an index narrows the query. One without an index searches a window of rows in the table's
+order; if the window holds less than a page, the next page continues after it. So no page reads more than one
+window, however many rows there are.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,12 +22,12 @@ from .table_definitions import TABLES, Filter, Table
 
 PAGE = 50
 WINDOW = 5_000
-"""Rows that a page looks through for a filter without an index."""
+"""Rows that one page searches for a filter without an index."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """One page. `following` is where the next goes on; `searched` that a window was looked through."""
+    """One page. `following` is the key where the next page starts; `searched`: a window was searched."""
 
     rows: Sequence[Row[Any]]
     following: str | None
@@ -85,7 +85,7 @@ def conditions_of(filters: Sequence[Filter], chosen: Mapping[str, str]) -> list[
 
 
 def chosen_filters(request: Request, table: Table) -> dict[str, str]:
-    """The filters of the address that the table has, with values that they take."""
+    """The filters in the address that the table has, with values that they accept."""
     given = {each.name: (each, parameter(request, each.name, 255)) for each in table.filters}
     return {
         name: value
@@ -96,7 +96,7 @@ def chosen_filters(request: Request, table: Table) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A table in the order of its key, one way or the other."""
+    """A table in the ascending or descending order of its key."""
 
     table: Table
     descending: bool
@@ -106,9 +106,9 @@ class Order:
         return [getattr(self.table.model, name) for name in self.table.order]
 
     def rows(self, conditions: Sequence[Any], after: Sequence[Any] | None, end: Sequence[Any] | None) -> Any:
-        """What is shown of the rows behind `after`, as far as `end`.
+        """The columns to show, of the rows after `after` up to and including `end`.
 
-        Both ends are named, so that no plan reads more of the table than lies between them.
+        Both bounds are in the query, so that no query plan reads more of the table than lies between them.
         """
         shown = (each.name for each in self.table.columns)
         names = dict.fromkeys([*self.table.order, *shown, *self.table.extra])
@@ -119,7 +119,7 @@ class Order:
         return query.where(place >= last if self.descending else place <= last)
 
     def window_end(self, narrowed: Sequence[Any], after: Sequence[Any] | None) -> Any:
-        """The last row of a full window; none where fewer rows are left."""
+        """The last row of a full window; no row if fewer are left."""
         return self._select(self.table.order, narrowed, after).offset(WINDOW - 1).limit(1)
 
     def _select(self, names: Iterable[str], conditions: Sequence[Any], after: Sequence[Any] | None) -> Any:

@@ -1,4 +1,4 @@
-"""Slows down whoever guesses passwords. In memory, of bounded size, in each process for itself."""
+"""Limits log-in attempts. In memory, of bounded size, for each process separately."""
 
 import hashlib
 import math
@@ -9,9 +9,9 @@ WINDOW_SECONDS = 15 * 60
 MAX_KEYS = 10_000
 
 PAIR_LIMIT, ADDRESS_LIMIT, NAME_LIMIT = 5, 20, 100
-"""Failures in the window: of one name from one address, of one address, of one name from anywhere.
+"""Failed attempts in the window: one name from one address, one address, one name from any address.
 
-The last is high, so that a stranger cannot lock the admin out with a handful of requests.
+The last is high, so that a stranger cannot lock the admin out with a few requests.
 """
 
 
@@ -35,7 +35,7 @@ class Throttle:
         return math.ceil(max(waits))
 
     def count(self, name: str, address: str) -> None:
-        """An attempt begins: counted before the password is looked at, so that many at once are counted."""
+        """Count an attempt, before the password is verified, so that concurrent attempts are counted."""
         now = self._clock()
         for key, limit in _keys(name, address):
             self._attempts[key] = [*self._recent(key, now), now][-limit:]
@@ -44,7 +44,7 @@ class Throttle:
             self._attempts.popitem(last=False)
 
     def forgive(self, name: str, address: str) -> None:
-        """The password was right."""
+        """Take the attempt back: the password was right."""
         for key, _ in _keys(name, address):
             if attempts := self._attempts.get(key):
                 attempts.pop()
@@ -61,5 +61,5 @@ def _keys(name: str, address: str) -> Iterable[tuple[bytes, int]]:
 
 
 def _key(*parts: str) -> bytes:
-    """Of one length, whatever name was sent."""
+    """Of one length, however long the name is."""
     return hashlib.sha256("\x00".join(parts).encode("utf-8", "replace")).digest()[:16]

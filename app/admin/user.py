@@ -1,4 +1,4 @@
-"""The page of a user: what they have and why, what is wrong, and how it came to that."""
+"""The search box, and the page of a user: what they have and why, what is wrong, and the timeline."""
 
 from dataclasses import dataclass
 

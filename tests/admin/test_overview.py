@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from app.admin import statistics
-from app.admin.statistics import CAP, Kept, revenue_of
+from app.admin.statistics import CAP, Cached, revenue_of
 from app.db.models import Subscription, WebhookEvent
 from app.simulator import DAY, Account
 
@@ -51,7 +51,7 @@ def test_trials_stand_apart_and_what_has_no_price_is_counted_apart() -> None:
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """However busy the machine is, a page shows its numbers."""
-    monkeypatch.setattr(statistics, "PATIENCE_SECONDS", 30)
+    monkeypatch.setattr(statistics, "TIMEOUT_SECONDS", 30)
 
 
 async def test_the_overview_shows_revenue_by_currency_and_what_wants_a_hand(database_url: str) -> None:
@@ -102,14 +102,14 @@ async def test_counts_stop_at_the_cap(database_url: str) -> None:
         assert "To be re-read 3" in page
 
 
-async def figures_of(kept: Kept[int]) -> tuple[int | None, int]:
+async def statistics_of(cached: Cached[int]) -> tuple[int | None, int]:
     """As a page gets them."""
-    if task := kept.refresh():
+    if task := cached.refresh():
         await asyncio.wait([task], timeout=0.05)
-    return kept.last()
+    return cached.last()
 
 
-async def test_dear_figures_are_computed_once_and_kept() -> None:
+async def test_slow_statistics_are_computed_once_and_cached() -> None:
     clock, computed = Clock(), 0
 
     async def compute() -> int:
@@ -117,30 +117,30 @@ async def test_dear_figures_are_computed_once_and_kept() -> None:
         computed += 1
         return computed
 
-    kept = Kept(compute, 60, clock)
-    assert await figures_of(kept) == (1, 0)
+    cached = Cached(compute, 60, clock)
+    assert await statistics_of(cached) == (1, 0)
     clock.now += 59
-    assert await figures_of(kept) == (1, 59)
+    assert await statistics_of(cached) == (1, 59)
     clock.now += 1
-    assert await figures_of(kept) == (2, 0)
-    await kept.close()
+    assert await statistics_of(cached) == (2, 0)
+    await cached.close()
 
 
-async def test_a_page_does_not_wait_for_figures_that_take_long() -> None:
+async def test_a_page_does_not_wait_for_statistics_that_take_long() -> None:
     going_on = asyncio.Event()
 
     async def compute() -> int:
         await going_on.wait()
         return 7
 
-    kept = Kept(compute, 60, Clock())
-    assert await figures_of(kept) == (None, 0)
+    cached = Cached(compute, 60, Clock())
+    assert await statistics_of(cached) == (None, 0)
     going_on.set()
     await asyncio.sleep(0)
-    assert await figures_of(kept) == (7, 0)
+    assert await statistics_of(cached) == (7, 0)
 
 
-async def test_figures_that_fail_leave_the_last_ones_and_are_tried_again() -> None:
+async def test_statistics_that_fail_leave_the_last_ones_and_are_tried_again() -> None:
     clock, answers = Clock(), iter([1, None, 3])
 
     async def compute() -> int:
@@ -149,11 +149,11 @@ async def test_figures_that_fail_leave_the_last_ones_and_are_tried_again() -> No
             raise RuntimeError("the database went away")
         return answer
 
-    kept = Kept(compute, 60, clock)
-    assert await figures_of(kept) == (1, 0)
+    cached = Cached(compute, 60, clock)
+    assert await statistics_of(cached) == (1, 0)
     clock.now += 61
-    assert await figures_of(kept) == (1, 61)
-    assert await figures_of(kept) == (3, 0)
+    assert await statistics_of(cached) == (1, 61)
+    assert await statistics_of(cached) == (3, 0)
 
 
 @pytest.mark.parametrize("status", ["failed", "pending"])

@@ -15,8 +15,8 @@ async def test_the_shell_prints_a_hash_that_the_password_fits() -> None:
     name, _, value = result.stdout.strip().partition("=")
     assert name == "ADMIN_PASSWORD_HASH"
     check = PasswordCheck(value.strip("'"))
-    assert await check.fits(PASSWORD)
-    assert not await check.fits(PASSWORD + "x")
+    assert await check.verify(PASSWORD)
+    assert not await check.verify(PASSWORD + "x")
 
 
 def test_a_short_password_is_refused() -> None:
@@ -27,4 +27,4 @@ def test_a_short_password_is_refused() -> None:
 
 @pytest.mark.parametrize("password_hash", ["$argon2id$broken", "$argon2"])
 async def test_no_password_fits_a_hash_that_is_none(password_hash: str) -> None:
-    assert not await PasswordCheck(password_hash).fits(PASSWORD)
+    assert not await PasswordCheck(password_hash).verify(PASSWORD)
