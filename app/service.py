@@ -23,6 +23,7 @@ from .reactions.notifications import connect_notifications, disconnect_notificat
 from .reactions.outbox import Outbox
 from .signals import users_changed
 from .stripe.client import StripeApi
+from .sync.backfill import Backfill
 from .sync.catch_up import CatchUp
 from .sync.objects import StripeObjects
 from .sync.pending import PendingFetches
@@ -47,6 +48,7 @@ class Service:
     alerts: Alerts
     worker: Worker
     spool: Spool
+    backfill: Backfill
     clock: Callable[[], float]
     stripe: StripeApi | None = None
     """Calls to Stripe, with a STRIPE_API_KEY."""
@@ -106,12 +108,14 @@ class Service:
         listening = asyncio.create_task(self.database.listen(self.limits.snapshots.forget))
         working = asyncio.create_task(self.worker.run())
         delivering = asyncio.create_task(self.outbox.run())
-        tasks = [working, *([asyncio.create_task(self.schedule.run())] if self.schedule else [])]
+        tasks = [working, asyncio.create_task(self.backfill.run())]
+        tasks += [asyncio.create_task(self.schedule.run())] if self.schedule else []
         counting = asyncio.create_task(metrics.flush_always())
         try:
             yield
         finally:
             self.worker.stop()
+            self.backfill.stop()
             if self.schedule is not None:
                 self.schedule.stop()
             listening.cancel()
@@ -155,7 +159,8 @@ def make_service(settings: Settings, clock: Callable[[], float]) -> Service:
         clock=clock,
     )
     stripe = _stripe_api(settings)
-    service = Service(settings, database, outbox, inbox, limits, alerts, worker, spool, clock)
+    backfill = Backfill(database, catalogue=catalogue, clock=clock)
+    service = Service(settings, database, outbox, inbox, limits, alerts, worker, spool, backfill, clock)
     return service if stripe is None else _with_stripe(service, stripe)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from blinker import NamedSignal
 
@@ -41,6 +41,14 @@ def make_row(model: type[R], values: Mapping[str, Any]) -> R:
     return row
 
 
+class Reapplied(NamedTuple):
+    """The record whose stored events are applied once more."""
+
+    id: str
+    newest_event_id: str | None
+    needs_refresh: bool
+
+
 class UnitOfWork:
     """What a batch of events reads and writes. `now` in Unix seconds; `named`: the ids that are loaded.
 
@@ -58,6 +66,8 @@ class UnitOfWork:
         self.audit: list[AuditEntry] = []
         self.delivery: Delivery | None = None
         """The event that is applied now, and how it came here."""
+        self.reapplied: Reapplied | None = None
+        """Set while the stored events of a record are applied once more."""
         self._named = {model: named.get(kind, ()) for kind, model in KINDS.items()}
         self._rows: dict[Key, Record] = {}
         self._before: dict[Key, dict[str, Any] | None] = {}
@@ -147,6 +157,12 @@ class UnitOfWork:
         """Each row that differs from what was loaded, and its columns as loaded (None for a new row)."""
         for key, before in self._before.items():
             yield self._rows[key], before
+
+    def follow_rules(self, row: Record) -> None:
+        """Have the row written as one that follows today's rules, whether anything else changed or not."""
+        state = row.__dict__
+        self._remember((type(row), row.id), state)
+        state |= {"rules_version": RULES_VERSION, "rules_row_version": state["version"]}
 
     def written(self) -> Iterator[tuple[type[Record], dict[str, Any]]]:
         """Each row that differs, as it is to be written: its version counted up.

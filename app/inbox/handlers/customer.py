@@ -12,7 +12,7 @@ def customer_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
     customer = ensure_customer(unit_of_work, required_id(event.object, "id"))
     link_by_metadata(unit_of_work, customer, metadata(event.object), event)
 
-    unsure = is_near_a_reading(event, customer)
+    unsure = is_near_a_reading(event, customer, unit_of_work)
     judgement = judge_snapshot(event, customer, unit_of_work)
     if judgement is None:
         unit_of_work.change(customer, needs_refresh=customer.needs_refresh or unsure)

@@ -28,7 +28,7 @@ def invoice_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
     values |= {"snapshot_created": event.created, "snapshot_event_id": event.id}
     if invoice is None:
         invoice = unit_of_work.add(Invoice, invoice_id, **values)
-    elif _progress(values) > _progress(invoice.__dict__):
+    elif _progress(values) >= _progress(invoice.__dict__):  # the same event again, when it is reapplied
         unit_of_work.change(invoice, **values)
     announce_payment(unit_of_work, event, values, before, invoice)
 

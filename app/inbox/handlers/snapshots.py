@@ -5,7 +5,7 @@ from typing import Any
 from ...db.models import Customer, Subscription
 from ...stripe.events import StripeEvent
 from ...stripe.ordering import Judgement, Position, judge, position
-from ..unit_of_work import UnitOfWork
+from ..unit_of_work import Reapplied, UnitOfWork
 
 
 def current_position(row: Subscription | Customer | None) -> Position | None:
@@ -26,10 +26,11 @@ def is_reading(event_id: str | None) -> bool:
     return event_id is not None and event_id.startswith(READING)
 
 
-def is_near_a_reading(event: StripeEvent, row: Subscription | Customer) -> bool:
+def is_near_a_reading(event: StripeEvent, row: Subscription | Customer, unit_of_work: UnitOfWork) -> bool:
     """Whether a reading and an event are so close that either may be the newer one: read again."""
     return (
-        row.snapshot_created is not None
+        unit_of_work.reapplied is None  # that was settled when the event came
+        and row.snapshot_created is not None
         and is_reading(event.id) != is_reading(row.snapshot_event_id)
         and abs(event.created - row.snapshot_created) <= READING_MARGIN_SECONDS
     )
@@ -39,6 +40,8 @@ def judge_snapshot(
     event: StripeEvent, row: Subscription | Customer, unit_of_work: UnitOfWork
 ) -> Judgement | None:
     """The newest snapshot with this event counted; None where the record already holds it."""
+    if (known := unit_of_work.reapplied) is not None and known.id == row.id:
+        return _judge_again(event, row, known)
     if (reading := _judge_reading(event, row, unit_of_work)) is not None:
         return reading
     earlier = unit_of_work.history.get(row.id)
@@ -48,6 +51,14 @@ def judge_snapshot(
     if current is not None and place < current:
         return None
     return Judgement(event, place, burst=1)
+
+
+def _judge_again(event: StripeEvent, row: Subscription | Customer, known: Reapplied) -> Judgement | None:
+    """While a record is reapplied: its newest snapshot is the one that it names."""
+    place = current_position(row)
+    if place is None or event.id != known.newest_event_id:
+        return None
+    return Judgement(event, place, row.snapshot_burst, settled=not known.needs_refresh)
 
 
 def _judge_reading(

@@ -26,7 +26,7 @@ def subscription_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
     link_by_metadata(unit_of_work, customer, metadata(event.object), event)
 
     before, was_never_paid = dict(subscription.__dict__), never_paid(subscription)
-    unsure = is_near_a_reading(event, subscription)
+    unsure = is_near_a_reading(event, subscription, unit_of_work)
     judgement = judge_snapshot(event, subscription, unit_of_work)
     changes = with_period_changes(
         event,

@@ -1,0 +1,85 @@
+"""Reapplies a record's stored events by today's rules, for rows that another release wrote.
+
+What a record means merges from its events in any order, so applying them once more changes only what the
+rules see in another way. Which snapshot is the newest stays as it is: the record names that event.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import structlog
+
+from ..db.models import Invoice, Record, Subscription
+from ..entitlements import owed_by_subscription
+from ..errors import InvalidPayload
+from ..stripe.events import StripeEvent, parse
+from .handlers import HANDLERS
+from .handlers.past_due import DUE
+from .unit_of_work import Reapplied, UnitOfWork
+
+log = structlog.get_logger(__name__)
+
+MAX_EVENTS = 1000
+"""How many events of one record are applied again, the latest ones."""
+EVENTS_OF = (
+    "SELECT id, body, received_at FROM billing_event WHERE object_id = ? AND state = 'processed' "
+    "AND source <> 'internal' ORDER BY created DESC, id DESC LIMIT ?"
+)
+
+
+def stored_events(rows: Iterable[Mapping[str, Any]]) -> list[StripeEvent]:
+    """The events whose handlers change records here, from rows with `id`, `body` and `received_at`."""
+    events = []
+    for row in rows:
+        try:
+            event = parse(row["body"].encode(), signature=None, received_at=row["received_at"])
+        except InvalidPayload:
+            log.error("stored_event_unreadable", event_id=row["id"])
+            continue
+        # A thin event says nothing of its object: what was read for it is an event of its own.
+        if not event.thin and not event.problem and event.type in HANDLERS:
+            events.append(event)
+    return events
+
+
+def reapply(
+    unit_of_work: UnitOfWork, record: Record, events: Sequence[StripeEvent], invoices: Sequence[Invoice] = ()
+) -> None:
+    """Apply the stored events of a record once more, and mark its row as following today's rules.
+
+    The rows that the events name are loaded. `invoices`: those of a subscription.
+    """
+    columns = record.__dict__
+    newest = columns["snapshot_event_id"]
+    unit_of_work.reapplied = Reapplied(record.id, newest, columns.get("needs_refresh", False))
+    try:
+        for event in sorted(events, key=lambda event: (event.id == newest, event.created, event.id)):
+            _apply(unit_of_work, event)
+    finally:
+        unit_of_work.reapplied = None
+        unit_of_work.reactions.clear()  # they were announced when the events came
+    if isinstance(record, Subscription):
+        _fill_in(unit_of_work, record, invoices)
+    unit_of_work.follow_rules(record)
+
+
+def _apply(unit_of_work: UnitOfWork, event: StripeEvent) -> None:
+    try:
+        with unit_of_work.undone_on_error():
+            HANDLERS[event.type](event, unit_of_work)
+    except Exception as error:  # it was applied once: the others still say what they say
+        log.error("event_not_reapplied", event_id=event.id, error=type(error).__name__)
+
+
+def _fill_in(unit_of_work: UnitOfWork, subscription: Subscription, invoices: Sequence[Invoice]) -> None:
+    """What the events would have said that are pruned: from the invoices, and as the release before did."""
+    if subscription.ever_paid is None and any(invoice.status == "paid" for invoice in invoices):
+        unit_of_work.change(subscription, ever_paid=True)
+    if subscription.status not in DUE or subscription.running_at is not None:
+        return
+    owed = owed_by_subscription(invoices).get(subscription.id)
+    moments = (owed and owed.oldest_attempted, subscription.current_period_start, subscription.start_date)
+    since = next((moment for moment in moments if moment is not None), None)
+    if since is not None and subscription.past_due_since is not None and since < subscription.past_due_since:
+        later = [at for at in subscription.due_at or () if at > since]
+        unit_of_work.change(subscription, due_at=[since, *later], past_due_since=since)

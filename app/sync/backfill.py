@@ -1,0 +1,179 @@
+"""Brings rows that another release wrote to today's rules, in small steps, while webhooks arrive.
+
+A row says by which rules it was written (`follows_rules`). One that an older process wrote or changed is
+reapplied: its stored events are applied once more, in a transaction of the inbox's own kind. A process that
+is killed leaves rows as they were, and the next pass finds them.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import structlog
+from sqlalchemy import ColumnElement, or_
+from sqlmodel import col, func, select
+
+from ..db import Batch, Database
+from ..db.models import RULES_VERSION, Customer, Invoice, Subscription, WebhookEvent, follows_rules, table_of
+from ..inbox.reapply import EVENTS_OF, MAX_EVENTS, reapply, stored_events
+from ..inbox.unit_of_work import KINDS, UnitOfWork, make_row
+from ..plans import Catalogue
+from ..signals import users_changed
+from ..stripe.events import StripeEvent
+from . import leases
+
+log = structlog.get_logger(__name__)
+
+JOB = "rules"
+EVERY_SECONDS = 300
+"""How often is looked for rows that an older process has written since."""
+PAGE = 200
+REST = 3
+"""How many times as long as a row took is rested then: the webhooks come first."""
+RuledModel = type[Subscription] | type[Customer] | type[Invoice]
+ORDER: tuple[RuledModel, ...] = (Subscription, Customer, Invoice)
+INVOICES_OF = "SELECT * FROM billing_invoice WHERE subscription_id = ?"
+
+
+def is_outdated(model: RuledModel) -> ColumnElement[bool]:
+    """The condition on rows that do not follow today's rules."""
+    return or_(
+        col(model.rules_version).is_(None),
+        col(model.rules_version) != RULES_VERSION,
+        col(model.rules_row_version) != col(model.version),
+    )
+
+
+async def count_outdated(database: Database) -> int:
+    """How many rows wait to be reapplied."""
+    async with database.reading() as session:
+        counts = [
+            (await session.exec(select(func.count()).select_from(model).where(is_outdated(model)))).one()
+            for model in ORDER
+        ]
+    return sum(counts)
+
+
+class Backfill:
+    """Reapplies the rows that do not follow today's rules. `clock` gives Unix seconds."""
+
+    def __init__(self, database: Database, *, catalogue: Catalogue, clock: Callable[[], float]) -> None:
+        self._database = database
+        self._catalogue = catalogue
+        self._clock = clock
+        self._stopped = asyncio.Event()
+
+    async def run(self) -> None:
+        """Look for outdated rows every few minutes, until stopped. A database that is down is waited for."""
+        try:
+            while not self._stopped.is_set():
+                try:
+                    await self.reapply_all(rest=True)
+                except Exception as error:
+                    log.warning("job_failed", job=JOB, error=type(error).__name__)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopped.wait(), EVERY_SECONDS)
+        finally:
+            self._stopped = asyncio.Event()  # it may run again, on another loop
+
+    def stop(self) -> None:
+        """End after the row that is under way."""
+        self._stopped.set()
+
+    async def reapply_all(self, *, rest: bool = False) -> int:
+        """Reapply every outdated row; how many: 0 while another process does it.
+
+        `rest`: leave the database to others for most of the time.
+        """
+        first = [await self._outdated(model, "") for model in ORDER]
+        if not any(first) or not await leases.take(self._database, JOB, int(self._clock())):
+            return 0
+        async with leases.held(self._database, JOB):
+            done = 0
+            for model, ids in zip(ORDER, first, strict=True):
+                done += await self._reapply_kind(model, ids, rest)
+            await leases.note(self._database, JOB, finished_at=int(self._clock()), result={"reapplied": done})
+        log.info("rules_reapplied", rows=done)
+        return done
+
+    async def _reapply_kind(self, model: RuledModel, ids: Sequence[str], rest: bool) -> int:
+        done = 0
+        while ids and not self._stopped.is_set():
+            for id in ids:
+                if self._stopped.is_set():
+                    return done
+                began = time.perf_counter()
+                done += await self.reapply_row(model, id)
+                if rest:
+                    await asyncio.sleep((time.perf_counter() - began) * REST)
+            await leases.take(self._database, JOB, int(self._clock()))
+            ids = await self._outdated(model, ids[-1]) if len(ids) == PAGE else []
+        return done
+
+    async def _outdated(self, model: RuledModel, after: str) -> list[str]:
+        query = select(model.id).where(is_outdated(model), col(model.id) > after)
+        async with self._database.reading() as session:
+            return list(await session.exec(query.order_by(col(model.id)).limit(PAGE)))
+
+    async def reapply_row(self, model: RuledModel, id: str) -> bool:
+        """Reapply one row; False when that has been done, or an event came meanwhile."""
+        named = await self._named(model, id)
+        async with self._database.batch() as batch:
+            await batch.begin([f"{kind}:{each}" for kind, ids in named.items() for each in ids])
+            unit_of_work = await self._load(batch, named)
+            record = unit_of_work.find(model, id)
+            events = stored_events(await batch.fetch(EVENTS_OF, id, MAX_EVENTS))
+            if record is None or follows_rules(record) or not _within(events, named):
+                return False
+            reapply(unit_of_work, record, events, await _invoices_of(batch, model, id))
+            users = unit_of_work.users()
+            rows: dict[Any, list[dict[str, Any]]] = {table_of(model): [] for model in KINDS.values()}
+            for changed, values in unit_of_work.written():
+                rows[table_of(changed)].append(values)
+            await batch.write(rows, users)
+        if users:
+            users_changed.send(self, user_ids=users)
+        return True
+
+    async def _named(self, model: RuledModel, id: str) -> dict[str, set[str]]:
+        """The ids of all rows that the record's events may touch, to be locked before they are loaded."""
+        named: dict[str, set[str]] = {kind: {id} if each is model else set() for kind, each in KINDS.items()}
+        columns = (col(WebhookEvent.id), col(WebhookEvent.body), col(WebhookEvent.received_at))
+        query = (
+            select(*columns)
+            .where(col(WebhookEvent.object_id) == id, col(WebhookEvent.state) == "processed")
+            .where(col(WebhookEvent.source) != "internal")
+            .order_by(col(WebhookEvent.created).desc(), col(WebhookEvent.id).desc())
+            .limit(MAX_EVENTS)
+        )
+        async with self._database.reading() as session:
+            found = await session.exec(query)
+            rows = [dict(zip(("id", "body", "received_at"), row, strict=True)) for row in found]
+            record = await session.get(model, id)
+        if isinstance(record, Subscription | Invoice) and record.customer_id is not None:
+            named["customer"].add(record.customer_id)
+        for event in stored_events(rows):
+            for kind, ids in event.names.items():
+                named[kind] |= ids
+        return named
+
+    async def _load(self, batch: Batch, named: dict[str, set[str]]) -> UnitOfWork:
+        ids = {table_of(model): named[kind] for kind, model in KINDS.items()}
+        loaded, _ = await batch.load(ids, known=(table_of(WebhookEvent), ()))
+        unit_of_work = UnitOfWork(int(self._clock()), self._catalogue, named)
+        for model in KINDS.values():
+            unit_of_work.fill(model, loaded[table_of(model)])
+        return unit_of_work
+
+
+async def _invoices_of(batch: Batch, model: RuledModel, id: str) -> list[Invoice]:
+    if model is not Subscription:
+        return []
+    return [make_row(Invoice, row) for row in await batch.fetch(INVOICES_OF, id)]
+
+
+def _within(events: Sequence[StripeEvent], named: dict[str, set[str]]) -> bool:
+    """Whether all that the events name is locked: one may have come meanwhile."""
+    return all(ids <= named[kind] for event in events for kind, ids in event.names.items())
