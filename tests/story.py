@@ -16,7 +16,9 @@ MONTH, YEAR = 30 * DAY, 365 * DAY
 _accounts = itertools.count(1)
 
 
-def item(price: str, start: int, end: int, *, quantity: int = 1, interval: str = "month", **more: Any) -> Json:
+def item(
+    price: str, start: int, end: int, *, quantity: int = 1, interval: str = "month", **more: Any
+) -> Json:
     """One item of a subscription, with a period of its own."""
     return {
         "id": f"si_{price}",

@@ -1,0 +1,211 @@
+"""Rows that another release wrote are reapplied in steps, while webhooks arrive and that release runs."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from app.db.models import Customer, Invoice, Subscription, follows_rules
+from app.service import Service
+from app.signals import reactions
+from app.sync.backfill import count_outdated
+
+from ..client import Client, running
+from ..inbox.test_past_due import CASES
+from ..story import DAY, HOUR, MONTH, Story, orders
+
+NOW = 1_893_456_000  # 2030-01-01 00:00:00 UTC
+NEW_COLUMNS = {
+    "billing_subscription": (
+        "pause_cause",
+        "past_due_since",
+        "running_at",
+        "due_at",
+        "first_payment_failed_at",
+        "ever_paid",
+        "rules_version",
+        "rules_row_version",
+    ),
+    "billing_invoice": ("billing_reason", "due_date", "rules_version", "rules_row_version"),
+    "billing_customer": ("rules_version", "rules_row_version"),
+}
+UNCOMPARED = {"version", "updated_at", "rules_row_version"}
+
+
+@pytest.fixture
+async def client(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Client]:
+    """A service whose backfill begins when a test says so."""
+    monkeypatch.setattr("app.sync.backfill.Backfill.run", lambda backfill: asyncio.sleep(0))
+    async with running(database_url, clock=lambda: NOW) as client:
+        yield client
+
+
+def service_of(client: Client) -> Service:
+    service: Service = client.app.state.billing
+    return service
+
+
+async def as_the_release_before_wrote_them(client: Client) -> None:
+    """Take away from all rows what that release does not know."""
+    async with service_of(client).database.session() as session:
+        for table, columns in NEW_COLUMNS.items():
+            nothing = ", ".join(f"{column} = NULL" for column in columns)
+            await (await session.connection()).execute(text(f"UPDATE {table} SET {nothing}"))
+
+
+async def rows(client: Client, story: Story) -> list[dict[str, Any]]:
+    """All that is stored of the story, without what counts changes."""
+    async with service_of(client).database.reading() as session:
+        found = [
+            await session.get(Customer, story.customer),
+            await session.get(Subscription, story.id),
+            *[await session.get(Invoice, id) for id in sorted(story.invoices)],
+        ]
+    return [row.model_dump(exclude=UNCOMPARED) for row in found if row is not None]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
+async def test_rows_of_the_release_before_become_what_todays_rules_make(client: Client, case: Any) -> None:
+    story, _ = case()
+    for event in orders(story.events)[2]:
+        await client.send(event)
+    expected = await rows(client, story)
+    await as_the_release_before_wrote_them(client)
+    assert await count_outdated(service_of(client).database) == len(expected)
+    assert await service_of(client).backfill.reapply_all() == len(expected)
+    assert await rows(client, story) == expected
+    assert await count_outdated(service_of(client).database) == 0
+    assert await service_of(client).backfill.reapply_all() == 0, "once is enough"
+
+
+async def test_a_row_that_an_older_process_changes_beside_this_one_is_found_and_reapplied(
+    client: Client,
+) -> None:
+    """It knows nothing of the new columns: it leaves them as they are, and counts the version up."""
+    story = Story(NOW - 40 * DAY)
+    story.change(NOW - 30 * DAY, status="past_due")
+    story.change(NOW - 28 * DAY, status="active")
+    for event in story.events:
+        await client.send(event)
+    before = (await rows(client, story))[1]
+    await client.send(story.change(NOW - HOUR, status="past_due"))
+    expected = await rows(client, story)
+    async with service_of(client).database.session() as session:
+        row = await session.get(Subscription, story.id)
+        assert row is not None and follows_rules(row)
+        row.past_due_since, row.running_at = NOW - 30 * DAY, before["running_at"]
+        row.due_at = [NOW - 30 * DAY]
+        row.version += 1
+    answer = await client.read(f"/internal/users/{story.user}/entitlements")
+    assert answer["access"] == "none", "as the release before says, from the period's start"
+    assert await service_of(client).backfill.reapply_all() == 1
+    assert await rows(client, story) == expected
+    service_of(client).limits.snapshots.forget(None)
+    assert (await client.read(f"/internal/users/{story.user}/entitlements"))["access"] == "grace"
+
+
+async def test_webhooks_that_arrive_meanwhile_lose_nothing(client: Client) -> None:
+    """Half of each story is of the release before; the rest comes while its rows are reapplied."""
+    stories = []
+    for number in range(12):
+        story, _ = CASES[number % len(CASES)]()
+        stories.append(story)
+        for event in orders(story.events)[number % 5][::2]:
+            await client.send(event)
+    await as_the_release_before_wrote_them(client)
+
+    async def arrive() -> None:
+        for story in stories:
+            await asyncio.gather(*(client.send(event) for event in story.events))
+
+    reapplied, _ = await asyncio.gather(service_of(client).backfill.reapply_all(), arrive())
+    assert reapplied > 0
+    await service_of(client).backfill.reapply_all()
+    assert await count_outdated(service_of(client).database) == 0
+    got = [await rows(client, story) for story in stories]
+    await as_the_release_before_wrote_them(client)
+    await service_of(client).backfill.reapply_all()
+    assert [await rows(client, story) for story in stories] == got, "once more changes nothing"
+    for story, found in zip(stories, got, strict=True):
+        since = found[1]["past_due_since"]
+        assert since == (found[1]["due_at"] or [None])[0] and found[1]["status"] == story.object["status"]
+
+
+async def test_a_backfill_that_is_stopped_goes_on_where_it_was(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stories = [CASES[number]()[0] for number in range(3)]
+    for story in stories:
+        for event in story.events:
+            await client.send(event)
+    expected = [await rows(client, story) for story in stories]
+    await as_the_release_before_wrote_them(client)
+    backfill, waiting = service_of(client).backfill, await count_outdated(service_of(client).database)
+    reapply_row = backfill.reapply_row
+
+    async def once(model: Any, id: str) -> bool:
+        backfill.stop()
+        return await reapply_row(model, id)
+
+    monkeypatch.setattr(backfill, "reapply_row", once)
+    assert await backfill.reapply_all() == 1
+    assert await count_outdated(service_of(client).database) == waiting - 1
+    monkeypatch.setattr(backfill, "reapply_row", reapply_row)
+    monkeypatch.setattr(backfill, "_stopped", asyncio.Event())
+    assert await backfill.reapply_all() == waiting - 1
+    assert [await rows(client, story) for story in stories] == expected
+
+
+async def test_what_is_pruned_keeps_the_answer_of_the_release_before(client: Client) -> None:
+    """Past due for months: the step is pruned, and a note in the metadata yesterday is all that is left."""
+    story = Story(NOW - 200 * DAY)
+    story.invoice("invoice.payment_failed", NOW - 170 * DAY, attempt_count=4)
+    story.change(NOW - 170 * DAY, status="past_due")
+    story.change(NOW - DAY, metadata={"note": "promised to pay"})
+    for event in story.events:
+        await client.send(event)
+    await as_the_release_before_wrote_them(client)
+    async with service_of(client).database.session() as session:
+        await (await session.connection()).execute(
+            text("DELETE FROM billing_event WHERE created < :before"), {"before": NOW - 90 * DAY}
+        )
+    await service_of(client).backfill.reapply_all()
+    [_, subscription, _] = await rows(client, story)
+    assert subscription["past_due_since"] == NOW - 170 * DAY
+    assert (await client.read(f"/internal/users/{story.user}/entitlements"))["access"] == "none"
+
+
+async def test_reapplying_announces_nothing_and_keeps_what_is_settled(client: Client) -> None:
+    story = Story(NOW - MONTH, status="incomplete")
+    story.change(NOW - MONTH, status="active")
+    story.invoice("invoice.payment_failed", NOW - DAY, attempt_count=1)
+    story.change(NOW - DAY, status="past_due")
+    for event in story.events:
+        await client.send(event)
+    expected = await rows(client, story)
+    assert expected[1]["needs_refresh"] is False
+    told: list[Any] = []
+    for signal in reactions.values():
+        signal.connect(told.append, weak=False)
+    try:
+        await as_the_release_before_wrote_them(client)
+        await service_of(client).backfill.reapply_all()
+        await asyncio.sleep(0)
+    finally:
+        for signal in reactions.values():
+            signal.disconnect(told.append)
+    assert (told, await rows(client, story)) == ([], expected)
+
+
+async def test_a_running_service_does_it_by_itself(database_url: str) -> None:
+    story, since = CASES[0]()
+    async with running(database_url, clock=lambda: NOW) as client:
+        for event in story.events:
+            await client.send(event)
+        await as_the_release_before_wrote_them(client)
+    async with running(database_url, clock=lambda: NOW) as client, asyncio.timeout(20):
+        while await count_outdated(service_of(client).database):  # noqa: ASYNC110 # nothing tells of its end
+            await asyncio.sleep(0.02)
+        assert (await rows(client, story))[1]["past_due_since"] == since
