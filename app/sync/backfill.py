@@ -88,13 +88,15 @@ class Backfill:
         `rest`: leave the database to others for most of the time.
         """
         first = [await self._outdated(model, "") for model in ORDER]
-        if not any(first) or not await leases.take(self._database, JOB, int(self._clock())):
+        if not any(first) or not await leases.acquire(self._database, JOB, int(self._clock())):
             return 0
-        async with leases.held(self._database, JOB):
+        async with leases.released_after(self._database, JOB):
             done = 0
             for model, ids in zip(ORDER, first, strict=True):
                 done += await self._reapply_kind(model, ids, rest)
-            await leases.note(self._database, JOB, finished_at=int(self._clock()), result={"reapplied": done})
+            await leases.update_job(
+                self._database, JOB, finished_at=int(self._clock()), result={"reapplied": done}
+            )
         log.info("rules_reapplied", rows=done)
         return done
 
@@ -108,7 +110,7 @@ class Backfill:
                 done += await self.reapply_row(model, id)
                 if rest:
                     await asyncio.sleep((time.perf_counter() - began) * REST)
-            await leases.take(self._database, JOB, int(self._clock()))
+            await leases.acquire(self._database, JOB, int(self._clock()))
             ids = await self._outdated(model, ids[-1]) if len(ids) == PAGE else []
         return done
 
