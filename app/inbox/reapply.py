@@ -12,7 +12,8 @@ import structlog
 from ..db.models import Invoice, Record, Subscription
 from ..entitlements import owed_by_subscription
 from ..errors import InvalidPayload
-from ..stripe.events import StripeEvent, parse
+from ..stripe.events import StripeEvent
+from .delivery import Delivery, receive
 from .handlers import HANDLERS
 from .handlers.past_due import DUE
 from .unit_of_work import Reapplied, UnitOfWork
@@ -22,28 +23,31 @@ log = structlog.get_logger(__name__)
 MAX_EVENTS = 1000
 """How many events of one record are applied again, the latest ones."""
 EVENTS_OF = (
-    "SELECT id, body, received_at FROM billing_event WHERE object_id = ? AND state = 'processed' "
+    "SELECT id, body, source, received_at FROM billing_event WHERE object_id = ? AND state = 'processed' "
     "AND source <> 'internal' ORDER BY created DESC, id DESC LIMIT ?"
 )
 
 
-def stored_events(rows: Iterable[Mapping[str, Any]]) -> list[StripeEvent]:
-    """The events whose handlers change records here, from rows with `id`, `body` and `received_at`."""
-    events = []
+def stored_events(rows: Iterable[Mapping[str, Any]]) -> list[Delivery]:
+    """The events whose handlers change records here, from rows with these columns of the inbox."""
+    deliveries = []
     for row in rows:
         try:
-            event = parse(row["body"].encode(), signature=None, received_at=row["received_at"])
+            delivery = receive(
+                row["body"].encode(), signature=None, received_at=row["received_at"], source=row["source"]
+            )
         except InvalidPayload:
             log.error("stored_event_unreadable", event_id=row["id"])
             continue
         # A thin event says nothing of its object: what was read for it is an event of its own.
+        event = delivery.event
         if not event.thin and not event.problem and event.type in HANDLERS:
-            events.append(event)
-    return events
+            deliveries.append(delivery)
+    return deliveries
 
 
 def reapply(
-    unit_of_work: UnitOfWork, record: Record, events: Sequence[StripeEvent], invoices: Sequence[Invoice] = ()
+    unit_of_work: UnitOfWork, record: Record, stored: Sequence[Delivery], invoices: Sequence[Invoice] = ()
 ) -> None:
     """Apply the stored events of a record once more, and mark its row as following today's rules.
 
@@ -53,8 +57,8 @@ def reapply(
     newest = columns["snapshot_event_id"]
     unit_of_work.reapplied = Reapplied(record.id, newest, columns.get("needs_refresh", False))
     try:
-        for event in sorted(events, key=lambda event: (event.id == newest, event.created, event.id)):
-            _apply(unit_of_work, event)
+        for delivery in sorted(stored, key=lambda each: _order(each.event, newest)):
+            _apply(unit_of_work, delivery)
     finally:
         unit_of_work.reapplied = None
         unit_of_work.reactions.clear()  # they were announced when the events came
@@ -63,9 +67,15 @@ def reapply(
     unit_of_work.follow_rules(record)
 
 
-def _apply(unit_of_work: UnitOfWork, event: StripeEvent) -> None:
+def _order(event: StripeEvent, newest: str | None) -> tuple[bool, int, str]:
+    """As they happened, but for the newest snapshot, which comes last."""
+    return event.id == newest, event.created, event.id
+
+
+def _apply(unit_of_work: UnitOfWork, delivery: Delivery) -> None:
+    event = delivery.event
     try:
-        with unit_of_work.undone_on_error():
+        with unit_of_work.undone_on_error(delivery):
             HANDLERS[event.type](event, unit_of_work)
     except Exception as error:  # it was applied once: the others still say what they say
         log.error("event_not_reapplied", event_id=event.id, error=type(error).__name__)

@@ -17,11 +17,11 @@ from sqlmodel import col, func, select
 
 from ..db import Batch, Database
 from ..db.models import RULES_VERSION, Customer, Invoice, Subscription, WebhookEvent, follows_rules, table_of
+from ..inbox.delivery import Delivery
 from ..inbox.reapply import EVENTS_OF, MAX_EVENTS, reapply, stored_events
 from ..inbox.unit_of_work import KINDS, UnitOfWork, make_row
 from ..plans import Catalogue
 from ..signals import users_changed
-from ..stripe.events import StripeEvent
 from . import leases
 
 log = structlog.get_logger(__name__)
@@ -126,10 +126,10 @@ class Backfill:
             await batch.begin([f"{kind}:{each}" for kind, ids in named.items() for each in ids])
             unit_of_work = await self._load(batch, named)
             record = unit_of_work.find(model, id)
-            events = stored_events(await batch.fetch(EVENTS_OF, id, MAX_EVENTS))
-            if record is None or follows_rules(record) or not _within(events, named):
+            stored = stored_events(await batch.fetch(EVENTS_OF, id, MAX_EVENTS))
+            if record is None or follows_rules(record) or not _within(stored, named):
                 return False
-            reapply(unit_of_work, record, events, await _invoices_of(batch, model, id))
+            reapply(unit_of_work, record, stored, await _invoices_of(batch, model, id))
             users = unit_of_work.users()
             rows: dict[Any, list[dict[str, Any]]] = {table_of(model): [] for model in KINDS.values()}
             for changed, values in unit_of_work.written():
@@ -142,22 +142,20 @@ class Backfill:
     async def _named(self, model: RuledModel, id: str) -> dict[str, set[str]]:
         """The ids of all rows that the record's events may touch, to be locked before they are loaded."""
         named: dict[str, set[str]] = {kind: {id} if each is model else set() for kind, each in KINDS.items()}
-        columns = (col(WebhookEvent.id), col(WebhookEvent.body), col(WebhookEvent.received_at))
         query = (
-            select(*columns)
+            select(WebhookEvent)
             .where(col(WebhookEvent.object_id) == id, col(WebhookEvent.state) == "processed")
             .where(col(WebhookEvent.source) != "internal")
             .order_by(col(WebhookEvent.created).desc(), col(WebhookEvent.id).desc())
             .limit(MAX_EVENTS)
         )
         async with self._database.reading() as session:
-            found = await session.exec(query)
-            rows = [dict(zip(("id", "body", "received_at"), row, strict=True)) for row in found]
+            rows = [row.model_dump() for row in await session.exec(query)]
             record = await session.get(model, id)
         if isinstance(record, Subscription | Invoice) and record.customer_id is not None:
             named["customer"].add(record.customer_id)
-        for event in stored_events(rows):
-            for kind, ids in event.names.items():
+        for delivery in stored_events(rows):
+            for kind, ids in delivery.event.names.items():
                 named[kind] |= ids
         return named
 
@@ -176,6 +174,6 @@ async def _invoices_of(batch: Batch, model: RuledModel, id: str) -> list[Invoice
     return [make_row(Invoice, row) for row in await batch.fetch(INVOICES_OF, id)]
 
 
-def _within(events: Sequence[StripeEvent], named: dict[str, set[str]]) -> bool:
+def _within(stored: Sequence[Delivery], named: dict[str, set[str]]) -> bool:
     """Whether all that the events name is locked: one may have come meanwhile."""
-    return all(ids <= named[kind] for event in events for kind, ids in event.names.items())
+    return all(ids <= named[kind] for each in stored for kind, ids in each.event.names.items())
