@@ -30,6 +30,7 @@ from .sync.pending import PendingFetches
 from .sync.reconcile import Reconcile
 from .sync.schedule import Schedule
 from .worker.alerts import Alerts
+from .worker.pruning import Pruner
 from .worker.worker import Worker
 
 STOP_SECONDS = 10
@@ -148,16 +149,14 @@ def make_service(settings: Settings, clock: Callable[[], float]) -> Service:
     alerts = Alerts(
         database, outbox, spool, catalogue=catalogue, silence_hours=settings.silence_hours, clock=clock
     )
-    worker = Worker(
+    pruner = Pruner(
         database,
-        inbox,
-        spool,
-        alerts,
         retention_days=settings.event_retention_days,
         audit_retention_days=settings.audit_retention_days,
         usage_retention_days=settings.usage_retention_days,
         clock=clock,
     )
+    worker = Worker(database, inbox, spool, alerts, pruner, clock=clock)
     stripe = _stripe_api(settings)
     backfill = Backfill(database, catalogue=catalogue, clock=clock)
     service = Service(settings, database, outbox, inbox, limits, alerts, worker, spool, backfill, clock)

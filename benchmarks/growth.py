@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-from app.worker.worker import PRUNE_STEP
+from app.worker.pruning import PRUNE_STEP
 from tests.databases import run_sql
 
 from .measures import Finding, Goal, Spread, ratios

@@ -16,9 +16,9 @@ from rich.table import Table
 from sqlalchemy import text
 
 from app.config import SHIPPED_PLANS
-from app.db import Database, open_database, statements
+from app.db import Database, open_database
 from app.db.migrations import migrate
-from app.limits import Limits
+from app.limits import Limits, statements
 from app.plans import load_catalogue
 from tests.databases import PostgresServer
 

@@ -13,7 +13,7 @@ from ..operations.links import internal_event
 from ..plans import MAX_AMOUNT, Feature, OverrideOp, read_override
 from ..service import Service
 from ..stripe.objects import as_id
-from ..worker.worker import replay_in
+from ..worker.replay import replay_in
 from .formatting import day
 
 Values = Mapping[str, str]

@@ -11,7 +11,7 @@ from ..db.models import WebhookEvent
 from ..errors import NotFound
 from ..service import Running
 from ..stripe.objects import as_id
-from ..worker.worker import replay
+from ..worker.replay import replay
 from .auth import Actor, GuardedRoute
 from .pagination import Cursor, Limit, decode_cursor, encode_cursor
 from .responses import NOT_FOUND

@@ -13,7 +13,7 @@ from ..db.audit import shell_user
 from ..db.models import WebhookEvent
 from ..operations.backlog import read_backlog
 from ..service import Service
-from ..worker.worker import replay as make_due
+from ..worker.replay import replay as make_due
 from .output import FINE, WANTS_A_HAND, Json, console, facts, moment, plain, print_json, progress, run, table
 
 events = typer.Typer(no_args_is_help=True, help="The events in the inbox.")

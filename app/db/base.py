@@ -14,6 +14,12 @@ Row = dict[str, Any]
 INSERT_ONLY = "insert_only"
 """In a table's `info`: a row that is there stays as it is."""
 
+COUNT_UP = (
+    "INSERT INTO billing_user (id, version) VALUES (:id, 1) "
+    "ON CONFLICT (id) DO UPDATE SET version = billing_user.version + 1"
+)
+"""Count the version of a user up, from nothing to 1."""
+
 
 class Batch(Protocol):
     """One transaction of the webhook path, in a handful of statements however many events it carries."""

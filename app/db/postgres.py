@@ -14,9 +14,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from ..errors import ConfigurationError
-from .base import Database
+from .base import COUNT_UP, Database
 from .postgres_batch import STATEMENT_TIMEOUT_SECONDS, USERS_CHANNEL, PostgresBatch, locks
-from .statements import COUNT_UP
 
 log = structlog.get_logger(__name__)
 

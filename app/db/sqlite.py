@@ -13,8 +13,7 @@ import orjson
 from sqlalchemy import JSON, URL, Column, Connection, Table, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
-from .base import INSERT_ONLY, Database, Row
-from .statements import COUNT_UP
+from .base import COUNT_UP, INSERT_ONLY, Database, Row
 
 T = TypeVar("T")
 

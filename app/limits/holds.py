@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 
 import orjson
 
-from ..db import statements
 from ..entitlements import Decision
 from ..errors import InvalidRequest
+from . import statements
 from .snapshots import Snapshots
 from .usage import Request, check_amount, given_back, guarded, parameters
 

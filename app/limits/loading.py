@@ -6,12 +6,12 @@ from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
-from ..db import statements
 from ..db.models import Customer, Invoice, Override, Subscription, User, table_of
 from ..entitlements import Entitlements, entitle
 from ..errors import InvalidRequest
 from ..plans import Catalogue
 from ..stripe.objects import MAX_ID_LENGTH, as_id
+from . import statements
 from .cache import Entry, entry_of
 
 

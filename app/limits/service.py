@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ..db import Database, statements
+from ..db import Database
 from ..entitlements import Decision, Entitlements, FeaturePreview, entitle, preview, preview_subscription
 from ..plans import Catalogue
-from . import holds, usage
+from . import holds, statements, usage
 from .cache import Entry
 from .drift import UNSEEN, Drift, differing, read_all
 from .history import ClosedPeriod, Place, read_history

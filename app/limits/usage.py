@@ -8,11 +8,11 @@ import orjson
 from sqlalchemy import TextClause
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..db import statements
 from ..entitlements import Decision, Entitlements
 from ..errors import Conflict, InvalidRequest, Unavailable
 from ..observability import metrics
 from ..plans import MAX_AMOUNT, Kind
+from . import statements
 from .cache import Entry
 from .errors import denial
 from .snapshots import Snapshots

@@ -1,19 +1,33 @@
-"""What is not done yet, as the database has it: asked for by `/metrics`, `status` and whoever watches.
+"""The work that is not finished: events, outbox entries, and records to fetch again from Stripe.
 
-Only partial indexes are read: what it costs grows with what is not done, not with what was.
+The statements read partial indexes only, so their cost grows with the backlog, not with the history.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import TextClause
+from sqlalchemy import TextClause, text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from ..db import Database, statements
+from ..db import Database
 from ..db.models import EventState, OutboxState
 
 UNSETTLED_EVENTS = (EventState.PENDING, EventState.FAILED, EventState.DEAD)
 UNSETTLED_OUTBOX = (OutboxState.PENDING, OutboxState.DEAD)
+
+# The conditions are those of partial indexes, word for word, so that what is settled is never looked at.
+COUNT_UNSETTLED_EVENTS = text(
+    "SELECT state, COUNT(*) AS count, MIN(received_at) AS oldest FROM billing_event "
+    "WHERE state IN ('pending', 'failed', 'dead') GROUP BY state"
+)
+COUNT_UNSETTLED_OUTBOX = text(
+    "SELECT state, COUNT(*) AS count, MIN(created_at) AS oldest FROM billing_outbox "
+    "WHERE state IN ('pending', 'dead') GROUP BY state"
+)
+COUNT_NEEDS_REFRESH = text(
+    "SELECT 'subscription' AS kind, COUNT(*) AS count FROM billing_subscription WHERE needs_refresh "
+    "UNION ALL SELECT 'customer', COUNT(*) FROM billing_customer WHERE needs_refresh"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +55,9 @@ class Backlog:
 async def read_backlog(database: Database) -> Backlog:
     """All of it as of one moment."""
     async with database.reading() as session:
-        inbox = await _waiting(session, statements.UNSETTLED_EVENTS)
-        outbox = await _waiting(session, statements.UNSETTLED_OUTBOX)
-        found = await (await session.connection()).execute(statements.NEEDS_REFRESH)
+        inbox = await _waiting(session, COUNT_UNSETTLED_EVENTS)
+        outbox = await _waiting(session, COUNT_UNSETTLED_OUTBOX)
+        found = await (await session.connection()).execute(COUNT_NEEDS_REFRESH)
         return Backlog(
             inbox={state: inbox.get(state, Waiting()) for state in UNSETTLED_EVENTS},
             outbox={state: outbox.get(state, Waiting()) for state in UNSETTLED_OUTBOX},

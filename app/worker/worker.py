@@ -1,27 +1,24 @@
 """The retry worker: takes due events with a lease, hands them to the inbox again. In every process."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
 import structlog
-from sqlalchemy import CursorResult, TextClause
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from ..concurrency import run_all
-from ..db import Database, statements
-from ..db.audit import audit_entry
+from ..db import Database
 from ..inbox.delivery import Delivery
 from ..inbox.inbox import Inbox
 from ..inbox.outcome import Outcome
 from ..inbox.spool import Spool
 from ..observability import metrics
-from ..reactions import statements as outbox_statements
 from ..signals import events
 from ..stripe.events import StripeEvent, parse
+from . import statements
 from .alerts import Alerts
+from .pruning import Pruner
 from .server_report import ServerReport
 
 log = structlog.get_logger(__name__)
@@ -32,12 +29,6 @@ BATCH = 64
 ROWS = 4
 POLL_SECONDS = 1.0
 PRUNE_EVERY_SECONDS = 3600
-PRUNE_STEP = 500
-PRUNE_REST = 9
-"""How many times as long as a step of it took pruning rests then: the webhooks come first."""
-PRUNE_REST_MOST_SECONDS = 2.0
-"""A step that was held up once must not end pruning for minutes."""
-DAY = 86_400
 
 
 class Worker:
@@ -52,19 +43,15 @@ class Worker:
         inbox: Inbox,
         spool: Spool,
         alerts: Alerts,
+        pruner: Pruner,
         *,
-        retention_days: int,
-        audit_retention_days: int = 0,
-        usage_retention_days: int = 0,
         clock: Callable[[], float],
     ) -> None:
         self._database = database
         self._inbox = inbox
         self._spool = spool
         self._alerts = alerts
-        self._retention_days = retention_days
-        self._audit_retention_days = audit_retention_days
-        self._usage_retention_days = usage_retention_days
+        self.pruner = pruner
         self._clock = clock
         self.server = ServerReport(database, clock)
         self._woken = asyncio.Event()
@@ -82,6 +69,7 @@ class Worker:
     def stop(self) -> None:
         """End after what is being done now: a query that is cut off leaves its connection in doubt."""
         self._stopping = True
+        self.pruner.stop()
         self.wake()
 
     async def run(self) -> None:
@@ -105,20 +93,10 @@ class Worker:
                 if self._clock() >= prune_at and (pruning is None or pruning.done()):
                     prune_at = self._clock() + PRUNE_EVERY_SECONDS
                     # Beside the rest: a million old events take minutes, and retries are due in seconds.
-                    pruning = beside.create_task(self._prune_all())
+                    pruning = beside.create_task(self.pruner.run())
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._woken.wait(), POLL_SECONDS)
                 self._woken.clear()
-
-    async def _prune_all(self) -> None:
-        if self._retention_days:
-            await self._try(self.prune)
-            await self._try(self.prune_outbox)
-        await self._try(self.prune_keys)
-        if self._audit_retention_days:
-            await self._try(self.prune_audit)
-        if self._usage_retention_days:
-            await self._try(self.prune_usage_periods)
 
     async def _try(self, work: Callable[[], Awaitable[object]]) -> None:
         """What fails must not keep the rest from being done."""
@@ -175,65 +153,6 @@ class Worker:
         # After the commit: a row that cannot be read must not give back the leases of the others.
         return [_delivery_of(row) for row in taken]
 
-    async def prune(self) -> int:
-        """Delete processed events past their retention, in small steps; how many.
-
-        What the ordering rule still needs is kept: an object's events from its newest second on.
-        """
-        before, deleted = int(self._clock()) - self._retention_days * DAY, 0
-        place = {"received_at": -1, "id": ""}
-        while True:
-            began = time.perf_counter()
-            async with self._database.session() as session:
-                connection = await session.connection()
-                found = await connection.execute(
-                    statements.PRUNE_WINDOW, place | {"before": before, "count": PRUNE_STEP}
-                )
-                window = list(found)
-                if not window or self._stopping:
-                    return deleted
-                last = {"last_received_at": window[-1].received_at, "last_id": window[-1].id}
-                result: CursorResult[object] = await connection.execute(
-                    statements.PRUNE, place | last | {"before": before}
-                )
-                deleted += result.rowcount
-            place = {"received_at": window[-1].received_at, "id": window[-1].id}
-            await _rest_after(began)
-
-    async def prune_outbox(self) -> int:
-        """Delete what was delivered before the retention, in small steps; how many."""
-        return await self._prune_in_steps(
-            outbox_statements.PRUNE, int(self._clock()) - self._retention_days * DAY
-        )
-
-    async def prune_keys(self) -> int:
-        """Delete the idempotency keys of usage that are remembered no longer, in small steps; how many."""
-        return await self._prune_in_steps(statements.PRUNE_KEYS, int(self._clock()))
-
-    async def prune_audit(self) -> int:
-        """Delete audit entries past their own retention, in small steps; how many."""
-        before = int(self._clock()) - self._audit_retention_days * DAY
-        return await self._prune_in_steps(statements.PRUNE_AUDIT, before)
-
-    async def prune_usage_periods(self) -> int:
-        """Delete the usage of periods that closed before its retention, in small steps; how many."""
-        before = int(self._clock()) - self._usage_retention_days * DAY
-        return await self._prune_in_steps(statements.PRUNE_USAGE_PERIODS, before)
-
-    async def _prune_in_steps(self, delete: TextClause, before: int) -> int:
-        deleted = 0
-        while not self._stopping:
-            began = time.perf_counter()
-            async with self._database.session() as session:
-                result: CursorResult[object] = await (await session.connection()).execute(
-                    delete, {"before": before, "count": PRUNE_STEP}
-                )
-            deleted += result.rowcount
-            if result.rowcount < PRUNE_STEP:
-                break
-            await _rest_after(began)
-        return deleted
-
 
 def _known_types() -> list[str]:
     """The types that this process has receivers for, those of thin events included."""
@@ -272,51 +191,3 @@ def _unreadable(row: Any, error: Exception) -> StripeEvent:
         body=row.body,
         problem=f"The stored body cannot be read ({type(error).__name__}).",
     )
-
-
-async def _rest_after(began: float) -> None:
-    await asyncio.sleep(min((time.perf_counter() - began) * PRUNE_REST, PRUNE_REST_MOST_SECONDS))
-
-
-async def replay(
-    database: Database,
-    actor: str,
-    *,
-    states: Sequence[str],
-    event_id: str | None = None,
-    event_type: str | None = None,
-    object_id: str | None = None,
-) -> int:
-    """Make events due now, as if they had never failed; how many. `actor` stands in the audit trail."""
-    async with database.session() as session:
-        replayed = await replay_in(
-            session, states=states, event_id=event_id, event_type=event_type, object_id=object_id
-        )
-        session.add(
-            audit_entry(
-                at=int(time.time()),
-                actor=actor,
-                action="events.replay",
-                subject=event_id or object_id or "*",
-                before={"states": list(states), "type": event_type},
-                after={"replayed": replayed},
-            )
-        )
-    return replayed
-
-
-async def replay_in(
-    session: AsyncSession,
-    *,
-    states: Sequence[str],
-    event_id: str | None = None,
-    event_type: str | None = None,
-    object_id: str | None = None,
-) -> int:
-    """As `replay`, in the caller's transaction."""
-    connection = await session.connection()
-    result: CursorResult[object] = await connection.execute(
-        statements.replay(connection.dialect.name),
-        {"states": list(states), "id": event_id, "type": event_type, "object_id": object_id},
-    )
-    return result.rowcount

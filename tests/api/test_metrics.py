@@ -20,11 +20,13 @@ from sqlalchemy import text
 
 from app import limits
 from app.config import SHIPPED_PLANS
-from app.db import open_database, statements
+from app.db import open_database
+from app.db.base import COUNT_UP
 from app.db.postgres import PostgresDatabase
 from app.errors import InvalidPayload, InvalidSignature, PayloadTooLarge, Unavailable
 from app.inbox.outcome import Status
 from app.observability import metrics
+from app.operations import backlog
 from app.operations.backlog import read_backlog
 from app.simulator import NEW, Account, event_body, sign
 from app.simulator.api import API_KEY, ApiFaults, Traffic, serving_in_thread
@@ -196,7 +198,7 @@ async def test_a_taking_that_finds_its_memory_outdated_is_counted(client: Client
     service = client.app.state.billing
     await limits.load("ada")
     async with service.database.session() as session:  # another process gives her an override
-        await (await session.connection()).execute(text(statements.COUNT_UP), {"id": "ada"})
+        await (await session.connection()).execute(text(COUNT_UP), {"id": "ada"})
     before = await scrape(client)
     async with service.database.session() as session:
         await limits.consume(session, "ada", "projects")
@@ -290,10 +292,10 @@ async def test_the_backlog_reads_only_indexes_of_what_is_not_settled(database_ur
         if database.name == "postgresql":  # small tables are read whole otherwise
             await connection.execute(text("SET LOCAL enable_seqscan = off"))
         for statement, indexes in (
-            (statements.UNSETTLED_EVENTS, ["ix_billing_event_unsettled"]),
-            (statements.UNSETTLED_OUTBOX, ["ix_billing_outbox_unsettled"]),
+            (backlog.COUNT_UNSETTLED_EVENTS, ["ix_billing_event_unsettled"]),
+            (backlog.COUNT_UNSETTLED_OUTBOX, ["ix_billing_outbox_unsettled"]),
             (
-                statements.NEEDS_REFRESH,
+                backlog.COUNT_NEEDS_REFRESH,
                 ["ix_billing_subscription_needs_refresh", "ix_billing_customer_needs_refresh"],
             ),
         ):

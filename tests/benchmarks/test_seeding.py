@@ -40,7 +40,7 @@ async def test_the_old_events_are_those_that_the_service_prunes(postgres_databas
     await seed(postgres_database, range(SUBSCRIPTIONS), OLD_EVENTS, int(time.time()))
     assert await count(postgres_database, OLD) == OLD_EVENTS
     parts = service(postgres_database)
-    assert await parts.worker.prune() == OLD_EVENTS
+    assert await parts.worker.pruner.prune_events() == OLD_EVENTS
     assert await count(postgres_database, OLD) == 0
     await parts.database.close()
 

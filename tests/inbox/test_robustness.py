@@ -24,7 +24,8 @@ from app.service import Service
 from app.signals import event_signal, users_changed
 from app.simulator import DAY, Account, sign
 from app.simulator.api import API_KEY
-from app.worker.worker import LEASE_SECONDS, Worker, replay
+from app.worker.replay import replay
+from app.worker.worker import LEASE_SECONDS, Worker
 
 from ..client import AUTH, SECRET, Client, running, settings_for
 from ..databases import run_sql, somebody_waits_for_a_lock

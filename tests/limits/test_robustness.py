@@ -188,7 +188,7 @@ async def test_keys_are_deleted_once_they_are_remembered_no_longer(client: Clien
         await consume(client, "ada", "storage_bytes", 1, key=f"key-{number}")
         clock.now += 60
     clock.now += KEY_SECONDS - 120  # the last is still remembered
-    assert await worker.prune_keys() == 2
+    assert await worker.pruner.prune_keys() == 2
     await consume(client, "ada", "storage_bytes", 1, key="key-2")
     assert (await limits.load("ada")).check("storage_bytes").used == 3
 

@@ -461,7 +461,7 @@ async def test_delivered_entries_are_pruned_and_others_stay(
 ) -> None:
     await ada_subscribes(client)
     clock.now += 91 * DAY
-    assert await service_of(client).worker.prune_outbox() == 0
+    assert await service_of(client).worker.pruner.prune_outbox() == 0
     await deliver_all(client, listener)
-    assert await service_of(client).worker.prune_outbox() == 3
+    assert await service_of(client).worker.pruner.prune_outbox() == 3
     assert await entries(client) == []

@@ -13,6 +13,7 @@ from app.backoff import GIVE_UP_SECONDS, next_attempt_at
 from app.service import Service
 from app.signals import event_signal
 from app.simulator import DAY, Account, play, random_history, thin_event, truth
+from app.worker.pruning import Pruner
 from app.worker.worker import LEASE_SECONDS, Worker
 
 from ..client import AUTH, Client, running
@@ -42,8 +43,8 @@ def service_of(client: Client) -> Service:
 
 
 def another_worker(service: Service, clock: Clock) -> Worker:
-    parts = (service.database, service.inbox, service.spool, service.alerts)
-    return Worker(*parts, retention_days=0, clock=clock)
+    pruner = Pruner(service.database, retention_days=0, clock=clock)
+    return Worker(service.database, service.inbox, service.spool, service.alerts, pruner, clock=clock)
 
 
 @contextmanager
@@ -245,9 +246,9 @@ async def test_old_events_are_pruned_but_for_what_the_order_needs(client: Client
         play(account, name, user_id=name)
     await client.deliver(*account.events)
     service = service_of(client)
-    assert await service.worker.prune() == 0
+    assert await service.worker.pruner.prune_events() == 0
     clock.now += 91 * DAY
-    deleted = await service.worker.prune()
+    deleted = await service.worker.pruner.prune_events()
     assert 0 < deleted < len(account.events)
     kept = {event["event_id"] for event in (await client.read("/internal/events", limit=100))["data"]}
     newest = [max(e.created for e in account.events if e.after.id == id) for id in account.subscriptions]
@@ -260,7 +261,7 @@ async def test_old_events_are_pruned_but_for_what_the_order_needs(client: Client
     account.change_quantity(seats, 9)
     await client.deliver(account.events[-1])
     assert (await client.read(f"/internal/subscriptions/{seats.id}"))["quantity"] == 9
-    assert await service.worker.prune() == 0
+    assert await service.worker.pruner.prune_events() == 0
 
 
 async def test_a_failed_event_is_never_pruned(client: Client, clock: Clock) -> None:
@@ -269,7 +270,7 @@ async def test_a_failed_event_is_never_pruned(client: Client, clock: Clock) -> N
         await client.deliver(*account.events)
         clock.now += 400 * DAY
         await service_of(client).worker.retry_due()
-    await service_of(client).worker.prune()
+    await service_of(client).worker.pruner.prune_events()
     assert (await state_of(client, account.events[-1].id))[0] == "dead"
 
 
@@ -380,17 +381,17 @@ async def test_retries_do_not_wait_for_the_pruning(
 ) -> None:
     service, account, pruned = service_of(client), Account(1, start=START), asyncio.Event()
 
-    async def prune(worker: Worker) -> int:
+    async def prune(pruner: Pruner) -> int:
         await pruned.wait()
         return 0
 
-    monkeypatch.setattr(Worker, "prune", prune)
+    monkeypatch.setattr(Pruner, "prune_events", prune)
     with broken():
         play(account, "sign_up", user_id="ada")
         assert "deferred" in await client.deliver(*account.events)
     clock.now += 60
-    parts = (service.database, service.inbox, service.spool, service.alerts)
-    worker = Worker(*parts, retention_days=90, clock=clock)
+    pruner = Pruner(service.database, retention_days=90, clock=clock)
+    worker = Worker(service.database, service.inbox, service.spool, service.alerts, pruner, clock=clock)
     working = asyncio.create_task(worker._work_until_stopped())
 
     async def is_stored() -> bool:

@@ -7,7 +7,7 @@ once. Amounts never overflow: the limit is compared with what is left, not with 
 
 from functools import cache
 
-from sqlalchemy import Boolean, TextClause, bindparam, text
+from sqlalchemy import TextClause, text
 
 # Each `:name` that PostgreSQL could take for another type is cast where it first stands.
 NOW, AMOUNT, LIMIT = "CAST(:now AS BIGINT)", "CAST(:amount AS BIGINT)", "CAST(:limit AS BIGINT)"
@@ -34,13 +34,6 @@ NEW_KEY = (
     f"AND key = CAST(:key AS TEXT) AND expires_at > {NOW})"
 )
 ROW = "WHERE user_id = :user_id AND feature = :feature"
-
-
-COUNT_UP = (
-    "INSERT INTO billing_user (id, version) VALUES (:id, 1) "
-    "ON CONFLICT (id) DO UPDATE SET version = billing_user.version + 1"
-)
-"""Count the version of a user up, from nothing to 1."""
 
 
 class _Words:
@@ -190,65 +183,6 @@ def set_usage(dialect: str) -> TextClause:
 
 
 @cache
-def take_due(dialect: str) -> TextClause:
-    """Lease the failed events that are due, the longest due first; other workers pass them over.
-
-    Only those of `:types`, unless `:all_types`.
-    """
-    skip = "FOR UPDATE SKIP LOCKED" if dialect == "postgresql" else ""
-    return text(
-        "UPDATE billing_event SET next_attempt_at = :lease WHERE id IN (SELECT id FROM billing_event "
-        "WHERE state = 'failed' AND source <> 'internal' AND next_attempt_at <= :now "
-        "AND (:all_types OR type IN :types) "
-        f"ORDER BY next_attempt_at LIMIT :count {skip}) "
-        "RETURNING id, type, object_id, created, api_version, livemode, account, "
-        "body, signature, received_at, source, attempts, last_error, failing_since"
-    ).bindparams(bindparam("types", expanding=True), bindparam("all_types", type_=Boolean()))
-
-
-@cache
-def replay(dialect: str) -> TextClause:
-    """Make events due now. Locked in the order of their ids, so that two at once wait in no circle."""
-    order = 'ORDER BY id COLLATE "C" FOR UPDATE' if dialect == "postgresql" else ""
-    return text(
-        "UPDATE billing_event SET state = 'failed', attempts = 0, failing_since = NULL, next_attempt_at = 0 "
-        "WHERE id IN (SELECT id FROM billing_event WHERE state IN :states AND source <> 'internal' "
-        "AND (CAST(:id AS TEXT) IS NULL OR id = CAST(:id AS TEXT)) "
-        "AND (CAST(:type AS TEXT) IS NULL OR type = CAST(:type AS TEXT)) "
-        f"AND (CAST(:object_id AS TEXT) IS NULL OR object_id = CAST(:object_id AS TEXT)) {order})"
-    ).bindparams(bindparam("states", expanding=True))
-
-
-AFTER = "(received_at, id) > (:received_at, :id) AND received_at < :before"
-PRUNE_WINDOW = text(
-    f"SELECT received_at, id FROM billing_event WHERE {AFTER} ORDER BY received_at, id LIMIT :count"
-)
-PRUNE_KEYS = text(
-    "DELETE FROM billing_usage_key WHERE (user_id, feature, operation, key) IN ("
-    "SELECT user_id, feature, operation, key FROM billing_usage_key WHERE expires_at <= :before LIMIT :count)"
-)
-PRUNE_AUDIT = text(
-    "DELETE FROM billing_audit WHERE id IN ("
-    "SELECT id FROM billing_audit WHERE at < :before ORDER BY at, id LIMIT :count)"
-)
-PRUNE_USAGE_PERIODS = text(
-    "DELETE FROM billing_usage_period WHERE (user_id, feature, period_start) IN ("
-    "SELECT user_id, feature, period_start FROM billing_usage_period "
-    "WHERE period_end < :before ORDER BY period_end LIMIT :count)"
-)
-NEEDED = (
-    "EXISTS (SELECT 1 FROM {0} WHERE {0}.id = event.object_id "
-    "AND (event.created >= {0}.snapshot_created OR {0}.snapshot_burst > 1))"
-)
-PRUNE = text(
-    f"DELETE FROM billing_event AS event WHERE {AFTER} "
-    "AND (received_at, id) <= (:last_received_at, :last_id) AND state IN ('processed', 'ignored') "
-    f"AND NOT {NEEDED.format('billing_subscription')} AND NOT {NEEDED.format('billing_customer')}"
-)
-"""Delete what of a window is settled, and not needed to judge the newest snapshot of an object."""
-
-
-@cache
 def lock(dialect: str) -> TextClause:
     """Let nobody else change the usage until the transaction ends; SQLite has one writer anyway."""
     words = "FOR UPDATE" if dialect == "postgresql" else ""
@@ -280,19 +214,4 @@ SET_KEY = text(
 GET_KEY = text(
     "SELECT amount, decision FROM billing_usage_key WHERE user_id = :user_id AND feature = :feature "
     f"AND operation = :operation AND key = :key AND expires_at > {NOW}"
-)
-
-
-# The conditions are those of partial indexes, word for word, so that what is settled is never looked at.
-UNSETTLED_EVENTS = text(
-    "SELECT state, COUNT(*) AS count, MIN(received_at) AS oldest FROM billing_event "
-    "WHERE state IN ('pending', 'failed', 'dead') GROUP BY state"
-)
-UNSETTLED_OUTBOX = text(
-    "SELECT state, COUNT(*) AS count, MIN(created_at) AS oldest FROM billing_outbox "
-    "WHERE state IN ('pending', 'dead') GROUP BY state"
-)
-NEEDS_REFRESH = text(
-    "SELECT 'subscription' AS kind, COUNT(*) AS count FROM billing_subscription WHERE needs_refresh "
-    "UNION ALL SELECT 'customer', COUNT(*) FROM billing_customer WHERE needs_refresh"
 )
