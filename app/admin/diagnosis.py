@@ -7,6 +7,7 @@ from typing import Literal
 from ..db.models import Invoice
 from ..entitlements import JudgedSubscription
 from ..operations.accounts import Account
+from ..plans import line_to_add
 from .formatting import day, encoded, money
 from .stripe_links import dashboard_url
 
@@ -94,14 +95,16 @@ def deferred_events(account: Account) -> Iterator[Finding]:
 
 def unmapped_prices(account: Account) -> Iterator[Finding]:
     for each in account.entitlements.subscriptions:
-        if each.entitles and each.plan is None and not each.addons:
-            yield Finding(
-                "bad",
-                "A price is in no plan",
-                f"{each.id} is {each.status} with price {each.price_id}, which no plan names. Add it to the "
-                "prices of a plan in the plans file (PLANS_FILE) and start again; an override helps at once.",
-                (*_override(account), *_open(each.id, account)),
-            )
+        for item in each.items if each.entitles else ():
+            if item.unmapped:
+                yield Finding(
+                    "bad",
+                    "A price is in no plan",
+                    f"{each.id} is {each.status} with price {item.price_id}, which no plan names: it gives "
+                    f"{item.offer.id + ', as before' if item.offer else 'nothing'}. "
+                    f"{line_to_add(item.price_id or '', item.offer)} An override helps at once.",
+                    (*_override(account), *_open(each.id, account)),
+                )
 
 
 def nothing_granted(account: Account) -> Iterator[Finding]:

@@ -12,7 +12,8 @@ import structlog
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ..db.models import Job
-from ..plans import Catalogue
+from ..limits.prices import known_prices
+from ..plans import PriceList
 from ..service import Service
 from ..sync import leases
 from ..sync.catch_up import JOB as CATCH_UP
@@ -149,16 +150,18 @@ async def read_subscription_statistics(service: Service) -> SubscriptionStatisti
         counts = (await connection.execute(statements.BY_STATUS_AND_PRICE)).all()
         amounts = (await connection.execute(statements.amounts(connection.dialect.name))).all()
         unlinked = await _count(session, statements.UNLINKED)
+        known = await known_prices(connection, {row.plan_id for row in counts if row.plan_id})
+    prices = PriceList(service.limits.catalogue, known)
     by_status: Counter[str] = Counter()
     by_plan: Counter[str] = Counter()
     for row in counts:
         by_status[row.status or "unknown"] += row.number
-        by_plan[plan_name(service.limits.catalogue, row.plan_id)] += row.number
+        by_plan[plan_name(prices, row.plan_id)] += row.number
     return SubscriptionStatistics(by_status, by_plan, revenue_of(amounts), unlinked)
 
 
-def plan_name(catalogue: Catalogue, price_id: str | None) -> str:
-    plan = catalogue.plan_of_price(price_id)
+def plan_name(prices: PriceList, price_id: str | None) -> str:
+    plan = prices.plan(price_id)
     return plan.id if plan else f"in no plan: {price_id or 'no price'}"
 
 

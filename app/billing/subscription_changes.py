@@ -14,9 +14,12 @@ from ..db.audit import audit_entry
 from ..db.models import AuditEntry, Customer, Subscription
 from ..entitlements import FeaturePreview
 from ..errors import Conflict, InvalidRequest, NotFound, Stale, StripeRefused, StripeUnavailable, Unavailable
+from ..inbox.handlers.subscription_columns import subscription_columns
+from ..limits.prices import read_prices
+from ..plans import HeldItem, PriceList, held_items, main_item
 from ..service import Service
 from ..stripe.client import Answer, promptly
-from ..stripe.objects import ENDED, Values, subscription_values
+from ..stripe.objects import ENDED, Values
 from .customers import check_applied, stripe_of
 
 log = structlog.get_logger(__name__)
@@ -24,8 +27,17 @@ log = structlog.get_logger(__name__)
 ATTEMPTS = 5
 ID = re.compile(r"[A-Za-z0-9_]{1,255}")
 """What may stand in an address at Stripe."""
-SHOWN = ("customer_id", "status", "cancel_at", "cancel_at_period_end", "ended_at", "pause_collection")
-"""What the trail shows beside plan and quantity."""
+SHOWN = (
+    "customer_id",
+    "plan_id",
+    "quantity",
+    "status",
+    "cancel_at",
+    "cancel_at_period_end",
+    "ended_at",
+    "pause_collection",
+)
+"""What the audit trail shows of a subscription."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +46,10 @@ class Current:
 
     id: str
     values: Values
-    item: Values
-    """The item that plan and quantity come from."""
-    version: int
+    item: HeldItem
+    """The main item, which plan and quantity come from."""
+    record: Subscription
+    prices: PriceList
     user_id: str | None
 
     @property
@@ -68,12 +81,12 @@ async def change_subscription(
     target = _target(service, plan, price_id, quantity)
     current = await _current(service, subscription_id)
     item = current.item
-    price_id = target or item["price_id"]
-    quantity = item["quantity"] if quantity is None else quantity
+    price_id = target or item.price_id
+    quantity = item.quantity if quantity is None else quantity
     if not confirm:
         await _check_limits(service, current, price_id=price_id, quantity=quantity)
     # The quantity is always sent along: with another price, Stripe would begin again at one.
-    change = {"id": item["item_id"], "price": price_id, "quantity": quantity}
+    change = {"id": item.item_id, "price": price_id, "quantity": quantity}
     items = [{key: value for key, value in change.items() if value is not None}]
     answer = await promptly(api.post(current.path, items=items))
     await _record(service, current, answer, actor, "subscription.changed")
@@ -157,28 +170,30 @@ def _target(service: Service, plan: str | None, price_id: str | None, quantity: 
 async def _current(service: Service, subscription_id: str) -> Current:
     """The subscription as Stripe has it now."""
     api, _ = stripe_of(service)
-    version, user_id = await _stored(service, subscription_id)
+    record, prices, user_id = await _stored(service, subscription_id)
     answer = await promptly(api.read("subscription", subscription_id))
-    values = subscription_values(answer.content, answer.at)
+    values, _ = subscription_columns(answer.content, answer.at, record, prices)
     if values["status"] in ENDED:
-        await _apply_if_newer(service, answer, version)
+        await _apply_if_newer(service, answer, record.version)
         raise Conflict(
             f"Stripe has ended subscription {subscription_id} ({values['status']}); nothing was changed."
         )
-    item = service.limits.catalogue.plan_item(values["items"])
+    item = main_item(held_items(values["items"], record.item_history, prices))
     if item is None:
         raise Conflict(f"Subscription {subscription_id} has no item. Change it in Stripe's Dashboard.")
-    return Current(subscription_id, values, dict(item), version, user_id)
+    return Current(subscription_id, values, item, record, prices, user_id)
 
 
-async def _stored(service: Service, subscription_id: str) -> tuple[int, str | None]:
-    """Version and user of the record. Only what is known here is asked of Stripe."""
+async def _stored(service: Service, subscription_id: str) -> tuple[Subscription, PriceList, str | None]:
+    """The record, its prices and its user. Only what is known here is asked of Stripe."""
     async with service.database.reading() as session:
         row = await session.get(Subscription, subscription_id) if ID.fullmatch(subscription_id) else None
         if row is None:
             raise NotFound("No subscription with this id is known here.")
         customer = await session.get(Customer, row.customer_id) if row.customer_id else None
-        return row.version, customer.user_id if customer else None
+        known = await read_prices(await session.connection(), [row])
+    user_id = customer.user_id if customer else None
+    return row, PriceList(service.limits.catalogue, known), user_id
 
 
 async def _check_limits(
@@ -236,8 +251,8 @@ async def _record(service: Service, current: Current, answer: Answer, actor: str
         actor=actor,
         action=action,
         subject=current.id,
-        before=_shown(service, current.values),
-        after=_shown(service, subscription_values(answer.content, answer.at)),
+        before=_shown(current.values),
+        after=_shown(subscription_columns(answer.content, answer.at, current.record, current.prices)[0]),
     )
     try:
         await _apply(service, current, answer, audit)
@@ -255,7 +270,7 @@ async def _record(service: Service, current: Current, answer: Answer, actor: str
 async def _apply(service: Service, current: Current, answer: Answer, audit: AuditEntry) -> None:
     """Apply the answer; where the record has changed since, what Stripe says then."""
     api, objects = stripe_of(service)
-    version = current.version
+    version = current.record.version
     for _ in range(ATTEMPTS):
         if not answer.replayed:  # else it may be older than what others have done since
             try:
@@ -276,7 +291,5 @@ async def _apply_if_newer(service: Service, answer: Answer, version: int) -> Non
         log.info("reading_stale", kind="subscription", object_id=str(answer.content["id"]))
 
 
-def _shown(service: Service, values: Values) -> Values:
-    item = service.limits.catalogue.plan_item(values["items"]) or {}
-    own = {"plan_id": item.get("price_id"), "quantity": item.get("quantity")}
-    return {name: values[name] for name in SHOWN} | own
+def _shown(values: Values) -> Values:
+    return {name: values[name] for name in SHOWN}

@@ -15,6 +15,7 @@ from ..db.audit import shell_user
 from ..db.models import Invoice, Subscription, WebhookEvent
 from ..entitlements import Entitlements, entitle, explain_access
 from ..formatting import shown_amount
+from ..limits.prices import read_prices
 from ..operations.erasure import erase_user
 from ..operations.lookup import Person, find_one
 from ..service import Service
@@ -90,7 +91,9 @@ async def _entitlements(service: Service, session: AsyncSession, person: Person)
     subscriptions = await session.exec(select(Subscription).where(col(Subscription.customer_id).in_(ids)))
     invoices = await session.exec(select(Invoice).where(col(Invoice.customer_id).in_(ids)))
     catalogue, now = service.limits.catalogue, int(service.clock())
-    return entitle("", subscriptions.all(), invoices.all(), person.customers, (), catalogue, now)
+    rows = subscriptions.all()
+    known = await read_prices(await session.connection(), rows)
+    return entitle("", rows, invoices.all(), person.customers, (), catalogue, now, known=known)
 
 
 async def _last_events(

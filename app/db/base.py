@@ -13,6 +13,8 @@ Row = dict[str, Any]
 
 INSERT_ONLY = "insert_only"
 """In a table's `info`: a row that is there stays as it is."""
+UNITED = "united"
+"""In a table's `info`: the columns, JSON objects, that keep the keys that they had."""
 
 COUNT_UP = (
     "INSERT INTO billing_user (id, version) VALUES (:id, 1) "

@@ -83,11 +83,17 @@ class Subscription(Record, table=True):
     status: str | None = Field(default=None, sa_type=Text)
     """As Stripe spells it; null while only an invoice has spoken of this subscription."""
     items: list[dict[str, Any]] = Field(default_factory=list, sa_type=Json)
+    item_history: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    """Which prices its items were seen with, and which items they replaced: see `item_history`."""
     plan_id: str | None = Field(default=None, sa_type=Text)
     quantity: int | None = Field(default=None, sa_type=BigInteger)
     start_date: int | None = Field(default=None, sa_type=BigInteger)
     expiry_date: int | None = Field(default=None, sa_type=BigInteger)
     paid_through: int | None = Field(default=None, sa_type=BigInteger)
+    paid_lines: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    """Until when each item is paid with each price, in Unix seconds: `{item: {price: end}}`."""
+    cut_invoices: list[str] | None = Field(default=None, sa_type=Json)
+    """Its paid invoices of which Stripe sent no more than the first lines: to be read."""
     current_period_start: int | None = Field(default=None, sa_type=BigInteger)
     current_period_end: int | None = Field(default=None, sa_type=BigInteger)
     billing_cycle_anchor: int | None = Field(default=None, sa_type=BigInteger)
@@ -188,6 +194,26 @@ class Customer(Record, table=True):
     snapshot_event_id: str | None = Field(default=None, sa_type=Text)
     rules_version: int | None = None
     rules_row_version: int | None = Field(default=None, sa_type=BigInteger)
+    version: int = Field(default=0, sa_type=BigInteger)
+    updated_at: int = Field(default=0, sa_type=BigInteger)
+
+
+class Price(Record, table=True):
+    """A Stripe price, and what it was seen with.
+
+    No lock is taken: half of all events name the same few prices, and a row is written only when something
+    is seen for the first time. Of two writers at once the keys of both stay (`united`).
+    """
+
+    __tablename__ = "billing_price"
+    __table_args__ = ({"info": {"united": ("lookup_keys",)}},)
+
+    id: str = Field(primary_key=True, sa_type=IdText)
+    product_id: str | None = Field(default=None, sa_type=Text)
+    lookup_keys: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
+    """Every lookup key that it was seen with, and when it was first, in Unix seconds."""
+    unmapped_at: int | None = Field(default=None, sa_type=BigInteger)
+    """When it was first seen in a live subscription while the catalogue did not list it."""
     version: int = Field(default=0, sa_type=BigInteger)
     updated_at: int = Field(default=0, sa_type=BigInteger)
 

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from sqlalchemy import JSON, BigInteger, Boolean, Column, Integer, Table
 
-from .base import INSERT_ONLY, Row
+from .base import INSERT_ONLY, UNITED, Row
 
 USERS_CHANNEL = "billing_users"
 
@@ -109,12 +109,18 @@ def _upsert(table: Table, first: int) -> str:
     names = ", ".join(column.name for column in columns)
     arrays = ", ".join(_array(first + i, _sql_type(column)) for i, column in enumerate(columns))
     values = ", ".join(column.name + ("::jsonb" if _is_json(column) else "") for column in columns)
-    changes = ", ".join(f"{column.name} = excluded.{column.name}" for column in columns[1:])
+    changes = ", ".join(_change(table, column.name) for column in columns[1:])
     conflict = "NOTHING" if table.info.get(INSERT_ONLY) else f"UPDATE SET {changes}"
     return (
         f"INSERT INTO {table.name} ({names}) SELECT {values} FROM unnest({arrays}) AS entry ({names}) "
         f'ORDER BY id COLLATE "C" ON CONFLICT (id) DO {conflict}'
     )
+
+
+def _change(table: Table, name: str) -> str:
+    """What becomes of a column of a row that is there."""
+    united = name in table.info.get(UNITED, ())
+    return f"{name} = {table.name}.{name} || excluded.{name}" if united else f"{name} = excluded.{name}"
 
 
 def _array(number: int, sql_type: str) -> str:

@@ -13,7 +13,7 @@ import orjson
 from sqlalchemy import JSON, URL, Column, Connection, Table, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
-from .base import COUNT_UP, INSERT_ONLY, Database, Row
+from .base import COUNT_UP, INSERT_ONLY, UNITED, Database, Row
 
 T = TypeVar("T")
 
@@ -177,10 +177,17 @@ def _from_sqlite(column: Column[Any], value: Any) -> Any:
 @cache
 def _upsert(table: Table) -> str:
     names = [column.name for column in table.columns]
-    changes = ", ".join(f"{name} = excluded.{name}" for name in names[1:])
+    changes = ", ".join(_change(table, name) for name in names[1:])
     marks = ", ".join("?" * len(names))
     conflict = "NOTHING" if table.info.get(INSERT_ONLY) else f"UPDATE SET {changes}"
     return f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks}) ON CONFLICT (id) DO {conflict}"
+
+
+def _change(table: Table, name: str) -> str:
+    """What becomes of a column of a row that is there."""
+    if name in table.info.get(UNITED, ()):
+        return f"{name} = json_patch({table.name}.{name}, excluded.{name})"
+    return f"{name} = excluded.{name}"
 
 
 def _parameters(table: Table, row: Row) -> list[Any]:

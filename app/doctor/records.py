@@ -1,12 +1,16 @@
 """What the stored records say: modes, prices without a plan, users with two subscriptions, or with none."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import select as sql_select
 from sqlmodel import and_, col, func, or_, select
 
 from ..db.models import Customer, Subscription, WebhookEvent
+from ..limits.prices import read_prices
+from ..plans import HeldItem, KnownPrice, Offer, PriceList, held_items, line_to_add
 from ..worker.alerts import LIVE, UNLINKED_SECONDS
 from .findings import Check, Finding, Level, counted, mode_name, named
 from .installation import Installation
@@ -62,48 +66,67 @@ async def records_are_of_the_mode(installation: Installation) -> list[Finding]:
 
 
 async def prices_have_plans(installation: Installation) -> list[Finding]:
-    """A subscription of none but unknown prices grants nothing; beside a known one, less than was bought."""
-    whole: Counter[str] = Counter()
-    part: Counter[str] = Counter()
-    async for items in _live_items(installation):
-        prices = {item["price_id"] for item in items if item.get("price_id")}
-        unknown = {price for price in prices if not _is_known(installation, price)}
-        (whole if unknown == prices else part).update(unknown)
-    found = [_unknown("error", price, count, "grants no plan") for price, count in sorted(whole.items())]
-    return found + [
-        _unknown("warning", price, count, "adds nothing to the plan") for price, count in sorted(part.items())
-    ]
+    """Prices in use that the catalogue does not list, not even under [ignored]."""
+    found: dict[str, _Unmapped] = defaultdict(_Unmapped)
+    async for rows, known in _live_subscriptions(installation):
+        prices = PriceList(installation.catalogue, known)
+        for row in rows:
+            held = held_items(row.items, row.item_history, prices)
+            for item in held:
+                if item.unmapped and item.price_id:
+                    found[item.price_id].add(item, alone=all(each.offer is None for each in held))
+    return [each.finding(price) for price, each in sorted(found.items())]
 
 
-def _is_known(installation: Installation, price: str) -> bool:
-    catalogue = installation.catalogue
-    return catalogue.plan_of_price(price) is not None or catalogue.addon_of_price(price) is not None
+@dataclass(slots=True)
+class _Unmapped:
+    """A price that nothing lists, and what it gives in the subscriptions that have it."""
+
+    count: int = 0
+    alone: int = 0
+    licensed: bool = False
+    kept: Offer | None = None
+
+    def add(self, item: HeldItem, *, alone: bool) -> None:
+        self.count += 1
+        self.alone += alone
+        self.licensed |= not item.metered
+        self.kept = self.kept or item.offer
+
+    def finding(self, price: str) -> Finding:
+        if self.kept is not None:
+            effect = f"keeps {self.kept.id} for who had it before"
+        else:
+            effect = "grants no plan" if self.alone else "adds nothing to the plan"
+        # A meter beside a plan bills what is used: most are to grant nothing.
+        level: Level = "error" if self.licensed or self.alone else "warning"
+        what = f"The price {price} is in no plan and no add-on, and {effect}"
+        return Finding(
+            level, f"{what}, in {counted(self.count, 'subscription')}.", line_to_add(price, self.kept)
+        )
 
 
-def _unknown(level: Level, price: str, count: int, effect: str) -> Finding:
-    return Finding(
-        level,
-        f"The price {price} is in no plan and no add-on, and {effect} in {counted(count, 'subscription')}.",
-        f'Add "{price}" to the `prices` of a plan or an add-on in the file of PLANS_FILE, and restart.',
-    )
-
-
-async def _live_items(installation: Installation) -> AsyncIterator[list[dict[str, Any]]]:
+async def _live_subscriptions(
+    installation: Installation,
+) -> AsyncIterator[tuple[list[Any], dict[str, KnownPrice]]]:
+    """Pages of live subscriptions, each with what was seen of their prices."""
     last = ""
+    columns = (Subscription.id, Subscription.items, Subscription.item_history, Subscription.plan_id)
     while True:
         query = (
-            select(Subscription.id, Subscription.items)
+            sql_select(*map(col, columns))
             .where(col(Subscription.status).in_(LIVE), col(Subscription.id) > last)
             .order_by(col(Subscription.id))
             .limit(PAGE)
         )
         async with installation.database.reading() as session:
-            rows = (await session.exec(query)).all()
-        for _, items in rows:
-            yield list(items)
+            connection = await session.connection()
+            rows = list(await connection.execute(query))
+            known = await read_prices(connection, rows)
+        yield rows, known
         if len(rows) < PAGE:
             return
-        last = rows[-1][0]
+        last = rows[-1].id
 
 
 async def users_have_one_subscription(installation: Installation) -> list[Finding]:
@@ -175,7 +198,12 @@ async def records_are_settled(installation: Installation) -> list[Finding]:
 CHECKS = (
     Check("events-mode", "The latest events are of this mode.", events_are_of_the_mode, ("records",)),
     Check("records-mode", "No subscription is of the other mode.", records_are_of_the_mode, ("records",)),
-    Check("prices-in-use", "Every price in use is in a plan.", prices_have_plans, ("records", "catalogue")),
+    Check(
+        "prices-in-use",
+        "Every price in use is in a plan, or ignored.",
+        prices_have_plans,
+        ("records", "catalogue"),
+    ),
     Check(
         "two-subscriptions",
         "No user has two live subscriptions.",

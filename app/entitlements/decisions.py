@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ..errors import InvalidRequest
-from ..plans import Plan
+from ..plans import HeldItem, Plan
 from .features import FeatureEntitlement, entitle_feature
-from .standing import Access, Act, Block
-from .subscriptions import JudgedSubscription
+from .standing import Act, Block
+from .subscriptions import JudgedSubscription, bought
 
 if TYPE_CHECKING:
     from .snapshot import Entitlements
@@ -183,9 +182,8 @@ def with_plan(
     entitling = [each for each in entitlements.subscriptions if each.entitles]
     main = entitlements.subscription
     if main is None or not main.entitles:
-        started = Access("full", "status")
-        return [*entitling, JudgedSubscription("", "active", started, plan, price_id, quantity)]
-    if quantity is None and main.plan is not None:
-        quantity = main.quantity
-    changed = replace(main, plan=plan, price_id=price_id, quantity=quantity)
+        return [*entitling, bought(HeldItem("", price_id, plan, quantity))]
+    if quantity is None and main.plan is not None and main.main is not None:
+        quantity = main.main.units if main.main.quantity is not None else None
+    changed = main.with_main(HeldItem("", price_id, plan, quantity))
     return [changed if each.id == main.id else each for each in entitling]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from ..plans import Kind, Value
+from ..plans import HeldItem, Kind, Value
 from .features import Part
 from .standing import AccessLevel, AccessReason
 from .subscriptions import JudgedSubscription
@@ -107,8 +107,13 @@ def _lines(entitlements: Entitlements, feature: str) -> Iterator[str]:
     for each in entitlements.subscriptions:
         if not each.entitles:
             yield f"  nothing from {each.id} ({each.status}): {_WHY_NOTHING[each.access.reason]}"
-        elif each.plan is None and not each.addons:
-            yield f"  nothing from {each.id}: price {each.price_id} is in no plan; add it to the plans file"
+        else:
+            yield from (f"  {_unmapped_line(each, item)}" for item in each.items if item.unmapped)
+
+
+def _unmapped_line(subscription: JudgedSubscription, item: HeldItem) -> str:
+    gives = f"keeps {item.offer.id}" if item.offer is not None else "gives nothing"
+    return f"{subscription.id} {gives}: price {item.price_id} is in no plan; add it to the plans file"
 
 
 def _line(part: Part) -> str:
@@ -117,7 +122,7 @@ def _line(part: Part) -> str:
     if part.source == "default_plan":
         return f"default plan {part.id}: {_shown(part.value)}"
     noun = "plan" if part.source == "plan" else "+ add-on"
-    outdone = "" if part.counted else ", outdone by a better plan"
+    outdone = "" if part.counted else f", {part.problem or 'outdone by a better plan'}"
     return f"{noun} {part.id}: {_shown(part.value)}{_units(part)}{_origin(part)}{outdone}"
 
 

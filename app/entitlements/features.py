@@ -5,7 +5,19 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from ..errors import InvalidRequest
-from ..plans import MAX_AMOUNT, Feature, Kind, Limit, OverrideOp, Plan, Reset, Value, read_override
+from ..plans import (
+    MAX_AMOUNT,
+    Addon,
+    Feature,
+    HeldItem,
+    Kind,
+    Limit,
+    OverrideOp,
+    Plan,
+    Reset,
+    Value,
+    read_override,
+)
 from ..plans.values import EMPTY, limit_of, minus, plus, strength, times
 from .cycles import BillingCycle
 from .records import OverrideRecord
@@ -39,11 +51,12 @@ class Part:
     value: Value
     """What it contributes; None is unlimited."""
     counted: bool = True
-    """False for a plan that another one outdid, and for an override that does not fit the feature."""
+    """False for what another plan or item outdid, and for an override that does not fit the feature."""
     limit: Limit | None = None
     price_id: str | None = None
     units: int = 1
     subscription: JudgedSubscription | None = None
+    item: HeldItem | None = None
     override: Override | None = None
     problem: str | None = None
 
@@ -95,12 +108,12 @@ def entitle_feature(
 ) -> FeatureEntitlement:
     """What these subscriptions together give of a feature, all of them taken to entitle.
 
-    The best plan wins, add-ons add up, overrides come last. The default plan counts where no
-    subscription has a plan.
+    Every item of every subscription counts. The best plan wins, and quantities of one plan add up; add-ons
+    add to that; overrides come last. The default plan counts where no item has a plan.
     """
     plans = _plan_parts(feature, subscriptions, default_plan)
     addons = [part for each in subscriptions for part in _addon_parts(feature, each)]
-    sources = [*plans[:1], *addons]
+    sources = [*(part for part in plans if part.counted), *addons]
     value = EMPTY[feature.type]
     for part in sources:
         value = plus(value, part.value)
@@ -127,39 +140,79 @@ def entitle_feature(
 def _plan_parts(
     feature: Feature, subscriptions: Sequence[JudgedSubscription], default_plan: Plan | None
 ) -> list[Part]:
-    """What each plan gives, the best first; the others do not count."""
-    owned = [each for each in subscriptions if each.plan is not None]
-    parts = [part for each in owned if (part := _plan_part(feature, each))]
+    """What each item of a plan gives: those of the best plan first, and of them those that count."""
+    owned = [(each, item) for each in subscriptions for item in each.items if item.plan is not None]
     if not owned and default_plan is not None and (limit := default_plan.limits.get(feature.key)):
-        parts = [Part("default_plan", default_plan.id, limit.value, limit=limit)]
-    ranked = sorted(parts, key=_rank, reverse=True)
-    return [*ranked[:1], *(replace(part, counted=False) for part in ranked[1:])]
+        return [Part("default_plan", default_plan.id, limit.value, limit=limit)]
+    by_plan: dict[str, list[Part]] = {}
+    for subscription, item in owned:
+        if part := _plan_part(feature, subscription, item):
+            by_plan.setdefault(part.id, []).append(part)
+    plans = sorted((_together(parts) for parts in by_plan.values()), key=_rank_of_plan, reverse=True)
+    outdone = [replace(part, counted=False) for parts in plans[1:] for part in parts]
+    return [*(part for parts in plans[:1] for part in parts), *outdone]
 
 
-def _plan_part(feature: Feature, subscription: JudgedSubscription) -> Part | None:
-    plan = subscription.plan
+def _plan_part(feature: Feature, subscription: JudgedSubscription, item: HeldItem) -> Part | None:
+    plan = item.plan
     limit = plan.limits.get(feature.key) if plan else None
     if plan is None or limit is None:
         return None
-    units = subscription.units if limit.per_unit else 1
+    units = item.units if limit.per_unit else 1
     value = times(limit.value, units)
-    return Part("plan", plan.id, value, True, limit, subscription.price_id, units, subscription)
+    return Part("plan", plan.id, value, True, limit, item.price_id, units, subscription, item)
 
 
-def _rank(part: Part) -> tuple[Any, ...]:
-    """What makes a plan the better one. Never the order of the subscriptions: ids decide at last."""
-    subscription = part.subscription
-    if subscription is None or subscription.plan is None:
-        return (strength(part.value),)
-    full = subscription.access.level == "full"
-    return (strength(part.value), full, part.soft, subscription.plan.position, subscription.id)
+def _together(parts: Iterable[Part]) -> list[Part]:
+    """The items of one plan: their quantities add up where the limit is per unit, else one of them counts.
+
+    A metered item adds no units beside a licensed one: its usage is billed, it is no seat.
+    """
+    ranked = sorted(parts, key=_rank_of_part, reverse=True)
+    per_unit = ranked[0].limit is not None and ranked[0].limit.per_unit
+    licensed = [part for part in ranked if part.item is not None and not part.item.metered]
+    counted = (licensed or ranked[:1]) if per_unit else ranked[:1]
+    ids = {id(part) for part in counted}
+    uncounted = [
+        replace(part, counted=False, problem=f"another item of {part.id} counts")
+        for part in ranked
+        if id(part) not in ids
+    ]
+    return [*counted, *uncounted]
+
+
+def _rank_of_part(part: Part) -> tuple[Any, ...]:
+    """Which item of a plan is the better source. Never the order of items: ids decide at last."""
+    assert part.subscription is not None and part.item is not None
+    full = part.subscription.access.level == "full"
+    return (full, part.item.rank, part.subscription.id)
+
+
+def _rank_of_plan(parts: Sequence[Part]) -> tuple[Any, ...]:
+    """What makes a plan the better one for a feature."""
+    counted = [part for part in parts if part.counted]
+    value = _sum(counted)
+    full = not _graces(counted)
+    position = counted[0].item.plan.position if counted[0].item and counted[0].item.plan else -1
+    return (strength(value), full, counted[0].soft, position)
+
+
+def _sum(parts: Iterable[Part]) -> Value:
+    values = [part.value for part in parts]
+    total = values[0]
+    for value in values[1:]:
+        total = plus(total, value)
+    return total
 
 
 def _addon_parts(feature: Feature, subscription: JudgedSubscription) -> Iterable[Part]:
-    for item in subscription.addons:
-        if limit := item.addon.limits.get(feature.key):
+    for item in subscription.items:
+        limit = item.offer.limits.get(feature.key) if isinstance(item.offer, Addon) else None
+        if limit is not None and item.offer is not None:
             value = times(limit.value, item.units)
-            yield Part("addon", item.addon.id, value, True, limit, item.price_id, item.units, subscription)
+            yield Part(
+                "addon", item.offer.id, value, True, limit, item.price_id, item.units, subscription, item
+            )
 
 
 _OPS: tuple[OverrideOp, ...] = ("set", "add", "remove")

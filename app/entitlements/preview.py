@@ -1,15 +1,14 @@
 """What would be over its limit after a change of plan, before the change is made."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ..errors import InvalidRequest, NotFound
-from ..plans import Addon, Catalogue, Plan
+from ..plans import HeldItem, Offer, Plan, PriceList
 from .decisions import with_plan
 from .features import entitle_feature
 from .snapshot import Entitlements
-from .standing import Access
-from .subscriptions import AddonItem, JudgedSubscription, units_of
+from .subscriptions import JudgedSubscription, bought
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +44,11 @@ def preview(
     if quantity is not None and quantity < 0:
         raise InvalidRequest(f"quantity ({quantity}) must be 0 or more.")
     catalogue = entitlements.catalogue
-    target = catalogue.plan(plan) if plan is not None else _of_price(price_id, catalogue)
+    target = catalogue.plan(plan) if plan is not None else _of_price(price_id, entitlements.prices)
     if isinstance(target, Plan):
         changed: Sequence[JudgedSubscription] = with_plan(entitlements, target, price_id, quantity)
     else:
-        changed = _with_addon(entitlements, AddonItem(target, price_id or "", units_of(quantity)))
+        changed = _with_addon(entitlements, HeldItem("", price_id, target, quantity))
     return {key: _compare(entitlements, key, usage.get(key, 0), changed) for key in catalogue.features}
 
 
@@ -66,28 +65,25 @@ def preview_subscription(
     A subscription that grants nothing now is none the less changed without an effect.
     """
     catalogue = entitlements.catalogue
+    target = HeldItem("", price_id, entitlements.prices.offer(price_id), quantity)
     changed = [
-        each
-        if each.id != subscription_id
-        else replace(each, plan=catalogue.plan_of_price(price_id), price_id=price_id, quantity=quantity)
+        each if each.id != subscription_id else each.with_main(target)
         for each in entitlements.subscriptions
         if each.entitles and (price_id is not None or each.id != subscription_id)
     ]
     return {key: _compare(entitlements, key, usage.get(key, 0), changed) for key in catalogue.features}
 
 
-def _of_price(price_id: str | None, catalogue: Catalogue) -> Plan | Addon:
-    target = catalogue.plan_of_price(price_id) or catalogue.addon_of_price(price_id)
+def _of_price(price_id: str | None, prices: PriceList) -> Offer:
+    target = prices.offer(price_id)
     if target is None:
         raise NotFound(f"Price {price_id} is in no plan of the catalogue: add it to one in the plans file.")
     return target
 
 
-def _with_addon(entitlements: Entitlements, item: AddonItem) -> list[JudgedSubscription]:
+def _with_addon(entitlements: Entitlements, item: HeldItem) -> list[JudgedSubscription]:
     """On a subscription of its own: add-ons add up wherever they are."""
-    entitling = [each for each in entitlements.subscriptions if each.entitles]
-    bought = Access("full", "status")
-    return [*entitling, JudgedSubscription("", "active", bought, None, None, None, (item,))]
+    return [*(each for each in entitlements.subscriptions if each.entitles), bought(item)]
 
 
 def _compare(

@@ -1,14 +1,13 @@
 """What a user has at one moment: computed once, then asked without I/O."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..errors import InvalidRequest, NotFound
 from ..observability.metrics import Tally, decision_tally
-from ..plans import Catalogue, Value
+from ..plans import Catalogue, KnownPrice, PriceList, Value
 from .decisions import (
     Alternatives,
     Decision,
@@ -78,6 +77,7 @@ class Entitlements:
     valid_until: int | None
     """The earliest moment at which any of this changes by time alone. Resets are not among them."""
     catalogue: Catalogue = field(repr=False, compare=False)
+    prices: PriceList = field(repr=False, compare=False)
     as_of: int = field(compare=False)
     usage: Mapping[str, int] | None = field(default=None, compare=False)
     """What is used of each feature as of then, where that was loaded."""
@@ -230,9 +230,14 @@ def entitle(
     catalogue: Catalogue,
     now: int,
     usage: Mapping[str, int] | None = None,
+    known: Mapping[str, KnownPrice] | None = None,
 ) -> Entitlements:
-    """What a user has at `now` (Unix seconds), from all that is stored of them, in whatever order."""
-    judged = judge_subscriptions(subscriptions, invoices, customers, catalogue, now)
+    """What a user has at `now` (Unix seconds), from all that is stored of them, in whatever order.
+
+    `known` is what was seen of the prices of their subscriptions.
+    """
+    prices = PriceList(catalogue, known or {})
+    judged = judge_subscriptions(subscriptions, invoices, customers, prices, now)
     in_force = _in_force(overrides, catalogue, now)
     entitling = [each for each in judged if each.entitles]
     features = {
@@ -243,7 +248,7 @@ def entitle(
         key: replace(each, cycles=usage_cycles(catalogue.features[key], each.parts, judged))
         for key, each in features.items()
     }
-    main = _main(judged, features.values())
+    main = _main(judged)
     granted = main.access if main is not None and main.entitles else None
     plan = (main.plan if main is not None and main.entitles else None) or catalogue.default_plan
     return Entitlements(
@@ -259,6 +264,7 @@ def entitle(
         overrides=in_force,
         valid_until=_valid_until(judged, in_force),
         catalogue=catalogue,
+        prices=prices,
         as_of=now,
         usage=None if usage is None else MappingProxyType(dict(usage)),
     )
@@ -271,33 +277,17 @@ def _in_force(overrides: Iterable[OverrideRecord], catalogue: Catalogue, now: in
     return tuple(sorted(in_force, key=repr))
 
 
-def _main(
-    judged: Sequence[JudgedSubscription], features: Iterable[FeatureEntitlement]
-) -> JudgedSubscription | None:
-    """The subscription to show: of those that entitle, the one whose plan gives the most features.
+def _main(judged: Sequence[JudgedSubscription]) -> JudgedSubscription | None:
+    """The subscription to show: of those that entitle, the one with the main item of all.
 
     Where none entitles, the one that paying or resuming would restore, else the one that ended last.
     """
-    wins = Counter(
-        part.subscription.id
-        for feature in features
-        for part in feature.parts
-        if part.source == "plan" and part.counted and part.subscription is not None
-    )
 
-    def rank(each: JudgedSubscription) -> tuple[bool | int | str, ...]:
-        position = each.plan.position if each.plan else -1
+    def rank(each: JudgedSubscription) -> tuple[Any, ...]:
         full, blocked = each.access.level == "full", each.access.blocked_by is not None
-        return (
-            each.entitles,
-            blocked,
-            each.plan is not None,
-            wins[each.id],
-            full,
-            position,
-            each.expiry_date or 0,
-            each.id,
-        )
+        position = each.plan.position if each.plan else -1
+        item = each.main.rank[1:] if each.main else ()
+        return (each.entitles, blocked, position, full, item, each.expiry_date or 0, each.id)
 
     return max(judged, key=rank, default=None)
 

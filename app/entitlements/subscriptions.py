@@ -1,10 +1,9 @@
 """Each subscription judged by itself: its plan, its add-ons, its access."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
-from ..plans import Addon, Catalogue, Plan
+from ..plans import Addon, HeldItem, Plan, PriceList, held_items
 from ..stripe.objects import ENDED
 from .cycles import BillingCycle, billing_cycle
 from .owed import Owed, owed_by_subscription
@@ -14,25 +13,14 @@ from .standing import Access, access
 
 
 @dataclass(frozen=True, slots=True)
-class AddonItem:
-    """An item of a subscription whose price is an add-on's."""
-
-    addon: Addon
-    price_id: str
-    units: int
-
-
-@dataclass(frozen=True, slots=True)
 class JudgedSubscription:
     """What a subscription is to the catalogue, and what its status grants of that."""
 
     id: str
     status: str | None
     access: Access
-    plan: Plan | None
-    price_id: str | None
-    quantity: int | None
-    addons: tuple[AddonItem, ...] = ()
+    items: tuple[HeldItem, ...] = ()
+    """The main item first: plan, price and quantity are its own."""
     billing: BillingCycle | None = None
     expiry_date: int | None = None
 
@@ -41,32 +29,59 @@ class JudgedSubscription:
         return self.access.level != "none"
 
     def gives(self, feature: str) -> bool:
-        """Whether its plan or one of its add-ons names the feature."""
-        given = [self.plan, *(item.addon for item in self.addons)]
-        return any(each is not None and feature in each.limits for each in given)
+        """Whether a plan or an add-on of one of its items names the feature."""
+        return any(item.offer is not None and feature in item.offer.limits for item in self.items)
 
     @property
-    def units(self) -> int:
-        return units_of(self.quantity)
+    def main(self) -> HeldItem | None:
+        return self.items[0] if self.items else None
+
+    @property
+    def plan(self) -> Plan | None:
+        return self.main.plan if self.main else None
+
+    @property
+    def price_id(self) -> str | None:
+        return self.main.price_id if self.main else None
+
+    @property
+    def quantity(self) -> int | None:
+        return self.main.quantity if self.main else None
+
+    @property
+    def grants_nothing(self) -> bool:
+        """Whether none of its prices is a plan's or an add-on's."""
+        return all(item.offer is None for item in self.items)
+
+    @property
+    def unmapped_prices(self) -> tuple[str, ...]:
+        """Its prices that nothing in the catalogue lists, not even `[ignored]`."""
+        found = {item.price_id for item in self.items if item.unmapped and item.price_id}
+        return tuple(sorted(found))
+
+    def with_main(self, item: HeldItem) -> "JudgedSubscription":
+        """The same with another main plan: it takes the place of the one that there is."""
+        others = self.items[1:] if self.plan is not None else self.items
+        return replace(self, items=(item, *others))
 
 
-def units_of(quantity: int | None) -> int:
-    """What a limit per unit is multiplied by: no quantity, as with metered prices, counts as 1."""
-    return 1 if quantity is None else max(quantity, 0)
+def bought(item: HeldItem) -> JudgedSubscription:
+    """A subscription that somebody might buy, for previews."""
+    return JudgedSubscription("", "active", Access("full", "status"), (item,))
 
 
 def judge_subscriptions(
     subscriptions: Iterable[SubscriptionRecord],
     invoices: Iterable[InvoiceRecord],
     customers: Iterable[CustomerRecord],
-    catalogue: Catalogue,
+    prices: PriceList,
     now: int,
 ) -> tuple[JudgedSubscription, ...]:
     """All of a user's subscriptions, in the order of their ids; `now` in Unix seconds."""
     deleted = {customer.id for customer in customers if customer.deleted}
     owed = owed_by_subscription(invoices)
     judged = [
-        _judge(each, each.customer_id in deleted, owed.get(each.id), catalogue, now) for each in subscriptions
+        _judge(each, each.customer_id in deleted, owed.get(each.id), prices, now) for each in subscriptions
     ]
     return tuple(sorted(judged, key=lambda each: each.id))
 
@@ -75,41 +90,38 @@ def _judge(
     subscription: SubscriptionRecord,
     customer_deleted: bool,
     owed: Owed | None,
-    catalogue: Catalogue,
+    prices: PriceList,
     now: int,
 ) -> JudgedSubscription:
-    granted = access(subscription, customer_deleted, owed, catalogue.access, now)
-    price_id, quantity = _plan_price(subscription, catalogue)
+    granted = access(subscription, customer_deleted, owed, prices.catalogue.access, now)
     return JudgedSubscription(
         id=subscription.id,
         status=subscription.status,
         access=granted,
-        plan=catalogue.plan_of_price(price_id),
-        price_id=price_id,
-        quantity=quantity,
-        addons=tuple(_addons(subscription, catalogue)),
+        items=_items(subscription, prices),
         billing=_billing_cycle(subscription, granted),
         expiry_date=subscription.expiry_date,
     )
 
 
-def _plan_price(subscription: SubscriptionRecord, catalogue: Catalogue) -> tuple[str | None, int | None]:
-    """The price that the plan comes from, and its quantity.
+def _items(subscription: SubscriptionRecord, prices: PriceList) -> tuple[HeldItem, ...]:
+    """Read from the items, as the record's own columns are no newer than the catalogue they were made with.
 
-    Read from the items, as the record's own columns are no newer than the catalogue they were made with.
+    An internal update of the plan or the quantity replaces all that the items give as plans; add-ons stay.
     """
-    if is_overlaid(subscription):
-        return subscription.plan_id, subscription.quantity
-    item: Mapping[str, Any] = catalogue.plan_item(subscription.items) or {}
-    return item.get("price_id"), item.get("quantity")
+    held = held_items(subscription.items, subscription.item_history, prices)
+    if not _replaces_the_plan(subscription):
+        return held
+    price_id = subscription.plan_id
+    unmapped = prices.is_unmapped(price_id)
+    own = HeldItem("", price_id, prices.offer(price_id), subscription.quantity, unmapped=unmapped)
+    return (own, *(item for item in held if isinstance(item.offer, Addon)))
 
 
-def _addons(subscription: SubscriptionRecord, catalogue: Catalogue) -> Iterable[AddonItem]:
-    for item in subscription.items:
-        price_id = item.get("price_id")
-        addon = catalogue.addon_of_price(price_id)
-        if addon is not None and price_id is not None:
-            yield AddonItem(addon, price_id, units_of(item.get("quantity")))
+def _replaces_the_plan(subscription: SubscriptionRecord) -> bool:
+    """Whether an internal update that lies over the record says plan or quantity."""
+    overlay = subscription.overlay if is_overlaid(subscription) else None
+    return overlay is not None and not {"plan_id", "quantity"}.isdisjoint(overlay.get("values") or {})
 
 
 NEVER_BEGUN = frozenset({None, "incomplete", "incomplete_expired"})

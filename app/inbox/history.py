@@ -2,10 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import cast
+from typing import Any, cast
+
+import orjson
 
 from ..db import Batch
-from ..db.models import Customer, Record, Subscription
+from ..db.models import Customer, Price, Record, Subscription
+from ..plans import price_ids
 from ..stripe.events import StripeEvent, parse
 from ..stripe.objects import as_text
 from ..stripe.ordering import contested, position
@@ -35,6 +38,27 @@ async def load_history(batch: Batch, unit_of_work: UnitOfWork, events: Iterable[
             unit_of_work.history[object_id] = [
                 event for event in known if event.id not in arriving and not event.thin
             ]
+
+
+async def load_prices(batch: Batch, unit_of_work: UnitOfWork) -> None:
+    """Load the prices that the loaded subscriptions had before, where the catalogue lists them by no id."""
+    named = [
+        price
+        for row in unit_of_work.loaded(Subscription)
+        for price in price_ids(row.items, row.item_history, row.plan_id)
+    ]
+    prices = unit_of_work.prices
+    missing = {price for price in named if price not in prices.known and prices.is_unmapped(price)}
+    if missing:
+        marks = ", ".join("?" * len(missing))
+        select = "SELECT id, product_id, lookup_keys, unmapped_at, version, updated_at FROM billing_price"
+        rows = await batch.fetch(f"{select} WHERE id IN ({marks})", *sorted(missing))
+        unit_of_work.fill(Price, [row | {"lookup_keys": _decoded(row["lookup_keys"])} for row in rows])
+
+
+def _decoded(value: Any) -> Any:
+    """JSON as the drivers give it: both as text."""
+    return orjson.loads(value) if isinstance(value, str) else value
 
 
 async def _history(batch: Batch, object_id: str, since: int) -> list[StripeEvent]:

@@ -14,9 +14,9 @@ from ..reactions.outbox import Outbox
 from ..signals import users_changed
 from .apply import Applier
 from .delivery import Delivery
-from .history import load_history
+from .history import load_history, load_prices
 from .outcome import Outcome, event_row
-from .unit_of_work import KINDS, UnitOfWork
+from .unit_of_work import KINDS, UNLOCKED, UnitOfWork
 
 log = structlog.get_logger(__name__)
 
@@ -47,7 +47,8 @@ class Transactions:
         """
         named = _named(deliveries)
         async with self._database.batch() as batch:
-            await batch.begin([f"{kind}:{id}" for kind, ids in named.items() for id in ids])
+            locked = {kind: ids for kind, ids in named.items() if kind not in UNLOCKED}
+            await batch.begin([f"{kind}:{id}" for kind, ids in locked.items() for id in ids])
             ids = {table_of(model): named[kind] for kind, model in KINDS.items()}
             loaded, known = await batch.load(ids, known=(table_of(WebhookEvent), named["event"]))
             unit_of_work = UnitOfWork(int(self._clock()), self._catalogue, named)
@@ -56,6 +57,7 @@ class Transactions:
             retried = {delivery.event.id for delivery in deliveries if delivery.retry}
             known -= retried - await _finished(batch, retried)
             fresh = [delivery for delivery in _once(deliveries) if delivery.event.id not in known]
+            await load_prices(batch, unit_of_work)
             await load_history(
                 batch,
                 unit_of_work,

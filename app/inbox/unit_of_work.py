@@ -12,6 +12,7 @@ from ..db.models import (
     AuditEntry,
     Customer,
     Invoice,
+    Price,
     Record,
     RuledRow,
     Subscription,
@@ -19,7 +20,7 @@ from ..db.models import (
     follows_rules,
 )
 from ..errors import MalformedEvent
-from ..plans import Catalogue
+from ..plans import Catalogue, KnownPrice, PriceList
 from ..signals import Reaction, is_heard
 from ..stripe.events import StripeEvent
 from .delivery import Delivery
@@ -27,7 +28,12 @@ from .delivery import Delivery
 R = TypeVar("R", bound=Record)
 Key = tuple[type[Record], str]
 
-KINDS: dict[str, type[Record]] = {"subscription": Subscription, "invoice": Invoice, "customer": Customer}
+KINDS: dict[str, type[Record]] = {
+    "subscription": Subscription,
+    "invoice": Invoice,
+    "customer": Customer,
+    "price": Price,
+}
 """The records that events name, by Stripe's word for the object."""
 
 
@@ -39,6 +45,10 @@ def make_row(model: type[R], values: Mapping[str, Any]) -> R:
     row = object.__new__(model)
     row.__dict__.update(values)
     return row
+
+
+UNLOCKED = frozenset({"price"})
+"""Kinds that nearly every event names, so that locks on them would let one batch work at a time."""
 
 
 class Reapplied(NamedTuple):
@@ -59,6 +69,7 @@ class UnitOfWork:
     def __init__(self, now: int, catalogue: Catalogue, named: Mapping[str, Collection[str]]) -> None:
         self.now = now
         self.catalogue = catalogue
+        self.prices = PriceList(catalogue, _KnownPrices(self))
         self.history: dict[str, list[StripeEvent]] = {}
         """The earlier events of the objects whose newest snapshot their positions leave open."""
         self.reactions: list[Reaction] = []
@@ -86,6 +97,10 @@ class UnitOfWork:
     def find(self, model: type[R], id: str | None) -> R | None:
         """The row, or None. Only what the event names has been loaded."""
         return cast("R | None", self._rows.get((model, id)) if id is not None else None)
+
+    def loaded(self, model: type[R]) -> list[R]:
+        """The rows of a model that are here."""
+        return [cast("R", row) for (kind, _), row in self._rows.items() if kind is model]
 
     def add(self, model: type[R], id: str, **values: Any) -> R:
         """A new row; columns that are not given have their defaults.
@@ -184,6 +199,8 @@ class UnitOfWork:
         """The users whose limits the changes may touch, those that a customer was taken from included."""
         users: set[str | None] = set()
         for row, before in self.changed():
+            if isinstance(row, Price):
+                continue
             if isinstance(row, Customer):
                 users |= {row.user_id, before["user_id"] if before else None}
             elif customer := self.find(Customer, row.__dict__["customer_id"]):
@@ -217,3 +234,22 @@ class UnitOfWork:
                 self._rows[key].__dict__.update(state)
                 if self._before[key] == state:
                     del self._before[key]
+
+
+class _KnownPrices(Mapping[str, KnownPrice]):
+    """What the loaded rows say of prices, also of those that an event of this batch has changed."""
+
+    def __init__(self, unit_of_work: UnitOfWork) -> None:
+        self._unit_of_work = unit_of_work
+
+    def __getitem__(self, price_id: str) -> KnownPrice:
+        row = self._unit_of_work.find(Price, price_id)
+        if row is None:
+            raise KeyError(price_id)
+        return KnownPrice.of(row.product_id, row.lookup_keys)
+
+    def __iter__(self) -> Iterator[str]:
+        return (price.id for price in self._unit_of_work.loaded(Price))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)

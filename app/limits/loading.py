@@ -13,6 +13,7 @@ from ..plans import Catalogue
 from ..stripe.objects import MAX_ID_LENGTH, as_id
 from . import statements
 from .cache import Entry, entry_of
+from .prices import read_prices
 
 
 async def read_entry(connection: AsyncConnection, user_id: str, catalogue: Catalogue, now: int) -> Entry:
@@ -34,7 +35,8 @@ async def read_entry(connection: AsyncConnection, user_id: str, catalogue: Catal
         is_open = col(Invoice.customer_id).in_(ids) & (col(Invoice.status) == "open")
         invoices = await _rows(connection, Invoice, is_open)
     overrides = await _rows(connection, Override, col(Override.user_id) == user_id)
-    made = entitle(user_id, subscriptions, invoices, customers, overrides, catalogue, now)
+    known = await read_prices(connection, subscriptions)
+    made = entitle(user_id, subscriptions, invoices, customers, overrides, catalogue, now, known=known)
     return entry_of(made.with_usage(await read_usage(connection, made)), version)
 
 

@@ -10,6 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ..db.models import Customer, Invoice, Override, Subscription, WebhookEvent
 from ..entitlements import Entitlements, JudgedSubscription, entitle
+from ..limits.prices import read_prices
 from ..service import Service
 
 MOST_INVOICES = 50
@@ -95,7 +96,9 @@ async def load_account(
         connection = await session.connection()
         made = (await service.limits.snapshots.read(connection, user_id)).entitlements
     else:
-        made = entitle("", subscriptions, invoices, customers, [], service.limits.catalogue, now)
+        known = await read_prices(await session.connection(), subscriptions)
+        catalogue = service.limits.catalogue
+        made = entitle("", subscriptions, invoices, customers, [], catalogue, now, known=known)
     object_ids = [*ids, *(row.id for row in subscriptions), *(row.id for row in invoices)]
     object_ids += await _linking_objects(session, customers)
     unsettled = await unsettled_events(session, ids, object_ids)

@@ -5,14 +5,18 @@ from .catalogue import (
     Addon,
     Catalogue,
     Feature,
+    Ignored,
     Kind,
     Limit,
+    Offer,
     OverrideOp,
     Plan,
     Reset,
     read_override,
 )
 from .file import load_catalogue
+from .items import HeldItem, held_items, main_item, price_ids
+from .prices import KnownPrice, PriceList, line_to_add
 from .values import MAX_AMOUNT, Value, read_size
 
 __all__ = [
@@ -23,16 +27,25 @@ __all__ = [
     "Catalogue",
     "CollectionPolicy",
     "Feature",
+    "HeldItem",
+    "Ignored",
     "Kind",
+    "KnownPrice",
     "Limit",
+    "Offer",
     "OverrideOp",
     "PauseCause",
     "PausedPolicy",
     "Plan",
+    "PriceList",
     "Reset",
     "Value",
+    "held_items",
+    "line_to_add",
     "load_catalogue",
+    "main_item",
     "pause_cause",
+    "price_ids",
     "read_override",
     "read_size",
 ]

@@ -1,9 +1,9 @@
 """The catalogue as the rest of the service reads it: immutable, and indexed by price."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Literal
 
 from ..errors import InvalidRequest, NotFound
 from .access import DEFAULT_POLICY, AccessPolicy
@@ -58,11 +58,15 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
+    """What a price of it grants. A Stripe price is found by its id, else a lookup key, else its product."""
+
     id: str
     prices: tuple[str, ...]
     limits: Mapping[str, Limit]
     position: int = 0
-    """Its place in the file."""
+    """Its place in the file: a later plan is the higher one."""
+    lookup_keys: tuple[str, ...] = ()
+    products: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,21 @@ class Addon:
     id: str
     prices: tuple[str, ...]
     limits: Mapping[str, Limit]
+    lookup_keys: tuple[str, ...] = ()
+    products: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """Prices that grant nothing on purpose, such as fees and meters."""
+
+    prices: tuple[str, ...] = ()
+    lookup_keys: tuple[str, ...] = ()
+    products: tuple[str, ...] = ()
+
+
+Offer = Plan | Addon
+"""What a price can buy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,28 +102,38 @@ class Catalogue:
     addons: Mapping[str, Addon]
     default_plan: Plan | None = None
     access: AccessPolicy = DEFAULT_POLICY
-    _plan_of_price: Mapping[str, Plan] = field(init=False, repr=False, compare=False)
-    _addon_of_price: Mapping[str, Addon] = field(init=False, repr=False, compare=False)
+    ignored: Ignored = Ignored()
+    _by_price: Mapping[str, Offer | Ignored] = field(init=False, repr=False, compare=False)
+    _by_lookup_key: Mapping[str, Offer | Ignored] = field(init=False, repr=False, compare=False)
+    _by_product: Mapping[str, Offer | Ignored] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        plans = {price: plan for plan in self.plans.values() for price in plan.prices}
-        addons = {price: addon for addon in self.addons.values() for price in addon.prices}
-        object.__setattr__(self, "_plan_of_price", MappingProxyType(plans))
-        object.__setattr__(self, "_addon_of_price", MappingProxyType(addons))
+        owners = (*self.plans.values(), *self.addons.values(), self.ignored)
+        for index, names in (
+            ("_by_price", "prices"),
+            ("_by_lookup_key", "lookup_keys"),
+            ("_by_product", "products"),
+        ):
+            owned = {name: owner for owner in owners for name in getattr(owner, names)}
+            object.__setattr__(self, index, MappingProxyType(owned))
+
+    def owner_of(
+        self, price_id: str | None, lookup_keys: Iterable[str] = (), product_id: str | None = None
+    ) -> Offer | Ignored | None:
+        """What lists the price: its id, else the first of its lookup keys that is listed, or its product."""
+        by_key = (self._by_lookup_key.get(key) for key in lookup_keys)
+        found = (self._by_price.get(price_id or ""), *by_key, self._by_product.get(product_id or ""))
+        return next((owner for owner in found if owner is not None), None)
 
     def plan_of_price(self, price_id: str | None) -> Plan | None:
-        return self._plan_of_price.get(price_id) if price_id else None
+        """The plan that lists the price by its id."""
+        found = self.owner_of(price_id)
+        return found if isinstance(found, Plan) else None
 
     def addon_of_price(self, price_id: str | None) -> Addon | None:
-        return self._addon_of_price.get(price_id) if price_id else None
-
-    def plan_item(self, items: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-        """The subscription's item that its plan and quantity come from.
-
-        The first item whose price is a plan's, else the first item; None where there is no item.
-        """
-        own = (item for item in items if item.get("price_id") in self._plan_of_price)
-        return next(own, items[0] if items else None)
+        """The add-on that lists the price by its id."""
+        found = self.owner_of(price_id)
+        return found if isinstance(found, Addon) else None
 
     def feature(self, key: str) -> Feature:
         """

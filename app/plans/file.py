@@ -9,8 +9,17 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from ..errors import ConfigurationError
-from .catalogue import Addon, Catalogue, Feature, Limit, Plan
-from .schema import BY_CAUSE, AccessTable, CatalogueFile, FeatureTable, LimitTable, ProductTable
+from .catalogue import Addon, Catalogue, Feature, Ignored, Limit, Plan
+from .schema import (
+    BY_CAUSE,
+    PRICE_KEYS,
+    AccessTable,
+    CatalogueFile,
+    FeatureTable,
+    IgnoredTable,
+    LimitTable,
+    ProductTable,
+)
 from .values import Type, Value, read_static, type_of
 
 Problem = tuple[str, str]
@@ -116,7 +125,7 @@ def _problems_of_limit(feature: Feature, table: LimitTable) -> Iterator[str]:
 
 
 def _problems_of_addon(name: str, addon: ProductTable, features: Mapping[str, Feature]) -> Iterator[Problem]:
-    if not addon.prices:
+    if not (addon.prices or addon.lookup_keys or addon.products):
         yield f"addon {name!r}, key 'prices'", "is missing: list the Stripe price ids that buy this add-on"
     for key, limit in addon.limits.items():
         where = f"addon {name!r}, key {key!r}"
@@ -127,21 +136,26 @@ def _problems_of_addon(name: str, addon: ProductTable, features: Mapping[str, Fe
 
 
 def _problems_of_prices(tables: CatalogueFile) -> Iterator[Problem]:
-    owners: dict[str, str] = {}
-    for name, product in _products(tables):
-        for price in product.prices:
-            if price in owners:
-                yield f"{name}, key 'prices'", f"{price} is in {owners[price]} already: leave it in one place"
-            owners.setdefault(price, name)
+    """Each price, lookup key and product has one owner: else the file's order would decide what it buys."""
+    for key in PRICE_KEYS:
+        owners: dict[str, str] = {}
+        for name, table in [*_products(tables), ("[ignored]", tables.ignored)]:
+            for price in getattr(table, key):
+                if price in owners:
+                    yield (
+                        f"{name}, key {key!r}",
+                        f"{price} is in {owners[price]} already: leave it in one place",
+                    )
+                owners.setdefault(price, name)
 
 
 def _catalogue(tables: CatalogueFile, features: Mapping[str, Feature]) -> Catalogue:
     plans = {
-        name: Plan(name, tuple(table.prices), _limits(table, features), position)
+        name: Plan(name, limits=_limits(table, features), position=position, **_bought_with(table))
         for position, (name, table) in enumerate(tables.plans.items())
     }
     addons = {
-        name: Addon(name, tuple(table.prices), _limits(table, features))
+        name: Addon(name, limits=_limits(table, features), **_bought_with(table))
         for name, table in tables.addons.items()
     }
     return Catalogue(
@@ -150,7 +164,13 @@ def _catalogue(tables: CatalogueFile, features: Mapping[str, Feature]) -> Catalo
         addons=MappingProxyType(addons),
         default_plan=plans[tables.default_plan] if tables.default_plan is not None else None,
         access=tables.access.policy(),
+        ignored=Ignored(**_bought_with(tables.ignored)),
     )
+
+
+def _bought_with(table: ProductTable | IgnoredTable) -> dict[str, tuple[str, ...]]:
+    """The prices, lookup keys and products of a table."""
+    return {key: tuple(getattr(table, key)) for key in PRICE_KEYS}
 
 
 def _limits(product: ProductTable, features: Mapping[str, Feature]) -> Mapping[str, Limit]:

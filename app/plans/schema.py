@@ -21,11 +21,19 @@ MAX_GRACE_DAYS = 36_500
 Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
 """Keys of features and ids of plans stand in the paths of the internal API."""
 Price = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,255}$")]
+LookupKey = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+"""As long as Stripe lets them be."""
+
+
+PRICE_KEYS = {"prices": "prices", "lookup_keys": "lookup keys", "products": "products"}
+"""The keys of a plan that say which Stripe prices buy it, and what each lists."""
 
 
 def _feature_key(key: str) -> str:
-    if key == "prices":
-        raise ValueError("`prices` is what a plan calls its Stripe prices: name the feature otherwise")
+    if key in PRICE_KEYS:
+        raise ValueError(
+            f"`{key}` is what a plan calls its Stripe {PRICE_KEYS[key]}: name the feature otherwise"
+        )
     return key
 
 
@@ -79,12 +87,14 @@ class LimitTable(_Table):
 
 
 class ProductTable(BaseModel):
-    """A plan or an add-on: its prices, and every other key a feature."""
+    """A plan or an add-on: the prices that buy it, and every other key a feature."""
 
     model_config = ConfigDict(extra="allow", strict=True)
     __pydantic_extra__: dict[str, LimitTable]
 
     prices: list[Price] = []
+    lookup_keys: list[LookupKey] = []
+    products: list[Price] = []
 
     @property
     def limits(self) -> dict[str, LimitTable]:
@@ -176,9 +186,18 @@ class AccessTable(_Table):
         )
 
 
+class IgnoredTable(_Table):
+    """Prices that grant nothing on purpose."""
+
+    prices: list[Price] = []
+    lookup_keys: list[LookupKey] = []
+    products: list[Price] = []
+
+
 class CatalogueFile(_Table):
     default_plan: str | None = None
     features: dict[Annotated[Key, AfterValidator(_feature_key)], FeatureTable]
     plans: dict[Key, ProductTable]
     addons: dict[Key, ProductTable] = {}
+    ignored: IgnoredTable = Field(default_factory=IgnoredTable)
     access: AccessTable = Field(default_factory=AccessTable)

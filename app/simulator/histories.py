@@ -33,7 +33,7 @@ def _sign_up(account: Account, rng: random.Random, customer: Customer) -> None:
         account.create_subscription(customer, price, trial_days=7)
     elif kind < 0.4:
         account.create_subscription(customer, price, paid=None)
-    elif kind < 0.5:
+    elif kind < 0.5 and account.prices[price].interval == "month":
         account.create_subscription(customer, (price, "price_more_projects"))
     else:
         account.create_subscription(customer, price, quantity=rng.randint(1, 3))
@@ -60,7 +60,7 @@ def _change(account: Account, rng: random.Random, subscription: Subscription, cu
         case 3 | 4:
             account.set_metadata(subscription, tier=rng.choice("ab"))
         case 5:
-            account.change_price(subscription, rng.choice(list(account.prices)))
+            account.change_price(subscription, rng.choice(_prices_beside(account, subscription)))
         case 6 if subscription.cancel_at is None:
             account.cancel_at_period_end(subscription)
         case 6:
@@ -71,9 +71,9 @@ def _change(account: Account, rng: random.Random, subscription: Subscription, cu
             account.resume_collection(subscription)
         case 8 | 9:
             _bill(account, rng, subscription)
-        case 10 if len(subscription.items) < 2:
+        case 10 if len(subscription.items) < 2 and subscription.items[0].price.interval == "month":
             account.add_item(subscription, "price_more_projects", rng.randint(1, 2))
-        case 10:
+        case 10 if len(subscription.items) > 1:
             account.remove_item(subscription)
         case 11:
             account.complete_checkout(subscription, client_reference_id=f"buyer_{rng.randint(1, 3)}")
@@ -89,6 +89,12 @@ def _change(account: Account, rng: random.Random, subscription: Subscription, cu
             account.propose_update(subscription, rng.randint(1, 3))
         case 16:
             _settle_pending_update(account, rng, subscription)
+
+
+def _prices_beside(account: Account, subscription: Subscription) -> list[str]:
+    """The prices that the first item may have: in classic billing mode all items have one interval."""
+    intervals = {item.price.interval for item in subscription.items[1:]}
+    return [price.id for price in account.prices.values() if intervals <= {price.interval}]
 
 
 def _bill(account: Account, rng: random.Random, subscription: Subscription) -> None:

@@ -4,13 +4,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from .account import Account
-from .model import Customer, Entity, Invoice, Subscription
+from .model import Customer, Entity, Invoice, Item, Line, Subscription
 
 Json = dict[str, Any]
 Truth = dict[str, dict[str, Json]]
 
 UNSENT = ("invoice.created", "price.created")
 """Types that an endpoint for subscription records does not handle: they show nothing."""
+
+PLAN_RANKS = {"price_starter": 1, "price_team": 2, "price_team_yearly": 2}
+"""The prices of plans, in the order of the catalogue that ships with the service."""
 
 ENDED = ("canceled", "incomplete_expired")
 
@@ -65,24 +68,31 @@ def _statements(account: Account) -> Iterator[tuple[int, str, Entity]]:
 
 
 def _paid_through(account: Account) -> dict[str, int]:
+    """Until when each subscription is paid, by the lines whose item still has the line's price."""
     paid: dict[str, int] = {}
     for invoice in account.invoices.values():
         if invoice.status == "paid":
             for line in invoice.lines:
-                paid[line.subscription] = max(paid.get(line.subscription, 0), line.period_end)
+                if _is_current(line, account.subscriptions.get(line.subscription)):
+                    paid[line.subscription] = max(paid.get(line.subscription, 0), line.period_end)
     return paid
+
+
+def _is_current(line: Line, subscription: Subscription | None) -> bool:
+    items = subscription.items if subscription is not None else ()
+    return any((item.id, item.price.id) == (line.item, line.price.id) for item in items)
 
 
 def _subscription(
     subscription: Subscription, account: Account, users: dict[str, str], paid: dict[str, int]
 ) -> Json:
-    first = subscription.items[0]
+    main = max(subscription.items, key=_rank)
     return {
         "subscription_id": subscription.id,
         "customer_id": subscription.customer,
         "user_id": users.get(subscription.customer),
-        "plan_id": first.price.id,
-        "quantity": first.quantity,
+        "plan_id": main.price.id,
+        "quantity": main.quantity,
         "items": [
             {
                 "price_id": item.price.id,
@@ -105,6 +115,12 @@ def _subscription(
         "ended_at": subscription.ended_at,
         "livemode": account.livemode,
     }
+
+
+def _rank(item: Item) -> tuple[int, int, int, str]:
+    """The greatest is the main item: the highest plan, then the longest interval, the quantity, the id."""
+    interval = 365 if item.price.interval == "year" else 30
+    return PLAN_RANKS.get(item.price.id, 0), interval, item.quantity, item.id
 
 
 def _rest_of_subscription(subscription: Subscription) -> Json:

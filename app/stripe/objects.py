@@ -4,7 +4,7 @@ Each reader takes what Stripe sent, checks the types of what it uses, and gives 
 that is not what it should be reads as absent; only ids that a record cannot do without are errors.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import MalformedEvent
 
@@ -17,8 +17,10 @@ ENDED = frozenset({"canceled", "incomplete_expired"})
 Values = dict[str, Any]
 
 
-def subscription_values(content: Values, created: int) -> Values:
-    """The columns of a subscription, from its snapshot at `created` (Unix seconds).
+def subscription_values(content: Values) -> Values:
+    """The columns of a subscription that its snapshot says by itself.
+
+    Plan, quantity and term are of the main item, which the catalogue decides: see `subscription_terms`.
 
     Raises:
         MalformedEvent: when the customer or the status is missing.
@@ -26,19 +28,11 @@ def subscription_values(content: Values, created: int) -> Values:
     status = as_text(content.get("status"))
     if not status:
         raise MalformedEvent("The subscription has no usable status.")
-    items = [_item(item) for item in _list(content.get("items"))] or _items_of_one_plan(content)
-    starts = [item["current_period_start"] for item in items if item["current_period_start"] is not None]
-    ends = [item["current_period_end"] for item in items if item["current_period_end"] is not None]
-    # Periods moved from the subscription to its items in 2025-03-31.basil.
-    period_start = min(starts, default=as_seconds(content.get("current_period_start")))
-    period_end = max(ends, default=as_seconds(content.get("current_period_end")))
-    values: Values = {
+    return {
         "customer_id": required_id(content, "customer"),
         "status": status,
-        "items": items,
+        "items": subscription_items(content),
         "start_date": as_seconds(content.get("start_date")) or as_seconds(content.get("created")),
-        "current_period_start": period_start,
-        "current_period_end": period_end,
         "billing_cycle_anchor": as_seconds(content.get("billing_cycle_anchor")),
         "trial_end": as_seconds(content.get("trial_end")),
         "cancel_at": as_seconds(content.get("cancel_at")),
@@ -50,22 +44,23 @@ def subscription_values(content: Values, created: int) -> Values:
         "livemode": as_bool(content.get("livemode")),
         "stripe_metadata": metadata(content),
     }
-    values["expiry_date"] = _expiry_date(values, created)
-    return values
 
 
-def _expiry_date(values: Values, created: int) -> int | None:
-    """The end of the term: when it ended, else when it is to renew or to stop, whichever is sooner."""
-    if values["status"] in ENDED:
-        return _first_known(values["ended_at"], values["canceled_at"], created)
-    known = [end for end in (values["current_period_end"], values["cancel_at"]) if end is not None]
-    return min(known, default=None)
+def subscription_items(content: Values) -> list[Values]:
+    """The items of a subscription, as they are kept. Before 2025-03-31.basil they have no period."""
+    return [_item(item) for item in _list(content.get("items"))] or _items_of_one_plan(content)
+
+
+def is_cut(value: Any) -> bool:
+    """Whether Stripe sent no more than the beginning of a nested list ("Pagination", `has_more`)."""
+    return as_dict(value).get("has_more") is True
 
 
 def _item(item: Values) -> Values:
-    price = as_dict(item.get("price")) or as_dict(item.get("plan"))
+    price = _price(item)
     recurring = as_dict(price.get("recurring")) or price
-    return {
+    metered: Values = {"metered": True} if recurring.get("usage_type") == "metered" else {}
+    return metered | {
         "item_id": as_id(item.get("id")),
         "price_id": as_id(item.get("price")) or as_id(item.get("plan")),
         "product_id": as_id(price.get("product")),
@@ -155,15 +150,40 @@ def billed_subscriptions(invoice: Values) -> set[str]:
     return {subscription for subscription in billed if subscription}
 
 
-def paid_through(invoice: Values) -> dict[str, int]:
-    """For each subscription that the invoice bills for, the greatest end over its lines, in Unix seconds."""
-    ends: dict[str, int] = {}
-    for line in _list(invoice.get("lines")):
-        subscription = _line_subscription(line)
-        end = as_seconds(as_dict(line.get("period")).get("end"))
-        if subscription and end is not None:
-            ends[subscription] = max(end, ends.get(subscription, end))
-    return ends
+class PaidLine(NamedTuple):
+    """A line of a paid invoice: until when (Unix seconds) it pays an item of a subscription with a price."""
+
+    subscription_id: str
+    item_id: str | None
+    price_id: str | None
+    end: int
+
+
+def paid_lines(invoice: Values) -> list[PaidLine]:
+    """The lines that pay for a time: neither prorations nor credits ("Prorations")."""
+    lines = (_paid_line(line) for line in _list(invoice.get("lines")) if not _is_proration(line))
+    return [line for line in lines if line is not None]
+
+
+def _paid_line(line: Values) -> PaidLine | None:
+    subscription = _line_subscription(line)
+    end = as_seconds(as_dict(line.get("period")).get("end"))
+    amount = as_integer(line.get("amount"))
+    if subscription is None or end is None or (amount is not None and amount < 0):
+        return None
+    item = as_dict(as_dict(line.get("parent")).get("subscription_item_details")).get("subscription_item")
+    price = as_dict(as_dict(line.get("pricing")).get("price_details")).get("price")
+    return PaidLine(
+        subscription,
+        as_id(item) or as_id(line.get("subscription_item")),
+        as_id(price) or as_id(line.get("price")) or as_id(line.get("plan")),
+        end,
+    )
+
+
+def _is_proration(line: Values) -> bool:
+    details = as_dict(as_dict(line.get("parent")).get("subscription_item_details"))
+    return details.get("proration") is True or line.get("proration") is True
 
 
 def _line_subscription(line: Values) -> str | None:
@@ -172,6 +192,32 @@ def _line_subscription(line: Values) -> str | None:
     if parent:
         return as_id(as_dict(parent.get("subscription_item_details")).get("subscription"))
     return as_id(line.get("subscription")) if line.get("type") == "subscription" else None
+
+
+class SeenPrice(NamedTuple):
+    """A price as some object showed it."""
+
+    id: str
+    product_id: str | None
+    lookup_key: str | None
+
+
+def seen_prices(content: Values) -> list[SeenPrice]:
+    """The price that the object is, or the prices of a subscription's items."""
+    shown = [content] if content.get("object") == "price" else [_price(item) for item in _items(content)]
+    return [
+        SeenPrice(price_id, as_id(price.get("product")), as_text(price.get("lookup_key")) or None)
+        for price in shown
+        if (price_id := as_id(price.get("id")))
+    ]
+
+
+def _items(content: Values) -> list[Values]:
+    return _list(content.get("items")) if content.get("object") == "subscription" else []
+
+
+def _price(item: Values) -> Values:
+    return as_dict(item.get("price")) or as_dict(item.get("plan"))
 
 
 def customer_values(content: Values) -> Values:
@@ -191,12 +237,13 @@ def metadata(content: Values) -> dict[str, str]:
 
 def named_records(content: Values) -> dict[str, set[str]]:
     """The ids of every record that the object may touch, so that they can be locked and loaded beforehand."""
-    names: dict[str, set[str]] = {"subscription": set(), "invoice": set(), "customer": set()}
+    names: dict[str, set[str]] = {name: set() for name in ("subscription", "invoice", "customer", "price")}
     kind, own_id = as_text(content.get("object")), as_id(content.get("id"))
     if own_id and kind in names:
         names[kind].add(own_id)
     if customer := as_id(content.get("customer")):
         names["customer"].add(customer)
+    names["price"] |= {price.id for price in seen_prices(content)}
     if kind == "invoice":
         names["subscription"] |= billed_subscriptions(content)
     return names

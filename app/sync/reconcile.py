@@ -5,7 +5,7 @@ other. Repairs go through the inbox as re-read events; nothing is ever deleted.
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -19,10 +19,12 @@ from ..db.models import Customer, EventState, Subscription
 from ..errors import NotFound, ServiceError, Stale
 from ..inbox.handlers.internal import OWN_COLUMNS
 from ..inbox.handlers.snapshots import current_position
+from ..inbox.handlers.subscription_columns import subscription_columns
 from ..inbox.outcome import Outcome
-from ..plans import Catalogue
+from ..limits.prices import read_prices
+from ..plans import Catalogue, KnownPrice, PriceList
 from ..stripe.client import StripeApi
-from ..stripe.objects import customer_values, subscription_values
+from ..stripe.objects import customer_values, seen_prices
 from ..stripe.ordering import lies_over
 from . import leases
 from .objects import StripeObjects
@@ -133,11 +135,12 @@ class Reconcile:
         async for page in self._api.pages(path, **params):
             contents = page.content["data"]
             rows = await self._rows(model, [content["id"] for content in contents])
+            prices = await self._prices(rows.values(), contents)
             differing = []
             for content in contents:
                 seen.add(_digest(content["id"]))
                 row = rows.get(content["id"])
-                if found := list(self._differences(kind, row, content, page.at)):
+                if found := list(self._differences(kind, row, content, page.at, prices)):
                     report.add(found)
                     # A row that was read after the page may be newer than it: then the object is read again.
                     differing.append((content, None if row else 0))
@@ -166,7 +169,8 @@ class Reconcile:
                 report.add([Difference(kind, row.id, "*", "a record", None)])
                 report.not_repaired.append(row.id)
             else:
-                if found := list(self._differences(kind, row, answer.content, answer.at)):
+                prices = await self._prices([row], [answer.content])
+                if found := list(self._differences(kind, row, answer.content, answer.at, prices)):
                     report.add(found)
                     if repair:
                         await self._repair(kind, answer.content, answer.at, row.version, report)
@@ -192,12 +196,14 @@ class Reconcile:
                 return await self._objects.apply(kind, content, at, version)
         return await self._objects.refresh(kind, content["id"])
 
-    def _differences(self, kind: str, row: Row | None, content: Json, at: int) -> Iterator[Difference]:
+    def _differences(
+        self, kind: str, row: Row | None, content: Json, at: int, prices: PriceList
+    ) -> Iterator[Difference]:
         if row is None:
             yield Difference(kind, content["id"], "*", None, "an object")
             return
         try:
-            expected = self._expected(row, content, at)
+            expected = self._expected(row, content, at, prices)
         except ServiceError as error:
             log.warning("not_comparable", kind=kind, object_id=content["id"], error=error.detail)
             return
@@ -206,15 +212,13 @@ class Reconcile:
             if _comparable(column, here) != _comparable(column, value):
                 yield Difference(kind, row.id, column, here, value)
 
-    def _expected(self, row: Row, content: Json, at: int) -> Json:
+    def _expected(self, row: Row, content: Json, at: int, prices: PriceList) -> Json:
         """The columns as Stripe's object has them, but for those that an internal update lies over."""
         if isinstance(row, Customer):
             values = customer_values(content)
             # Of a deleted customer Stripe's API tells only the id.
             return {"deleted": True} if values["deleted"] else values
-        values = subscription_values(content, at)
-        item = self._catalogue.plan_item(values["items"]) or {}
-        values |= {"plan_id": item.get("price_id"), "quantity": item.get("quantity")}
+        values, _ = subscription_columns(content, at, row, prices)
         if lies_over(row.overlay, current_position(row)):
             return {column: value for column, value in values.items() if column not in OWN_COLUMNS}
         return values
@@ -223,6 +227,18 @@ class Reconcile:
         async with self._database.reading() as session:
             found = await session.exec(select(model).where(col(model.id).in_(ids)))
             return {row.id: cast(Row, row) for row in found}
+
+    async def _prices(self, rows: Iterable[Row], contents: Iterable[Json]) -> PriceList:
+        """The catalogue with what was seen of the prices here, and with what Stripe shows of them now."""
+        subscriptions = [row for row in rows if isinstance(row, Subscription)]
+        async with self._database.reading() as session:
+            stored = await read_prices(await session.connection(), subscriptions)
+        shown = {
+            price.id: KnownPrice(price.product_id, (price.lookup_key,) if price.lookup_key else ())
+            for content in contents
+            for price in seen_prices(content)
+        }
+        return PriceList(self._catalogue, shown | stored)
 
     async def _all_rows(self, kind: str) -> AsyncIterator[Row]:
         model, last = LISTS[kind][0], ""

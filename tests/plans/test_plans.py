@@ -123,25 +123,6 @@ def test_plans_and_addons_are_found_by_their_prices() -> None:
         assert catalogue.addon_of_price(price_id) is None
 
 
-@pytest.mark.parametrize(
-    ("prices", "chosen"),
-    [
-        (["price_more_projects", "price_team", "price_starter"], 1),
-        (["price_starter", "price_team"], 0),
-        (["price_unknown", "price_more_projects"], 0),
-        ([None, "price_team"], 1),
-        ([None], 0),
-    ],
-)
-def test_the_plan_item_is_the_first_of_a_plan_else_the_first(prices: list[str | None], chosen: int) -> None:
-    items = [{"price_id": price, "quantity": number} for number, price in enumerate(prices)]
-    assert load_catalogue(ROOT / "plans.toml").plan_item(items) is items[chosen]
-
-
-def test_without_items_there_is_no_plan_item() -> None:
-    assert load_catalogue(ROOT / "plans.toml").plan_item([]) is None
-
-
 def test_what_is_unknown_names_what_is_known() -> None:
     catalogue = load_catalogue(ROOT / "plans.toml")
     with pytest.raises(NotFound, match=r"No feature 'seats'.*projects, storage_bytes.*\[features\]"):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.errors import InvalidPayload, MalformedEvent
 from app.stripe.events import StripeEvent, parse
-from app.stripe.objects import customer_values, invoice_values, paid_through, subscription_values
+from app.stripe.objects import customer_values, invoice_values, paid_lines, subscription_values
 
 from .. import SHARED
 
@@ -114,30 +114,6 @@ def subscription(**changes: Any) -> dict[str, Any]:
 PERIOD = {"current_period_start": MONTH_START, "current_period_end": MONTH_END}
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        subscription(**PERIOD),
-        subscription(items={"data": [item(**PERIOD)]}),
-        subscription(items={"data": [item(**PERIOD)]}, customer={"id": "cus_1", "object": "customer"}),
-        subscription(
-            items={
-                "data": [
-                    item(**PERIOD),
-                    item(current_period_start=MONTH_START + 1, current_period_end=MONTH_START + 2),
-                ]
-            }
-        ),
-    ],
-    ids=["before basil", "since basil", "customer expanded", "the latest of all items"],
-)
-def test_a_period_is_found_in_every_shape(content: dict[str, Any]) -> None:
-    values = subscription_values(content, created=7)
-    assert (values["current_period_start"], values["current_period_end"]) == (MONTH_START, MONTH_END)
-    assert (values["expiry_date"], values["customer_id"]) == (MONTH_END, "cus_1")
-    assert (values["items"][0]["price_id"], values["items"][0]["quantity"]) == ("price_1", 2)
-
-
 def test_an_item_of_a_plan_reads_like_one_of_a_price() -> None:
     plan = {
         "id": "price_1",
@@ -149,32 +125,15 @@ def test_an_item_of_a_plan_reads_like_one_of_a_price() -> None:
     }
     old = subscription(items={"data": [{"id": "si_1", "plan": plan, "quantity": 2}]})
     bare = subscription(items=None, plan=plan, quantity=2)
-    new = subscription_values(subscription(), created=7)["items"]
-    assert subscription_values(old, created=7)["items"] == new
-    assert subscription_values(bare, created=7)["items"] == [new[0] | {"item_id": None}]
-
-
-@pytest.mark.parametrize(
-    ("changes", "expiry"),
-    [
-        ({**PERIOD, "cancel_at": MONTH_START + 9}, MONTH_START + 9),
-        ({**PERIOD, "cancel_at": MONTH_END + 9}, MONTH_END),
-        ({"status": "canceled", "ended_at": 11, "canceled_at": 9, **PERIOD}, 11),
-        ({"status": "canceled", "canceled_at": 9, **PERIOD}, 9),
-        ({"status": "incomplete_expired", **PERIOD}, 7),
-        ({"current_period_end": -5}, None),
-        ({"current_period_end": "soon"}, None),
-        ({}, None),
-    ],
-)
-def test_the_expiry_is_the_end_of_the_current_term(changes: dict[str, Any], expiry: int | None) -> None:
-    assert subscription_values(subscription(**changes), created=7)["expiry_date"] == expiry
+    new = subscription_values(subscription())["items"]
+    assert subscription_values(old)["items"] == new
+    assert subscription_values(bare)["items"] == [new[0] | {"item_id": None}]
 
 
 @pytest.mark.parametrize("changes", [{"customer": None}, {"customer": 5}, {"status": None}, {"status": 1}])
 def test_a_subscription_without_customer_or_status_is_malformed(changes: dict[str, Any]) -> None:
     with pytest.raises(MalformedEvent):
-        subscription_values(subscription(**changes), created=7)
+        subscription_values(subscription(**changes))
 
 
 @given(
@@ -182,29 +141,58 @@ def test_a_subscription_without_customer_or_status_is_malformed(changes: dict[st
 )
 def test_no_content_of_a_subscription_crashes_its_reader(changes: dict[str, Any]) -> None:
     try:
-        values = subscription_values(subscription() | changes, created=7)
+        values = subscription_values(subscription() | changes)
     except MalformedEvent:
         return
     json.dumps(values, allow_nan=False)
 
 
-OLD_LINE = {"type": "subscription", "subscription": "sub_1", "period": {"end": MONTH_END}}
-NEW_LINE = {
-    "parent": {"type": "subscription_item_details", "subscription_item_details": {"subscription": "sub_1"}},
+PRICE = {"id": "price_1", "object": "price"}
+OLD_LINE: dict[str, Any] = {
+    "type": "subscription",
+    "subscription": "sub_1",
+    "subscription_item": "si_1",
+    "price": PRICE,
+    "amount": 900,
+    "proration": False,
     "period": {"end": MONTH_END},
 }
+NEW_LINE: dict[str, Any] = {
+    "parent": {
+        "type": "subscription_item_details",
+        "subscription_item_details": {
+            "subscription": "sub_1",
+            "subscription_item": "si_1",
+            "proration": False,
+        },
+    },
+    "pricing": {"price_details": {"price": "price_1"}},
+    "amount": 900,
+    "period": {"end": MONTH_END},
+}
+NEW_PRORATION = {
+    "type": "subscription_item_details",
+    "subscription_item_details": {"subscription": "sub_1", "subscription_item": "si_1", "proration": True},
+}
+OTHER_LINES: list[Any] = [
+    {"type": "invoiceitem", "subscription": "sub_1", "period": {"end": MONTH_END + 1}},
+    {"parent": {"invoice_item_details": {"subscription": "sub_1"}}, "period": {"end": MONTH_END + 1}},
+    OLD_LINE | {"proration": True, "period": {"end": MONTH_END + 1}},
+    NEW_LINE | {"parent": NEW_PRORATION, "period": {"end": MONTH_END + 1}},
+    None,
+    {"period": None},
+]
 
 
-@pytest.mark.parametrize("line", [OLD_LINE, NEW_LINE])
-def test_paid_through_is_the_greatest_end_of_the_subscriptions_lines(line: dict[str, Any]) -> None:
-    earlier = line | {"period": {"end": MONTH_START}}
-    other = {"type": "invoiceitem", "subscription": "sub_1", "period": {"end": MONTH_END + 1}}
-    other_new = {
-        "parent": {"invoice_item_details": {"subscription": "sub_1"}},
-        "period": {"end": MONTH_END + 1},
-    }
-    lines = {"data": [earlier, line, other, other_new, None, {"period": None}]}
-    assert paid_through({"lines": lines}) == {"sub_1": MONTH_END}
+@pytest.mark.parametrize("line", [OLD_LINE, NEW_LINE], ids=["before basil", "since basil"])
+def test_the_lines_that_pay_for_a_time_are_neither_prorations_nor_credits(line: dict[str, Any]) -> None:
+    credit = line | {"amount": -900, "period": {"end": MONTH_END + 1}}
+    free = line | {"amount": 0, "period": {"end": MONTH_START}}
+    lines = {"data": [free, credit, line, *OTHER_LINES]}
+    assert paid_lines({"lines": lines}) == [
+        ("sub_1", "si_1", "price_1", MONTH_START),
+        ("sub_1", "si_1", "price_1", MONTH_END),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -219,7 +207,7 @@ def test_an_invoices_subscription_is_found_in_every_shape(where: dict[str, Any])
 @pytest.mark.parametrize("kind", ["customer.subscription", "invoice", "customer", "checkout.session"])
 def test_real_older_events_are_read_without_a_problem(kind: str) -> None:
     readers = {
-        "subscription": lambda o: subscription_values(o, 1),
+        "subscription": subscription_values,
         "invoice": invoice_values,
         "customer": customer_values,
     }

@@ -10,6 +10,7 @@ from .checkout import checkout_session_completed
 from .customer import customer_snapshot
 from .internal import internal_customer_linked, internal_subscription_updated
 from .invoice import invoice_snapshot
+from .price import price_snapshot
 from .subscription import subscription_snapshot
 
 Handler = Callable[[StripeEvent, UnitOfWork], None]
@@ -37,6 +38,9 @@ HANDLERS: dict[str, Handler] = {
     "customer.created": customer_snapshot,
     "customer.updated": customer_snapshot,
     "customer.deleted": customer_snapshot,
+    "price.created": price_snapshot,
+    "price.updated": price_snapshot,
+    "price.deleted": price_snapshot,
     "internal.subscription.updated": internal_subscription_updated,
     "internal.customer.linked": internal_customer_linked,
 }

@@ -11,7 +11,8 @@ from .customer import ensure_customer
 from .links import link_internally
 from .past_due import DUE
 from .snapshots import current_position
-from .subscription import ensure_subscription, overlay_values
+from .subscription import ensure_subscription
+from .subscription_columns import overlay_values
 
 OWN_COLUMNS = ("plan_id", "quantity", "status", "start_date", "expiry_date")
 """What an internal update sets; everything else stays Stripe's."""

@@ -3,10 +3,11 @@
 from ...db.models import Invoice, Subscription
 from ...entitlements import never_paid
 from ...stripe.events import StripeEvent
-from ...stripe.objects import INVOICE_STATUS_RANK, Values, invoice_values, paid_through, required_id
+from ...stripe.objects import INVOICE_STATUS_RANK, Values, invoice_values, paid_lines, required_id
 from ..unit_of_work import UnitOfWork
 from .announcements import announce_first_payment_failed, announce_payment
 from .customer import ensure_customer
+from .paid_through import known_lines, paid_until, with_lines
 from .subscription import ensure_subscription
 
 
@@ -56,10 +57,13 @@ def _note_first_payment(
 
 
 def _extend_paid_through(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
-    for subscription_id, end in paid_through(event.object).items():
+    lines = paid_lines(event.object)
+    for subscription_id in {line.subscription_id for line in lines}:
         subscription = ensure_subscription(unit_of_work, subscription_id)
-        if subscription.paid_through is None or end > subscription.paid_through:
-            unit_of_work.change(subscription, paid_through=end)
+        theirs = (line for line in lines if line.subscription_id == subscription_id)
+        known = with_lines(known_lines(subscription), theirs)
+        items = subscription.items if subscription.snapshot_rank is not None else None
+        unit_of_work.change(subscription, paid_lines=known, paid_through=paid_until(items, known))
 
 
 def _progress(values: dict[str, object]) -> tuple[object, ...]:

@@ -1,57 +1,44 @@
 """`customer.subscription.*`: each carries the whole subscription; the newest snapshot becomes the record."""
 
-import structlog
-
 from ...db.models import Subscription
 from ...entitlements import never_paid
 from ...signals import trial_ending
 from ...stripe.events import StripeEvent
 from ...stripe.objects import Values, metadata, required_id, subscription_values
-from ...stripe.ordering import Position, lies_over
+from ...stripe.ordering import Judgement, Position
 from ..unit_of_work import UnitOfWork
 from .announcements import announce_changes, announce_first_payment_failed
 from .customer import ensure_customer
+from .item_history import remembered
 from .links import link_by_metadata
 from .past_due import evidence_of, merged, past_due_since
-from .snapshots import current_position, is_near_a_reading, judge_snapshot, ordering_values
+from .price import learn_prices
+from .snapshots import current_position, is_near_a_reading, is_reading, judge_snapshot, ordering_values
+from .subscription_columns import derived_again, overlay_values, subscription_columns
 from .usage_periods import with_period_changes
-
-log = structlog.get_logger(__name__)
 
 
 def subscription_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
-    values = _values(event.object, event.created, unit_of_work)
+    subscription_values(event.object)  # what has no customer or no status is no subscription
     subscription = ensure_subscription(unit_of_work, required_id(event.object, "id"))
-    customer = ensure_customer(unit_of_work, values["customer_id"])
+    customer = ensure_customer(unit_of_work, required_id(event.object, "customer"))
     link_by_metadata(unit_of_work, customer, metadata(event.object), event)
+    learn_prices(event, unit_of_work)
 
     before, was_never_paid = dict(subscription.__dict__), never_paid(subscription)
     unsure = is_near_a_reading(event, subscription, unit_of_work)
     judgement = judge_snapshot(event, subscription, unit_of_work)
-    changes = with_period_changes(
-        event,
-        values,
-        subscription,
-        lambda content: _values(content, event.created, unit_of_work),
-        is_fetched=unit_of_work.read_at_version is not None,
-    )
-    merges = merged(before, evidence_of(event)) | {"period_changes": changes}
+    merges = _merges(event, subscription, unit_of_work)
+    unit_of_work.change(subscription, **merges)
     if judgement is None:
-        since = _since(subscription.status, merges, subscription.overlay, current_position(subscription))
-        needs_refresh = subscription.needs_refresh or unsure
-        unit_of_work.change(subscription, needs_refresh=needs_refresh, **merges, **since)
-        return
-    newest = judgement.newest
-    if newest is not event:
-        values = _values(newest.object, newest.created, unit_of_work)
-    values |= ordering_values(judgement, unsure) | merges
-    values |= _since(values["status"], merges, subscription.overlay, judgement.position)
-    values |= overlay_values(subscription.overlay, judgement.position)
+        values = _of_the_record(subscription, unit_of_work)
+        values["needs_refresh"] = subscription.needs_refresh or unsure
+    else:
+        values = _of_the_newest(judgement, subscription, unit_of_work, unsure=unsure)
     unit_of_work.change(subscription, **values)
     announce_changes(unit_of_work, event, before, subscription)
     if never_paid(subscription) and not was_never_paid:
         announce_first_payment_failed(unit_of_work, event, subscription)
-    _warn_of_a_price_without_plan(unit_of_work, event, before, subscription)
     if event.type == "customer.subscription.trial_will_end" and subscription.status == "trialing":
         unit_of_work.announce(
             trial_ending,
@@ -63,26 +50,45 @@ def subscription_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
         )
 
 
-def _values(content: Values, created: int, unit_of_work: UnitOfWork) -> Values:
-    """The columns; plan and quantity are of the first item whose price is a plan's, else of the first."""
-    values = subscription_values(content, created)
-    item = unit_of_work.catalogue.plan_item(values["items"]) or {}
-    return values | {"plan_id": item.get("price_id"), "quantity": item.get("quantity")}
+def _merges(event: StripeEvent, subscription: Subscription, unit_of_work: UnitOfWork) -> Values:
+    """The columns that remember, with what this event says, be it the newest or not."""
+
+    def columns(content: Values) -> Values:
+        return subscription_columns(content, event.created, subscription, unit_of_work.prices)[0]
+
+    is_fetched = unit_of_work.read_at_version is not None
+    known = subscription.items if is_fetched else None
+    return {
+        "item_history": remembered(subscription.item_history, event, known),
+        "period_changes": with_period_changes(
+            event, columns(event.object), subscription, columns, is_fetched=is_fetched
+        ),
+        **merged(subscription.__dict__, evidence_of(event)),
+    }
 
 
-def _since(status: str | None, due: Values, overlay: Values | None, place: Position | None) -> Values:
+def _of_the_record(subscription: Subscription, unit_of_work: UnitOfWork) -> Values:
+    """The columns by the snapshot that the record holds, now that more is remembered."""
+    place = current_position(subscription)
+    values = derived_again(subscription, unit_of_work.prices)
+    return values | _since(subscription.status, subscription, place)
+
+
+def _of_the_newest(
+    judgement: Judgement, subscription: Subscription, unit_of_work: UnitOfWork, *, unsure: bool
+) -> Values:
+    """The columns by the snapshot that has been found to be the newest."""
+    newest = judgement.newest
+    values, counted = subscription_columns(newest.object, newest.created, subscription, unit_of_work.prices)
+    values |= ordering_values(judgement, unsure or (counted and not is_reading(newest.id)))
+    values |= _since(values["status"], subscription, judgement.position)
+    return values | overlay_values(subscription.overlay, judgement.position)
+
+
+def _since(status: str | None, subscription: Subscription, place: Position | None) -> Values:
     """The column `past_due_since`, unless an internal update says the status."""
-    over = overlay_values(overlay, place)
-    return {} if "status" in over else {"past_due_since": past_due_since(status, due)}
-
-
-def _warn_of_a_price_without_plan(
-    unit_of_work: UnitOfWork, event: StripeEvent, before: Values, subscription: Subscription
-) -> None:
-    """Whoever pays for it has the default plan: somebody forgot a line in the plans file."""
-    price = subscription.plan_id
-    if price != before["plan_id"] and unit_of_work.catalogue.plan_of_price(price) is None:
-        log.warning("price_without_plan", event_id=event.id, subscription_id=subscription.id, price_id=price)
+    over = overlay_values(subscription.overlay, place)
+    return {} if "status" in over else {"past_due_since": past_due_since(status, subscription.__dict__)}
 
 
 def ensure_subscription(unit_of_work: UnitOfWork, subscription_id: str) -> Subscription:
@@ -90,8 +96,3 @@ def ensure_subscription(unit_of_work: UnitOfWork, subscription_id: str) -> Subsc
     return unit_of_work.find(Subscription, subscription_id) or unit_of_work.add(
         Subscription, subscription_id, needs_refresh=True
     )
-
-
-def overlay_values(overlay: Values | None, place: Position | None) -> Values:
-    """What the last internal update lays over the snapshot at `place`."""
-    return dict(overlay["values"]) if overlay is not None and lies_over(overlay, place) else {}

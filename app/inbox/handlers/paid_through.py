@@ -1,0 +1,66 @@
+"""How far a subscription is paid: the lines of its paid invoices, kept by item and price.
+
+    {item: {price: end}}
+
+A line counts while its item exists with the line's price: Stripe keeps an item's id when its price changes
+("Prorations"), and what was paid for a year is no longer paid for once the year is credited. Ends merge by
+the greatest, so invoices and subscriptions may come in any order.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from ...stripe.objects import PaidLine, Values
+
+MAX_LINES = 100
+UNKNOWN = ""
+"""For an item or a price that the line does not name."""
+
+Lines = dict[str, dict[str, int]]
+
+
+class _Record(Protocol):
+    @property
+    def paid_lines(self) -> Mapping[str, Any] | None: ...
+    @property
+    def paid_through(self) -> int | None: ...
+
+
+def known_lines(record: _Record | None) -> Lines:
+    """What is kept; of a record from before lines were kept, the moment alone, for whatever item."""
+    if record is None:
+        return {}
+    if record.paid_lines is not None:
+        return {item: dict(ends) for item, ends in record.paid_lines.items()}
+    return {} if record.paid_through is None else {UNKNOWN: {UNKNOWN: record.paid_through}}
+
+
+def with_lines(known: Lines, lines: Iterable[PaidLine]) -> Lines:
+    """The lines that are kept with those of an invoice."""
+    for line in lines:
+        ends = known.setdefault(line.item_id or UNKNOWN, {})
+        price = line.price_id or UNKNOWN
+        ends[price] = max(line.end, ends.get(price, line.end))
+    every = sorted((end, item, price) for item, ends in known.items() for price, end in ends.items())
+    for _, item, price in every[:-MAX_LINES]:
+        del known[item][price]
+    return {item: ends for item, ends in known.items() if ends}
+
+
+def paid_until(items: Sequence[Values] | None, lines: Mapping[str, Mapping[str, int]]) -> int | None:
+    """The greatest end among the lines whose item exists with their price, in Unix seconds.
+
+    All of them count while no snapshot has told of any item (`items` None).
+    """
+    ends = [
+        end
+        for item, by_price in lines.items()
+        for price, end in by_price.items()
+        if items is None or item == price == UNKNOWN or any(_is_of(each, item, price) for each in items)
+    ]
+    return max(ends, default=None)
+
+
+def _is_of(item: Values, item_id: str, price_id: str) -> bool:
+    own = item.get("item_id") or UNKNOWN
+    return (UNKNOWN in (own, item_id) or own == item_id) and price_id in (UNKNOWN, item.get("price_id"))

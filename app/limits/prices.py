@@ -1,0 +1,25 @@
+"""Read what was seen of prices: with it, the catalogue finds the plan of a price."""
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel import col
+
+from ..db.models import Price, table_of
+from ..plans import KnownPrice, price_ids
+
+
+async def read_prices(connection: AsyncConnection, subscriptions: Iterable[Any]) -> dict[str, KnownPrice]:
+    """What was seen of the prices of these subscriptions' records, those that they had before included."""
+    ids = {price for row in subscriptions for price in price_ids(row.items, row.item_history, row.plan_id)}
+    return await known_prices(connection, ids)
+
+
+async def known_prices(connection: AsyncConnection, ids: Collection[str]) -> dict[str, KnownPrice]:
+    """What was seen of these prices."""
+    if not ids:
+        return {}
+    query = select(table_of(Price)).where(col(Price.id).in_(ids))
+    return {row.id: KnownPrice.of(row.product_id, row.lookup_keys) for row in await connection.execute(query)}
