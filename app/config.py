@@ -36,6 +36,10 @@ REMEDIES = {
     "catch_up_minutes": "set CATCH_UP_MINUTES to a number of minutes, or 0 for never",
     "reconcile_hour": "set RECONCILE_HOUR to an hour from 0 to 23 (UTC), or leave it unset",
     "notify_urls": "see apprise's list of services for how each address is written",
+    "link_metadata_keys": (
+        "set LINK_METADATA_KEYS to metadata keys of at most 40 characters without square brackets, separated "
+        "by commas, or leave it unset for user_id"
+    ),
     "silence_hours": "set SILENCE_HOURS to a number of hours, or 0 for never",
     "livemode": "set LIVEMODE to true or false, or leave it unset to take both while trying out",
     "admin_password_hash": (
@@ -49,6 +53,8 @@ REMEDIES = {
 SIGNING_SECRET_PREFIX = "whsec_"
 MIN_SIGNING_SECRET = 16
 """Characters after the prefix; Stripe's have 32 or more."""
+MAX_METADATA_KEY = 40
+"""Characters ("Metadata" in Stripe's API reference), without square brackets."""
 
 Names = Annotated[tuple[str, ...], NoDecode]
 Origins = Annotated[tuple[str, ...], NoDecode]
@@ -127,6 +133,10 @@ class Settings(DatabaseSettings):
     receivers: Names = ()
     """Modules that connect the application's receivers, separated by commas; commands import them."""
 
+    link_metadata_keys: Names = ("user_id",)
+    """The metadata keys at Stripe that name a user, separated by commas; the first that is there counts, and
+    what is created here carries the first."""
+
     silence_hours: float = Field(default=0, ge=0, le=24 * 365)
     """After so many hours without an event somebody is told; 0 never tells."""
 
@@ -153,7 +163,14 @@ class Settings(DatabaseSettings):
             raise ValueError("is a placeholder")
         return value
 
-    @field_validator("notify_urls", "receivers", mode="before")
+    @field_validator("link_metadata_keys")
+    @classmethod
+    def keys_are_stripes(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or not all(len(key) <= MAX_METADATA_KEY and not set("[]") & set(key) for key in value):
+            raise ValueError("holds no key, or one that Stripe does not take")
+        return value
+
+    @field_validator("notify_urls", "receivers", "link_metadata_keys", mode="before")
     @classmethod
     def split_addresses(cls, value: object) -> object:
         return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value

@@ -142,7 +142,14 @@ def make_service(settings: Settings, clock: Callable[[], float]) -> Service:
     database = open_database(settings.database_url)
     catalogue = load_catalogue(settings.plans_file)
     outbox = Outbox(database, clock=clock)
-    inbox = Inbox(database, catalogue=catalogue, outbox=outbox, livemode=settings.livemode, clock=clock)
+    inbox = Inbox(
+        database,
+        catalogue=catalogue,
+        outbox=outbox,
+        livemode=settings.livemode,
+        clock=clock,
+        link_keys=settings.link_metadata_keys,
+    )
     limits = Limits(database, catalogue, clock)
     users_changed.connect(limits.snapshots.on_users_changed)
     spool = Spool(settings.spool_dir, secrets=settings.signing_secrets)

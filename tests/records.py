@@ -20,20 +20,21 @@ async def stored(database: Database, like: Truth) -> Truth:
     """What the database holds of the objects that `like` has, with the same members."""
     async with database.reading() as session:
         customers = await session.exec(select(Customer).where(col(Customer.id).in_(like["customers"])))
-        users = {row.id: row for row in customers}
+        customer_rows = list(customers)
         rows = await session.exec(select(Subscription).where(col(Subscription.id).in_(like["subscriptions"])))
         subscriptions = list(rows)
         found = await session.exec(select(Invoice).where(col(Invoice.id).in_(like["invoices"])))
         invoices = list(found)
     return {
-        "subscriptions": {row.id: _subscription(row, users) for row in subscriptions},
+        "subscriptions": {row.id: _subscription(row) for row in subscriptions},
         "invoices": {row.id: _named(row, "invoice_id", INVOICE_NAMES) for row in invoices},
-        "customers": {row.id: _named(row, "customer_id", CUSTOMER_NAMES) for row in users.values()},
+        "customers": {row.id: _named(row, "customer_id", CUSTOMER_NAMES) for row in customer_rows},
     }
 
 
 SUBSCRIPTION_NAMES = [
     "customer_id",
+    "user_id",
     "plan_id",
     "quantity",
     "status",
@@ -63,10 +64,8 @@ INVOICE_NAMES = [
 CUSTOMER_NAMES = ("user_id", "email", "livemode", "deleted")
 
 
-def _subscription(row: Subscription, users: dict[str, Customer]) -> dict[str, Any]:
+def _subscription(row: Subscription) -> dict[str, Any]:
     items = [{key: item[key] for key in ITEM_KEYS} for item in row.items]
-    customer = users.get(row.customer_id or "")
     return _named(row, "subscription_id", SUBSCRIPTION_NAMES) | {
         "items": items,
-        "user_id": customer.user_id if customer else None,
     }

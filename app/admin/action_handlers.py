@@ -83,7 +83,8 @@ async def review_link(order: Order) -> list[str]:
     now = f"belongs to user {customer.user_id}" if customer.user_id else "belongs to no user"
     return [
         f"Customer {customer.id} ({customer.email or 'no e-mail'}) {now}.",
-        f"It will belong to user {user_id}, who gets what its subscriptions give.",
+        f"It will belong to user {user_id}, with those of its subscriptions that are the former user's or "
+        "nobody's. Those that name another user themselves stay with that one.",
         "This stands above any metadata and any checkout, until somebody links it anew.",
     ]
 

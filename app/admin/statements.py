@@ -14,8 +14,11 @@ BY_STATUS_AND_PRICE = text(
 )
 
 UNLINKED = (
-    "billing_customer WHERE user_id IS NULL AND NOT deleted AND EXISTS "
-    "(SELECT 1 FROM billing_subscription AS own WHERE own.customer_id = billing_customer.id)"
+    "billing_customer WHERE NOT deleted AND id IN ("
+    "SELECT customer_id FROM billing_subscription WHERE user_id IS NULL AND links IS NOT NULL "
+    "UNION SELECT own.customer_id FROM billing_subscription AS own "
+    "JOIN billing_customer AS holder ON holder.id = own.customer_id "
+    "WHERE own.links IS NULL AND holder.user_id IS NULL)"
 )
 
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import literal_column
-from sqlmodel import col, select
+from sqlmodel import col
 
 from ..db.models import AuditEntry, Customer, Invoice, OutboxEntry, Record, Subscription, WebhookEvent
+from ..db.ownership import unlinked_customers
 
 Condition = Callable[[str], Any]
 
@@ -73,8 +74,7 @@ def flag(column: str) -> Condition:
 def linked(value: str) -> Any:
     if value == "yes":
         return col(Customer.user_id).is_not(None)
-    subscribed = select(Subscription.id).where(col(Subscription.customer_id) == col(Customer.id)).exists()
-    return col(Customer.user_id).is_(None) & col(Customer.deleted).is_(False) & subscribed
+    return col(Customer.deleted).is_(False) & col(Customer.id).in_(unlinked_customers())
 
 
 STATUSES = (
@@ -97,6 +97,7 @@ TABLES: dict[str, Table] = {
         (
             Column("id", "Subscription", "record"),
             Column("customer_id", "Customer", "record"),
+            Column("user_id", "User", "user"),
             Column("status", "Status", "status"),
             Column("plan_id", "Price"),
             Column("quantity", "Quantity"),

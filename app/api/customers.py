@@ -1,9 +1,10 @@
 """`/internal/customers`."""
 
 from fastapi import APIRouter
-from sqlmodel import col, exists, select
+from sqlmodel import col, select
 
-from ..db.models import Customer, Subscription
+from ..db.models import Customer, Invoice
+from ..db.ownership import unlinked_customers
 from ..errors import NotFound
 from ..inbox.inbox import UPDATE_TIMEOUT_SECONDS
 from ..operations.links import internal_event
@@ -13,7 +14,7 @@ from . import queries
 from .auth import Actor, GuardedRoute
 from .pagination import Cursor, Limit, decode_cursor, encode_cursor
 from .responses import NOT_FOUND
-from .schemas import CustomerLink, CustomerOut, CustomerSummary, Page
+from .schemas import CustomerLink, CustomerOut, CustomerSummary, LinkedCustomerOut, Page, StayingSubscription
 
 router = APIRouter(prefix="/customers", route_class=GuardedRoute)
 
@@ -22,17 +23,14 @@ router = APIRouter(prefix="/customers", route_class=GuardedRoute)
 async def list_customers(
     service: Running, linked: bool | None = None, limit: Limit = 20, cursor: Cursor = None
 ) -> Page[CustomerSummary]:
-    """The customers. `linked=false`: those with a subscription and no user, who may be locked out."""
+    """The customers. `linked=false`: those with a subscription that is nobody's, who may be locked out."""
     query = select(Customer).order_by(col(Customer.id)).limit(limit + 1)
     if cursor is not None:
         query = query.where(col(Customer.id) > decode_cursor(cursor, str)[0])
     if linked is True:
         query = query.where(col(Customer.user_id).is_not(None))
     if linked is False:
-        has_subscription = exists().where(col(Subscription.customer_id) == col(Customer.id))
-        query = query.where(
-            col(Customer.user_id).is_(None), col(Customer.deleted).is_(False), has_subscription
-        )
+        query = query.where(col(Customer.deleted).is_(False), col(Customer.id).in_(unlinked_customers()))
     async with service.database.reading() as session:
         rows = list(await session.exec(query))
     following = encode_cursor(rows[limit - 1].id) if len(rows) > limit else None
@@ -46,10 +44,13 @@ async def get_customer(customer_id: str, service: Running) -> CustomerOut:
 
 
 @router.put("/{customer_id}", responses=NOT_FOUND)
-async def link_customer(customer_id: str, link: CustomerLink, service: Running, actor: Actor) -> CustomerOut:
+async def link_customer(
+    customer_id: str, link: CustomerLink, service: Running, actor: Actor
+) -> LinkedCustomerOut:
     """Link the customer to a user of the application, link it to another one, or (null) to none.
 
-    This word stands above any metadata and any checkout, until the next call.
+    This stands above any metadata and any checkout, until the next call. Its subscriptions that named the
+    former user, or nobody, follow; `stays` lists those that name another one.
     """
     if not as_id(customer_id):
         raise _unknown()
@@ -58,7 +59,13 @@ async def link_customer(customer_id: str, link: CustomerLink, service: Running, 
         service, "internal.customer.linked", customer_id, content, actor, customer=customer_id
     )
     await service.inbox.accept(delivery, timeout_seconds=UPDATE_TIMEOUT_SECONDS)
-    return await _stored(service, customer_id)
+    stored = await _stored(service, customer_id)
+    stays = [
+        StayingSubscription(subscription_id=each.subscription_id, user_id=each.user_id)
+        for each in stored.subscriptions
+        if each.user_id != stored.user_id
+    ]
+    return LinkedCustomerOut(**stored.model_dump(), stays=stays)
 
 
 async def _stored(service: Service, customer_id: str) -> CustomerOut:
@@ -70,8 +77,8 @@ async def _stored(service: Service, customer_id: str) -> CustomerOut:
             raise _unknown()
         return CustomerOut(
             **CustomerSummary.of(row).model_dump(),
-            subscriptions=await queries.subscriptions_of(session, service, [row]),
-            invoices=await queries.invoices_of(session, [row]),
+            subscriptions=await queries.subscriptions_of(session, service, row),
+            invoices=await queries.invoices_where(session, col(Invoice.customer_id) == row.id),
         )
 
 

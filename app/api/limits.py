@@ -4,9 +4,11 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ..db.audit import audit_entry
-from ..db.models import AuditEntry, Customer
+from ..db.models import AuditEntry, Customer, Subscription
 from ..entitlements import Act, Decision, Entitlements
 from ..errors import InvalidRequest, NotFound
 from ..limits import Limits
@@ -208,8 +210,15 @@ async def _user_of(service: Service, customer_id: str) -> str | None:
     if as_id(customer_id):
         async with service.database.reading() as session:
             if customer := await session.get(Customer, customer_id):
-                return customer.user_id
+                return customer.user_id or await _only_user(session, customer_id)
     raise NotFound("No customer with this id is known here.")
+
+
+async def _only_user(session: AsyncSession, customer_id: str) -> str | None:
+    """The user of a customer that is linked to nobody, where its subscriptions are all of one."""
+    query = select(Subscription.user_id).where(col(Subscription.customer_id) == customer_id).distinct()
+    users = list(await session.exec(query))
+    return users[0] if len(users) == 1 else None
 
 
 def _user(user_id: str) -> str:

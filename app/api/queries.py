@@ -1,11 +1,14 @@
 """What the routes read, each in a fixed number of queries."""
 
 from collections.abc import Sequence
+from math import inf
 
+from sqlalchemy import ColumnElement
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ..db.models import Customer, Invoice, Subscription
+from ..db.ownership import Owned
 from ..entitlements import access, owed_by_subscription
 from ..plans import AccessPolicy
 from ..service import Service
@@ -23,17 +26,22 @@ async def subscription(
 
 
 async def subscriptions_of(
-    session: AsyncSession, service: Service, customers: Sequence[Customer]
+    session: AsyncSession, service: Service, customer: Customer
 ) -> list[SubscriptionOut]:
-    """The subscriptions of the customers, the latest started first."""
-    by_id = {customer.id: customer for customer in customers}
-    query = (
-        select(Subscription)
-        .where(col(Subscription.customer_id).in_(by_id))
-        .order_by(col(Subscription.start_date).desc(), col(Subscription.id))
-    )
-    rows = await session.exec(query)
-    return await _judged(session, service, [(row, by_id[row.customer_id or ""]) for row in rows])
+    """All subscriptions of a customer, whosever they are, the latest started first."""
+    rows = await session.exec(select(Subscription).where(col(Subscription.customer_id) == customer.id))
+    return await _judged(session, service, [(row, customer) for row in sorted(rows, key=_latest_first)])
+
+
+async def owned_subscriptions(session: AsyncSession, service: Service, owned: Owned) -> list[SubscriptionOut]:
+    """A user's own subscriptions, the latest started first."""
+    by_id = {customer.id: customer for customer in owned.all_customers}
+    rows = sorted(owned.subscriptions, key=_latest_first)
+    return await _judged(session, service, [(row, by_id.get(row.customer_id or "")) for row in rows])
+
+
+def _latest_first(row: Subscription) -> tuple[float, str]:
+    return -(row.start_date if row.start_date is not None else inf), row.id
 
 
 async def _judged(
@@ -53,11 +61,7 @@ async def _judged(
     return judged
 
 
-async def invoices_of(session: AsyncSession, customers: Sequence[Customer]) -> list[InvoiceOut]:
-    """The invoices of the customers, the latest first."""
-    query = (
-        select(Invoice)
-        .where(col(Invoice.customer_id).in_([customer.id for customer in customers]))
-        .order_by(col(Invoice.created).desc(), col(Invoice.id))
-    )
+async def invoices_where(session: AsyncSession, condition: ColumnElement[bool]) -> list[InvoiceOut]:
+    """The invoices that fit the condition, the latest first."""
+    query = select(Invoice).where(condition).order_by(col(Invoice.created).desc(), col(Invoice.id))
     return [InvoiceOut.of(row) for row in await session.exec(query)]

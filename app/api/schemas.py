@@ -86,7 +86,12 @@ class SubscriptionOut(BaseModel):
 
     subscription_id: str = Field(examples=["sub_XXX"])
     customer_id: str | None = Field(examples=["cus_XXX"])
-    user_id: str | None = Field(examples=["user_42"])
+    user_id: str | None = Field(examples=["user_42"], description="Its own user")
+    link_source: str | None = Field(
+        examples=["metadata"],
+        description="Which claim names the user: internal, metadata, session; customer or checkout: the "
+        "customer's user, the latter by a client_reference_id alone",
+    )
     plan_id: str | None = Field(examples=["price_XXX"])
     quantity: int | None = Field(examples=[1])
     items: list[ItemOut]
@@ -107,8 +112,9 @@ class SubscriptionOut(BaseModel):
     @classmethod
     def of(cls, row: Subscription, customer: Customer | None, access: AccessLevel) -> Self:
         values = row.model_dump(include=set(cls.model_fields))
-        user_id = customer.user_id if customer else None
-        return cls(**values, subscription_id=row.id, user_id=user_id, access=access)
+        if row.links is None and customer is not None:  # an older release left the user to the customer
+            values |= {"user_id": customer.user_id, "link_source": customer.link_source}
+        return cls(**values, subscription_id=row.id, access=access)
 
 
 class InvoiceOut(BaseModel):
@@ -147,8 +153,21 @@ class CustomerSummary(BaseModel):
 class CustomerOut(CustomerSummary):
     """A customer with everything that belongs to it."""
 
-    subscriptions: list[SubscriptionOut]
+    subscriptions: list[SubscriptionOut] = Field(description="Each with its own user")
     invoices: list[InvoiceOut]
+
+
+class StayingSubscription(BaseModel):
+    subscription_id: str = Field(examples=["sub_XXX"])
+    user_id: str | None = Field(examples=["org_7"])
+
+
+class LinkedCustomerOut(CustomerOut):
+    """A customer that was linked."""
+
+    stays: list[StayingSubscription] = Field(
+        description="The subscriptions that name another user themselves, and stay with that one"
+    )
 
 
 class UserCustomer(BaseModel):

@@ -8,20 +8,23 @@ done = await checkout.sync_checkout_session(service, session_id, user_id=current
 import asyncio
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
+from sqlmodel.ext.asyncio.session import AsyncSession
 
-from ..db.models import Customer
+from ..db.models import Customer, Subscription
+from ..db.ownership import user_of
 from ..errors import Conflict, InvalidRequest, NotFound, ServiceError, Stale
 from ..service import Service
 from ..stripe.client import PATHS, Answer, promptly
-from ..stripe.objects import as_dict, as_id, as_seconds, metadata
+from ..stripe.objects import as_dict, as_id, as_seconds, named_user
 from .customers import (
     check_applied,
     create_customer,
     customers_of,
     idempotency_key,
+    is_free,
     live_subscription,
     stripe_of,
 )
@@ -31,6 +34,7 @@ from .return_urls import check_return_url
 log = structlog.get_logger(__name__)
 
 Json = dict[str, Any]
+Row = TypeVar("Row", Customer, Subscription)
 
 SESSION_ID = re.compile(r"cs_[A-Za-z0-9_]{1,250}")
 PAID = frozenset({"paid", "no_payment_required"})
@@ -100,7 +104,7 @@ async def create_checkout_session(service: Service, order: Order, *, actor: str)
     price_id = _price_of(service, order)
     customer_id = await _customer_for(service, order, actor)
     key = idempotency_key("checkout", order.user_id, order.key) if order.key else None
-    params = _params(order, price_id, customer_id)
+    params = _params(order, price_id, customer_id, service.settings.link_metadata_keys[0])
     answer = await promptly(api.post("/v1/checkout/sessions", key=key, **params))
     content = answer.content
     if not content.get("url"):
@@ -156,9 +160,9 @@ def _price_of(service: Service, order: Order) -> str:
     return price_id
 
 
-def _params(order: Order, price_id: str, customer_id: str) -> Json:
+def _params(order: Order, price_id: str, customer_id: str, link_key: str) -> Json:
     """The request: the user's id stands wherever a webhook may look for it."""
-    user = {"user_id": order.user_id}
+    user = {link_key: order.user_id}
     line: Json = {"price": price_id}
     if order.quantity is not None:
         line["quantity"] = order.quantity
@@ -183,15 +187,16 @@ async def _customer_for(service: Service, order: Order, actor: str) -> str:
     """The user's own customer, or a new one; unless they subscribe already."""
     customers = await customers_of(service, order.user_id)
     for customer in customers.usable if not order.allow_second else ():
-        if found := await promptly(live_subscription(service, customer.id)):
+        if found := await promptly(live_subscription(service, customer.id, order.user_id)):
             raise Conflict(
                 f"The user subscribes already ({found}): send them to the portal, or change it. "
                 'For a second one, send "allow_second": true. Nothing was changed.',
                 subscription_id=found,
                 portal_url=await _portal_url(service, customer.id, order.cancel_url),
             )
-    if customers.usable:
-        return customers.usable[0].id
+    for customer in customers.usable:
+        if is_free(customer, order.user_id):
+            return customer.id
     return await create_customer(
         service, order.user_id, email=order.email, others=customers.others, actor=actor
     )
@@ -268,9 +273,17 @@ async def _synced(service: Service, session: Json, expected: str | None, *, appl
 
 
 async def _owner(service: Service, session: Json) -> str | None:
-    """The user that the customer is linked to; before a purchase, the one whom we opened the session for."""
-    if customer_id := as_id(session.get("customer")):
-        async with service.database.reading() as reading:
-            if (customer := await reading.get(Customer, customer_id)) and customer.user_id:
-                return customer.user_id
-    return as_id(metadata(session).get("user_id"))
+    """The user of the subscription that was bought; before that is known, the one whom the session was opened
+    for, else its customer's."""
+    async with service.database.reading() as reading:
+        subscription = await _row(reading, Subscription, session.get("subscription"))
+        customer = await _row(reading, Customer, session.get("customer"))
+    if subscription is not None and (user_id := user_of(subscription, customer)) is not None:
+        return user_id
+    opened_for = named_user(session, service.settings.link_metadata_keys)
+    return opened_for or (customer.user_id if customer is not None else None)
+
+
+async def _row(reading: AsyncSession, model: type[Row], value: Any) -> Row | None:
+    id = as_id(value)
+    return await reading.get(model, id) if id is not None else None

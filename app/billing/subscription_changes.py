@@ -12,6 +12,7 @@ import structlog
 
 from ..db.audit import audit_entry
 from ..db.models import AuditEntry, Customer, Subscription
+from ..db.ownership import user_of
 from ..entitlements import FeaturePreview
 from ..errors import Conflict, InvalidRequest, NotFound, Stale, StripeRefused, StripeUnavailable, Unavailable
 from ..inbox.handlers.subscription_columns import subscription_columns
@@ -192,8 +193,7 @@ async def _stored(service: Service, subscription_id: str) -> tuple[Subscription,
             raise NotFound("No subscription with this id is known here.")
         customer = await session.get(Customer, row.customer_id) if row.customer_id else None
         known = await read_prices(await session.connection(), [row])
-    user_id = customer.user_id if customer else None
-    return row, PriceList(service.limits.catalogue, known), user_id
+    return row, PriceList(service.limits.catalogue, known), user_of(row, customer)
 
 
 async def _check_limits(

@@ -12,7 +12,7 @@ from ..api import queries
 from ..api.events import COLUMNS
 from ..api.schemas import CustomerSummary, EventOut, InvoiceOut, SubscriptionOut
 from ..db.audit import shell_user
-from ..db.models import Invoice, Subscription, WebhookEvent
+from ..db.models import Invoice, WebhookEvent
 from ..entitlements import Entitlements, entitle, explain_access
 from ..formatting import shown_amount
 from ..limits.prices import read_prices
@@ -42,7 +42,13 @@ def erase(
     if not yes:
         typer.confirm(f"Erase the personal data of {user_id}? There is no way back.", abort=True)
     erased = run(
-        lambda service: erase_user(service.database, user_id, actor=shell_user(), at=int(service.clock()))
+        lambda service: erase_user(
+            service.database,
+            user_id,
+            actor=shell_user(),
+            at=int(service.clock()),
+            link_keys=service.settings.link_metadata_keys,
+        )
     )
     typer.echo("Erased in " + ", ".join(f"{count} {kind}" for kind, count in erased.items()) + ".")
 
@@ -64,8 +70,8 @@ def show(user: Wanted, json: Json = False) -> None:
 async def read_user(service: Service, wanted: str) -> Shown:
     async with service.database.reading() as session:
         person = await find_one(session, wanted)
-        subscriptions = await queries.subscriptions_of(session, service, person.customers)
-        invoices = await queries.invoices_of(session, person.customers)
+        subscriptions = await queries.owned_subscriptions(session, service, person.owned)
+        invoices = await queries.invoices_where(session, person.owned.invoices())
         entitlements = await _entitlements(service, session, person)
         events = await _last_events(session, person, subscriptions, invoices)
     why = {each.id: explain_access(each) for each in entitlements.subscriptions}
@@ -87,11 +93,9 @@ async def read_user(service: Service, wanted: str) -> Shown:
 async def _entitlements(service: Service, session: AsyncSession, person: Person) -> Entitlements:
     if person.user_id is not None:
         return await service.limits.load(person.user_id)
-    ids = [customer.id for customer in person.customers]
-    subscriptions = await session.exec(select(Subscription).where(col(Subscription.customer_id).in_(ids)))
-    invoices = await session.exec(select(Invoice).where(col(Invoice.customer_id).in_(ids)))
+    invoices = await session.exec(select(Invoice).where(person.owned.invoices()))
     catalogue, now = service.limits.catalogue, int(service.clock())
-    rows = subscriptions.all()
+    rows = person.owned.subscriptions
     known = await read_prices(await session.connection(), rows)
     return entitle("", rows, invoices.all(), person.customers, (), catalogue, now, known=known)
 

@@ -34,6 +34,9 @@ class Batch(Protocol):
     ) -> tuple[dict[Table, list[Row]], set[str]]:
         """The rows with these ids; and which ids of `known` exist."""
 
+    async def load_by(self, table: Table, column: str, values: Collection[str]) -> list[Row]:
+        """The rows whose column has one of these values."""
+
     async def fetch(self, sql: str, *parameters: Any) -> list[Row]:
         """The rows of a query with parameters named `?`."""
 

@@ -1,72 +1,39 @@
 """The records: what is stored, as SQLModel classes. Times are Unix seconds, amounts minor currency units."""
 
-from typing import Any, ClassVar, Protocol, cast
+from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Index, MetaData, Text, text
-from sqlalchemy import Table as SqlTable
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import configure_mappers, registry
-from sqlmodel import Field, SQLModel
+from sqlalchemy import BigInteger, Index, Text, text
+from sqlalchemy.orm import configure_mappers
+from sqlmodel import Field
 
-# Ids sort by their bytes on both databases, so that rows are always locked in one order.
-IdText = Text().with_variant(Text(collation="C"), "postgresql")
-Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+from .rules import RULES_VERSION, RuledRow, follows_rules
+from .table import IdText, Json, Record, Table, default_row, partial_index, table_of
+from .usage_models import Override, Usage, UsageKey, UsagePeriod, User
 
-NAMING = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "pk": "pk_%(table_name)s",
-}
-
-
-class Table(SQLModel, registry=registry(metadata=MetaData(naming_convention=NAMING))):
-    """Base of all tables. A registry of its own keeps an application's SQLModel tables apart from ours."""
-
-    __tablename__: ClassVar[str]
-
-
-def table_of(model: type[Table]) -> SqlTable:
-    """The SQLAlchemy table of a model."""
-    return cast(SqlTable, vars(model)["__table__"])
-
-
-RULES_VERSION = 2
-"""The rules by which events become records. Count it up when a rule changes: a backfill reapplies all rows.
-
-Rows without a version were written by rules 1, from before rows said so.
-"""
-
-
-class Record(Table):
-    """A row with an id of its own."""
-
-    id: str
-
-
-class RuledRow(Protocol):
-    """A row that says by which rules it was written."""
-
-    @property
-    def rules_version(self) -> int | None: ...
-    @property
-    def rules_row_version(self) -> int | None: ...
-    @property
-    def version(self) -> int: ...
-
-
-def follows_rules(row: RuledRow) -> bool:
-    """Whether a row follows today's rules.
-
-    A process of an earlier release leaves `rules_version` as it is and counts `version` up: the row then has
-    another version than it had when the rules were applied.
-    """
-    return row.rules_version == RULES_VERSION and row.rules_row_version == row.version
-
-
-def _where(name: str, condition: str, *columns: str) -> Index:
-    """An index of the few rows that somebody looks for."""
-    where = text(condition)
-    return Index(name, *(columns or ("id",)), postgresql_where=where, sqlite_where=where)
+__all__ = [
+    "RULES_VERSION",
+    "AuditEntry",
+    "Customer",
+    "EventState",
+    "Invoice",
+    "Job",
+    "OutboxEntry",
+    "OutboxState",
+    "Override",
+    "Price",
+    "Record",
+    "RuledRow",
+    "Subscription",
+    "Table",
+    "Usage",
+    "UsageKey",
+    "UsagePeriod",
+    "User",
+    "WebhookEvent",
+    "default_row",
+    "follows_rules",
+    "table_of",
+]
 
 
 class Subscription(Record, table=True):
@@ -74,12 +41,23 @@ class Subscription(Record, table=True):
 
     __tablename__ = "billing_subscription"
     __table_args__ = (
-        _where("ix_billing_subscription_needs_refresh", "needs_refresh"),
-        _where("ix_billing_subscription_past_due", "status = 'past_due'"),
+        partial_index("ix_billing_subscription_needs_refresh", "needs_refresh"),
+        partial_index("ix_billing_subscription_past_due", "status = 'past_due'"),
+        partial_index(
+            "ix_billing_subscription_unlinked", "user_id IS NULL AND links IS NOT NULL", "customer_id"
+        ),
     )
 
     id: str = Field(primary_key=True, sa_type=IdText)
     customer_id: str | None = Field(default=None, sa_type=IdText, index=True)
+    user_id: str | None = Field(default=None, sa_type=IdText, index=True)
+    """Its own user, by its claims and its customer's; see `links`."""
+    link_source: str | None = Field(default=None, sa_type=Text)
+    """Which claim names the user: `internal`, `metadata`, `session`; `customer` or `checkout` for the user
+    of the customer, the latter where only a `client_reference_id` names it."""
+    links: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    """What claims the subscription. Null in a row that only an older release has written: its user is the
+    customer's."""
     status: str | None = Field(default=None, sa_type=Text)
     """As Stripe spells it; null while only an invoice has spoken of this subscription."""
     items: list[dict[str, Any]] = Field(default_factory=list, sa_type=Json)
@@ -172,7 +150,7 @@ class Customer(Record, table=True):
 
     __tablename__ = "billing_customer"
     __table_args__ = (
-        _where("ix_billing_customer_needs_refresh", "needs_refresh"),
+        partial_index("ix_billing_customer_needs_refresh", "needs_refresh"),
         # People search by it. The start alone: an e-mail of any length must fit into the index.
         Index("ix_billing_customer_email", text("lower(substr(email, 1, 200))")),
     )
@@ -180,12 +158,17 @@ class Customer(Record, table=True):
     id: str = Field(primary_key=True, sa_type=IdText)
     user_id: str | None = Field(default=None, sa_type=IdText, index=True)
     link_source: str | None = Field(default=None, sa_type=Text)
-    """Where the link came from: `internal`, `metadata` or `checkout`."""
+    """Which claim names the user: `internal`, `metadata`, `checkout`, `update` or `session`."""
     links: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
-    """What each source says of the user, so that they merge in any order."""
+    """What each source says of the user, so that they merge in any order; see `inbox.handlers.claims`."""
     email: str | None = Field(default=None, sa_type=Text)
     livemode: bool | None = None
     deleted: bool = False
+    deleted_at: int | None = Field(default=None, sa_type=BigInteger)
+    """When Stripe said that it was deleted (Unix seconds); the subscriptions that it had then have ended."""
+    details_from: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    """Where the e-mail comes from while the newest statement is a deletion without it: the `created` and
+    `event_id` of a snapshot."""
     needs_refresh: bool = False
 
     snapshot_rank: int | None = None
@@ -216,81 +199,6 @@ class Price(Record, table=True):
     """When it was first seen in a live subscription while the catalogue did not list it."""
     version: int = Field(default=0, sa_type=BigInteger)
     updated_at: int = Field(default=0, sa_type=BigInteger)
-
-
-class User(Record, table=True):
-    """What the limits of a user rest on: whatever may change the answer counts `version` up."""
-
-    __tablename__ = "billing_user"
-
-    id: str = Field(primary_key=True, sa_type=IdText)
-    version: int = Field(default=0, sa_type=BigInteger)
-
-
-class Usage(Table, table=True):
-    """How much of a metered feature a user has taken. One row, so that one statement can guard it."""
-
-    __tablename__ = "billing_usage"
-
-    user_id: str = Field(primary_key=True, sa_type=IdText)
-    feature: str = Field(primary_key=True, sa_type=IdText)
-    used: int = Field(default=0, sa_type=BigInteger)
-    holds: list[dict[str, Any]] = Field(default_factory=list, sa_type=Json)
-    """What is held and not settled: `[{"id", "amount", "expires_at"}]`. It counts until it expires."""
-    period_start: int = Field(default=0, sa_type=BigInteger)
-    period_end: int = Field(sa_type=BigInteger)
-    """When a consumable's usage starts anew, in Unix seconds; never, for an allocated feature."""
-    updated_at: int = Field(sa_type=BigInteger)
-    version: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
-    """Counted up by every change of what is used."""
-    included: int | None = Field(default=None, sa_type=BigInteger)
-    """The limit when usage was last changed; None: unlimited, or not known."""
-    over_since: int | None = Field(default=None, sa_type=BigInteger)
-    """Since when more is used than the limit, as after a downgrade. Unix seconds."""
-
-
-class UsagePeriod(Table, table=True):
-    """What a user had used of a consumable when its period ended. Written by a trigger on `billing_usage`."""
-
-    __tablename__ = "billing_usage_period"
-
-    user_id: str = Field(primary_key=True, sa_type=IdText)
-    feature: str = Field(primary_key=True, sa_type=IdText)
-    period_start: int = Field(primary_key=True, sa_type=BigInteger)
-    period_end: int = Field(sa_type=BigInteger, index=True)
-    used: int = Field(sa_type=BigInteger)
-    included: int | None = Field(default=None, sa_type=BigInteger)
-    """The limit that held then; None: unlimited, or not known."""
-
-
-class UsageKey(Table, table=True):
-    """An idempotency key that was used, and the answer that it gave."""
-
-    __tablename__ = "billing_usage_key"
-
-    user_id: str = Field(primary_key=True, sa_type=IdText)
-    feature: str = Field(primary_key=True, sa_type=IdText)
-    operation: str = Field(primary_key=True, sa_type=IdText)
-    key: str = Field(primary_key=True, sa_type=IdText)
-    amount: int = Field(sa_type=BigInteger)
-    decision: dict[str, Any] = Field(sa_type=Json)
-    expires_at: int = Field(sa_type=BigInteger, index=True)
-
-
-class Override(Table, table=True):
-    """What one user has of one feature apart from any plan."""
-
-    __tablename__ = "billing_override"
-
-    user_id: str = Field(primary_key=True, sa_type=IdText)
-    feature: str = Field(primary_key=True, sa_type=IdText)
-    op: str = Field(sa_type=Text)
-    value: Any = Field(default=None, sa_type=Json, nullable=True)
-    """As written in the catalogue: 5, "10 GiB", "unlimited", true."""
-    expires_at: int | None = Field(default=None, sa_type=BigInteger)
-    reason: str | None = Field(default=None, sa_type=Text)
-    actor: str | None = Field(default=None, sa_type=Text)
-    created_at: int = Field(sa_type=BigInteger)
 
 
 class EventState:
@@ -328,8 +236,8 @@ class WebhookEvent(Record, table=True):
     """When a failed event is due; pushed into the future while a worker has it."""
 
     __table_args__ = (
-        _where("ix_billing_event_next_attempt_at", "state = 'failed'", "next_attempt_at"),
-        _where(
+        partial_index("ix_billing_event_next_attempt_at", "state = 'failed'", "next_attempt_at"),
+        partial_index(
             "ix_billing_event_unsettled", "state IN ('pending', 'failed', 'dead')", "state", "received_at"
         ),
         Index("ix_billing_event_object_id_created", "object_id", "created"),
@@ -353,10 +261,10 @@ class OutboxEntry(Record, table=True):
 
     __tablename__ = "billing_outbox"
     __table_args__ = (
-        _where(
+        partial_index(
             "ix_billing_outbox_receiver_next_attempt_at", "state = 'pending'", "receiver", "next_attempt_at"
         ),
-        _where("ix_billing_outbox_unsettled", "state IN ('pending', 'dead')", "state", "created_at"),
+        partial_index("ix_billing_outbox_unsettled", "state IN ('pending', 'dead')", "state", "created_at"),
         Index("ix_billing_outbox_customer_id_created_at", "customer_id", "created_at"),
         Index("ix_billing_outbox_created_at_id", "created_at", "id"),
         {"info": {"insert_only": True}},
@@ -419,8 +327,3 @@ class Job(Table, table=True):
 
 
 configure_mappers()
-
-
-def default_row(model: type[Record]) -> dict[str, Any]:
-    """The columns of a new row, with their defaults."""
-    return {name: field.get_default(call_default_factory=True) for name, field in model.model_fields.items()}

@@ -55,6 +55,12 @@ class PostgresBatch:
         loaded = {table: orjson.loads(record[i]) if record[i] else [] for i, table in enumerate(tables)}
         return loaded, set(record[len(tables)])
 
+    async def load_by(self, table: Table, column: str, values: Collection[str]) -> list[Row]:
+        statement = f"SELECT json_agg(t) FROM {table.name} t WHERE t.{column} = ANY($1::text[])"
+        rows = await self._connection.fetchval(statement, list(values))
+        loaded: list[Row] = orjson.loads(rows) if rows else []
+        return loaded
+
     async def fetch(self, sql: str, *parameters: Any) -> list[Row]:
         for number in range(1, len(parameters) + 1):
             sql = sql.replace("?", f"${number}", 1)

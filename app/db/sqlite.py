@@ -141,6 +141,12 @@ class SqliteBatch:
         result: tuple[dict[Table, list[Row]], set[str]] = await self._in_thread(run)
         return result
 
+    async def load_by(self, table: Table, column: str, values: Collection[str]) -> list[Row]:
+        result: list[Row] = await self._in_thread(
+            lambda connection: _select(connection, table, values, column)
+        )
+        return result
+
     async def fetch(self, sql: str, *parameters: Any) -> list[Row]:
         result: list[Row] = await self._in_thread(
             lambda connection: [dict(row) for row in connection.execute(sql, parameters)]
@@ -156,14 +162,14 @@ class SqliteBatch:
         await self._in_thread(run)
 
 
-def _select(connection: sqlite3.Connection, table: Table, ids: Collection[str]) -> list[Row]:
+def _select(
+    connection: sqlite3.Connection, table: Table, ids: Collection[str], column: str = "id"
+) -> list[Row]:
     if not ids:
         return []
-    sql = f"SELECT * FROM {table.name} WHERE id IN (SELECT value FROM json_each(?))"
+    sql = f"SELECT * FROM {table.name} WHERE {column} IN (SELECT value FROM json_each(?))"
     found = connection.execute(sql, (_json(list(ids)),)).fetchall()
-    return [
-        {column.name: _from_sqlite(column, row[column.name]) for column in table.columns} for row in found
-    ]
+    return [{each.name: _from_sqlite(each, row[each.name]) for each in table.columns} for row in found]
 
 
 def _from_sqlite(column: Column[Any], value: Any) -> Any:

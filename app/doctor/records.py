@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select as sql_select
-from sqlmodel import and_, col, func, or_, select
+from sqlmodel import case, col, func, select
 
 from ..db.models import Customer, Subscription, WebhookEvent
+from ..db.ownership import unlinked_customers
 from ..limits.prices import read_prices
 from ..plans import HeldItem, KnownPrice, Offer, PriceList, held_items, line_to_add
 from ..worker.alerts import LIVE, UNLINKED_SECONDS
@@ -130,13 +131,17 @@ async def _live_subscriptions(
 
 
 async def users_have_one_subscription(installation: Installation) -> list[Finding]:
+    user_id = case(
+        (col(Subscription.links).is_(None), col(Customer.user_id)), else_=col(Subscription.user_id)
+    )
     query = (
-        select(Customer.user_id)
-        .join(Subscription, col(Subscription.customer_id) == col(Customer.id))
-        .where(col(Subscription.status).in_(LIVE), col(Customer.user_id).is_not(None))
-        .group_by(col(Customer.user_id))
+        select(user_id)
+        .select_from(Subscription)
+        .join(Customer, col(Subscription.customer_id) == col(Customer.id), isouter=True)
+        .where(col(Subscription.status).in_(LIVE), user_id.is_not(None))
+        .group_by(user_id)
         .having(func.count() > 1)
-        .order_by(col(Customer.user_id))
+        .order_by(user_id)
     )
     async with installation.database.reading() as session:
         users = [str(user_id) for user_id in await session.exec(query)]
@@ -154,16 +159,14 @@ async def users_have_one_subscription(installation: Installation) -> list[Findin
 
 async def payers_are_linked(installation: Installation) -> list[Finding]:
     before = installation.now - UNLINKED_SECONDS  # the link may come with an event that is still under way
-    unlinked = or_(
-        col(Customer.id).is_(None), and_(col(Customer.user_id).is_(None), col(Customer.deleted).is_(False))
-    )
+    unlinked = unlinked_customers(
+        col(Subscription.status).in_(LIVE), func.coalesce(col(Subscription.start_date), 0) <= before
+    ).subquery()
     query = (
-        select(Subscription.customer_id)
-        .join(Customer, col(Customer.id) == col(Subscription.customer_id), isouter=True)
-        .where(col(Subscription.status).in_(LIVE), col(Subscription.customer_id).is_not(None), unlinked)
-        .where(func.coalesce(col(Subscription.start_date), 0) <= before)
-        .distinct()
-        .order_by(col(Subscription.customer_id))
+        select(unlinked.c.customer_id)
+        .join(Customer, col(Customer.id) == unlinked.c.customer_id, isouter=True)
+        .where(unlinked.c.customer_id.is_not(None), col(Customer.deleted).is_not(True))
+        .order_by(unlinked.c.customer_id)
     )
     async with installation.database.reading() as session:
         customers = [str(customer_id) for customer_id in await session.exec(query)]
@@ -172,10 +175,11 @@ async def payers_are_linked(installation: Installation) -> list[Finding]:
     return [
         Finding(
             "error",
-            f"{counted(len(customers), 'customer')} with a live subscription and linked to no user: "
+            f"{counted(len(customers), 'customer')} with a live subscription that is linked to no user: "
             f"{named(customers)}. They pay and get nothing.",
             'PUT /internal/customers/{customer_id} with {"user_id": "…"}; for those to come, set '
-            "metadata.user_id or client_reference_id in the checkout session.",
+            f"metadata.{installation.settings.link_metadata_keys[0]} of the subscription, or "
+            "client_reference_id in the checkout session.",
         )
     ]
 

@@ -4,6 +4,7 @@ from .decisions import Decision, Reason, decide
 from .explanation import Explanation, explain_access
 from .features import FeatureEntitlement, Override, Part
 from .owed import Owed, owed_by_subscription
+from .ownership import secondary_customers
 from .periods import Period
 from .preview import FeaturePreview, preview, preview_subscription
 from .records import CustomerRecord, InvoiceRecord, OverrideRecord, SubscriptionRecord, never_paid
@@ -40,4 +41,5 @@ __all__ = [
     "owed_by_subscription",
     "preview",
     "preview_subscription",
+    "secondary_customers",
 ]

@@ -109,7 +109,8 @@ def entitle_feature(
     """What these subscriptions together give of a feature, all of them taken to entitle.
 
     Every item of every subscription counts. The best plan wins, and quantities of one plan add up; add-ons
-    add to that; overrides come last. The default plan counts where no item has a plan.
+    add to that; overrides come last. The default plan counts where no item has a plan, and beside
+    subscriptions that only add their limits.
     """
     plans = _plan_parts(feature, subscriptions, default_plan)
     addons = [part for each in subscriptions for part in _addon_parts(feature, each)]
@@ -142,13 +143,15 @@ def _plan_parts(
 ) -> list[Part]:
     """What each item of a plan gives: those of the best plan first, and of them those that count."""
     owned = [(each, item) for each in subscriptions for item in each.items if item.plan is not None]
-    if not owned and default_plan is not None and (limit := default_plan.limits.get(feature.key)):
-        return [Part("default_plan", default_plan.id, limit.value, limit=limit)]
     by_plan: dict[str, list[Part]] = {}
     for subscription, item in owned:
         if part := _plan_part(feature, subscription, item):
             by_plan.setdefault(part.id, []).append(part)
-    plans = sorted((_together(parts) for parts in by_plan.values()), key=_rank_of_plan, reverse=True)
+    given = [_together(parts) for parts in by_plan.values()]
+    if all(each.secondary for each, _ in owned) and default_plan is not None:
+        limit = default_plan.limits.get(feature.key)
+        given += [[Part("default_plan", default_plan.id, limit.value, limit=limit)]] if limit else []
+    plans = sorted(given, key=_rank_of_plan, reverse=True)
     outdone = [replace(part, counted=False) for parts in plans[1:] for part in parts]
     return [*(part for parts in plans[:1] for part in parts), *outdone]
 
@@ -255,7 +258,8 @@ def usage_cycles(
     """
     if feature.reset != "period" and feature.anchor != "billing":
         return ()
-    theirs = [each for each in subscriptions if each.billing is not None]
+    own = [each for each in subscriptions if not each.secondary] or subscriptions
+    theirs = [each for each in own if each.billing is not None]
     giving = [each for each in theirs if each.gives(feature.key)] or theirs
     renewing = [each for each in giving if each.billing and each.billing.ended is None]
     counting = [each for each in renewing if each.entitles] or renewing

@@ -20,6 +20,7 @@ from .decisions import (
 )
 from .explanation import Explanation, explain
 from .features import FeatureEntitlement, Override, entitle_feature, usage_cycles
+from .ownership import mark_secondary
 from .periods import Period, resets_at, usage_period
 from .records import CustomerRecord, InvoiceRecord, OverrideRecord, SubscriptionRecord
 from .standing import AccessLevel, Block
@@ -237,7 +238,9 @@ def entitle(
     `known` is what was seen of the prices of their subscriptions.
     """
     prices = PriceList(catalogue, known or {})
+    subscriptions, customers = list(subscriptions), list(customers)
     judged = judge_subscriptions(subscriptions, invoices, customers, prices, now)
+    judged = mark_secondary(judged, subscriptions, [each for each in customers if each.user_id == user_id])
     in_force = _in_force(overrides, catalogue, now)
     entitling = [each for each in judged if each.entitles]
     features = {
@@ -289,7 +292,7 @@ def _main(judged: Sequence[JudgedSubscription]) -> JudgedSubscription | None:
         item = each.main.rank[1:] if each.main else ()
         return (each.entitles, blocked, position, full, item, each.expiry_date or 0, each.id)
 
-    return max(judged, key=rank, default=None)
+    return max((each for each in judged if not each.secondary), key=rank, default=None)
 
 
 def _own_plan(judged: Sequence[JudgedSubscription]) -> OwnPlan | None:

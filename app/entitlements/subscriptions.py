@@ -23,6 +23,8 @@ class JudgedSubscription:
     """The main item first: plan, price and quantity are its own."""
     billing: BillingCycle | None = None
     expiry_date: int | None = None
+    secondary: bool = False
+    """Whether it adds its limits and no more: its user is sent nowhere, and told nothing, because of it."""
 
     @property
     def entitles(self) -> bool:

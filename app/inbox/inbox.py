@@ -66,7 +66,8 @@ class _Waiting:
 
 
 class Inbox:
-    """Stores events and applies them. `livemode` None takes both modes; `clock` gives Unix seconds."""
+    """Stores events and applies them. `livemode` None takes both modes; `clock` gives Unix seconds;
+    `link_keys` are the metadata keys that name a user."""
 
     def __init__(
         self,
@@ -76,10 +77,16 @@ class Inbox:
         outbox: Outbox,
         livemode: bool | None,
         clock: Callable[[], float],
+        link_keys: Sequence[str] = ("user_id",),
     ) -> None:
         self.database = database
         self._transactions = Transactions(
-            database, catalogue=catalogue, outbox=outbox, livemode=livemode, clock=clock
+            database,
+            catalogue=catalogue,
+            outbox=outbox,
+            livemode=livemode,
+            clock=clock,
+            link_keys=link_keys,
         )
         self._queue: deque[_Waiting] = deque()
         self._queued_bytes = 0

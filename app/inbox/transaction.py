@@ -14,6 +14,7 @@ from ..reactions.outbox import Outbox
 from ..signals import users_changed
 from .apply import Applier
 from .delivery import Delivery
+from .dependents import load_dependents
 from .history import load_history, load_prices
 from .outcome import Outcome, event_row
 from .unit_of_work import KINDS, UNLOCKED, UnitOfWork
@@ -22,7 +23,10 @@ log = structlog.get_logger(__name__)
 
 
 class Transactions:
-    """Commits batches of events. `livemode` None takes both modes; `clock` gives Unix seconds."""
+    """Commits batches of events. `livemode` None takes both modes; `clock` gives Unix seconds.
+
+    `link_keys`: the metadata keys that name a user.
+    """
 
     def __init__(
         self,
@@ -32,12 +36,14 @@ class Transactions:
         outbox: Outbox,
         livemode: bool | None,
         clock: Callable[[], float],
+        link_keys: Sequence[str] = ("user_id",),
     ) -> None:
         self._database = database
         self._catalogue = catalogue
         self._outbox = outbox
         self._applier = Applier(livemode=livemode, clock=clock)
         self._clock = clock
+        self._link_keys = link_keys
 
     async def commit(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
         """Store and apply a batch of events in one transaction; the outcomes, in the order of the batch.
@@ -51,18 +57,16 @@ class Transactions:
             await batch.begin([f"{kind}:{id}" for kind, ids in locked.items() for id in ids])
             ids = {table_of(model): named[kind] for kind, model in KINDS.items()}
             loaded, known = await batch.load(ids, known=(table_of(WebhookEvent), named["event"]))
-            unit_of_work = UnitOfWork(int(self._clock()), self._catalogue, named)
+            unit_of_work = UnitOfWork(int(self._clock()), self._catalogue, named, self._link_keys)
             for model in KINDS.values():
                 unit_of_work.fill(model, loaded[table_of(model)])
             retried = {delivery.event.id for delivery in deliveries if delivery.retry}
             known -= retried - await _finished(batch, retried)
             fresh = [delivery for delivery in _once(deliveries) if delivery.event.id not in known]
+            handled = [delivery.event for delivery in fresh if self._applier.is_handled(delivery)]
             await load_prices(batch, unit_of_work)
-            await load_history(
-                batch,
-                unit_of_work,
-                [delivery.event for delivery in fresh if self._applier.is_handled(delivery)],
-            )
+            await load_history(batch, unit_of_work, handled)
+            await load_dependents(batch, unit_of_work, handled)
             applied = {delivery.event.id: self._applier.apply(delivery, unit_of_work) for delivery in fresh}
             unit_of_work.audit += _audited(applied.values())
             users = unit_of_work.users()

@@ -1,7 +1,9 @@
 """The rows that one transaction has loaded and will write. Handlers read and change them; no I/O here."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar, cast
 
 from blinker import NamedSignal
@@ -60,14 +62,22 @@ class Reapplied(NamedTuple):
 
 
 class UnitOfWork:
-    """What a batch of events reads and writes. `now` in Unix seconds; `named`: the ids that are loaded.
+    """What a batch of events reads and writes. `now` in Unix seconds; `named`: the ids that are loaded;
+    `link_keys`: the metadata keys that name a user.
 
     Change a row with `change`, never by its attributes: only that is written, and undone when a handler
     raises. Values are replaced, never changed in place.
     """
 
-    def __init__(self, now: int, catalogue: Catalogue, named: Mapping[str, Collection[str]]) -> None:
+    def __init__(
+        self,
+        now: int,
+        catalogue: Catalogue,
+        named: Mapping[str, Collection[str]],
+        link_keys: Sequence[str] = ("user_id",),
+    ) -> None:
         self.now = now
+        self.link_keys = link_keys
         self.catalogue = catalogue
         self.prices = PriceList(catalogue, _KnownPrices(self))
         self.history: dict[str, list[StripeEvent]] = {}
@@ -83,6 +93,8 @@ class UnitOfWork:
         self._rows: dict[Key, Record] = {}
         self._before: dict[Key, dict[str, Any] | None] = {}
         self._undo: dict[Key, dict[str, Any] | None] | None = None
+        self._by_customer: dict[str, set[str]] = defaultdict(set)
+        """The ids of the subscriptions that are or were a customer's."""
 
     @property
     def read_at_version(self) -> int | None:
@@ -93,6 +105,17 @@ class UnitOfWork:
         """Take in loaded rows."""
         for values in rows:
             self._rows[model, values["id"]] = make_row(model, values)
+            if model is Subscription and values["customer_id"] is not None:
+                self._by_customer[values["customer_id"]].add(values["id"])
+
+    def fill_missing(self, model: type[Record], rows: Iterable[Mapping[str, Any]]) -> None:
+        """Take in loaded rows that are not here yet."""
+        self.fill(model, [values for values in rows if (model, values["id"]) not in self._rows])
+
+    def subscriptions_of(self, customer_id: str) -> list[Subscription]:
+        """The customer's subscriptions, as far as they are loaded."""
+        rows = [self.find(Subscription, id) for id in self._by_customer.get(customer_id, ())]
+        return [row for row in rows if row is not None and row.customer_id == customer_id]
 
     def find(self, model: type[R], id: str | None) -> R | None:
         """The row, or None. Only what the event names has been loaded."""
@@ -123,6 +146,8 @@ class UnitOfWork:
             return
         self._remember((type(row), row.id), state)
         state.update(values)
+        if type(row) is Subscription and row.customer_id is not None:
+            self._by_customer[row.customer_id].add(row.id)
 
     def announce(
         self,
@@ -138,20 +163,37 @@ class UnitOfWork:
         """Have a domain signal sent after the commit, should anybody listen: once for a `cause` or event."""
         if not is_heard(signal):
             return
-        customer = self.find(Customer, customer_id)
+        user_id = self._user_of(customer_id, subscription_id)
         self.reactions.append(
             Reaction(
                 id=f"{signal.name}:{cause or event.id}",
                 signal=signal.name,
                 at=self.now,
                 event_id=event.id,
-                user_id=customer.user_id if customer else None,
+                user_id=user_id,
                 customer_id=customer_id,
                 subscription_id=subscription_id,
                 invoice_id=invoice_id,
                 facts=facts,
             )
         )
+
+    def _user_of(self, customer_id: str | None, subscription_id: str | None) -> str | None:
+        """The subscription's own user, else the customer's."""
+        subscription = self.find(Subscription, subscription_id)
+        if subscription is not None and subscription.links is not None:
+            return subscription.user_id
+        customer = self.find(Customer, customer_id)
+        return customer.user_id if customer is not None else None
+
+    def name_user(self, subscription_id: str, user_id: str) -> set[str]:
+        """Name the user in what is to be told of the subscription without one; the signals that did."""
+        named: set[str] = set()
+        for number, reaction in enumerate(self.reactions):
+            if reaction.subscription_id == subscription_id and reaction.user_id is None:
+                self.reactions[number] = replace(reaction, user_id=user_id)
+                named.add(reaction.signal)
+        return named
 
     def record(
         self, event: StripeEvent, subject: str, before: Mapping[str, Any] | None, after: Mapping[str, Any]
@@ -201,22 +243,29 @@ class UnitOfWork:
         for row, before in self.changed():
             if isinstance(row, Price):
                 continue
+            values = row.__dict__
             if isinstance(row, Customer):
                 users |= {row.user_id, before["user_id"] if before else None}
-            elif customer := self.find(Customer, row.__dict__["customer_id"]):
-                users.add(customer.user_id)
+                users |= {each.user_id for each in self.subscriptions_of(row.id)}
+            elif isinstance(row, Subscription):
+                users |= {row.user_id, before["user_id"] if before else None}
+                if row.links is None or (before is not None and before["links"] is None):
+                    users.add(self._user_of(values["customer_id"], None))
+            else:
+                users.add(self._user_of(values["customer_id"], values["subscription_id"]))
         return {user for user in users if user is not None}
 
     @contextmanager
     def undone_on_error(self, delivery: Delivery) -> Iterator[None]:
         """Apply one event: its changes and announcements are undone when the block raises."""
         self._undo, self.delivery = {}, delivery
-        announced, recorded = len(self.reactions), len(self.audit)
+        announced, recorded = list(self.reactions), len(self.audit)
         try:
             yield
         except BaseException:
             self._take_back(self._undo)
-            del self.reactions[announced:], self.audit[recorded:]
+            self.reactions[:] = announced
+            del self.audit[recorded:]
             raise
         finally:
             self._undo = self.delivery = None

@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
 from ..db.models import Customer, Invoice, Override, Subscription, User, table_of
+from ..db.ownership import subscriptions_of
 from ..entitlements import Entitlements, entitle
 from ..errors import InvalidRequest
 from ..plans import Catalogue
@@ -27,13 +28,14 @@ async def read_entry(connection: AsyncConnection, user_id: str, catalogue: Catal
     # The version comes first: rows that are newer than it do no harm, the guard then reads again.
     version = await connection.scalar(select(col(User.version)).where(col(User.id) == user_id)) or 0
     customers = await _rows(connection, Customer, col(Customer.user_id) == user_id)
-    ids = [customer.id for customer in customers]
-    subscriptions: list[Row[Any]] = []
+    ids = {customer.id for customer in customers}
+    subscriptions = await _rows(connection, Subscription, subscriptions_of(user_id, ids))
     invoices: list[Row[Any]] = []
-    if ids:
-        subscriptions = await _rows(connection, Subscription, col(Subscription.customer_id).in_(ids))
-        is_open = col(Invoice.customer_id).in_(ids) & (col(Invoice.status) == "open")
-        invoices = await _rows(connection, Invoice, is_open)
+    if subscriptions:
+        paying = {each.customer_id for each in subscriptions if each.customer_id} - ids
+        customers += await _rows(connection, Customer, col(Customer.id).in_(paying)) if paying else []
+        theirs = col(Invoice.subscription_id).in_([each.id for each in subscriptions])
+        invoices = await _rows(connection, Invoice, theirs & (col(Invoice.status) == "open"))
     overrides = await _rows(connection, Override, col(Override.user_id) == user_id)
     known = await read_prices(connection, subscriptions)
     made = entitle(user_id, subscriptions, invoices, customers, overrides, catalogue, now, known=known)

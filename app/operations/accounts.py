@@ -9,6 +9,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ..db.models import Customer, Invoice, Override, Subscription, WebhookEvent
+from ..db.ownership import Owned, owned_by, owned_of_customer
 from ..entitlements import Entitlements, JudgedSubscription, entitle
 from ..limits.prices import read_prices
 from ..service import Service
@@ -82,15 +83,12 @@ async def load_account(
 ) -> Account:
     """In a fixed number of queries, each by an index."""
     now = int(service.clock())
-    its = col(Customer.user_id) == user_id if user_id is not None else col(Customer.id) == customer_id
-    customers = await _all(session, Customer, its, col(Customer.id))
+    owned = await _owned(session, user_id, customer_id)
+    customers = owned.all_customers[:MOST_OBJECTS]
     ids = [customer.id for customer in customers]
-    subscriptions = await _all(
-        session, Subscription, col(Subscription.customer_id).in_(ids), col(Subscription.start_date).desc()
-    )
-    invoices = await _all(
-        session, Invoice, col(Invoice.customer_id).in_(ids), col(Invoice.created).desc(), MOST_OBJECTS
-    )
+    subscriptions = sorted(owned.subscriptions, key=lambda row: (-(row.start_date or 0), row.id))
+    subscriptions = subscriptions[:MOST_OBJECTS]
+    invoices = await _all(session, Invoice, owned.invoices(), col(Invoice.created).desc(), MOST_OBJECTS)
     overrides = await _all(session, Override, col(Override.user_id) == user_id, col(Override.feature))
     if user_id is not None:
         connection = await session.connection()
@@ -100,7 +98,7 @@ async def load_account(
         catalogue = service.limits.catalogue
         made = entitle("", subscriptions, invoices, customers, [], catalogue, now, known=known)
     object_ids = [*ids, *(row.id for row in subscriptions), *(row.id for row in invoices)]
-    object_ids += await _linking_objects(session, customers)
+    object_ids += await _linking_objects(session, customers, subscriptions)
     unsettled = await unsettled_events(session, ids, object_ids)
     strangers = {row.object_id for row in unsettled if row.object_id} - set(object_ids)
     return Account(
@@ -116,9 +114,20 @@ async def load_account(
     )
 
 
-async def _linking_objects(session: AsyncSession, customers: Sequence[Customer]) -> set[str]:
-    """The checkout sessions that linked a customer to its user: nothing else here names them."""
-    events = {claim["event_id"] for customer in customers for claim in customer.links.values()}
+async def _owned(session: AsyncSession, user_id: str | None, customer_id: str | None) -> Owned:
+    if user_id is not None:
+        return await owned_by(session, user_id)
+    customer = await session.get(Customer, customer_id) if customer_id is not None else None
+    return await owned_of_customer(session, customer) if customer is not None else Owned(None, [], [], [])
+
+
+async def _linking_objects(
+    session: AsyncSession, customers: Sequence[Customer], subscriptions: Sequence[Subscription]
+) -> set[str]:
+    """The checkout sessions that named the user: nothing else here names them."""
+    rows: list[Customer | Subscription] = [*customers, *subscriptions]
+    claims = [claim for row in rows for claim in (row.links or {}).values() if isinstance(claim, dict)]
+    events = {claim["event_id"] for claim in claims}
     query = select(WebhookEvent.object_id).where(
         col(WebhookEvent.id).in_(events), col(WebhookEvent.type) == "checkout.session.completed"
     )

@@ -1,22 +1,31 @@
 """Find whom somebody means: by the user's id, a customer's, a subscription's, or an e-mail address."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlmodel import col, func, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ..db.models import Customer, Override, Subscription, Usage
+from ..db.ownership import Owned, owned_by, owned_of_customer
 from ..errors import Conflict, NotFound
 from ..stripe.objects import as_id
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A user with its customers; or one customer that nobody is linked to."""
+    """A user with what is its own; or one customer that nobody is linked to, with what is nobody's."""
 
-    user_id: str | None
-    customers: tuple[Customer, ...] = ()
+    owned: Owned
+
+    @property
+    def user_id(self) -> str | None:
+        return self.owned.user_id
+
+    @property
+    def customers(self) -> list[Customer]:
+        """Those that are linked to the user, then those that pay for it."""
+        return self.owned.all_customers
 
     @property
     def name(self) -> str:
@@ -41,19 +50,26 @@ async def find_one(session: AsyncSession, wanted: str) -> Person:
 
 
 async def _find(session: AsyncSession, wanted: str) -> list[Person]:
-    linked = await _customers_of(session, [wanted])
-    if linked or await _has_rows(session, wanted):
-        return [Person(wanted, tuple(linked))]
+    owned = await owned_by(session, wanted)
+    if owned.customers or owned.subscriptions or await _has_rows(session, wanted):
+        return [Person(owned)]
+    subscription = await session.get(Subscription, wanted)
+    if subscription is not None and subscription.user_id is not None:
+        return [Person(await owned_by(session, subscription.user_id))]
     named = await _customers_named(session, wanted)
-    users = sorted({customer.user_id for customer in named if customer.user_id is not None})
-    of_users = await _customers_of(session, users)
-    alone = [Person(None, (customer,)) for customer in named if customer.user_id is None]
-    return [Person(user, tuple(_of(user, of_users))) for user in users] + alone
+    people = [await _people_of(session, customer) for customer in named]
+    return list({person.name: person for found in people for person in found}.values())
 
 
-async def _customers_of(session: AsyncSession, users: Sequence[str]) -> Sequence[Customer]:
-    query = select(Customer).where(col(Customer.user_id).in_(users)).order_by(col(Customer.id))
-    return (await session.exec(query)).all()
+async def _people_of(session: AsyncSession, customer: Customer) -> list[Person]:
+    """The user that the customer is linked to; without one, those that it pays for, and what is nobody's."""
+    if customer.user_id is not None:
+        return [Person(await owned_by(session, customer.user_id))]
+    paid_for = select(Subscription.user_id).where(col(Subscription.customer_id) == customer.id).distinct()
+    users = sorted({user for user in await session.exec(paid_for) if user is not None})
+    people = [Person(await owned_by(session, user)) for user in users]
+    nobodys = await owned_of_customer(session, customer)
+    return people if people and not nobodys.subscriptions else [*people, Person(nobodys)]
 
 
 async def _customers_named(session: AsyncSession, wanted: str) -> Sequence[Customer]:
@@ -70,7 +86,3 @@ async def _has_rows(session: AsyncSession, user_id: str) -> bool:
         if (await session.exec(select(model).where(col(model.user_id) == user_id).limit(1))).first():
             return True
     return False
-
-
-def _of(user_id: str, customers: Iterable[Customer]) -> Iterable[Customer]:
-    return (customer for customer in customers if customer.user_id == user_id)

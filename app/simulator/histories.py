@@ -58,7 +58,7 @@ def _change(account: Account, rng: random.Random, subscription: Subscription, cu
         case 0 | 1 | 2:
             account.change_quantity(subscription, rng.randint(1, 3))
         case 3 | 4:
-            account.set_metadata(subscription, tier=rng.choice("ab"))
+            _describe(account, rng, subscription)
         case 5:
             account.change_price(subscription, rng.choice(_prices_beside(account, subscription)))
         case 6 if subscription.cancel_at is None:
@@ -76,9 +76,9 @@ def _change(account: Account, rng: random.Random, subscription: Subscription, cu
         case 10 if len(subscription.items) > 1:
             account.remove_item(subscription)
         case 11:
-            account.complete_checkout(subscription, client_reference_id=f"buyer_{rng.randint(1, 3)}")
+            _check_out(account, rng, subscription)
         case 12:
-            account.update_customer(customer, user_id=f"user_{rng.randint(1, 3)}")
+            account.update_customer(customer, user_id=rng.choice(("user_1", "user_2", "")))
         case 13 if rng.random() < 0.3:
             account.cancel_now(subscription)
         case 14 if rng.random() < 0.15:
@@ -95,6 +95,19 @@ def _prices_beside(account: Account, subscription: Subscription) -> list[str]:
     """The prices that the first item may have: in classic billing mode all items have one interval."""
     intervals = {item.price.interval for item in subscription.items[1:]}
     return [price.id for price in account.prices.values() if intervals <= {price.interval}]
+
+
+def _describe(account: Account, rng: random.Random, subscription: Subscription) -> None:
+    """Metadata of its own, which may name a user."""
+    named = {"user_id": f"org_{rng.randint(1, 2)}"} if rng.random() < 0.4 else {}
+    account.set_metadata(subscription, tier=rng.choice("ab"), **named)
+
+
+def _check_out(account: Account, rng: random.Random, subscription: Subscription) -> None:
+    """The session that created the subscription, which there is once at most."""
+    if all(session.subscription != subscription.id for session in account.sessions.values()):
+        named = {"user_id": f"org_{rng.randint(1, 2)}"} if rng.random() < 0.5 else {}
+        account.complete_checkout(subscription, client_reference_id=f"buyer_{rng.randint(1, 3)}", **named)
 
 
 def _bill(account: Account, rng: random.Random, subscription: Subscription) -> None:

@@ -1,10 +1,9 @@
 """What the records must be in the end, told from the account itself and never from its events' order."""
 
-from collections.abc import Iterator
 from typing import Any
 
 from .account import Account
-from .model import Customer, Entity, Invoice, Item, Line, Subscription
+from .model import CheckoutSession, Customer, Invoice, Item, Line, Subscription
 
 Json = dict[str, Any]
 Truth = dict[str, dict[str, Json]]
@@ -40,31 +39,42 @@ def truth(account: Account, *, whole: bool = False) -> Truth:
 
 
 def users_of(account: Account) -> dict[str, str]:
-    """The user of each customer that has one: the newest `metadata.user_id` that any object states; else the
-    first `client_reference_id`. Objects without events state what they hold."""
-    stated: dict[str, tuple[int, str, str]] = {}
-    referred: dict[str, tuple[int, str, str]] = {}
-    for created, id, entity in _statements(account):
-        about = entity.id if isinstance(entity, Customer) else getattr(entity, "customer", None)
-        if about is None:
-            continue
-        if user_id := getattr(entity, "metadata", {}).get("user_id"):
-            statement = (created, id, user_id)
-            stated[about] = max(stated.get(about, statement), statement)
-        if reference := getattr(entity, "client_reference_id", None):
-            statement = (created, id, reference)
-            referred[about] = min(referred.get(about, statement), statement)
-    return {customer: user for customer, (_, _, user) in (referred | stated).items()}
+    """The user of each customer and subscription that has one, by id.
+
+    A customer's is its `metadata.user_id`, else the `client_reference_id` of its first completed checkout
+    session. A subscription's is its own `metadata.user_id`, else (unless it ever named a user) that of the
+    session that created it, else its customer's.
+    """
+    sessions = _completed(account)
+    users = {
+        session.customer: reference
+        for session in sessions
+        if session.customer is not None and (reference := session.client_reference_id)
+    }
+    users |= {c.id: user_id for c in account.customers.values() if (user_id := c.metadata.get("user_id"))}
+    named = {
+        event.after.id
+        for event in account.events
+        if isinstance(event.after, Subscription) and event.after.metadata.get("user_id")
+    }
+    sold = {
+        session.subscription: user_id
+        for session in sessions
+        if session.subscription is not None
+        and session.subscription not in named
+        and (user_id := session.metadata.get("user_id"))
+    }
+    subscriptions = account.subscriptions.values()
+    own = {s.id: user_id for s in subscriptions if (user_id := s.metadata.get("user_id"))}
+    inherited = {s.id: users[s.customer] for s in subscriptions if s.customer in users}
+    return users | inherited | sold | own
 
 
-def _statements(account: Account) -> Iterator[tuple[int, str, Entity]]:
-    for event in account.events:
-        yield event.created, event.id, event.after
-    told = {event.after.id for event in account.events}
-    entities: list[Entity] = [*account.customers.values(), *account.subscriptions.values()]
-    for entity in entities:
-        if entity.id not in told:
-            yield entity.created, "", entity
+def _completed(account: Account) -> list[CheckoutSession]:
+    """The completed checkout sessions, the first last: of several claims the first counts."""
+    completed = [event for event in account.events if event.type == "checkout.session.completed"]
+    ordered = sorted(completed, key=lambda event: (event.created, event.id), reverse=True)
+    return [event.after for event in ordered if isinstance(event.after, CheckoutSession)]
 
 
 def _paid_through(account: Account) -> dict[str, int]:
@@ -90,7 +100,7 @@ def _subscription(
     return {
         "subscription_id": subscription.id,
         "customer_id": subscription.customer,
-        "user_id": users.get(subscription.customer),
+        "user_id": users.get(subscription.id),
         "plan_id": main.price.id,
         "quantity": main.quantity,
         "items": [

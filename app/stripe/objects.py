@@ -4,6 +4,7 @@ Each reader takes what Stripe sent, checks the types of what it uses, and gives 
 that is not what it should be reads as absent; only ids that a record cannot do without are errors.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ..errors import MalformedEvent
@@ -235,6 +236,16 @@ def metadata(content: Values) -> dict[str, str]:
     return {key: value for key, value in pairs if isinstance(value, str)}
 
 
+def named_user(content: Values, keys: Sequence[str]) -> str | None:
+    """The user that the object's metadata names: by the first of these keys that holds a usable id."""
+    pairs = as_dict(content.get("metadata"))
+    for key in keys:
+        user_id = as_text(pairs.get(key))
+        if user_id is not None and user_id.strip() and as_id(user_id) is not None:
+            return user_id
+    return None
+
+
 def named_records(content: Values) -> dict[str, set[str]]:
     """The ids of every record that the object may touch, so that they can be locked and loaded beforehand."""
     names: dict[str, set[str]] = {name: set() for name in ("subscription", "invoice", "customer", "price")}
@@ -246,6 +257,8 @@ def named_records(content: Values) -> dict[str, set[str]]:
     names["price"] |= {price.id for price in seen_prices(content)}
     if kind == "invoice":
         names["subscription"] |= billed_subscriptions(content)
+    if kind == "checkout.session" and (subscription := as_id(content.get("subscription"))):
+        names["subscription"].add(subscription)
     return names
 
 

@@ -20,6 +20,7 @@ from ..db.models import (
     WebhookEvent,
     table_of,
 )
+from ..db.ownership import unlinked_customers, user_of
 from ..entitlements import access, owed_by_subscription
 from ..inbox.spool import Spool
 from ..plans import Catalogue
@@ -71,18 +72,16 @@ class Alerts:
 
     async def _check_unlinked_customers(self) -> None:
         before = int(self._clock()) - UNLINKED_SECONDS
-        pays = exists().where(
-            col(Subscription.customer_id) == col(Customer.id),
-            col(Subscription.status).in_(LIVE),
-            col(Subscription.start_date) <= before,
+        unlinked = unlinked_customers(
+            col(Subscription.status).in_(LIVE), col(Subscription.start_date) <= before
         )
         announced = exists().where(
             col(OutboxEntry.id) == customer_unlinked.name + ":" + col(Customer.id) + ":"
         )
         query = (
             select(Customer)
-            .where(col(Customer.user_id).is_(None), col(Customer.deleted).is_(False))
-            .where(col(Customer.updated_at) <= before, pays, ~announced)
+            .where(col(Customer.id).in_(unlinked), col(Customer.deleted).is_(False))
+            .where(col(Customer.updated_at) <= before, ~announced)
             .limit(PAGE)
         )
         async with self._database.reading() as session:
@@ -103,7 +102,7 @@ class Alerts:
                     f"{subscription.id}:{ends_at}",
                     customer_id=subscription.customer_id,
                     subscription_id=subscription.id,
-                    user_id=customer.user_id if customer else None,
+                    user_id=user_of(subscription, customer),
                     facts={"grace_ends_at": ends_at, "plan_id": subscription.plan_id},
                 )
 

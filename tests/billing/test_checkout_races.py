@@ -125,11 +125,10 @@ async def test_a_late_sync_undoes_no_later_link(database_url: str) -> None:
         await here.hear()
         here.account.advance(60)
         customer = here.account.customers[subscription.customer]
-        here.account.set_metadata(subscription)
+        here.account.set_metadata(subscription)  # so that the session alone still names the buyer
         here.account.update_customer(customer, user_id="user_bob")
         await here.hear()
         here.account.advance(60)
-        customer.metadata = {}  # so that the session alone still names somebody
         assert (await here.done(SYNC.format(session_id)))["user_id"] == "user_bob"
         assert (await here.post(SYNC.format(session_id), {"user_id": USER})).status_code == 404
 

@@ -201,7 +201,14 @@ STORIES = {
         "unlinked-customers", "error", subscribed(), "1 customer with", "PUT /internal/customers"
     ),
     "payer without a record": Story(
-        "unlinked-customers", "error", sql("DELETE FROM billing_customer"), "1 customer with", "PUT /internal"
+        "unlinked-customers",
+        "error",
+        both(
+            sql("UPDATE billing_subscription SET links = NULL, user_id = NULL"),
+            sql("DELETE FROM billing_customer"),
+        ),
+        "1 customer with",
+        "PUT /internal",
     ),
     "needs refresh": Story(
         "needs-refresh",

@@ -94,6 +94,7 @@ class Sub:
 
     id: str = "sub_1"
     customer_id: str | None = "cus_1"
+    link_source: str | None = "customer"
     status: str | None = "active"
     items: Sequence[Mapping[str, Any]] = field(default_factory=lambda: [item("team")])
     item_history: Mapping[str, Any] | None = None

@@ -1,6 +1,7 @@
 """A large account: the same pages, at the same cost."""
 
 import random
+from collections import Counter
 
 import pytest
 
@@ -8,7 +9,7 @@ from app.simulator import Account, play, random_history, truth
 from app.simulator.api import catalogue, listing
 from app.simulator.api.index import Index
 from app.simulator.bulk import STATUSES
-from app.simulator.model import Entity
+from app.simulator.model import Entity, Subscription
 
 from .client import connected, ids
 
@@ -111,16 +112,33 @@ def test_bulk_keeps_stripes_invariants_and_the_truth_knows_its_users() -> None:
     assert account.events == []
 
 
-def test_the_users_of_a_history_are_those_of_its_events() -> None:
-    """The newest statement of any object, found anew for each customer."""
-    for seed in range(20):
+def test_the_users_of_a_history_are_those_that_its_objects_name() -> None:
+    """Found anew for each subscription, from its own metadata, its session, and its customer."""
+    seen: Counter[str] = Counter()
+    for seed in range(40):
         account = Account(seed)
         random_history(account, random.Random(seed), customers=3, steps=40)
-        for id, shown in truth(account)["customers"].items():
-            stated = [
-                (event.created, event.id, user_id)
-                for event in account.events
-                if id in (event.after.id, getattr(event.after, "customer", None))
-                and (user_id := getattr(event.after, "metadata", {}).get("user_id"))
-            ]
-            assert shown["user_id"] == max(stated)[2]
+        shown = truth(account)
+        for id, subscription in account.subscriptions.items():
+            source, expected = _owner(account, subscription)
+            assert shown["subscriptions"][id]["user_id"] == expected, (seed, id, source)
+            seen[source] += 1
+    assert seen.keys() == {"own", "session", "customer", "reference", "nobody"}
+
+
+def _owner(account: Account, subscription: Subscription) -> tuple[str, str | None]:
+    """Which claim names the user of a subscription, and whom."""
+    if user_id := subscription.metadata.get("user_id"):
+        return "own", user_id
+    states = [event.after for event in account.events if event.after.id == subscription.id]
+    ever = any(isinstance(state, Subscription) and state.metadata.get("user_id") for state in states)
+    sessions = [each for each in account.sessions.values() if each.customer == subscription.customer]
+    for session in sessions:
+        if session.subscription == subscription.id and not ever and session.metadata.get("user_id"):
+            return "session", session.metadata["user_id"]
+    if user_id := account.customers[subscription.customer].metadata.get("user_id"):
+        return "customer", user_id
+    created = {event.after.id: (event.created, event.id) for event in account.events}
+    if sessions:
+        return "reference", min(sessions, key=lambda each: created[each.id]).client_reference_id
+    return "nobody", None

@@ -41,9 +41,11 @@ def as_the_api_tells_it(account: Account) -> Any:
     referred = {each.customer: each.client_reference_id for each in reversed(account.sessions.values())}
     for customer_id in gone & expected["customers"].keys():
         expected["customers"][customer_id] |= {"user_id": referred.get(customer_id), "email": None}
-    for subscription in expected["subscriptions"].values():
-        if subscription["customer_id"] in gone:
-            subscription["user_id"] = referred.get(subscription["customer_id"])
+    sold = {each.subscription: each.metadata.get("user_id") for each in account.sessions.values()}
+    for id, subscription in expected["subscriptions"].items():
+        # Whom a subscription named once, and does not now, only events could tell.
+        own = account.subscriptions[id].metadata.get("user_id") or sold.get(id)
+        subscription["user_id"] = own or expected["customers"][subscription["customer_id"]]["user_id"]
     return expected
 
 

@@ -57,7 +57,8 @@ def summarize(
 
 def _shown(entitlements: Entitlements) -> list[JudgedSubscription]:
     """Those that are not over, the main one first."""
-    alive = [each for each in entitlements.subscriptions if each.entitles or each.access.blocked_by]
+    own = [each for each in entitlements.subscriptions if not each.secondary]
+    alive = [each for each in own if each.entitles or each.access.blocked_by]
     return sorted(alive, key=lambda each: each is not entitlements.subscription)
 
 

@@ -3,7 +3,9 @@
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from ...db.models import Customer, EventState, Invoice, Subscription, WebhookEvent
+from ...db.models import EventState, Invoice, WebhookEvent
+from ...db.ownership import owned_by
+from ...entitlements import secondary_customers
 from ...limits.loading import read_entry
 from ...service import Service
 from .build import summarize
@@ -18,14 +20,12 @@ async def read_summary(service: Service, user_id: str) -> Summary:
     async with service.database.reading() as session:
         connection = await session.connection()
         entry = await read_entry(connection, user_id, service.limits.catalogue, int(service.clock()))
-        owned = select(Customer.id).where(col(Customer.user_id) == user_id)
-        subscriptions = await session.exec(
-            select(Subscription).where(col(Subscription.customer_id).in_(owned))
-        )
-        is_open = col(Invoice.customer_id).in_(owned) & (col(Invoice.status) == "open")
+        owned = await owned_by(session, user_id)
+        hidden = secondary_customers(owned.customers, owned.subscriptions)
+        is_open = owned.invoices(hidden) & (col(Invoice.status) == "open")
         invoices = (await session.exec(select(Invoice).where(is_open))).all()
         waiting = await _action_required(session, [invoice.id for invoice in invoices])
-    return summarize(entry.entitlements, subscriptions.all(), invoices, waiting)
+    return summarize(entry.entitlements, owned.subscriptions, invoices, waiting)
 
 
 async def _action_required(session: AsyncSession, invoices: list[str]) -> set[str]:

@@ -2,7 +2,7 @@
 
 from ...db.models import Customer
 from ...stripe.events import StripeEvent
-from ...stripe.objects import customer_values, metadata, required_id
+from ...stripe.objects import customer_values, required_id
 from ..unit_of_work import UnitOfWork
 from .links import link_by_metadata
 from .snapshots import is_near_a_reading, judge_snapshot, ordering_values
@@ -10,10 +10,9 @@ from .snapshots import is_near_a_reading, judge_snapshot, ordering_values
 
 def customer_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
     customer = ensure_customer(unit_of_work, required_id(event.object, "id"))
-    link_by_metadata(unit_of_work, customer, metadata(event.object), event)
-
     unsure = is_near_a_reading(event, customer, unit_of_work)
     judgement = judge_snapshot(event, customer, unit_of_work)
+    link_by_metadata(unit_of_work, customer, event, judgement.newest if judgement is not None else None)
     if judgement is None:
         unit_of_work.change(customer, needs_refresh=customer.needs_refresh or unsure)
         return

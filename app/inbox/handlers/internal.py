@@ -6,9 +6,9 @@ from ...stripe.events import StripeEvent
 from ...stripe.objects import Values
 from ...stripe.ordering import is_terminal
 from ..unit_of_work import UnitOfWork
-from .announcements import announce_changes
+from .announcements import RUNNING, announce_changes
 from .customer import ensure_customer
-from .links import link_internally
+from .links import announce_user, claim_by_update, link_internally, owner_before, settle_owner
 from .past_due import DUE
 from .snapshots import current_position
 from .subscription import ensure_subscription
@@ -25,8 +25,7 @@ def internal_subscription_updated(event: StripeEvent, unit_of_work: UnitOfWork) 
         _check_may_change(known, update["customer_id"])
     subscription = known or ensure_subscription(unit_of_work, update["subscription_id"])
     customer = ensure_customer(unit_of_work, update["customer_id"])
-    if update.get("user_id") is not None:
-        link_internally(unit_of_work, customer, update["user_id"], event)
+    owner = owner_before(subscription, customer)
 
     # Newer than all that is stored, whatever the clocks say.
     earlier = subscription.overlay["created"] if subscription.overlay else 0
@@ -38,13 +37,18 @@ def internal_subscription_updated(event: StripeEvent, unit_of_work: UnitOfWork) 
         values["past_due_since"] = _past_due_since(before, own["status"], event)
     overlay = {"created": created, "event_id": event.id, "values": values}
     unit_of_work.change(subscription, customer_id=update["customer_id"], overlay=overlay, **values)
+    if update.get("user_id") is not None:
+        claim_by_update(unit_of_work, subscription, customer, update["user_id"], event)
+    settle_owner(unit_of_work, subscription)
     announce_changes(unit_of_work, event, before, subscription)
+    if owner is None and before["status"] in RUNNING:
+        announce_user(unit_of_work, subscription, event)
     shown = ("customer_id", *OWN_COLUMNS)
     unit_of_work.record(
         event,
         subscription.id,
-        {name: before[name] for name in shown} if known else None,
-        {name: subscription.__dict__[name] for name in shown} | {"user_id": customer.user_id},
+        {name: before[name] for name in shown} | {"user_id": owner} if known else None,
+        {name: subscription.__dict__[name] for name in shown} | {"user_id": subscription.user_id},
     )
 
 

@@ -1,87 +1,192 @@
-"""Which of the application's users a customer belongs to: a value that merges in any order.
+"""Which of the application's users a customer and its subscriptions belong to: what an event changes of it.
 
-The internal API's word stands; else the newest `metadata.user_id` by (created, event id); else the first
-`client_reference_id`. A buyer can edit that one in the address of a payment link: it may link a customer
-that nothing else links, and never relinks.
+The rules are in `claims`; here they are applied to rows. A change of a customer's user reaches all of its
+subscriptions: those that are stored have been loaded with it (see `dependents`).
 """
 
-from typing import Any
-
-from ...db.models import Customer
+from ...db.models import Customer, Subscription
+from ...signals import subscription_activated
 from ...stripe.events import StripeEvent
-from ...stripe.objects import as_id
+from ...stripe.objects import as_dict, as_id, as_seconds, named_user
 from ..unit_of_work import UnitOfWork
-
-PRECEDENCE = ("internal", "metadata", "checkout")
+from .announcements import RUNNING
+from .claims import (
+    NOBODY,
+    NOTHING,
+    Claim,
+    Links,
+    Owner,
+    moves_of,
+    owner_of_customer,
+    owner_of_subscription,
+    with_first,
+    with_internal_link,
+    with_metadata,
+    with_statement,
+    without_claim,
+)
 
 
 def link_by_metadata(
-    unit_of_work: UnitOfWork, customer: Customer, metadata: dict[str, str], event: StripeEvent
+    unit_of_work: UnitOfWork, customer: Customer, event: StripeEvent, newest: StripeEvent | None
 ) -> None:
-    if user_id := as_id(metadata.get("user_id")):
-        claim = _claim(user_id, event, unit_of_work)
-        known = customer.links.get("metadata")
-        if _is_of_unknown_age(unit_of_work):
-            claim = _claim_of_unknown_age(claim, known)
-        if known is None or _age(claim) > _age(known) or _corrects(claim, known):
-            _set(unit_of_work, customer, "metadata", claim)
+    """Take over what a customer's snapshot says of its user; `newest` is the newest snapshot, where that has
+    changed. What says nothing of the metadata, as a deletion may, leaves the known user."""
+    links = customer.links
+    if "metadata" in event.object:
+        links = with_statement(links, _stated(unit_of_work, event, customer.id))
+    if newest is not None and "metadata" in newest.object:
+        links = with_metadata(links, _stated(unit_of_work, newest, customer.id))
+    relink(unit_of_work, customer, links, event)
 
 
-def link_by_checkout(
-    unit_of_work: UnitOfWork, customer: Customer, reference: str | None, event: StripeEvent
-) -> None:
-    if user_id := as_id(reference):
-        claim = _claim(user_id, event, unit_of_work)
-        known = customer.links.get("checkout")
-        if known is None or _age(claim) < _age(known):
-            _set(unit_of_work, customer, "checkout", claim)
+def link_by_checkout(unit_of_work: UnitOfWork, customer: Customer, event: StripeEvent) -> None:
+    """Take over what a completed checkout session says of its customer's user.
+
+    The buyer can edit `client_reference_id` in the address of a payment link, so it is the weakest claim.
+    What the metadata of a session says that sold a subscription is that subscription's (`claim_by_session`).
+    """
+    links = customer.links
+    if reference := as_id(event.object.get("client_reference_id")):
+        links = with_first(links, "checkout", _claim(reference, event, unit_of_work))
+    user_id = named_user(event.object, unit_of_work.link_keys)
+    if user_id is not None and as_id(event.object.get("subscription")) is None:
+        links = with_first(links, "session", _claim(user_id, event, unit_of_work))
+    relink(unit_of_work, customer, links, event)
 
 
 def link_internally(
     unit_of_work: UnitOfWork, customer: Customer, user_id: str | None, event: StripeEvent
 ) -> None:
-    """Link, relink, or (with None) say that the customer belongs to nobody."""
-    _set(unit_of_work, customer, "internal", _claim(user_id, event, unit_of_work))
+    """Link, relink, or (with None) say that the customer belongs to nobody. Its subscriptions that named the
+    former user, or nobody, follow."""
+    known = [customer.snapshot_created or 0, *(move["created"] for move in moves_of(customer.links))]
+    for row in unit_of_work.subscriptions_of(customer.id):
+        known += [row.snapshot_created or 0, *(claim["created"] for claim in (row.links or {}).values())]
+    claim = _claim(user_id, event, unit_of_work)
+    claim["created"] = max(event.created, *known)  # later than all that is stored, whatever the clocks say
+    links = with_internal_link(customer.links, claim)
+    relink(unit_of_work, customer, links, event)
 
 
-def _claim(user_id: str | None, event: StripeEvent, unit_of_work: UnitOfWork) -> dict[str, Any]:
+def claim_by_update(
+    unit_of_work: UnitOfWork, subscription: Subscription, customer: Customer, user_id: str, event: StripeEvent
+) -> None:
+    """The internal API claims a subscription; its customer only while nothing else names a user for that."""
+    claim = _claim(user_id, event, unit_of_work) | {"object_id": subscription.id}
+    moves = moves_of(customer.links)
+    counted = claim | {"moves": moves[-1]["number"] if moves else 0}
+    unit_of_work.change(subscription, links=(subscription.links or {}) | {"internal": counted})
+    if customer.links.get("update", NOTHING)["object_id"] in (None, subscription.id):
+        relink(unit_of_work, customer, customer.links | {"update": claim}, event)
+
+
+def claim_by_metadata(
+    unit_of_work: UnitOfWork,
+    subscription: Subscription,
+    customer: Customer,
+    event: StripeEvent,
+    newest: StripeEvent | None,
+) -> None:
+    """Take over what a subscription's snapshot says of its user; `newest` is the newest snapshot, where that
+    has changed. Whether it ever named a user is remembered, and since when it names this one."""
+    links = subscription.links or {}
+    known = links.get("metadata", NOTHING | {"object_id": subscription.id, "named": False})
+    before, since = _step(unit_of_work, event)
+    names = named_user(event.object, unit_of_work.link_keys) is not None or before is not None
+    claim = known | {"named": known["named"] or names, "created": max(known["created"], since)}
+    if newest is not None:
+        claim |= {"user_id": named_user(newest.object, unit_of_work.link_keys), "event_id": newest.id}
+    unit_of_work.change(subscription, links=links | {"metadata": claim})
+    if customer.links.get("metadata", NOTHING)["object_id"] == subscription.id:
+        # An older release kept it with the customer.
+        relink(unit_of_work, customer, without_claim(customer.links, "metadata"), event)
+
+
+def _step(unit_of_work: UnitOfWork, event: StripeEvent) -> tuple[str | None, int]:
+    """Whom the metadata named before the event, and since when (Unix seconds) it names whom it does now, as
+    far as this event tells: since it changed, else since the subscription was made."""
+    previous = as_dict(event.previous_attributes).get("metadata")
+    keys = unit_of_work.link_keys
+    if isinstance(previous, dict) and (not previous or not previous.keys().isdisjoint(keys)):
+        return named_user({"metadata": previous}, keys), event.created
+    return None, as_seconds(event.object.get("created")) or 0
+
+
+def claim_by_session(unit_of_work: UnitOfWork, subscription: Subscription, event: StripeEvent) -> None:
+    """Take over whom the metadata names of the checkout session that created the subscription."""
+    if user_id := named_user(event.object, unit_of_work.link_keys):
+        links = with_first(subscription.links or {}, "session", _claim(user_id, event, unit_of_work))
+        unit_of_work.change(subscription, links=links)
+
+
+def relink(unit_of_work: UnitOfWork, customer: Customer, links: Links, event: StripeEvent) -> None:
+    """Store a customer's claims, and what they come to for the customer and its subscriptions."""
+    if links == customer.links:
+        return
+    before, was = customer.links, customer.user_id
+    owner = owner_of_customer(links)
+    moved = any(links.get(name) != before.get(name) for name in ("internal", "moves", "base"))
+    reaches = moved or owner != Owner(customer.user_id, customer.link_source)
+    unit_of_work.change(customer, links=links, user_id=owner.user_id, link_source=owner.source)
+    for subscription in unit_of_work.subscriptions_of(customer.id) if reaches else ():
+        known = subscription.user_id if subscription.links is not None else was
+        settle_owner(unit_of_work, subscription)
+        if known is None:
+            announce_user(unit_of_work, subscription, event)
+
+
+def owner_before(subscription: Subscription, customer: Customer | None) -> str | None:
+    """The user as stored; an older release left that to the customer."""
+    if subscription.links is not None or customer is None:
+        return subscription.user_id
+    return customer.user_id
+
+
+def settle_owner(unit_of_work: UnitOfWork, subscription: Subscription) -> None:
+    """Work out a subscription's user from the claims."""
+    customer = unit_of_work.find(Customer, subscription.customer_id)
+    if customer is None and subscription.customer_id is not None:
+        return  # its own events name the customer, and settle it
+    links: Links = subscription.links if subscription.links is not None else {}
+    linked = customer.links if customer is not None else {}
+    held = Owner(customer.user_id, customer.link_source) if customer is not None else NOBODY
+    owner = owner_of_subscription(links, held, linked)
+    unit_of_work.change(subscription, links=links, user_id=owner.user_id, link_source=owner.source)
+
+
+def announce_user(unit_of_work: UnitOfWork, subscription: Subscription, event: StripeEvent) -> None:
+    """Announce the activation of a subscription that runs and now has its first user: it was announced
+    without one, and whoever welcomes users waits for this."""
+    user_id = subscription.user_id
+    if user_id is None or (event.type.startswith("internal.") and event.object.get("announce") is False):
+        return
+    told = unit_of_work.name_user(subscription.id, user_id)
+    if subscription.status in RUNNING and subscription_activated.name not in told:
+        unit_of_work.announce(
+            subscription_activated,
+            event,
+            cause=f"{subscription.id}:{user_id}",
+            customer_id=subscription.customer_id,
+            subscription_id=subscription.id,
+            status=subscription.status,
+            plan_id=subscription.plan_id,
+            changes={"user_id": [None, user_id]},
+        )
+
+
+def _stated(unit_of_work: UnitOfWork, event: StripeEvent, object_id: str) -> Claim:
+    user_id = named_user(event.object, unit_of_work.link_keys)
+    return _claim(user_id, event, unit_of_work) | {"object_id": object_id}
+
+
+def _claim(user_id: str | None, event: StripeEvent, unit_of_work: UnitOfWork) -> Claim:
     delivery = unit_of_work.delivery
     created, event_id = (delivery and delivery.stated) or (event.created, event.id)
-    return {
+    claim: Claim = {
         "user_id": user_id,
         "created": created,
         "event_id": event_id,
         "object_id": event.object_id,
     }
-
-
-def _is_of_unknown_age(unit_of_work: UnitOfWork) -> bool:
-    """Whether the object was fetched, not sent: it may have said so for long."""
-    delivery = unit_of_work.delivery
-    return delivery is not None and delivery.source == "re-read" and delivery.stated is None
-
-
-def _claim_of_unknown_age(claim: dict[str, Any], known: dict[str, Any] | None) -> dict[str, Any]:
-    """What an object says now, not known since when: it replaces what the same object said before, and
-    counts less than what any event says of another."""
-    same = known is not None and known.get("object_id") == claim["object_id"]
-    age = {"created": known["created"], "event_id": known["event_id"]} if known and same else {"created": 0}
-    return claim | age
-
-
-def _corrects(claim: dict[str, Any], known: dict[str, Any]) -> bool:
-    """Whether it is the known claim but for the user: what the object says now, in place of then."""
-    return claim != known and claim == known | {"user_id": claim["user_id"]}
-
-
-def _age(claim: dict[str, Any]) -> tuple[int, str]:
-    return claim["created"], claim["event_id"]
-
-
-def _set(unit_of_work: UnitOfWork, customer: Customer, source: str, claim: dict[str, Any]) -> None:
-    links = customer.links | {source: claim}
-    holder = next(name for name in PRECEDENCE if name in links)
-    user_id = links[holder]["user_id"]
-    unit_of_work.change(
-        customer, links=links, user_id=user_id, link_source=holder if user_id is not None else None
-    )
+    return claim | ({"read": True} if delivery is not None and delivery.source == "re-read" else {})

@@ -4,13 +4,13 @@ from ...db.models import Subscription
 from ...entitlements import never_paid
 from ...signals import trial_ending
 from ...stripe.events import StripeEvent
-from ...stripe.objects import Values, metadata, required_id, subscription_values
+from ...stripe.objects import Values, required_id, subscription_values
 from ...stripe.ordering import Judgement, Position
 from ..unit_of_work import UnitOfWork
-from .announcements import announce_changes, announce_first_payment_failed
+from .announcements import RUNNING, announce_changes, announce_first_payment_failed
 from .customer import ensure_customer
 from .item_history import remembered
-from .links import link_by_metadata
+from .links import announce_user, claim_by_metadata, owner_before, settle_owner
 from .past_due import evidence_of, merged, past_due_since
 from .price import learn_prices
 from .snapshots import current_position, is_near_a_reading, is_reading, judge_snapshot, ordering_values
@@ -22,23 +22,27 @@ def subscription_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
     subscription_values(event.object)  # what has no customer or no status is no subscription
     subscription = ensure_subscription(unit_of_work, required_id(event.object, "id"))
     customer = ensure_customer(unit_of_work, required_id(event.object, "customer"))
-    link_by_metadata(unit_of_work, customer, metadata(event.object), event)
     learn_prices(event, unit_of_work)
 
     before, was_never_paid = dict(subscription.__dict__), never_paid(subscription)
+    owner = owner_before(subscription, customer)
     unsure = is_near_a_reading(event, subscription, unit_of_work)
     judgement = judge_snapshot(event, subscription, unit_of_work)
     merges = _merges(event, subscription, unit_of_work)
     unit_of_work.change(subscription, **merges)
+    claim_by_metadata(unit_of_work, subscription, customer, event, judgement.newest if judgement else None)
     if judgement is None:
         values = _of_the_record(subscription, unit_of_work)
         values["needs_refresh"] = subscription.needs_refresh or unsure
     else:
         values = _of_the_newest(judgement, subscription, unit_of_work, unsure=unsure)
     unit_of_work.change(subscription, **values)
+    settle_owner(unit_of_work, subscription)
     announce_changes(unit_of_work, event, before, subscription)
     if never_paid(subscription) and not was_never_paid:
         announce_first_payment_failed(unit_of_work, event, subscription)
+    if owner is None and before["status"] in RUNNING:
+        announce_user(unit_of_work, subscription, event)
     if event.type == "customer.subscription.trial_will_end" and subscription.status == "trialing":
         unit_of_work.announce(
             trial_ending,

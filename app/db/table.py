@@ -1,0 +1,47 @@
+"""The base of all tables, and the types of their columns."""
+
+from typing import Any, ClassVar, cast
+
+from sqlalchemy import JSON, Index, MetaData, Text, text
+from sqlalchemy import Table as SqlTable
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import registry
+from sqlmodel import SQLModel
+
+# Ids sort by their bytes on both databases, so that rows are always locked in one order.
+IdText = Text().with_variant(Text(collation="C"), "postgresql")
+Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Table(SQLModel, registry=registry(metadata=MetaData(naming_convention=NAMING))):
+    """Base of all tables. A registry of its own keeps an application's SQLModel tables apart from ours."""
+
+    __tablename__: ClassVar[str]
+
+
+def table_of(model: type[Table]) -> SqlTable:
+    """The SQLAlchemy table of a model."""
+    return cast(SqlTable, vars(model)["__table__"])
+
+
+class Record(Table):
+    """A row with an id of its own."""
+
+    id: str
+
+
+def partial_index(name: str, condition: str, *columns: str) -> Index:
+    """An index of the few rows that somebody looks for."""
+    where = text(condition)
+    return Index(name, *(columns or ("id",)), postgresql_where=where, sqlite_where=where)
+
+
+def default_row(model: type[Record]) -> dict[str, Any]:
+    """The columns of a new row, with their defaults."""
+    return {name: field.get_default(call_default_factory=True) for name, field in model.model_fields.items()}
