@@ -3,12 +3,13 @@
 from .decisions import Decision, Reason, decide
 from .explanation import Explanation, explain_access
 from .features import FeatureEntitlement, Override, Part
+from .holdings import Holdings, OwnPlan
 from .owed import Owed, owed_by_subscription
 from .ownership import secondary_customers
 from .periods import Period
 from .preview import FeaturePreview, preview, preview_subscription
 from .records import CustomerRecord, InvoiceRecord, OverrideRecord, SubscriptionRecord, never_paid
-from .snapshot import Entitlements, OwnPlan, entitle
+from .snapshot import Entitlements, entitle
 from .standing import Access, AccessLevel, Act, Block, access
 from .subscriptions import JudgedSubscription
 
@@ -23,6 +24,7 @@ __all__ = [
     "Explanation",
     "FeatureEntitlement",
     "FeaturePreview",
+    "Holdings",
     "InvoiceRecord",
     "JudgedSubscription",
     "Override",

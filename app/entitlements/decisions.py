@@ -1,18 +1,14 @@
 """May this user do that? The answer, and on denial why, and what would help."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from ..errors import InvalidRequest
 from ..plans import HeldItem, Plan
 from .features import FeatureEntitlement, entitle_feature
+from .holdings import Alternatives, Holdings
 from .standing import Act, Block
 from .subscriptions import JudgedSubscription, bought
-
-if TYPE_CHECKING:
-    from .snapshot import Entitlements
 
 Reason = Literal[
     "ok",
@@ -59,32 +55,21 @@ class Decision(NamedTuple):
         return self.allowed
 
 
-class Alternatives(NamedTuple):
-    """What a feature's usage might reach, were things otherwise."""
-
-    restored: tuple[tuple[Block, int], ...]
-    """With the user's blocked subscriptions restored."""
-    plans: tuple[tuple[str, int], ...]
-    """On each other plan."""
-
-
-def decide(entitlements: Entitlements, feature: str, used: int, requested: int, now: int) -> Decision:
+def decide(holdings: Holdings, feature: str, used: int, requested: int, now: int) -> Decision:
     """Whether `requested` more may be used of a feature. Denial is an answer, not an error.
 
     Raises:
         NotFound: when the catalogue has no such feature.
         InvalidRequest: when an amount is negative.
     """
-    entitlement = entitlements.feature(feature)
+    entitlement = holdings.feature(feature)
     if used < 0 or requested < 0:
         raise InvalidRequest(f"used ({used}) and requested ({requested}) must be 0 or more.", feature=feature)
     total = used + requested
     allowed = total <= entitlement.ceiling
     limit = entitlement.limit
-    reason = (
-        granted_reason(entitlement, total) if allowed else _denial(entitlements, entitlement, used, total)
-    )
-    blocked = None if allowed else blocked_subscription(entitlements.subscriptions, reason)
+    reason = granted_reason(entitlement, total) if allowed else _denial(holdings, entitlement, used, total)
+    blocked = None if allowed else blocked_subscription(holdings.subscriptions, reason)
     return Decision(
         allowed=allowed,
         reason=reason,
@@ -93,11 +78,11 @@ def decide(entitlements: Entitlements, feature: str, used: int, requested: int, 
         used=used,
         remaining=None if limit is None else max(limit - used, 0),
         requested=requested,
-        resets_at=entitlements.resets_at(feature, now),
-        plan=entitlements.plan,
-        status=entitlements.status,
-        grace_ends_at=grace_ends_at(entitlements, entitlement),
-        upgrade_to=() if allowed else _upgrades(entitlements, feature, total),
+        resets_at=holdings.resets_at(feature, now),
+        plan=holdings.plan,
+        status=holdings.status,
+        grace_ends_at=grace_ends_at(holdings, entitlement),
+        upgrade_to=() if allowed else _upgrades(holdings, feature, total),
         as_of=now,
         act=blocked.access.act if blocked else None,
         pay_url=blocked.access.pay_url if blocked else None,
@@ -123,64 +108,68 @@ def granted_reason(entitlement: FeatureEntitlement, total: int) -> Reason:
     return "ok_grace" if entitlement.access == "grace" else "ok"
 
 
-def grace_ends_at(entitlements: Entitlements, entitlement: FeatureEntitlement) -> int | None:
+def grace_ends_at(holdings: Holdings, entitlement: FeatureEntitlement) -> int | None:
     """When the grace ends that the answer depends on."""
-    return entitlement.grace_ends_at if entitlement.access == "grace" else entitlements.grace_ends_at
+    return entitlement.grace_ends_at if entitlement.access == "grace" else holdings.grace_ends_at
 
 
-def _denial(entitlements: Entitlements, entitlement: FeatureEntitlement, used: int, total: int) -> Reason:
-    for block, ceiling in entitlements.alternatives(entitlement.feature).restored:
+def _denial(holdings: Holdings, entitlement: FeatureEntitlement, used: int, total: int) -> Reason:
+    for block, ceiling in find_alternatives(holdings, entitlement.feature).restored:
         if total <= ceiling:
             return block
     if entitlement.limit == 0:
-        return "no_subscription" if entitlements.plan is None else "not_in_plan"
+        return "no_subscription" if holdings.plan is None else "not_in_plan"
     return "over_limit" if entitlement.limit is not None and used > entitlement.limit else "limit_reached"
 
 
-def _upgrades(entitlements: Entitlements, feature: str, total: int) -> tuple[str, ...]:
-    plans = entitlements.alternatives(feature).plans
+def _upgrades(holdings: Holdings, feature: str, total: int) -> tuple[str, ...]:
+    plans = find_alternatives(holdings, feature).plans
     return tuple([plan for plan, ceiling in plans if total <= ceiling])
 
 
-def find_alternatives(entitlements: Entitlements, feature: str) -> Alternatives:
-    others = [plan for plan in entitlements.catalogue.plans.values() if plan.id != entitlements.plan]
+def find_alternatives(holdings: Holdings, feature: str) -> Alternatives:
+    """What the feature's usage might reach with blocked subscriptions restored, and on other plans."""
+    known = holdings.known_alternatives.get(feature)
+    if known is None:
+        known = holdings.known_alternatives[feature] = _alternatives(holdings, feature)
+    return known
+
+
+def _alternatives(holdings: Holdings, feature: str) -> Alternatives:
+    others = [plan for plan in holdings.catalogue.plans.values() if plan.id != holdings.plan]
     return Alternatives(
-        restored=tuple(_restored(entitlements, feature)),
-        plans=tuple(
-            (plan.id, _ceiling(entitlements, feature, with_plan(entitlements, plan))) for plan in others
-        ),
+        restored=tuple(_restored(holdings, feature)),
+        plans=tuple((plan.id, _ceiling(holdings, feature, with_plan(holdings, plan))) for plan in others),
     )
 
 
-def _restored(entitlements: Entitlements, feature: str) -> list[tuple[Block, int]]:
+def _restored(holdings: Holdings, feature: str) -> list[tuple[Block, int]]:
     """Paying comes first: it is what the user can do at once."""
     ceilings: list[tuple[Block, int]] = []
     blocks: tuple[Block, ...] = ("payment_required", "paused")
     for count, block in enumerate(blocks, 1):
-        if any(each.access.blocked_by == block for each in entitlements.subscriptions):
+        if any(each.access.blocked_by == block for each in holdings.subscriptions):
             lifted = blocks[:count]
             subscriptions = [
-                each
-                for each in entitlements.subscriptions
-                if each.entitles or each.access.blocked_by in lifted
+                each for each in holdings.subscriptions if each.entitles or each.access.blocked_by in lifted
             ]
-            ceilings.append((block, _ceiling(entitlements, feature, subscriptions)))
+            ceilings.append((block, _ceiling(holdings, feature, subscriptions)))
     return ceilings
 
 
-def _ceiling(entitlements: Entitlements, feature: str, subscriptions: Sequence[JudgedSubscription]) -> int:
-    catalogue = entitlements.catalogue
+def _ceiling(holdings: Holdings, feature: str, subscriptions: Sequence[JudgedSubscription]) -> int:
+    catalogue = holdings.catalogue
     return entitle_feature(
-        catalogue.features[feature], subscriptions, catalogue.default_plan, entitlements.overrides
+        catalogue.features[feature], subscriptions, catalogue.default_plan, holdings.overrides
     ).ceiling
 
 
 def with_plan(
-    entitlements: Entitlements, plan: Plan, price_id: str | None = None, quantity: int | None = None
+    holdings: Holdings, plan: Plan, price_id: str | None = None, quantity: int | None = None
 ) -> list[JudgedSubscription]:
     """The entitling subscriptions, were the user's main one on another plan; its add-ons stay."""
-    entitling = [each for each in entitlements.subscriptions if each.entitles]
-    main = entitlements.subscription
+    entitling = [each for each in holdings.subscriptions if each.entitles]
+    main = holdings.subscription
     if main is None or not main.entitles:
         return [*entitling, bought(HeldItem("", price_id, plan, quantity))]
     if quantity is None and main.plan is not None and main.main is not None:

@@ -1,19 +1,15 @@
 """What made a limit what it is: for people who ask why, and for programs that show it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..plans import HeldItem, Kind, Value
 from .features import Part
+from .holdings import Holdings
 from .standing import AccessLevel, AccessReason
 from .subscriptions import JudgedSubscription
-
-if TYPE_CHECKING:
-    from .snapshot import Entitlements
 
 _WHY_NOTHING: dict[AccessReason, str] = {
     "status": "the access policy grants nothing for its status",
@@ -64,18 +60,18 @@ def explain_access(subscription: JudgedSubscription) -> str:
     return why if granted.grace_ends_at is None else f"{why}, until {_time(granted.grace_ends_at)}"
 
 
-def explain(entitlements: Entitlements, feature: str) -> Explanation:
-    entitlement = entitlements.feature(feature)
+def explain(holdings: Holdings, feature: str) -> Explanation:
+    entitlement = holdings.feature(feature)
     return Explanation(
         feature=feature,
         kind=entitlement.kind,
         value=entitlement.value,
         limit=entitlement.limit,
-        plan=entitlements.plan,
-        status=entitlements.status,
-        access=entitlements.access,
+        plan=holdings.plan,
+        status=holdings.status,
+        access=holdings.access,
         parts=tuple(_described(part) for part in entitlement.parts),
-        lines=tuple(_lines(entitlements, feature)),
+        lines=tuple(_lines(holdings, feature)),
     )
 
 
@@ -97,14 +93,14 @@ def _described(part: Part) -> dict[str, Any]:
     }
 
 
-def _lines(entitlements: Entitlements, feature: str) -> Iterator[str]:
-    entitlement = entitlements.feature(feature)
+def _lines(holdings: Holdings, feature: str) -> Iterator[str]:
+    entitlement = holdings.feature(feature)
     yield f"{feature} ({entitlement.kind}): {_shown(entitlement.value)}"
     yield from (f"  {_line(part)}" for part in entitlement.parts)
     if not any(part.source in ("plan", "default_plan") for part in entitlement.parts):
-        plan = entitlements.plan
+        plan = holdings.plan
         yield f"  not in plan {plan}" if plan else "  no subscription entitles, and there is no default plan"
-    for each in entitlements.subscriptions:
+    for each in holdings.subscriptions:
         if not each.entitles:
             yield f"  nothing from {each.id} ({each.status}): {_WHY_NOTHING[each.access.reason]}"
         else:

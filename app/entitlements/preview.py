@@ -7,7 +7,7 @@ from ..errors import InvalidRequest, NotFound
 from ..plans import HeldItem, Offer, Plan, PriceList
 from .decisions import with_plan
 from .features import entitle_feature
-from .snapshot import Entitlements
+from .holdings import Holdings
 from .subscriptions import JudgedSubscription, bought
 
 
@@ -23,7 +23,7 @@ class FeaturePreview:
 
 
 def preview(
-    entitlements: Entitlements,
+    holdings: Holdings,
     usage: Mapping[str, int],
     *,
     plan: str | None = None,
@@ -43,17 +43,17 @@ def preview(
         raise InvalidRequest("Give either a plan or a price_id.")
     if quantity is not None and quantity < 0:
         raise InvalidRequest(f"quantity ({quantity}) must be 0 or more.")
-    catalogue = entitlements.catalogue
-    target = catalogue.plan(plan) if plan is not None else _of_price(price_id, entitlements.prices)
+    catalogue = holdings.catalogue
+    target = catalogue.plan(plan) if plan is not None else _of_price(price_id, holdings.prices)
     if isinstance(target, Plan):
-        changed: Sequence[JudgedSubscription] = with_plan(entitlements, target, price_id, quantity)
+        changed: Sequence[JudgedSubscription] = with_plan(holdings, target, price_id, quantity)
     else:
-        changed = _with_addon(entitlements, HeldItem("", price_id, target, quantity))
-    return {key: _compare(entitlements, key, usage.get(key, 0), changed) for key in catalogue.features}
+        changed = _with_addon(holdings, HeldItem("", price_id, target, quantity))
+    return {key: _compare(holdings, key, usage.get(key, 0), changed) for key in catalogue.features}
 
 
 def preview_subscription(
-    entitlements: Entitlements,
+    holdings: Holdings,
     usage: Mapping[str, int],
     subscription_id: str,
     *,
@@ -64,14 +64,14 @@ def preview_subscription(
 
     A subscription that grants nothing now is none the less changed without an effect.
     """
-    catalogue = entitlements.catalogue
-    target = HeldItem("", price_id, entitlements.prices.offer(price_id), quantity)
+    catalogue = holdings.catalogue
+    target = HeldItem("", price_id, holdings.prices.offer(price_id), quantity)
     changed = [
         each if each.id != subscription_id else each.with_main(target)
-        for each in entitlements.subscriptions
+        for each in holdings.subscriptions
         if each.entitles and (price_id is not None or each.id != subscription_id)
     ]
-    return {key: _compare(entitlements, key, usage.get(key, 0), changed) for key in catalogue.features}
+    return {key: _compare(holdings, key, usage.get(key, 0), changed) for key in catalogue.features}
 
 
 def _of_price(price_id: str | None, prices: PriceList) -> Offer:
@@ -81,17 +81,17 @@ def _of_price(price_id: str | None, prices: PriceList) -> Offer:
     return target
 
 
-def _with_addon(entitlements: Entitlements, item: HeldItem) -> list[JudgedSubscription]:
+def _with_addon(holdings: Holdings, item: HeldItem) -> list[JudgedSubscription]:
     """On a subscription of its own: add-ons add up wherever they are."""
-    return [*(each for each in entitlements.subscriptions if each.entitles), bought(item)]
+    return [*(each for each in holdings.subscriptions if each.entitles), bought(item)]
 
 
 def _compare(
-    entitlements: Entitlements, feature: str, used: int, changed: Sequence[JudgedSubscription]
+    holdings: Holdings, feature: str, used: int, changed: Sequence[JudgedSubscription]
 ) -> FeaturePreview:
-    catalogue = entitlements.catalogue
+    catalogue = holdings.catalogue
     then = entitle_feature(
-        catalogue.features[feature], changed, catalogue.default_plan, entitlements.overrides
+        catalogue.features[feature], changed, catalogue.default_plan, holdings.overrides
     ).limit
     over = 0 if then is None else max(used - then, 0)
-    return FeaturePreview(entitlements.limit(feature), then, used, over)
+    return FeaturePreview(holdings.limit(feature), then, used, over)

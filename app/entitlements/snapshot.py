@@ -5,40 +5,28 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from ..errors import InvalidRequest, NotFound
+from ..errors import InvalidRequest
 from ..observability.metrics import Tally, decision_tally
-from ..plans import Catalogue, KnownPrice, PriceList, Value
+from ..plans import Catalogue, KnownPrice, PriceList
 from .decisions import (
-    Alternatives,
     Decision,
     Reason,
     blocked_subscription,
     decide,
-    find_alternatives,
     grace_ends_at,
     granted_reason,
 )
 from .explanation import Explanation, explain
 from .features import FeatureEntitlement, Override, entitle_feature, usage_cycles
+from .holdings import Holdings, OwnPlan
 from .ownership import mark_secondary
-from .periods import Period, resets_at, usage_period
 from .records import CustomerRecord, InvoiceRecord, OverrideRecord, SubscriptionRecord
-from .standing import AccessLevel, Block
 from .subscriptions import JudgedSubscription, judge_subscriptions
 
 MAX_REMEMBERED = 256
 """Answers that a snapshot remembers beside the plain "ok"."""
 
 _make = tuple.__new__
-
-
-class OwnPlan(NamedTuple):
-    """The plan that a user would have, were the subscription not blocked."""
-
-    plan: str
-    subscription_id: str
-    status: str | None
-    blocked_by: Block
 
 
 class _Rule(NamedTuple):
@@ -54,37 +42,16 @@ class _Rule(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Entitlements:
-    """A user's entitlements as of one moment. Times are Unix seconds.
+class Entitlements(Holdings):
+    """A user's holdings as of one moment, with usage, for checks without I/O. Times are Unix seconds.
 
     Two of them are equal when they give the same answers for the same reasons, whenever they were made.
     """
 
-    user_id: str
-    plan: str | None
-    """The plan in force; None when there is not even a default plan."""
-    status: str | None
-    """Of the subscription that `plan` comes from; else of the one that would entitle, or that did last."""
-    access: AccessLevel
-    """What that subscription's status grants; `none` leaves the default plan."""
-    grace_ends_at: int | None
-    own_plan: OwnPlan | None
-    """The plan that paying or resuming would restore."""
-    features: Mapping[str, FeatureEntitlement]
-    subscription: JudgedSubscription | None
-    """The main one: `plan`, `status` and `access` are its."""
-    subscriptions: tuple[JudgedSubscription, ...]
-    overrides: tuple[Override, ...]
-    valid_until: int | None
-    """The earliest moment at which any of this changes by time alone. Resets are not among them."""
-    catalogue: Catalogue = field(repr=False, compare=False)
-    prices: PriceList = field(repr=False, compare=False)
-    as_of: int = field(compare=False)
     usage: Mapping[str, int] | None = field(default=None, compare=False)
     """What is used of each feature as of then, where that was loaded."""
     _allowed: dict[str, tuple[bool, Tally]] = field(init=False, repr=False, compare=False)
     _rules: dict[str, _Rule] = field(init=False, repr=False, compare=False)
-    _alternatives: dict[str, Alternatives] = field(init=False, repr=False, compare=False)
     _remembered: dict[tuple[str, int, int], tuple[Decision, Tally]] = field(
         init=False, repr=False, compare=False
     )
@@ -92,7 +59,6 @@ class Entitlements:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_allowed", {})
         object.__setattr__(self, "_rules", {key: self._rule(each) for key, each in self.features.items()})
-        object.__setattr__(self, "_alternatives", {})
         object.__setattr__(self, "_remembered", {})
 
     def allows(self, feature: str) -> bool:
@@ -139,48 +105,13 @@ class Entitlements:
         self.feature(feature)
         return decide(self, feature, self._used(feature) if used is None else used, requested, self.as_of)
 
-    def feature(self, feature: str) -> FeatureEntitlement:
-        """
-        Raises:
-            NotFound: when the catalogue has no such feature.
-        """
-        try:
-            return self.features[feature]
-        except KeyError:
-            raise self._unknown(feature) from None
-
-    def limit(self, feature: str) -> int | None:
-        """The most that may be used; None is unlimited, 0 denies."""
-        return self.feature(feature).limit
-
-    def value(self, feature: str) -> Value:
-        """The value of a static feature, whether a boolean one is included, the limit of a counted one."""
-        return self.feature(feature).value
-
     def explain(self, feature: str) -> Explanation:
         """What made the feature's limit what it is. `str()` of it is for people."""
         return explain(self, feature)
 
-    def period_of(self, feature: str, now: int) -> Period:
-        """The period that usage at `now` counts in; one without an end for what does not reset."""
-        entitlement = self.feature(feature)
-        return usage_period(
-            entitlement.reset, entitlement.cycles, now, billing_anchor=entitlement.billing_anchor
-        )
-
-    def resets_at(self, feature: str, now: int) -> int | None:
-        """When usage starts again; None for what does not reset. See `periods`."""
-        return resets_at(self.period_of(feature, now), now)
-
     def with_usage(self, usage: Mapping[str, int]) -> "Entitlements":
         """The same, with what is used of each feature, so that `check` can be asked without it."""
         return replace(self, usage=MappingProxyType(dict(usage)))
-
-    def alternatives(self, feature: str) -> Alternatives:
-        """What might be used with blocked subscriptions restored, and on other plans. Kept once asked."""
-        if feature not in self._alternatives:
-            self._alternatives[feature] = find_alternatives(self, feature)
-        return self._alternatives[feature]
 
     def _first_asked(self, feature: str) -> tuple[bool, Tally]:
         """What `allows` says, and why: the reason is worked out when it is asked for, as few features are."""
@@ -213,13 +144,6 @@ class Entitlements:
                 f"The usage of {feature} was not loaded: pass what you counted as used=…", feature=feature
             )
         return self.usage.get(feature, 0)
-
-    def _unknown(self, feature: str) -> NotFound:
-        try:
-            self.catalogue.feature(feature)
-        except NotFound as error:
-            return error
-        raise AssertionError("every feature of the catalogue has an entitlement")
 
 
 def entitle(
