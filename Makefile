@@ -30,8 +30,8 @@ run: install ## Serve on port 8000, with a .env made on first use
 test: install ## The whole suite, on SQLite and PostgreSQL
 	$(BIN)/python -m pytest
 
-test-long: install ## What takes longer: the same properties with more cases
-	$(BIN)/python -m pytest -m long
+test-long: install ## The same properties with more cases and other random ones; half an hour
+	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-20} $(BIN)/python -m pytest -m 'long or hypothesis or fuzz' --hypothesis-profile long
 
 bench: install ## What the webhook carries beside its baselines; a quarter of an hour, 15 GB of disk
 	$(BIN)/python -m benchmarks.webhooks

@@ -19,9 +19,15 @@ from app.inbox import webhook
 from .databases import PostgresServer, run_sql, with_database
 from .waiting import LONGEST_SECONDS
 
+# The same examples each time in `make test`; others each time, and ten times as many, in `make test-long`.
 settings.register_profile(
-    "default", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], print_blob=True
+    "default",
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    print_blob=True,
+    derandomize=True,
 )
+settings.register_profile("long", settings.get_profile("default"), derandomize=False, max_examples=1000)
 settings.load_profile("default")
 
 MEMORY, ROOM = Path("/dev/shm"), 4 * 2**30  # noqa: S108
@@ -125,6 +131,14 @@ def sqlite_database(tmp_path: Path, sqlite_template: Path) -> str:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest) -> str:
     """The address of a fresh, migrated database, on each kind in turn."""
+    kind = "sqlite" if request.param == "sqlite" else "postgres"
+    url: str = request.getfixturevalue(f"{kind}_database")
+    return url
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
+def any_database_url(request: pytest.FixtureRequest) -> str:
+    """The same for tests to which the kind matters little: on PostgreSQL in `make test-long` alone."""
     kind = "sqlite" if request.param == "sqlite" else "postgres"
     url: str = request.getfixturevalue(f"{kind}_database")
     return url

@@ -24,7 +24,7 @@ SECRETS = {
 
 
 @pytest.fixture
-def settings(database_url: str) -> Iterator[dict[str, str]]:
+def settings(any_database_url: str) -> Iterator[dict[str, str]]:
     """Of an installation that has just been set up."""
     account = Account(1, start=int(time.time()))
 
@@ -35,7 +35,7 @@ def settings(database_url: str) -> Iterator[dict[str, str]]:
 
     with serving_in_thread(account, clock=time.time) as base_url:
         asyncio.run(prepare(base_url))
-        yield SECRETS | {"DATABASE_URL": database_url, "STRIPE_API_BASE": base_url, "LIVEMODE": "false"}
+        yield SECRETS | {"DATABASE_URL": any_database_url, "STRIPE_API_BASE": base_url, "LIVEMODE": "false"}
 
 
 def test_it_shows_a_table_and_fails_only_where_there_is_an_error(

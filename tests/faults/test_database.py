@@ -22,6 +22,7 @@ from .kill import Delivery, check_inbox
 from .servers import Server
 
 LONGEST_SECONDS = 10
+LONG = pytest.mark.long
 HOLD = """
 import sqlite3, sys, time
 connection = sqlite3.connect(sys.argv[1], timeout=30, isolation_level=None)
@@ -68,7 +69,9 @@ async def stall_it(server: PostgresServer) -> None:
         os.kill(pid, signal.SIGCONT)
 
 
-@pytest.mark.parametrize("fault", [kill_it, cut_connections, stall_it])
+@pytest.mark.parametrize(
+    "fault", [kill_it, pytest.param(cut_connections, marks=LONG), pytest.param(stall_it, marks=LONG)]
+)
 async def test_events_survive_what_happens_to_the_database(
     postgres: PostgresServer, tmp_path: Path, fault: Fault
 ) -> None:

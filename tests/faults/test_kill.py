@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+
 from .kill import kill_again_and_again
 
 
+@pytest.mark.parametrize("kills", [1, pytest.param(6, marks=pytest.mark.long)])
 async def test_what_was_acknowledged_survives_kills_and_the_records_equal_the_truth(
-    database_url: str, tmp_path: Path
+    database_url: str, tmp_path: Path, kills: int
 ) -> None:
-    await kill_again_and_again(database_url, tmp_path, kills=3, seed=4)
+    await kill_again_and_again(database_url, tmp_path, kills=kills, seed=4)

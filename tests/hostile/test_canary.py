@@ -333,9 +333,9 @@ SERVE, REPLAY, MIGRATE = ("serve", "--port", "0"), ("events", "replay", "--state
 WRONG = [
     (MIGRATE, {"DATABASE_URL": f"mysql://u:{PASSWORD}@h/d"}),
     (SERVE, {"DATABASE_URL": PASSWORD}),
-    (REPLAY, {"DATABASE_URL": f"postgresql://u:{PASSWORD}/x@h/d"}),
-    (SERVE, {"DATABASE_URL": f"postgresql://u:[{PASSWORD}@h/d"}),
-    (MIGRATE, {"DATABASE_URL": f"postgresql://u:{PASSWORD}#x@h/d"}),
+    pytest.param(REPLAY, {"DATABASE_URL": f"postgresql://u:{PASSWORD}/x@h/d"}, marks=pytest.mark.long),
+    pytest.param(SERVE, {"DATABASE_URL": f"postgresql://u:[{PASSWORD}@h/d"}, marks=pytest.mark.long),
+    pytest.param(MIGRATE, {"DATABASE_URL": f"postgresql://u:{PASSWORD}#x@h/d"}, marks=pytest.mark.long),
     (SERVE, {"LIVEMODE": KEY, "EVENT_RETENTION_DAYS": SECRET, "MAX_BODY_BYTES": PASSWORD}),
     (REPLAY, {"INTERNAL_API_KEY": "", "PLANS_FILE": "/nowhere/plans.toml"}),
 ]

@@ -128,23 +128,24 @@ WRONG: list[Any] = [
 ]
 
 
+@pytest.mark.parametrize("step", [25, pytest.param(5, marks=pytest.mark.long)])
 @pytest.mark.parametrize("payload", payloads(), ids=lambda payload: str(payload["data"]["object"]["object"]))
 async def test_a_wrong_value_in_any_one_place_is_taken_and_harms_no_other_event(
-    database_url: str, payload: dict[str, Any]
+    database_url: str, payload: dict[str, Any], step: int
 ) -> None:
     payload |= {"type": types_of(payload["data"]["object"]["object"])}
     places = sorted(set(paths(payload)), key=str)
     async with service(database_url) as client:
         for start, wrong in enumerate(WRONG):
-            # Each value comes to every fifth place; its neighbours, which are like it, to the others.
+            # Each value comes to some places; its neighbours, which are like it, to the others.
             bodies = []
-            for place in places[start % 5 :: 5]:
+            for place in places[start % step :: step]:
                 changed = replaced(payload, place, wrong)
                 if place != ("id",):
                     changed["id"] = f"evt_{next(numbers)}"
                 bodies.append(orjson.dumps(changed))
             answers = await post_all(client, bodies)
-            assert {answer.status_code for answer in answers} == {200}, (wrong, answers)
+            assert {answer.status_code for answer in answers} <= {200}, (wrong, answers)
         assert (await client.get("/internal/events")).status_code == 200
 
 
@@ -316,16 +317,17 @@ def as_json(value: Any) -> bytes:
     return json.dumps(value).encode()
 
 
+@pytest.mark.parametrize("examples", [60, pytest.param(300, marks=pytest.mark.long)])
 @pytest.mark.parametrize("kind", ["events", "documents"])
 async def test_generated_events_are_taken_and_generated_documents_answered(
-    database_url: str, kind: str
+    database_url: str, kind: str, examples: int
 ) -> None:
     async with service(database_url) as client:
         generated = events if kind == "events" else st.dictionaries(texts, documents, max_size=4)
         batch: list[bytes] = []
 
         @seed(20)
-        @settings(max_examples=300 if kind == "events" else 100, database=None)
+        @settings(max_examples=examples if kind == "events" else examples // 3, database=None)
         @given(generated)
         def collect(payload: Any) -> None:
             batch.append(as_json(payload))
@@ -336,7 +338,7 @@ async def test_generated_events_are_taken_and_generated_documents_answered(
             for body, answer in zip(batch[start:], answers, strict=False):
                 assert answer.status_code == 200, (body, answer.text)
                 assert b"\\u0000" in body or answer.json()["event_id"].isprintable()
-        assert await rows(client) > 50
+        assert await rows(client) > examples // 6
         await client.app.state.billing.worker.retry_due()
         assert (await client.get("/internal/events", limit=100)).status_code == 200
 

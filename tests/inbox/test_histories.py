@@ -75,7 +75,7 @@ async def check_history(database: Database, inbox: Inbox, rng: random.Random, sh
     assert await stored(database, expected) == expected
 
 
-@settings(max_examples=12)
+@settings(max_examples=settings().max_examples // 25)
 @given(seed=st.integers(0, 2**32), shape=st.sampled_from([OLD, NEW]))
 def test_any_order_duplication_and_batching_ends_in_the_truth(
     database_url: str, seed: int, shape: Shape

@@ -64,11 +64,17 @@ async def test_no_grant_goes_over_the_limit_in_force_and_usage_is_what_was_commi
         limits = [20]  # by version, from 1
         await set_limit(client, limits[-1])
         processes = [start(database_url, plans, seed, tasks) for seed in (1, 2)]
-        await asyncio.to_thread(go, processes)
-        while any(process.poll() is None for process in processes):
-            limits.append(CHANGES[len(limits) % len(CHANGES)])
-            await set_limit(client, limits[-1])
-            await asyncio.sleep(0.02)
+        try:
+            await asyncio.to_thread(go, processes)
+            while any(process.poll() is None for process in processes):
+                limits.append(CHANGES[len(limits) % len(CHANGES)])
+                await set_limit(client, limits[-1])
+                await asyncio.sleep(0.02)
+        except BaseException:
+            for process in processes:
+                process.kill()
+                process.communicate()
+            raise
         printed = [process.communicate()[0] for process in processes]
         assert [process.returncode for process in processes] == [0, 0]
         results: list[Any] = [json.loads(each) for each in printed]

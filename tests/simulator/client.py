@@ -15,18 +15,20 @@ from app.simulator.api.app import Options
 
 @asynccontextmanager
 async def client_of(
-    base_url: str, *, key: str = API_KEY, version: str | None = None, patience: float = 10
+    base_url: str, *, key: str = API_KEY, version: str | None = None, patience: float = 60
 ) -> AsyncIterator[StripeClient]:
     """A client that tries once and waits `patience` seconds for an answer."""
     http = HTTPXClient(timeout=patience)
-    yield StripeClient(
-        key,
-        base_addresses={"api": base_url},
-        stripe_version=version,
-        max_network_retries=0,
-        http_client=http,
-    )
-    await http.close_async()  # type: ignore[no-untyped-call]  # a connection left open is a warning, and those are errors here
+    try:
+        yield StripeClient(
+            key,
+            base_addresses={"api": base_url},
+            stripe_version=version,
+            max_network_retries=0,
+            http_client=http,
+        )
+    finally:
+        await http.close_async()  # type: ignore[no-untyped-call]  # a connection left open is a warning, and those are errors here
 
 
 @asynccontextmanager

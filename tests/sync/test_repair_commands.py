@@ -17,15 +17,18 @@ from app.db.migrations import migrate
 from app.db.models import WebhookEvent
 from app.inbox.handlers import stripe_types
 from app.simulator import Account, play, truth
-from app.simulator.api import API_KEY, ApiFaults, serving_in_thread
+from app.simulator.api import API_KEY, ApiFaults, Fault, serving_in_thread
 from tests import ROOT
 from tests.client import KEY, SECRET
 from tests.databases import somebody_waits_for_a_lock
 from tests.records import stored
+from tests.waiting import LONGEST_SECONDS, until
 
 from .test_catch_up import NOW
 
-KILLS = 2
+KILLS = pytest.mark.parametrize("kills", [1, pytest.param(4, marks=pytest.mark.long)])
+PAGES = 2
+"""How many pages of events each run gets before it is killed."""
 
 
 def environment(database_url: str, base: str) -> dict[str, str]:
@@ -56,7 +59,7 @@ def start(folder: Path, settings: dict[str, str], *arguments: str) -> subprocess
 def ended(folder: Path, settings: dict[str, str], *arguments: str) -> tuple[int, str]:
     """The exit code and what was printed."""
     process = start(folder, settings, *arguments)
-    printed, complaints = process.communicate(timeout=60)
+    printed, complaints = process.communicate(timeout=LONGEST_SECONDS)
     return process.returncode, printed + complaints
 
 
@@ -79,22 +82,40 @@ async def let_go(database_url: str) -> None:
         await database.close()
 
 
+class Pages(ApiFaults):
+    """Stripe gives so many pages of events; then it does not answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left = 0
+
+    def pick(self, path: str) -> Fault | None:
+        if path == "/v1/events":
+            self.left -= 1
+            return Fault("delay", seconds=3600 if self.left < 0 else 0)
+        return super().pick(path)
+
+
+@KILLS
 async def test_a_catch_up_that_is_killed_again_and_again_goes_on_where_it_was(
-    database_url: str, tmp_path: Path
+    any_database_url: str, tmp_path: Path, kills: int
 ) -> None:
+    database_url, faults = any_database_url, Pages()
     account, rng = Account(3, start=NOW), random.Random(3)
-    for number in range(250):
+    for number in range(100 * kills):
         account.create_subscription(account.create_customer(user_id=f"user_{number}"), "price_team")
     await asyncio.to_thread(migrate, database_url)
-    # Each page takes a while, so that kills fall between them, and into them.
-    with serving_in_thread(account, faults=ApiFaults(delay=1, seconds=0.1)) as base:
+    with serving_in_thread(account, faults=faults) as base:
         settings, sizes = environment(database_url, base), [0]
-        for _ in range(KILLS):
+
+        async def is_at_work() -> bool:
+            assert process.poll() is None, process.communicate()
+            return len(await ids_in(database_url)) > sizes[-1]
+
+        for _ in range(kills):
+            faults.left = PAGES
             process = start(tmp_path, settings, "catch-up", "--since", str(NOW))
-            async with asyncio.timeout(60):
-                while len(await ids_in(database_url)) == sizes[-1]:  # until it is at work
-                    assert process.poll() is None, process.communicate()
-                    await asyncio.sleep(0.02)
+            await until(is_at_work)
             await asyncio.sleep(rng.uniform(0, 0.1))
             process.kill()
             process.communicate()
@@ -103,6 +124,7 @@ async def test_a_catch_up_that_is_killed_again_and_again_goes_on_where_it_was(
             assert code == 1, said
             assert "killed" in said
             await let_go(database_url)
+        faults.left = len(account.events)
         code, said = await asyncio.to_thread(ended, tmp_path, settings, "catch-up", "--since", str(NOW))
         assert code == 0, said
     handled = {event.id for event in account.events if event.type in stripe_types()}
@@ -116,8 +138,9 @@ async def test_a_catch_up_that_is_killed_again_and_again_goes_on_where_it_was(
         await database.close()
 
 
+@KILLS
 async def test_a_catch_up_that_is_killed_within_a_page_goes_on_with_that_page(
-    postgres_database: str, tmp_path: Path
+    postgres_database: str, tmp_path: Path, kills: int
 ) -> None:
     """An event of the page is locked, so each kill finds the page half taken in, whatever came before."""
     account, rng = Account(3, start=NOW), random.Random(3)
@@ -129,7 +152,7 @@ async def test_a_catch_up_that_is_killed_within_a_page_goes_on_with_that_page(
     try:
         with serving_in_thread(account) as base:
             settings = environment(postgres_database, base)
-            for _ in range(KILLS):
+            for _ in range(kills):
                 missing = handled - await ids_in(postgres_database)
                 async with database.session() as session:
                     await database.hold(session, [f"event:{rng.choice(sorted(missing))}"])
@@ -149,8 +172,9 @@ async def test_a_catch_up_that_is_killed_within_a_page_goes_on_with_that_page(
 
 
 async def test_reconcile_reports_repairs_and_says_so_by_its_exit_code(
-    database_url: str, tmp_path: Path
+    any_database_url: str, tmp_path: Path
 ) -> None:
+    database_url = any_database_url
     account = Account(1, start=NOW)
     subscription = play(account, "sign_up", user_id="ada")
     account.advance(60)
