@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, settings
 from app.db.migrations import migrate
 from app.inbox import webhook
 
+from .database_pool import DatabasePool, copy_database, drop_database
 from .databases import PostgresServer, run_sql, with_database
 from .waiting import LONGEST_SECONDS
 
@@ -90,27 +91,30 @@ def postgres_template(postgres_url: str) -> Iterator[str]:
     asyncio.run(run_sql(postgres_url, f"CREATE DATABASE {name}"))
     migrate(with_database(postgres_url, name))
     yield name
-    asyncio.run(run_sql(postgres_url, f"DROP DATABASE {name} WITH (FORCE)"))
+    drop_database(postgres_url, name)
+
+
+@pytest.fixture(scope="session")
+def postgres_databases(postgres_url: str, postgres_template: str) -> Iterator[DatabasePool]:
+    pool = DatabasePool(postgres_url, postgres_template)
+    yield pool
+    pool.close()
 
 
 @pytest.fixture
-def postgres_database(postgres_url: str, postgres_template: str) -> Iterator[str]:
-    """The address of a fresh, migrated PostgreSQL database."""
-    yield from _database(postgres_url, postgres_template)
+def postgres_database(postgres_databases: DatabasePool) -> Iterator[str]:
+    """The address of a migrated PostgreSQL database without rows."""
+    with postgres_databases.database() as url:
+        yield url
 
 
 @pytest.fixture
 def empty_postgres_database(postgres_url: str) -> Iterator[str]:
     """The address of a fresh PostgreSQL database without any table."""
-    yield from _database(postgres_url, "template0")
-
-
-def _database(server: str, template: str) -> Iterator[str]:
-    name = f"billing_{os.getpid()}_{next(_numbers)}"
-    # By copying files, in half the time: since PostgreSQL 15 the default is to write it all to the log.
-    asyncio.run(run_sql(server, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY"))
-    yield with_database(server, name)
-    asyncio.run(run_sql(server, f"DROP DATABASE {name} WITH (FORCE)"))
+    name = f"billing_empty_{os.getpid()}_{next(_numbers)}"
+    copy_database(postgres_url, name, "template0")
+    yield with_database(postgres_url, name)
+    drop_database(postgres_url, name)
 
 
 @pytest.fixture(scope="session")

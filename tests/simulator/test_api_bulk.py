@@ -41,7 +41,7 @@ async def test_a_page_of_a_large_account_looks_at_no_more_than_it_shows(
     large: Account, walked: list[str]
 ) -> None:
     oldest_first = list(large.subscriptions)
-    prices = {s.items[0].price.id for s in large.subscriptions.values()}
+    price = min(s.items[0].price.id for s in large.subscriptions.values())
     async with connected(large) as client:
         for place in (len(oldest_first) - 1, len(oldest_first) // 2, 150):
             walked.clear()
@@ -57,10 +57,8 @@ async def test_a_page_of_a_large_account_looks_at_no_more_than_it_shows(
             assert {subscription.status for subscription in some.data} <= {status}
             assert len(walked) == (101 if status in STATUSES else 0)
         walked.clear()
-        mixed = await client.v1.subscriptions.list_async(
-            {"limit": 100, "status": "unpaid", "price": prices.pop()}
-        )
-        assert len(mixed.data) == 100 and len(walked) < 2 * len(oldest_first) * STATUSES["unpaid"] / 100
+        mixed = await client.v1.subscriptions.list_async({"limit": 40, "status": "unpaid", "price": price})
+        assert len(mixed.data) == 40 and len(walked) < 2 * len(oldest_first) * STATUSES["unpaid"] / 100
         walked.clear()
         newest = await client.v1.subscriptions.list_async({"created": {"gte": large.now - 3600}})
         assert len(walked) == len(newest.data) <= 10
