@@ -1,39 +1,30 @@
-"""What the screen can change: each deed in one transaction with its entry in the audit trail."""
+"""What the screen can change: reads a form, says what will happen, and calls the operation."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from ..db.audit import audit_entry
 from ..db.models import Customer, Override, Subscription, WebhookEvent
 from ..errors import InvalidRequest, NotFound
-from ..inbox.inbox import UPDATE_TIMEOUT_SECONDS
-from ..operations.links import internal_event
-from ..plans import MAX_AMOUNT, Feature, OverrideOp, read_override
+from ..operations import links, overrides, refresh, usage
+from ..operations import replay as replays
+from ..plans import MAX_AMOUNT, Feature
 from ..service import Service
 from ..stripe.objects import as_id
-from ..worker.replay import replay_in
 from .formatting import day
 
 Values = Mapping[str, str]
-REPLAYABLE = ("ignored", "failed", "dead")
 MAX_REASON = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A deed as somebody asked for it. `values` are the fields of its form."""
+    """An action as somebody asked for it. `values` are the fields of its form."""
 
     service: Service
     actor: str
     values: Values
-
-    def entry(self, action: str, subject: str, before: Any = None, after: Any = None) -> Any:
-        now = int(self.service.clock())
-        return audit_entry(
-            at=now, actor=self.actor, action=action, subject=subject, before=before, after=after
-        )
 
 
 Review = Callable[[Order], Awaitable[list[str]]]
@@ -43,7 +34,7 @@ Perform = Callable[[Order], Awaitable[None]]
 
 async def review_replay(order: Order) -> list[str]:
     event = await _event(order)
-    if event.source == "internal" or event.state not in REPLAYABLE:
+    if event.source == "internal" or event.state not in replays.REPLAYABLE:
         raise InvalidRequest(f"The event is {event.state}: only ignored, failed and dead ones are replayed.")
     return [
         f"Event {event.id} ({event.type}) is {event.state} after {event.attempts} attempts.",
@@ -53,14 +44,11 @@ async def review_replay(order: Order) -> list[str]:
 
 
 async def replay(order: Order) -> None:
-    event = await _event(order)
-    async with order.service.database.session() as session:
-        count = await replay_in(session, states=REPLAYABLE, event_id=event.id)
-        if not count:
-            raise InvalidRequest("The event is not ignored, failed or dead any more. Nothing was changed.")
-        before = {"state": event.state, "attempts": event.attempts, "last_error": event.last_error}
-        session.add(order.entry("event.replay", event.id, before, {"state": "failed", "attempts": 0}))
-    await order.service.worker.retry_due()
+    event, service = await _event(order), order.service
+    now = int(service.clock())
+    if not await replays.replay(service.database, order.actor, at=now, event_id=event.id):
+        raise InvalidRequest("The event is not ignored, failed or dead any more. Nothing was changed.")
+    await service.worker.retry_due()
 
 
 async def review_replay_all(order: Order) -> list[str]:
@@ -71,11 +59,9 @@ async def review_replay_all(order: Order) -> list[str]:
 
 
 async def replay_all(order: Order) -> None:
-    state = _state(order)
-    async with order.service.database.session() as session:
-        count = await replay_in(session, states=[state])
-        session.add(order.entry("events.replay", "events", {"state": state}, {"replayed": count}))
-    order.service.worker.wake()
+    service, state = order.service, _state(order)
+    await replays.replay(service.database, order.actor, at=int(service.clock()), states=[state])
+    service.worker.wake()
 
 
 async def review_link(order: Order) -> list[str]:
@@ -90,13 +76,8 @@ async def review_link(order: Order) -> list[str]:
 
 
 async def link(order: Order) -> None:
-    """An event of the inbox, as the internal API makes it; the audit entry is in its transaction."""
-    service, customer, user_id = order.service, await _customer(order), _user(order)
-    content = {"customer_id": customer.id, "user_id": user_id}
-    delivery = internal_event(
-        service, "internal.customer.linked", customer.id, content, order.actor, customer=customer.id
-    )
-    await service.inbox.accept(delivery, timeout_seconds=UPDATE_TIMEOUT_SECONDS)
+    customer = await _customer(order)
+    await links.link_customer(order.service, customer.id, _user(order), actor=order.actor)
 
 
 async def review_override(order: Order) -> list[str]:
@@ -111,15 +92,7 @@ async def review_override(order: Order) -> list[str]:
 
 
 async def override(order: Order) -> None:
-    row = _override(order)
-    async with order.service.database.session() as session:
-        # First: whoever changes the user, too, waits here.
-        await order.service.database.count_up(session, row.user_id)
-        held = await session.get(Override, (row.user_id, row.feature))
-        before = _told(held) if held else None
-        await session.merge(row)
-        session.add(order.entry("override.set", row.user_id, before, _told(row)))
-    order.service.limits.snapshots.forget(row.user_id)
+    await overrides.set_override(order.service, _override(order), actor=order.actor)
 
 
 async def review_end_override(order: Order) -> list[str]:
@@ -133,33 +106,22 @@ async def review_end_override(order: Order) -> list[str]:
 
 async def end_override(order: Order) -> None:
     user_id, feature = _user(order), order.values["feature"]
-    async with order.service.database.session() as session:
-        await order.service.database.count_up(session, user_id)
-        row = await session.get(Override, (user_id, feature))
-        if row is None:
-            raise NotFound("The user has no override of this feature any more. Nothing was changed.")
-        session.add(order.entry("override.end", user_id, _told(row)))
-        await session.delete(row)
-    order.service.limits.snapshots.forget(user_id)
+    await overrides.end_override(order.service, user_id, feature, actor=order.actor)
 
 
 async def review_usage(order: Order) -> list[str]:
     feature, used = _feature(order), _used(order)
-    now = await _usage_now(order)
+    now = await usage.read_usage(order.service, _user(order), feature.key)
     return [
-        f"{feature.key} of user {_user(order)} is counted as {now:,} used.",
-        f"It will be {used:,}. Nothing of the user's own is created or deleted.",
+        f"{feature.key} of user {_user(order)} is counted as {now:,} used, live reservations included.",
+        f"It will be {used:,}; live reservations count on top of that.",
+        "Nothing of the user's own is created or deleted.",
     ]
 
 
 async def set_usage(order: Order) -> None:
     user_id, feature, used = _user(order), _feature(order), _used(order)
-    async with order.service.database.session() as session:
-        was = await order.service.limits.used(session, user_id, feature.key)
-        before = {"feature": feature.key, "used": was}
-        await order.service.limits.set_usage(session, user_id, feature.key, used)
-        after = {"feature": feature.key, "used": used}
-        session.add(order.entry("usage.set", user_id, before, after))
+    await usage.change_usage(order.service, user_id, feature.key, "set", used, actor=order.actor)
 
 
 async def review_reread(order: Order) -> list[str]:
@@ -172,12 +134,7 @@ async def review_reread(order: Order) -> list[str]:
 
 async def reread(order: Order) -> None:
     row = await _subscription(order)
-    async with order.service.database.session() as session:
-        fresh = await session.get(Subscription, row.id, with_for_update=True)
-        if fresh is None:
-            raise NotFound("The subscription is gone. Nothing was changed.")
-        before, fresh.needs_refresh = {"needs_refresh": fresh.needs_refresh}, True
-        session.add(order.entry("subscription.reread", row.id, before, {"needs_refresh": True}))
+    await refresh.mark_subscription(order.service, row.id, actor=order.actor)
 
 
 # What the fields say, checked.
@@ -213,20 +170,18 @@ def _override(order: Order) -> Override:
     if op not in ("set", "add", "remove"):
         raise InvalidRequest("Change: set, add or remove.")
     value = read_value(feature, order.values.get("value", ""))
-    read_override(feature, cast(OverrideOp, op), value)
     reason = order.values.get("reason", "").strip()
     if not 0 < len(reason) <= MAX_REASON:
         raise InvalidRequest(f"Reason: 1 to {MAX_REASON} characters, for whoever asks later.")
-    now = int(order.service.clock())
-    return Override(
-        user_id=_user(order),
-        feature=feature.key,
+    return overrides.draft_override(
+        order.service,
+        _user(order),
+        feature.key,
         op=op,
         value=value,
-        expires_at=_expiry(order.values.get("expires", ""), now),
+        expires_at=_expiry(order.values.get("expires", ""), int(order.service.clock())),
         reason=reason,
-        actor=order.actor,
-        created_at=now,
+        given_by=order.actor,
     )
 
 
@@ -255,10 +210,6 @@ def _expiry(text: str, now: int) -> int | None:
     return expires_at
 
 
-def _told(row: Override) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in ("feature", "op", "value", "expires_at", "reason")}
-
-
 # What is stored.
 
 
@@ -282,15 +233,10 @@ async def _known(order: Order, model: Any, noun: str) -> Any:
 
 
 async def _stored_override(order: Order) -> Override | None:
-    key = (order.values.get("user", ""), order.values.get("feature", ""))
-    return cast(Override | None, await _get(order, Override, key))
+    user_id, feature = order.values.get("user", ""), order.values.get("feature", "")
+    return await overrides.load_override(order.service, user_id, feature)
 
 
 async def _get(order: Order, model: Any, key: Any) -> Any:
     async with order.service.database.reading() as session:
         return await session.get(model, key) if key else None
-
-
-async def _usage_now(order: Order) -> int:
-    entitlements = await order.service.limits.load(_user(order))
-    return entitlements.look(_feature(order).key).used

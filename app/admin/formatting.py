@@ -14,6 +14,7 @@ import orjson
 from markupsafe import Markup
 
 from .. import formatting
+from ..db.audit import action_name, subject_name
 
 SHORT = 80
 LONGEST = 20_000
@@ -124,6 +125,8 @@ def encoded(value: object) -> str:
 
 
 FILTERS = {
+    "action_name": action_name,
+    "subject_name": subject_name,
     "shown": shown,
     "short": short,
     "when": when,

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import literal_column
 from sqlmodel import col
 
+from ..db.audit import has_action, has_subject
 from ..db.models import AuditEntry, Customer, Invoice, OutboxEntry, Record, Subscription, WebhookEvent
 from ..db.ownership import unlinked_customers
 
@@ -212,15 +213,15 @@ TABLES: dict[str, Table] = {
         (
             Column("at", "At", "time"),
             Column("actor", "Who"),
-            Column("action", "What"),
-            Column("subject", "Of what", "record"),
+            Column("action", "What", "action"),
+            Column("subject", "Of what", "subject"),
             Column("before", "Before", "json"),
             Column("after", "After", "json"),
         ),
         (
-            Filter("subject", "Of what", equals(col(AuditEntry.subject)), indexed=True),
+            Filter("subject", "Of what", has_subject, indexed=True),
             Filter("actor", "Who", equals(col(AuditEntry.actor))),
-            Filter("action", "What", equals(col(AuditEntry.action))),
+            Filter("action", "What", has_action),
         ),
         ("at", "id"),
         "time",

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, func, tuple_
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from ..db.audit import action_name, subject_name
 from ..db.models import AuditEntry, OutboxEntry, Override, WebhookEvent
 from ..errors import InvalidPayload
 from ..operations.accounts import Account
@@ -274,8 +275,8 @@ def audit_entry_of(row: AuditEntry) -> Entry:
         at=row.at,
         id=row.id,
         kind="audit",
-        title=row.action,
-        notes=(f"by {row.actor}", row.subject),
+        title=action_name(row.action),
+        notes=(f"by {row.actor}", subject_name(row.subject, row.action)),
         changes=diff.of_audit(row.before, row.after),
     )
 

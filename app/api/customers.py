@@ -6,8 +6,7 @@ from sqlmodel import col, select
 from ..db.models import Customer, Invoice
 from ..db.ownership import unlinked_customers
 from ..errors import NotFound
-from ..inbox.inbox import UPDATE_TIMEOUT_SECONDS
-from ..operations.links import internal_event
+from ..operations import links
 from ..service import Running, Service
 from ..stripe.objects import as_id
 from . import queries
@@ -52,13 +51,7 @@ async def link_customer(
     This stands above any metadata and any checkout, until the next call. Its subscriptions that named the
     former user, or nobody, follow; `stays` lists those that name another one.
     """
-    if not as_id(customer_id):
-        raise _unknown()
-    content = {"customer_id": customer_id, "user_id": link.user_id}
-    delivery = internal_event(
-        service, "internal.customer.linked", customer_id, content, actor, customer=customer_id
-    )
-    await service.inbox.accept(delivery, timeout_seconds=UPDATE_TIMEOUT_SECONDS)
+    await links.link_customer(service, customer_id, link.user_id, actor=actor)
     stored = await _stored(service, customer_id)
     stays = [
         StayingSubscription(subscription_id=each.subscription_id, user_id=each.user_id)

@@ -9,9 +9,9 @@ from sqlmodel import col
 
 from ..db.models import WebhookEvent
 from ..errors import NotFound
+from ..operations.replay import replay
 from ..service import Running
 from ..stripe.objects import as_id
-from ..worker.replay import replay
 from .auth import Actor, GuardedRoute
 from .pagination import Cursor, Limit, decode_cursor, encode_cursor
 from .responses import NOT_FOUND
@@ -20,7 +20,6 @@ from .schemas import EVENT_COLUMNS, EventOut, Id, Page
 router = APIRouter(prefix="/events", route_class=GuardedRoute)
 
 ReplayState = Literal["ignored", "failed", "dead"]
-REPLAYABLE = ("ignored", "failed", "dead")
 State = Literal["pending", "processed", "ignored", "failed", "dead"]
 
 # Never the body, nor the signature: the list is for looking, and they are large.
@@ -72,6 +71,7 @@ async def replay_events(chosen: ReplayFilter, service: Running, actor: Actor) ->
     count = await replay(
         service.database,
         actor,
+        at=int(service.clock()),
         states=[chosen.state],
         event_type=chosen.type,
         object_id=chosen.object_id,
@@ -84,7 +84,7 @@ async def replay_events(chosen: ReplayFilter, service: Running, actor: Actor) ->
 async def replay_event(event_id: str, service: Running, actor: Actor) -> EventOut:
     """Apply an event again, now; one that has been processed stays as it is."""
     event = await get_event(event_id, service)
-    if await replay(service.database, actor, states=REPLAYABLE, event_id=event.event_id):
+    if await replay(service.database, actor, at=int(service.clock()), event_id=event.event_id):
         await service.worker.retry_due()
     return await get_event(event_id, service)
 

@@ -1,17 +1,16 @@
 """Limits for other services: `/internal/users/{user_id}/entitlements`, `…/usage/{feature}`, `…/preview`."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from ..db.audit import audit_entry
-from ..db.models import AuditEntry, Customer, Subscription
+from ..db.models import Customer, Subscription
 from ..entitlements import Act, Decision, Entitlements
 from ..errors import InvalidRequest, NotFound
-from ..limits import Limits
+from ..operations import usage
 from ..plans import MAX_AMOUNT, Value
 from ..service import Running, Service
 from ..stripe.objects import as_id
@@ -127,45 +126,18 @@ async def change_usage(
 
     With a `key`, the same request may be sent again: it is done once, and answered alike for 7 days.
     """
-    limits, user_id = service.limits, _user(user_id)
-    limits.catalogue.feature(feature)
-    if change.op != "set" and change.amount == 0:
-        raise InvalidRequest("amount: must be positive; 0 is only for `set`.")
-    if change.at is not None and change.op != "release":
-        raise InvalidRequest("at: is only for `release`.")
+    user_id = _user(user_id)
     if change.op == "check":
-        return DecisionOut.of((await limits.load(user_id)).check(feature, None, change.amount))
-    async with service.database.session() as session:
-        before = await limits.used(session, user_id, feature)
-        again = change.op != "set" and await limits.is_answered(
-            session, change.op, user_id, feature, change.key
+        service.limits.catalogue.feature(feature)
+        if change.amount == 0:
+            raise InvalidRequest("amount: must be positive; 0 is only for `set`.")
+        if change.at is not None:
+            raise InvalidRequest("at: is only for `release`.")
+        return DecisionOut.of((await service.limits.load(user_id)).check(feature, None, change.amount))
+    return DecisionOut.of(
+        await usage.change_usage(
+            service, user_id, feature, change.op, change.amount, actor=actor, key=change.key, at=change.at
         )
-        decision = await _change(limits, session, user_id, feature, change)
-        if not again:
-            entry = _audit(service, actor, user_id, feature, change, before, decision.used)
-            session.add(entry)
-    return DecisionOut.of(decision)
-
-
-async def _change(limits: Limits, session: Any, user_id: str, feature: str, change: UsageChange) -> Decision:
-    if change.op == "consume":
-        return await limits.consume(session, user_id, feature, change.amount, key=change.key)
-    if change.op == "release":
-        return await limits.release(session, user_id, feature, change.amount, key=change.key, at=change.at)
-    return await limits.set_usage(session, user_id, feature, change.amount)
-
-
-def _audit(
-    service: Service, actor: str, user_id: str, feature: str, change: UsageChange, before: int, used: int
-) -> AuditEntry:
-    asked = {"amount": change.amount, "key": change.key} | ({} if change.at is None else {"at": change.at})
-    return audit_entry(
-        at=int(service.clock()),
-        actor=actor,
-        action=f"usage.{change.op}",
-        subject=user_id,
-        before={"feature": feature, "used": before},
-        after={"feature": feature, "used": used} | asked,
     )
 
 

@@ -3,8 +3,7 @@
 from fastapi import APIRouter
 
 from ..errors import NotFound
-from ..inbox.inbox import UPDATE_TIMEOUT_SECONDS
-from ..operations.links import internal_event
+from ..operations import links
 from ..service import Running, Service
 from ..stripe.objects import as_id
 from . import queries
@@ -22,16 +21,9 @@ async def update_subscription(update: SubscriptionUpdate, service: Running, acto
     Lies over what Stripe has said so far, and ends with Stripe's next word on this subscription. 409, and
     nothing changed, for a subscription that Stripe has ended or that belongs to another customer.
     """
-    delivery = internal_event(
-        service,
-        "internal.subscription.updated",
-        update.subscription_id,
-        update.model_dump(),
-        actor,
-        subscription=update.subscription_id,
-        customer=update.customer_id,
+    await links.update_subscription(
+        service, update.subscription_id, update.customer_id, update.model_dump(), actor=actor
     )
-    await service.inbox.accept(delivery, timeout_seconds=UPDATE_TIMEOUT_SECONDS)
     return await stored_subscription(service, update.subscription_id)
 
 

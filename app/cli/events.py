@@ -7,13 +7,14 @@ import orjson
 import typer
 from sqlmodel import col, select
 
-from ..api.events import REPLAYABLE, State, get_event, list_events
+from ..api.events import State, get_event, list_events
 from ..api.schemas import EventOut
 from ..db.audit import shell_user
 from ..db.models import WebhookEvent
 from ..operations.backlog import read_backlog
+from ..operations.replay import REPLAYABLE
+from ..operations.replay import replay as make_due
 from ..service import Service
-from ..worker.replay import replay as make_due
 from .output import FINE, WANTS_A_HAND, Json, console, facts, moment, plain, print_json, progress, run, table
 
 events = typer.Typer(no_args_is_help=True, help="The events in the inbox.")
@@ -115,6 +116,7 @@ def replay(
         due = await make_due(
             service.database,
             shell_user(),
+            at=int(service.clock()),
             states=states,
             event_type=type,
             object_id=object_id,

@@ -1,1 +1,1 @@
-"""Our own background work: retries, replay, pruning, alerts."""
+"""Our own background work: retries, pruning, alerts."""

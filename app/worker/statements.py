@@ -1,4 +1,4 @@
-"""The statements of the background work: taking due events, replaying them, pruning."""
+"""The statements of the background work: taking due events, pruning."""
 
 from functools import cache
 
@@ -20,19 +20,6 @@ def take_due(dialect: str) -> TextClause:
         "RETURNING id, type, object_id, created, api_version, livemode, account, "
         "body, signature, received_at, source, attempts, last_error, failing_since"
     ).bindparams(bindparam("types", expanding=True), bindparam("all_types", type_=Boolean()))
-
-
-@cache
-def replay(dialect: str) -> TextClause:
-    """Make events due now. Locked in the order of their ids, so that two at once wait in no circle."""
-    order = 'ORDER BY id COLLATE "C" FOR UPDATE' if dialect == "postgresql" else ""
-    return text(
-        "UPDATE billing_event SET state = 'failed', attempts = 0, failing_since = NULL, next_attempt_at = 0 "
-        "WHERE id IN (SELECT id FROM billing_event WHERE state IN :states AND source <> 'internal' "
-        "AND (CAST(:id AS TEXT) IS NULL OR id = CAST(:id AS TEXT)) "
-        "AND (CAST(:type AS TEXT) IS NULL OR type = CAST(:type AS TEXT)) "
-        f"AND (CAST(:object_id AS TEXT) IS NULL OR object_id = CAST(:object_id AS TEXT)) {order})"
-    ).bindparams(bindparam("states", expanding=True))
 
 
 AFTER = "(received_at, id) > (:received_at, :id) AND received_at < :before"

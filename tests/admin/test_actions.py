@@ -43,11 +43,11 @@ async def test_a_dead_event_is_replayed_and_applied(database_url: str) -> None:
         done = await visitor.act("replay", event=event.id)
         assert done.headers["location"] == f"/admin/event?id={event.id}&done=replay"
         assert (await stored(client, WebhookEvent, event.id)).state == "processed"
-        [entry] = await audited(client, "event.replay")
+        [entry] = await audited(client, "events.replay")
         assert entry.subject == event.id
         assert entry.before is not None and entry.before["state"] == "dead"
         page = words(await visitor.open("/user?id=user_dead"))
-        assert "audit event.replay" in page and f"by admin:{USERNAME}" in page
+        assert "audit events.replay" in page and f"by admin:{USERNAME}" in page
 
 
 async def test_an_event_that_is_applied_is_not_replayed(database_url: str) -> None:
@@ -57,7 +57,7 @@ async def test_an_event_that_is_applied_is_not_replayed(database_url: str) -> No
         await client.deliver(*account.events)
         refused = await visitor.act("replay", 422, event=account.events[0].id)
         assert "only ignored, failed and dead ones" in refused.text
-        assert await audited(client, "event.replay") == []
+        assert await audited(client, "events.replay") == []
 
 
 async def test_all_dead_events_are_made_due_at_once(database_url: str) -> None:
@@ -103,7 +103,7 @@ async def test_an_override_is_set_replaced_and_ended(database_url: str) -> None:
         first, second = await audited(client, "override.set")
         assert first.before is None
         assert second.before is not None and second.before["value"] == 5
-        [ended] = await audited(client, "override.end")
+        [ended] = await audited(client, "override.ended")
         assert ended.before is not None and ended.before["value"] == 40
 
 
@@ -137,7 +137,7 @@ async def test_usage_is_corrected(database_url: str) -> None:
         assert "7 of 10" in words(await visitor.open("/user?id=user_overlimit"))
         [entry] = await audited(client, "usage.set")
         assert entry.before == {"feature": "projects", "used": 25}
-        assert entry.after == {"feature": "projects", "used": 7}
+        assert entry.after == {"feature": "projects", "used": 7, "amount": 7, "key": None}
 
 
 async def test_a_subscription_is_marked_to_be_read_again(database_url: str) -> None:

@@ -71,7 +71,7 @@ async def test_a_dead_event_is_replayed_and_seen_applied(browser: Browser) -> No
     await expect(browser.page.locator("dd .status").first).to_have_text("processed")
     await browser.picture("event")
     await browser.find("dead@example.com")
-    await expect(browser.page.locator("#content")).to_contain_text("event.replay")
+    await expect(browser.page.locator("#content")).to_contain_text("events.replay")
     await expect(browser.page.locator("#content")).not_to_contain_text("An event is dead")
 
 

@@ -20,11 +20,11 @@ from app.inbox.delivery import receive
 from app.inbox.inbox import _Waiting
 from app.inbox.spool import Spool
 from app.main import create_app
+from app.operations.replay import replay
 from app.service import Service
 from app.signals import event_signal, users_changed
 from app.simulator import DAY, Account, sign
 from app.simulator.api import API_KEY
-from app.worker.replay import replay
 from app.worker.worker import LEASE_SECONDS, Worker
 
 from ..client import AUTH, SECRET, Client, running, settings_for
@@ -235,7 +235,7 @@ async def test_a_replay_takes_its_events_in_the_order_of_their_ids(postgres_data
             await client.send(CUSTOMER | {"id": f"evt_{name}", "type": "unknown"})
         async with database.session() as other:
             await (await other.connection()).execute(hold, {"id": "evt_b"})
-            replaying = asyncio.create_task(replay(database, "ada", states=["ignored"]))
+            replaying = asyncio.create_task(replay(database, "ada", at=0, states=["ignored"]))
             await somebody_waits_for_a_lock(postgres_database)
             async with database.session() as third:
                 await (await third.connection()).execute(probe, {"id": "evt_c"})

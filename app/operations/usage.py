@@ -1,0 +1,74 @@
+"""Usage: what a user has used of a feature, and changes to it on behalf of an operator or another service."""
+
+from typing import Literal
+
+from ..db.audit import audit_entry
+from ..entitlements import Decision
+from ..errors import InvalidRequest
+from ..service import Service
+
+Op = Literal["consume", "release", "set"]
+
+
+async def read_usage(service: Service, user_id: str, feature: str) -> int:
+    """What the user has used in the open period, live reservations included, as the database has it now.
+
+    Raises:
+        NotFound: when the catalogue has no such feature.
+    """
+    async with service.database.reading() as session:
+        connection = await session.connection()
+        entry = await service.limits.snapshots.read(connection, user_id)
+    return entry.entitlements.look(feature).used
+
+
+async def change_usage(
+    service: Service,
+    user_id: str,
+    feature: str,
+    op: Op,
+    amount: int,
+    *,
+    actor: str,
+    key: str | None = None,
+    at: int | None = None,
+) -> Decision:
+    """Take (`consume`), give back (`release`) or correct (`set`) usage, with its entry in the audit trail.
+
+    `set` says what is used without the live reservations, which count on top. With a `key` the same change is
+    made once, and answered alike for 7 days; `set` takes none. `at`: of `release`, when it was taken, in Unix
+    seconds.
+
+    Raises:
+        LimitExceeded, FeatureNotIncluded: of `consume`, with the decision; nothing was changed.
+        Conflict: the key was used for another amount.
+        InvalidRequest, NotFound: amount, key or time cannot be one; the feature is not metered, or not known.
+    """
+    limits = service.limits
+    limits.catalogue.feature(feature)
+    if op != "set" and amount == 0:
+        raise InvalidRequest("amount: must be positive; 0 is only for `set`.")
+    if at is not None and op != "release":
+        raise InvalidRequest("at: is only for `release`.")
+    async with service.database.session() as session:
+        before = await limits.used(session, user_id, feature)
+        again = op != "set" and await limits.is_answered(session, op, user_id, feature, key)
+        if op == "consume":
+            decision = await limits.consume(session, user_id, feature, amount, key=key)
+        elif op == "release":
+            decision = await limits.release(session, user_id, feature, amount, key=key, at=at)
+        else:
+            decision = await limits.set_usage(session, user_id, feature, amount)
+        if not again:
+            asked = {"amount": amount, "key": key} | ({} if at is None else {"at": at})
+            session.add(
+                audit_entry(
+                    at=int(service.clock()),
+                    actor=actor,
+                    action=f"usage.{op}",
+                    subject=user_id,
+                    before={"feature": feature, "used": before},
+                    after={"feature": feature, "used": decision.used} | asked,
+                )
+            )
+    return decision
