@@ -44,6 +44,8 @@ payment_refunded = reactions.signal("payment_refunded")
 """A charge was refunded, wholly or in part."""
 payment_disputed = reactions.signal("payment_disputed")
 """A dispute about a charge was opened, or closed: `facts["status"]` says how it stands."""
+price_unmapped = reactions.signal("price_unmapped")
+"""A live subscription has a price that the plans file does not list; once for each price."""
 grace_ending = reactions.signal("grace_ending")
 """The access of somebody who owes a payment ends within a day."""
 customer_unlinked = reactions.signal("customer_unlinked")

@@ -28,6 +28,9 @@ MISSED = 4
 RECONCILE_SECONDS = 30 * 3600
 """A nightly reconcile older than this missed its night; one that takes hours did not."""
 
+MAX_NAMED = 3
+"""How many prices a card names."""
+
 Level = Literal["", "warn", "bad"]
 
 
@@ -114,6 +117,16 @@ def unlinked(overview: Overview) -> Card:
     return Card("Customers of no user", capped(count), note, "bad" if count else "", "/customers?linked=no")
 
 
+def unmapped(overview: Overview) -> Card:
+    if overview.subscriptions is None:
+        return Card("Prices in no plan", "…", "is being counted")
+    prices = overview.subscriptions.unmapped
+    named = ", ".join(prices[:MAX_NAMED]) + (" and others" if len(prices) > MAX_NAMED else "")
+    remedy = f"{named}: add each to a plan, an add-on or [ignored] in the plans file (see doctor)"
+    note = remedy if prices else "every price in use is in a plan, or ignored"
+    return Card("Prices in no plan", number(len(prices)), note, "bad" if prices else "")
+
+
 def speed(overview: Overview) -> Card:
     if overview.events is None:
         return Card("From Stripe to here", "…", "is being counted")
@@ -184,6 +197,7 @@ CARDS: tuple[Callable[[Overview], Card], ...] = (
     failed,
     deferred,
     unlinked,
+    unmapped,
     needs_refresh,
     past_due,
     spooled,

@@ -12,7 +12,7 @@ import structlog
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ..db.models import Job
-from ..limits.prices import known_prices
+from ..limits.prices import known_prices, unmapped_prices
 from ..plans import PriceList
 from ..service import Service
 from ..sync import leases
@@ -50,6 +50,8 @@ class SubscriptionStatistics:
     by_plan: Mapping[str, int]
     revenue: Revenue
     unlinked: int
+    unmapped: list[str]
+    """Prices that the catalogue does not list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,7 @@ async def read_subscription_statistics(service: Service) -> SubscriptionStatisti
         counts = (await connection.execute(statements.BY_STATUS_AND_PRICE)).all()
         amounts = (await connection.execute(statements.amounts(connection.dialect.name))).all()
         unlinked = await _count(session, statements.UNLINKED)
+        unmapped = await unmapped_prices(connection, service.limits.catalogue)
         known = await known_prices(connection, {row.plan_id for row in counts if row.plan_id})
     prices = PriceList(service.limits.catalogue, known)
     by_status: Counter[str] = Counter()
@@ -157,7 +160,7 @@ async def read_subscription_statistics(service: Service) -> SubscriptionStatisti
     for row in counts:
         by_status[row.status or "unknown"] += row.number
         by_plan[plan_name(prices, row.plan_id)] += row.number
-    return SubscriptionStatistics(by_status, by_plan, revenue_of(amounts), unlinked)
+    return SubscriptionStatistics(by_status, by_plan, revenue_of(amounts), unlinked, unmapped)
 
 
 def plan_name(prices: PriceList, price_id: str | None) -> str:

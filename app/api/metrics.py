@@ -7,6 +7,7 @@ import structlog
 from fastapi import APIRouter, Request, Response, Security
 
 from ..inbox.spool import Contents
+from ..limits.prices import unmapped_prices
 from ..observability import metrics
 from ..operations.backlog import Backlog, Waiting, read_backlog
 from ..service import Running, Service
@@ -24,8 +25,11 @@ router = APIRouter(tags=["health"], route_class=GuardedRoute, dependencies=[Secu
 async def get_metrics(request: Request, service: Running) -> Response:
     """Everything that is counted, as Prometheus reads it. 200 also while the database is down."""
     backlog = await _backlog(service)
+    unmapped = await _unmapped(service) if backlog is not None else None
     spool = await asyncio.to_thread(_spool, service)
     values = gauges(backlog, spool, service.clock())
+    if unmapped is not None:
+        values = {**values, "billing_unmapped_prices": {(): float(unmapped)}}
     accept = request.headers.get("accept", "")
     body, media_type = await asyncio.to_thread(metrics.exposition, accept, values)
     return Response(body, media_type=media_type)
@@ -37,6 +41,16 @@ async def _backlog(service: Service) -> Backlog | None:
             return await read_backlog(service.database)
     except Exception as error:
         log.warning("backlog_not_read", error=type(error).__name__)
+        return None
+
+
+async def _unmapped(service: Service) -> int | None:
+    """How many prices the catalogue lacks; None where they could not be counted."""
+    try:
+        async with asyncio.timeout(DATABASE_TIMEOUT_SECONDS), service.database.reading() as session:
+            return len(await unmapped_prices(await session.connection(), service.limits.catalogue))
+    except Exception as error:
+        log.warning("prices_not_read", error=type(error).__name__)
         return None
 
 

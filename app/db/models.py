@@ -189,7 +189,10 @@ class Price(Record, table=True):
     """
 
     __tablename__ = "billing_price"
-    __table_args__ = ({"info": {"united": ("lookup_keys",)}},)
+    __table_args__ = (
+        partial_index("ix_billing_price_unmapped_at", "unmapped_at IS NOT NULL"),
+        {"info": {"united": ("lookup_keys",)}},
+    )
 
     id: str = Field(primary_key=True, sa_type=IdText)
     product_id: str | None = Field(default=None, sa_type=Text)

@@ -192,11 +192,32 @@ async def records_are_settled(installation: Installation) -> list[Finding]:
             ids += await session.exec(query)
     if not ids:
         return []
+    found = [] if installation.stripe is not None else await _cut_records(installation)
     remedy = "The running service reads them again; start it, or see its log for why it cannot."
     if installation.stripe is None:
         remedy = "Set STRIPE_API_KEY, with which the service reads them again."
     what = "whose events do not settle what is true now (needs_refresh)"
-    return [Finding("warning", f"{counted(len(ids), 'record')} {what}: {named(ids)}.", remedy)]
+    return [*found, Finding("warning", f"{counted(len(ids), 'record')} {what}: {named(ids)}.", remedy)]
+
+
+async def _cut_records(installation: Installation) -> list[Finding]:
+    """Subscriptions of which Stripe sent a part: only a key gets the rest."""
+    query = (
+        select(Subscription).where(col(Subscription.needs_refresh).is_(True)).order_by(col(Subscription.id))
+    )
+    async with installation.database.reading() as session:
+        rows = await session.exec(query)
+        ids = [row.id for row in rows if row.cut_invoices or (row.item_history or {}).get("cut")]
+    if not ids:
+        return []
+    return [
+        Finding(
+            "error",
+            f"{counted(len(ids), 'subscription')} of which Stripe sent the first ten items or invoice lines "
+            f"alone: {named(ids)}. What is not known of them is left as it was.",
+            "Set STRIPE_API_KEY, with which the service fetches the rest.",
+        )
+    ]
 
 
 CHECKS = (

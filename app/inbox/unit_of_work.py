@@ -229,7 +229,8 @@ class UnitOfWork:
         for row, before in self.changed():
             version = row.__dict__["version"] + 1
             values = row.__dict__ | {"version": version, "updated_at": self.now}
-            if before is None or follows_rules(cast(RuledRow, row)):
+            ruled = not isinstance(row, Price)
+            if ruled and (before is None or follows_rules(cast(RuledRow, row))):
                 values |= {"rules_version": RULES_VERSION, "rules_row_version": version}
             yield type(row), values
 

@@ -138,7 +138,7 @@ class _Memory:
     def _last_offer(self, item_id: str) -> tuple[Offer, int | None] | None:
         """The newest mapped price that the item was seen with."""
         found = []
-        for price_id, (created, part, quantity, product_id) in (self._seen.get(item_id) or {}).items():
+        for price_id, (created, part, quantity, product_id, _) in (self._seen.get(item_id) or {}).items():
             offer = self.prices.offer(price_id, product_id)
             if offer is not None:
                 rank = offer.position if isinstance(offer, Plan) else -1

@@ -56,6 +56,11 @@ TEMPLATES: dict[str, tuple[str, str]] = {
         "A trial ends {trial_end}",
         "The trial of subscription {subscription_id} ({plan_id}) ends {trial_end}. " + CUSTOMER,
     ),
+    "price_unmapped": (
+        "A price is in no plan: {price_id}",
+        "Subscription {subscription_id} has the price {price_id}, which the plans file does not list: it "
+        "gives {gives}. {remedy} " + CUSTOMER,
+    ),
     "grace_ending": (
         "Access ends {grace_ends_at} for want of payment",
         "Subscription {subscription_id} ({plan_id}) is past due, and its grace ends {grace_ends_at}. "

@@ -8,7 +8,7 @@ is given as it came, in plain dicts: `stripe_objects` reads every shape.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -22,6 +22,7 @@ from tenacity import wait_exponential_jitter as exponential
 
 from ..errors import NotFound, StripeKeyMissing, StripeKeyReused, StripeRefused, StripeUnavailable
 from ..observability import metrics
+from .objects import as_dict, is_cut
 
 log = structlog.get_logger(__name__)
 
@@ -48,8 +49,14 @@ PATHS = {
     "dispute": "/v1/disputes/{}",
 }
 """Where one object of each kind is read."""
+NESTED = {
+    "subscription": ("items", "/v1/subscription_items", "subscription"),
+    "invoice": ("lines", "/v1/invoices/{}/lines", ""),
+}
+"""The nested list that a record is made of, where it is listed, and the parameter with the object's id."""
 RESOURCES = (
     "subscriptions",
+    "subscription_items",
     "customers",
     "invoices",
     "events",
@@ -158,7 +165,26 @@ class StripeApi:
         Raises:
             NotFound, StripeRefused, StripeUnavailable: as `get`.
         """
-        return await self.get(PATHS[kind].format(object_id))
+        return await self.complete(kind, await self.get(PATHS[kind].format(object_id)))
+
+    async def complete(self, kind: str, answer: Answer) -> Answer:
+        """The same object with all that its nested list holds: Stripe sends the first ten ("Pagination").
+
+        Raises:
+            NotFound, StripeRefused, StripeUnavailable: as `get`.
+        """
+        content = answer.content
+        name, path, parameter = NESTED.get(kind, ("", "", ""))
+        listed = content.get(name)
+        if not is_cut(listed):
+            return answer
+        # From the beginning: the order within the object need not be the list's own.
+        object_id = str(content["id"])
+        params = {parameter: object_id} if parameter else {}
+        pages = self.pages(path.format(object_id), **params)
+        found = [entry async for page in pages for entry in page.content["data"]]
+        whole = {"data": found, "has_more": False}
+        return replace(answer, content=content | {name: as_dict(listed) | whole})
 
     async def pages(self, path: str, *, after: str | None = None, **params: Any) -> AsyncIterator[Answer]:
         """The pages of a list, newest first, beginning behind the object `after`.

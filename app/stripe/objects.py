@@ -60,8 +60,7 @@ def is_cut(value: Any) -> bool:
 def _item(item: Values) -> Values:
     price = _price(item)
     recurring = as_dict(price.get("recurring")) or price
-    metered: Values = {"metered": True} if recurring.get("usage_type") == "metered" else {}
-    return metered | {
+    known = {
         "item_id": as_id(item.get("id")),
         "price_id": as_id(item.get("price")) or as_id(item.get("plan")),
         "product_id": as_id(price.get("product")),
@@ -73,6 +72,27 @@ def _item(item: Values) -> Values:
         "current_period_start": as_seconds(item.get("current_period_start")),
         "current_period_end": as_seconds(item.get("current_period_end")),
     }
+    return as_item(known, metered=recurring.get("usage_type") == "metered")
+
+
+ITEM_MEMBERS = (
+    "item_id",
+    "price_id",
+    "product_id",
+    "quantity",
+    "unit_amount",
+    "currency",
+    "interval",
+    "interval_count",
+    "current_period_start",
+    "current_period_end",
+)
+
+
+def as_item(known: Values, *, metered: bool) -> Values:
+    """An item as it is kept, with null for what is not known. Only a metered one says so."""
+    item = {name: known.get(name) for name in ITEM_MEMBERS}
+    return item | {"metered": True} if metered else item
 
 
 def _items_of_one_plan(content: Values) -> list[Values]:

@@ -77,8 +77,10 @@ class StripeObjects:
 
         Raises:
             Stale: when the record has changed since.
+            StripeRefused, StripeUnavailable: when Stripe sent a part and does not give the rest now.
             Unavailable: when the database cannot take it now.
         """
+        content = (await self._api.complete(kind, Answer(content, at))).content
         # Of two fetched with one stamp, that of the greater version is the later one, and so is its id.
         name = f"{content['id']}_{at}_{version:012}"
         if audit is not None:
@@ -111,6 +113,20 @@ class StripeObjects:
         fetched = self._delivery(event.id, event_type, answer.content, answer.at)
         fetched.stated = event.created, event.id
         return await self._inbox.accept(fetched)
+
+    async def refresh_cut_invoices(self, subscription_id: str) -> None:
+        """Fetch the subscription's paid invoices of which Stripe has sent no more than the first lines.
+
+        Raises:
+            NotFound, StripeRefused, StripeUnavailable, Unavailable: when it cannot be done now.
+        """
+        async with self._database.reading() as session:
+            row = await session.get(Subscription, subscription_id)
+            invoices = list(row.cut_invoices or ()) if row else []
+        for invoice_id in invoices:
+            answer = await self._api.read("invoice", invoice_id)
+            name = f"{invoice_id}_{answer.at}"
+            await self._inbox.accept(self._delivery(name, "invoice.paid", answer.content, answer.at))
 
     def _delivery(self, name: str, event_type: str, content: Json, at: int) -> Delivery:
         """An event about what was fetched."""

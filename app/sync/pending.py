@@ -96,6 +96,8 @@ class PendingFetches:
     async def _read(self, object: Object, events: Sequence[StripeEvent]) -> None:
         kind, object_id = object
         if kind in ("subscription", "customer"):
+            if kind == "subscription":
+                await self._objects.refresh_cut_invoices(object_id)
             stated = max(((event.created, event.id) for event in events), default=None)
             outcome = await self._objects.refresh(kind, object_id, stated=stated)
             if outcome.state == EventState.FAILED:

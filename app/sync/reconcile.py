@@ -23,7 +23,7 @@ from ..inbox.handlers.subscription_columns import subscription_columns
 from ..inbox.outcome import Outcome
 from ..limits.prices import read_prices
 from ..plans import Catalogue, KnownPrice, PriceList
-from ..stripe.client import StripeApi
+from ..stripe.client import Answer, StripeApi
 from ..stripe.objects import customer_values, seen_prices
 from ..stripe.ordering import lies_over
 from . import leases
@@ -133,7 +133,7 @@ class Reconcile:
         model, path, params = LISTS[kind]
         seen: set[bytes] = set()
         async for page in self._api.pages(path, **params):
-            contents = page.content["data"]
+            contents = [await self._whole(kind, content, page.at) for content in page.content["data"]]
             rows = await self._rows(model, [content["id"] for content in contents])
             prices = await self._prices(rows.values(), contents)
             differing = []
@@ -227,6 +227,10 @@ class Reconcile:
         async with self._database.reading() as session:
             found = await session.exec(select(model).where(col(model.id).in_(ids)))
             return {row.id: cast(Row, row) for row in found}
+
+    async def _whole(self, kind: str, content: Json, at: int) -> Json:
+        """The object with all of its nested list, of which a list of objects shows the beginning too."""
+        return (await self._api.complete(kind, Answer(content, at))).content
 
     async def _prices(self, rows: Iterable[Row], contents: Iterable[Json]) -> PriceList:
         """The catalogue with what was seen of the prices here, and with what Stripe shows of them now."""

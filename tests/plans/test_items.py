@@ -124,9 +124,9 @@ def test_what_is_ignored_grants_nothing_and_is_not_unmapped() -> None:
     assert not prices.is_unmapped(None)
 
 
-# What an unmapped price leaves. Sightings: created, part, quantity, product.
+# What an unmapped price leaves. Sightings: created, part, quantity, product, metered.
 
-SEEN = {"si_1": {"team": [10, 1, 4, None], "new": [20, 1, 1, None]}}
+SEEN: dict[str, dict[str, Any]] = {"si_1": {"team": [10, 1, 4, None, False], "new": [20, 1, 1, None, False]}}
 
 
 def test_a_plan_stays_where_its_item_has_an_unmapped_price_now() -> None:
@@ -139,14 +139,20 @@ def test_more_units_of_the_unmapped_price_are_more_units_of_the_plan() -> None:
 
 
 def test_the_newest_mapped_price_is_the_one_that_stays() -> None:
-    seen = {"si_1": {"team": [10, 1, 4, None], "basic": [15, 1, 1, None], "new": [20, 1, 1, None]}}
+    seen = {
+        "si_1": {
+            "team": [10, 1, 4, None, False],
+            "basic": [15, 1, 1, None, False],
+            "new": [20, 1, 1, None, False],
+        }
+    }
     held = main([item("new", id="si_1")], {"prices": seen})
     assert held.plan is not None and held.plan.id == "basic"
 
 
 def test_an_item_that_was_replaced_in_one_step_leaves_its_plan() -> None:
     history = {
-        "prices": SEEN | {"si_2": {"new": [20, 1, 1, None]}},
+        "prices": SEEN | {"si_2": {"new": [20, 1, 1, None, False]}},
         "replaced": {"si_2": {"removed": ["si_1"], "beside": [], "read": False}},
     }
     held = main([item("new", id="si_2")], history)
@@ -163,7 +169,7 @@ def test_two_items_that_replace_one_leave_its_plan_once() -> None:
 
 
 def test_a_plan_beside_the_unmapped_price_is_what_replaced_the_old_one() -> None:
-    seen = SEEN | {"si_2": {"new": [20, 1, 1, None]}, "si_3": {"basic": [20, 1, 1, None]}}
+    seen = SEEN | {"si_2": {"new": [20, 1, 1, None, False]}, "si_3": {"basic": [20, 1, 1, None, False]}}
     link = {"removed": ["si_1"], "beside": ["si_3"], "read": False}
     items = [item("new", id="si_2"), item("basic", id="si_3")]
     held = held_items(items, {"prices": seen, "replaced": {"si_2": link}}, PriceList(CATALOGUE))

@@ -18,6 +18,7 @@ SEVERITIES: Final[dict[BannerKind, Severity]] = {
     "paused": "warning",
     "trial_ending": "info",
     "canceling": "info",
+    "price_unmapped": "info",
 }
 SAID: Final[dict[tuple[BannerKind, Act | None], str]] = {
     ("action_required", "pay"): "Your bank asks you to confirm a payment. Confirm it to keep your plan.",
@@ -38,6 +39,10 @@ SAID: Final[dict[tuple[BannerKind, Act | None], str]] = {
     ): "Your plan is paused: there is no payment method. Add one, then resume your plan.",
     ("paused", "resume"): "Your plan is paused. Resume it to use it again.",
     ("trial_ending", None): "Your trial is about to end.",
+    (
+        "price_unmapped",
+        None,
+    ): "Your new price is being set up. Until then you keep what you had; nothing is lost.",
     ("canceling", None): "Your plan is canceled and ends soon. Until then nothing changes.",
 }
 """What each banner says, by what the user can do."""
@@ -56,6 +61,8 @@ def banners(
         theirs = [invoice for invoice in open_invoices if invoice.subscription_id == each.subscription_id]
         found += _of_payment(judged[each.subscription_id], theirs)
         found += _of_time(each, judged[each.subscription_id], entitlements.as_of)
+    if any(each.unmapped_prices for each in entitlements.subscriptions if each.entitles):
+        found.append(_banner("price_unmapped"))
     if over := [bar.feature for bar in usage if bar.level == "over" and not bar.soft]:
         found.append(_banner("over_limit", features=over))
     return sorted(found, key=lambda banner: ORDER[banner.severity])

@@ -19,6 +19,7 @@ BannerKind = Literal[
     "paused",
     "trial_ending",
     "canceling",  # it ends at `at`
+    "price_unmapped",  # the operator has to add the price to a plan
 ]
 Severity = Literal["error", "warning", "info"]
 UsageLevel = Literal["ok", "warn", "full", "over"]

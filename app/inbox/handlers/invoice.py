@@ -3,7 +3,7 @@
 from ...db.models import Invoice, Subscription
 from ...entitlements import never_paid
 from ...stripe.events import StripeEvent
-from ...stripe.objects import INVOICE_STATUS_RANK, Values, invoice_values, paid_lines, required_id
+from ...stripe.objects import INVOICE_STATUS_RANK, Values, invoice_values, is_cut, paid_lines, required_id
 from ..unit_of_work import UnitOfWork
 from .announcements import announce_first_payment_failed, announce_payment
 from .customer import ensure_customer
@@ -23,6 +23,7 @@ def invoice_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
         _note_first_payment(event, unit_of_work, subscription, values)
     if values["status"] == "paid":
         _extend_paid_through(event, unit_of_work)
+        _note_cut_lines(event, unit_of_work, invoice_id)
 
     invoice = unit_of_work.find(Invoice, invoice_id)
     before = dict(invoice.__dict__) if invoice else None
@@ -54,6 +55,18 @@ def _note_first_payment(
         unit_of_work.change(subscription, first_payment_failed_at=failed_at)
     if never_paid(subscription) and not was_never_paid:
         announce_first_payment_failed(unit_of_work, event, subscription)
+
+
+def _note_cut_lines(event: StripeEvent, unit_of_work: UnitOfWork, invoice_id: str) -> None:
+    """Mark the subscriptions of a paid invoice that shows only its first lines: the rest is to be fetched."""
+    cut = is_cut(event.object.get("lines"))
+    for subscription_id in event.names["subscription"]:
+        subscription = ensure_subscription(unit_of_work, subscription_id)
+        known = set(subscription.cut_invoices or ())
+        now = known | {invoice_id} if cut else known - {invoice_id}
+        if now != known:
+            needs_refresh = subscription.needs_refresh or cut
+            unit_of_work.change(subscription, cut_invoices=sorted(now) or None, needs_refresh=needs_refresh)
 
 
 def _extend_paid_through(event: StripeEvent, unit_of_work: UnitOfWork) -> None:

@@ -9,10 +9,10 @@ from ...stripe.ordering import Judgement, Position
 from ..unit_of_work import UnitOfWork
 from .announcements import RUNNING, announce_changes, announce_first_payment_failed
 from .customer import ensure_customer
-from .item_history import remembered
+from .item_history import cut_values, history_of, remembered
 from .links import announce_user, claim_by_metadata, owner_before, settle_owner
 from .past_due import evidence_of, merged, past_due_since
-from .price import learn_prices
+from .price import announce_unmapped, learn_prices
 from .snapshots import current_position, is_near_a_reading, is_reading, judge_snapshot, ordering_values
 from .subscription_columns import derived_again, overlay_values, subscription_columns
 from .usage_periods import with_period_changes
@@ -39,6 +39,7 @@ def subscription_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
     unit_of_work.change(subscription, **values)
     settle_owner(unit_of_work, subscription)
     announce_changes(unit_of_work, event, before, subscription)
+    announce_unmapped(event, unit_of_work, subscription)
     if never_paid(subscription) and not was_never_paid:
         announce_first_payment_failed(unit_of_work, event, subscription)
     if owner is None and before["status"] in RUNNING:
@@ -62,8 +63,9 @@ def _merges(event: StripeEvent, subscription: Subscription, unit_of_work: UnitOf
 
     is_fetched = unit_of_work.read_at_version is not None
     known = subscription.items if is_fetched else None
+    history = subscription.item_history or history_of(subscription.items, subscription.snapshot_created)
     return {
-        "item_history": remembered(subscription.item_history, event, known),
+        "item_history": remembered(history, event, known),
         "period_changes": with_period_changes(
             event, columns(event.object), subscription, columns, is_fetched=is_fetched
         ),
@@ -83,8 +85,10 @@ def _of_the_newest(
 ) -> Values:
     """The columns by the snapshot that has been found to be the newest."""
     newest = judgement.newest
-    values, counted = subscription_columns(newest.object, newest.created, subscription, unit_of_work.prices)
-    values |= ordering_values(judgement, unsure or (counted and not is_reading(newest.id)))
+    values, lacking = subscription_columns(newest.object, newest.created, subscription, unit_of_work.prices)
+    # What was fetched says all that Stripe does: fetching it again would never end.
+    unsure = unsure or (lacking and not is_reading(newest.id)) or bool(subscription.cut_invoices)
+    values |= ordering_values(judgement, unsure) | cut_values(subscription.item_history, newest.object)
     values |= _since(values["status"], subscription, judgement.position)
     return values | overlay_values(subscription.overlay, judgement.position)
 

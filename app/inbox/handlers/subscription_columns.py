@@ -5,9 +5,10 @@ from typing import Any, Protocol
 
 from ...db.models import Subscription
 from ...plans import PriceList, held_items, main_item
-from ...stripe.objects import Values, subscription_values
+from ...stripe.objects import Values, is_cut, subscription_values
 from ...stripe.ordering import Position, lies_over
 from ...stripe.terms import term_values, with_periods
+from .item_history import unseen_items
 from .paid_through import known_lines, paid_until
 from .snapshots import current_position
 
@@ -26,7 +27,9 @@ class Memory(Protocol):
 def subscription_columns(
     content: Values, created: int, memory: Memory | None, prices: PriceList
 ) -> tuple[Values, bool]:
-    """The columns by the snapshot of `created` (Unix seconds); and whether a period had to be counted.
+    """The columns by the snapshot of `created` (Unix seconds); and whether Stripe's API would tell more.
+
+    It would where the list of items was cut, or where the period of one had to be counted.
 
     Raises:
         MalformedEvent: when the customer or the status is missing.
@@ -34,17 +37,24 @@ def subscription_columns(
     values = subscription_values(content)
     values["items"], counted = with_periods(values["items"], content)
     history = memory.item_history if memory is not None else None
+    cut = is_cut(content.get("items"))
+    if cut:
+        values["items"] = [*values["items"], *unseen_items(history, values["items"], created)]
     values |= _of_main_item(values, history, prices, content, created)
     values["paid_through"] = paid_until(values["items"], known_lines(memory))
-    return values, counted
+    return values, counted or cut
 
 
 def derived_again(row: Subscription, prices: PriceList) -> Values:
     """The columns that depend on what is remembered, once more is."""
     period = {name: row.__dict__[name] for name in ("current_period_start", "current_period_end")}
-    created = row.snapshot_created or 0
-    derived = _of_main_item(row.__dict__, row.item_history, prices, period, created)
-    derived["paid_through"] = paid_until(row.items, known_lines(row))
+    created, items = row.snapshot_created or 0, row.items
+    if (row.item_history or {}).get("cut"):
+        shown = [item for item in items if not item.get("unseen")]
+        items = [*shown, *unseen_items(row.item_history, shown, created)]
+    values = row.__dict__ | {"items": items}
+    derived = _of_main_item(values, row.item_history, prices, period, created) | {"items": items}
+    derived["paid_through"] = paid_until(items, known_lines(row))
     return derived | overlay_values(row.overlay, current_position(row))
 
 
