@@ -7,6 +7,7 @@ window, however many rows there are.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import orjson
@@ -15,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..db import Database
+from ..db.keyset import cut_page, in_key_order
 from ..stripe.objects import as_integer
 from .formatting import encoded
 from .page import Admin, not_found, parameter
@@ -75,9 +77,10 @@ async def _read(
             end = (await connection.execute(order.window_end(conditions_of(indexed, chosen), after))).first()
         query = order.rows(conditions_of(used, chosen), after, end).limit(PAGE + 1)
         rows = list(await connection.execute(query))
-    if len(rows) > PAGE:
-        return Rows(rows[:PAGE], key_of(table, rows[PAGE - 1]), searching)
-    return Rows(rows, key_of(table, end) if end is not None else None, searching)
+    page, following = cut_page(rows, PAGE, partial(key_of, table))
+    if following is None and end is not None:
+        following = key_of(table, end)
+    return Rows(page, following, searching)
 
 
 def conditions_of(filters: Sequence[Filter], chosen: Mapping[str, str]) -> list[Any]:
@@ -124,10 +127,7 @@ class Order:
 
     def _select(self, names: Iterable[str], conditions: Sequence[Any], after: Sequence[Any] | None) -> Any:
         query = select(*(getattr(self.table.model, name) for name in names)).where(*conditions)
-        if after is not None:
-            place = tuple_(*self.key)
-            query = query.where(place < after if self.descending else place > after)
-        return query.order_by(*(part.desc() if self.descending else part for part in self.key))
+        return in_key_order(query, self.key, after, descending=self.descending)
 
 
 def key_of(table: Table, row: Row[Any]) -> str:

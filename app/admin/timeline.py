@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, func, tuple_
+from sqlalchemy import func
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ..db.audit import action_name, subject_name
+from ..db.keyset import cut_page, in_key_order
 from ..db.models import AuditEntry, OutboxEntry, Override, WebhookEvent
 from ..errors import InvalidPayload
 from ..operations.accounts import Account
@@ -82,25 +82,16 @@ async def read_page(
         *(entry for entry in _overrides(account) if before is None or entry.place < before),
     ]
     entries.sort(key=lambda entry: entry.place, reverse=True)
-    following = entries[PAGE - 1].place if len(entries) > PAGE else None
-    # Pages are cut by (at, id); within a page, what happened in one second is put as it must have happened.
-    return sorted(entries[:PAGE], key=lambda entry: (entry.at, entry.step), reverse=True), following
-
-
-def _older(at: Any, id: Any, before: Place | None) -> list[ColumnElement[bool]]:
-    return [] if before is None else [tuple_(at, id) < before]
+    page, following = cut_page(entries, PAGE, lambda entry: entry.place)
+    # Pages are cut by (at, id). Within a page, the entries of one second are in the order of their steps.
+    return sorted(page, key=lambda entry: (entry.at, entry.step), reverse=True), following
 
 
 async def _events(session: AsyncSession, account: Account, before: Place | None) -> list[Entry]:
     at = func.coalesce(col(WebhookEvent.created), col(WebhookEvent.received_at))
-    key = col(WebhookEvent.id)
-    query = (
-        select(WebhookEvent)
-        .where(col(WebhookEvent.object_id).in_(account.object_ids), *_older(at, key, before))
-        .order_by(at.desc(), key.desc())
-        .limit(PAGE + 1)
-    )
-    rows = list(await session.exec(query))
+    query = select(WebhookEvent).where(col(WebhookEvent.object_id).in_(account.object_ids))
+    newest = in_key_order(query, (at, col(WebhookEvent.id)), before, descending=True)
+    rows = list(await session.exec(newest.limit(PAGE + 1)))
     rows.sort(key=lambda row: (row.created or row.received_at, step_of(row.type), row.id), reverse=True)
     parsed = {row.id: read_body(row) for row in rows}
     entries = []
@@ -219,17 +210,11 @@ def raw_body(body: str) -> str:
 
 
 async def _reactions(session: AsyncSession, account: Account, before: Place | None) -> list[Entry]:
-    at, key = col(OutboxEntry.created_at), col(OutboxEntry.id)
-    query = (
-        select(OutboxEntry)
-        .where(
-            col(OutboxEntry.customer_id).in_([customer.id for customer in account.customers]),
-            *_older(at, key, before),
-        )
-        .order_by(at.desc(), key.desc())
-        .limit(PAGE + 1)
-    )
-    return [reaction_entry(row) for row in await session.exec(query)]
+    customers = [customer.id for customer in account.customers]
+    query = select(OutboxEntry).where(col(OutboxEntry.customer_id).in_(customers))
+    key = (col(OutboxEntry.created_at), col(OutboxEntry.id))
+    newest = in_key_order(query, key, before, descending=True).limit(PAGE + 1)
+    return [reaction_entry(row) for row in await session.exec(newest)]
 
 
 def reaction_entry(row: OutboxEntry) -> Entry:
@@ -248,15 +233,10 @@ def reaction_entry(row: OutboxEntry) -> Entry:
 
 
 async def _audits(session: AsyncSession, account: Account, before: Place | None) -> list[Entry]:
-    at, key = col(AuditEntry.at), col(AuditEntry.id)
     subjects = [*account.subjects, *await _event_ids(session, account)]
-    query = (
-        select(AuditEntry)
-        .where(col(AuditEntry.subject).in_(subjects), *_older(at, key, before))
-        .order_by(at.desc(), key.desc())
-        .limit(PAGE + 1)
-    )
-    return [audit_entry_of(row) for row in await session.exec(query)]
+    query = select(AuditEntry).where(col(AuditEntry.subject).in_(subjects))
+    newest = in_key_order(query, (col(AuditEntry.at), col(AuditEntry.id)), before, descending=True)
+    return [audit_entry_of(row) for row in await session.exec(newest.limit(PAGE + 1))]
 
 
 async def _event_ids(session: AsyncSession, account: Account) -> list[str]:

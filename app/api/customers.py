@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 from sqlmodel import col, select
 
+from ..db.keyset import in_key_order
 from ..db.models import Customer, Invoice
 from ..db.ownership import unlinked_customers
 from ..errors import NotFound
@@ -11,7 +12,7 @@ from ..service import Running, Service
 from ..stripe.objects import as_id
 from . import queries
 from .auth import Actor, GuardedRoute
-from .pagination import Cursor, Limit, decode_cursor, encode_cursor
+from .pagination import Cursor, Limit, decode_cursor, page_of
 from .responses import NOT_FOUND
 from .schemas import CustomerLink, CustomerOut, CustomerSummary, LinkedCustomerOut, Page, StayingSubscription
 
@@ -23,17 +24,16 @@ async def list_customers(
     service: Running, linked: bool | None = None, limit: Limit = 20, cursor: Cursor = None
 ) -> Page[CustomerSummary]:
     """The customers. `linked=false`: those with a subscription that is nobody's, who may be locked out."""
-    query = select(Customer).order_by(col(Customer.id)).limit(limit + 1)
-    if cursor is not None:
-        query = query.where(col(Customer.id) > decode_cursor(cursor, str)[0])
+    after = None if cursor is None else decode_cursor(cursor, str)
+    query = in_key_order(select(Customer), [col(Customer.id)], after).limit(limit + 1)
     if linked is True:
         query = query.where(col(Customer.user_id).is_not(None))
     if linked is False:
         query = query.where(col(Customer.deleted).is_(False), col(Customer.id).in_(unlinked_customers()))
     async with service.database.reading() as session:
         rows = list(await session.exec(query))
-    following = encode_cursor(rows[limit - 1].id) if len(rows) > limit else None
-    return Page(data=[CustomerSummary.of(row) for row in rows[:limit]], next_cursor=following)
+    page, following = page_of(rows, limit, lambda row: (row.id,))
+    return Page(data=[CustomerSummary.of(row) for row in page], next_cursor=following)
 
 
 @router.get("/{customer_id}", responses=NOT_FOUND)

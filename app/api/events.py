@@ -4,16 +4,17 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import select, tuple_
+from sqlalchemy import select
 from sqlmodel import col
 
+from ..db.keyset import in_key_order
 from ..db.models import WebhookEvent
 from ..errors import NotFound
 from ..operations.replay import replay
 from ..service import Running
 from ..stripe.objects import as_id
 from .auth import Actor, GuardedRoute
-from .pagination import Cursor, Limit, decode_cursor, encode_cursor
+from .pagination import Cursor, Limit, decode_cursor, page_of
 from .responses import NOT_FOUND
 from .schemas import EVENT_COLUMNS, EventOut, Id, Page
 
@@ -37,18 +38,16 @@ async def list_events(
 ) -> Page[EventOut]:
     """The events, newest first."""
     key = (col(WebhookEvent.received_at), col(WebhookEvent.id))
-    query = select(*COLUMNS).order_by(key[0].desc(), key[1].desc()).limit(limit + 1)
+    after = None if cursor is None else decode_cursor(cursor, int, str)
+    query = in_key_order(select(*COLUMNS), key, after, descending=True).limit(limit + 1)
     filters = {"state": state, "type": type, "object_id": object_id}
     for name, value in filters.items():
         if value is not None:
             query = query.where(getattr(WebhookEvent, name) == value)
-    if cursor is not None:
-        query = query.where(tuple_(*key) < tuple(decode_cursor(cursor, int, str)))
     async with service.database.reading() as session:
         rows = (await (await session.connection()).execute(query)).all()
-    last = rows[limit - 1] if len(rows) > limit else None
-    following = encode_cursor(last.received_at, last.id) if last else None
-    return Page(data=[EventOut.of(row) for row in rows[:limit]], next_cursor=following)
+    page, following = page_of(rows, limit, lambda row: (row.received_at, row.id))
+    return Page(data=[EventOut.of(row) for row in page], next_cursor=following)
 
 
 class Replayed(BaseModel):

@@ -1,16 +1,29 @@
 """Cursors: the sort key of a page's last row, opaque to the caller."""
 
 import base64
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from typing import Annotated, TypeVar
 
 import orjson
 from fastapi import Query
 
+from ..db.keyset import cut_page
 from ..errors import InvalidRequest
 from ..stripe.objects import as_integer
 
 Limit = Annotated[int, Query(ge=1, le=100, description="Rows a page")]
 Cursor = Annotated[str | None, Query(max_length=1000, description="`next_cursor` of the page before")]
+
+
+R = TypeVar("R")
+
+
+def page_of(
+    rows: Sequence[R], limit: int, key_of: Callable[[R], tuple[str | int, ...]]
+) -> tuple[Sequence[R], str | None]:
+    """Cut up to `limit + 1` rows to a page. Returns it, and the cursor of the next page, if there is one."""
+    page, key = cut_page(rows, limit, key_of)
+    return page, None if key is None else encode_cursor(*key)
 
 
 def encode_cursor(*key: str | int) -> str:

@@ -10,7 +10,7 @@ from ..limits.history import ClosedPeriod, Place
 from ..service import Running
 from ..stripe.objects import as_id
 from .auth import GuardedRoute
-from .pagination import Cursor, Limit, decode_cursor, encode_cursor
+from .pagination import Cursor, Limit, decode_cursor, page_of
 from .responses import NOT_FOUND
 from .schemas import Id, Time
 
@@ -58,6 +58,5 @@ async def get_usage_history(
         raise NotFound("This cannot be the id of a user.")
     before = None if cursor is None else cast(Place, tuple(decode_cursor(cursor, int, str)))
     found = await service.limits.history(user_id, feature, before=before, count=limit + 1)
-    page = found[:limit]
-    more = encode_cursor(page[-1].period_start, page[-1].feature) if len(found) > limit else None
-    return UsageHistory(data=[ClosedPeriodOut.of(each) for each in page], next_cursor=more)
+    page, following = page_of(found, limit, lambda each: (each.period_start, each.feature))
+    return UsageHistory(data=[ClosedPeriodOut.of(each) for each in page], next_cursor=following)

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import select as sql_select
 from sqlmodel import case, col, func, select
 
+from ..db.keyset import in_key_order
 from ..db.models import Customer, Subscription, WebhookEvent
 from ..db.ownership import unlinked_customers
 from ..limits.prices import read_prices
@@ -111,15 +112,11 @@ async def _live_subscriptions(
     installation: Installation,
 ) -> AsyncIterator[tuple[list[Any], dict[str, KnownPrice]]]:
     """Pages of live subscriptions, each with what was seen of their prices."""
-    last = ""
     columns = (Subscription.id, Subscription.items, Subscription.item_history, Subscription.plan_id)
+    live = sql_select(*map(col, columns)).where(col(Subscription.status).in_(LIVE))
+    last = None
     while True:
-        query = (
-            sql_select(*map(col, columns))
-            .where(col(Subscription.status).in_(LIVE), col(Subscription.id) > last)
-            .order_by(col(Subscription.id))
-            .limit(PAGE)
-        )
+        query = in_key_order(live, [col(Subscription.id)], last).limit(PAGE)
         async with installation.database.reading() as session:
             connection = await session.connection()
             rows = list(await connection.execute(query))
@@ -127,7 +124,7 @@ async def _live_subscriptions(
         yield rows, known
         if len(rows) < PAGE:
             return
-        last = rows[-1].id
+        last = [rows[-1].id]
 
 
 async def users_have_one_subscription(installation: Installation) -> list[Finding]:

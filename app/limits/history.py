@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, select, tuple_
+from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
+from ..db.keyset import in_key_order
 from ..db.models import Usage, UsagePeriod, table_of
 from ..entitlements import Entitlements
 
@@ -40,12 +41,9 @@ async def read_history(
     count: int,
 ) -> list[ClosedPeriod]:
     """The user's closed periods, the newest first, after the row at `before`; `count` of them at most."""
-    kept = _of_user(UsagePeriod, entitlements.user_id, feature)
-    order = (col(UsagePeriod.period_start), col(UsagePeriod.feature))
-    if before is not None:
-        kept = kept.where(tuple_(*order) < before)
-    kept = kept.order_by(*(column.desc() for column in order)).limit(count)
-    found = [_closed(row) for row in await connection.execute(kept)]
+    key = (col(UsagePeriod.period_start), col(UsagePeriod.feature))
+    kept = in_key_order(_of_user(UsagePeriod, entitlements.user_id, feature), key, before, descending=True)
+    found = [_closed(row) for row in await connection.execute(kept.limit(count))]
     # One that nothing was used after is still in the row of usage.
     for row in await connection.execute(_of_user(Usage, entitlements.user_id, feature)):
         follows = before is None or (row.period_start, row.feature) < before

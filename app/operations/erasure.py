@@ -14,6 +14,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ..db import Database
 from ..db.audit import audit_entry
+from ..db.keyset import in_key_order
 from ..db.models import AuditEntry, Customer, Invoice, Override, Subscription, WebhookEvent
 from ..db.ownership import owned_by
 from ..errors import NotFound
@@ -113,14 +114,13 @@ async def _erase_events(
 
 async def _windows(session: AsyncSession) -> AsyncIterator[Any]:
     """All events, so many at a time that one statement never takes long."""
-    last = ""
+    key, last = col(WebhookEvent.id), ""
     while True:
-        behind = col(WebhookEvent.id) > last
-        query = select(WebhookEvent.id).where(behind).order_by(col(WebhookEvent.id)).limit(WINDOW)
+        query = in_key_order(select(WebhookEvent.id), [key], [last]).limit(WINDOW)
         ids = list(await session.exec(query))
         if not ids:
             return
-        yield and_(behind, col(WebhookEvent.id) <= ids[-1])
+        yield and_(key > last, key <= ids[-1])
         last = ids[-1]
 
 

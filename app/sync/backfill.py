@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, or_
 from sqlmodel import col, func, select
 
 from ..db import Batch, Database
+from ..db.keyset import in_key_order
 from ..db.models import RULES_VERSION, Customer, Invoice, Subscription, WebhookEvent, follows_rules, table_of
 from ..inbox.delivery import Delivery
 from ..inbox.reapply import EVENTS_OF, MAX_EVENTS, reapply, stored_events
@@ -115,9 +116,9 @@ class Backfill:
         return done
 
     async def _outdated(self, model: RuledModel, after: str) -> list[str]:
-        query = select(model.id).where(is_outdated(model), col(model.id) > after)
+        query = in_key_order(select(model.id).where(is_outdated(model)), [col(model.id)], [after])
         async with self._database.reading() as session:
-            return list(await session.exec(query.order_by(col(model.id)).limit(PAGE)))
+            return list(await session.exec(query.limit(PAGE)))
 
     async def reapply_row(self, model: RuledModel, id: str) -> bool:
         """Reapply one row; False when that has been done, or an event came meanwhile."""

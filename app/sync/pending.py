@@ -8,11 +8,12 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 import structlog
-from sqlalchemy import tuple_, update
+from sqlalchemy import update
 from sqlmodel import col, select
 
 from ..concurrency import run_all
 from ..db import Database
+from ..db.keyset import in_key_order
 from ..db.models import Customer, EventState, Subscription, WebhookEvent
 from ..errors import NotFound, ServiceError, Stale, StripeUnavailable, Unavailable
 from ..inbox.unit_of_work import KINDS
@@ -110,12 +111,8 @@ class PendingFetches:
     async def _thin_events(self) -> dict[Object, list[StripeEvent]]:
         """The thin events that wait, by the object that each names."""
         place = (col(WebhookEvent.received_at), col(WebhookEvent.id))
-        query = (
-            select(WebhookEvent)
-            .where(col(WebhookEvent.state) == EventState.PENDING, tuple_(*place) > self._last_event)
-            .order_by(*place)
-            .limit(BATCH)
-        )
+        waiting_events = select(WebhookEvent).where(col(WebhookEvent.state) == EventState.PENDING)
+        query = in_key_order(waiting_events, place, self._last_event).limit(BATCH)
         async with self._database.reading() as session:
             rows = list(await session.exec(query))
         self._last_event = (rows[-1].received_at, rows[-1].id) if len(rows) == BATCH else NO_EVENT
@@ -131,15 +128,9 @@ class PendingFetches:
         """The records marked `needs_refresh` that have not changed for a while."""
         found: list[Object] = []
         for kind, model in (("subscription", Subscription), ("customer", Customer)):
-            query = (
-                select(KINDS[kind].id)
-                .where(
-                    col(model.needs_refresh), col(model.updated_at) <= int(self._clock()) - UNCHANGED_SECONDS
-                )
-                .where(col(model.id) > self._last_record.get(kind, ""))
-                .order_by(col(model.id))
-                .limit(BATCH)
-            )
+            unchanged = col(model.updated_at) <= int(self._clock()) - UNCHANGED_SECONDS
+            marked = select(KINDS[kind].id).where(col(model.needs_refresh), unchanged)
+            query = in_key_order(marked, [col(model.id)], [self._last_record.get(kind, "")]).limit(BATCH)
             async with self._database.reading() as session:
                 ids = list(await session.exec(query))
             self._last_record[kind] = ids[-1] if len(ids) == BATCH else ""

@@ -15,6 +15,7 @@ from sqlmodel import col, select
 
 from ..concurrency import run_all
 from ..db import Database
+from ..db.keyset import in_key_order
 from ..db.models import Customer, EventState, Subscription
 from ..errors import NotFound, ServiceError, Stale
 from ..inbox.handlers.internal import OWN_COLUMNS
@@ -245,16 +246,16 @@ class Reconcile:
         return PriceList(self._catalogue, shown | stored)
 
     async def _all_rows(self, kind: str) -> AsyncIterator[Row]:
-        model, last = LISTS[kind][0], ""
+        model, last = LISTS[kind][0], None
         while True:
-            query = select(model).where(col(model.id) > last).order_by(col(model.id)).limit(PAGE)
+            query = in_key_order(select(model), [col(model.id)], last).limit(PAGE)
             async with self._database.reading() as session:
                 rows = list(await session.exec(query))
             for row in rows:
                 yield cast(Row, row)
             if len(rows) < PAGE:
                 return
-            last = rows[-1].id
+            last = [rows[-1].id]
 
 
 def _comparable(column: str, value: Any) -> Any:

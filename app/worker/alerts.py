@@ -10,6 +10,7 @@ from blinker import NamedSignal
 from sqlmodel import col, delete, exists, select
 
 from ..db import Database, Row
+from ..db.keyset import in_key_order
 from ..db.models import (
     Customer,
     EventState,
@@ -108,15 +109,14 @@ class Alerts:
 
     async def _past_due(self) -> AsyncIterator[tuple[Subscription, Customer | None, list[Invoice]]]:
         """Every subscription that is past due, with its customer and open invoices."""
-        last = ""
+        last = None
+        past_due = (
+            select(Subscription, Customer)
+            .join(Customer, col(Customer.id) == col(Subscription.customer_id), isouter=True)
+            .where(col(Subscription.status) == "past_due")
+        )
         while True:
-            query = (
-                select(Subscription, Customer)
-                .join(Customer, col(Customer.id) == col(Subscription.customer_id), isouter=True)
-                .where(col(Subscription.status) == "past_due", col(Subscription.id) > last)
-                .order_by(col(Subscription.id))
-                .limit(PAGE)
-            )
+            query = in_key_order(past_due, [col(Subscription.id)], last).limit(PAGE)
             async with self._database.reading() as session:
                 found = list(await session.exec(query))
                 theirs = col(Invoice.subscription_id).in_([subscription.id for subscription, _ in found])
@@ -130,7 +130,7 @@ class Alerts:
                 )
             if len(found) < PAGE:
                 return
-            last = found[-1][0].id
+            last = [found[-1][0].id]
 
     async def _check_backlog(self) -> None:
         waiting_since = await self._backlog_since()
