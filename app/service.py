@@ -165,7 +165,7 @@ def make_service(settings: Settings, clock: Callable[[], float]) -> Service:
     )
     worker = Worker(database, inbox, spool, alerts, pruner, clock=clock)
     stripe = _stripe_api(settings)
-    backfill = Backfill(database, catalogue=catalogue, clock=clock)
+    backfill = Backfill(database, catalogue=catalogue, clock=clock, link_keys=settings.link_metadata_keys)
     service = Service(settings, database, outbox, inbox, limits, alerts, worker, spool, backfill, clock)
     return service if stripe is None else _with_stripe(service, stripe)
 

@@ -9,7 +9,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ..db.models import Customer, Invoice, Subscription
 from ..db.ownership import Owned
-from ..entitlements import access, owed_by_subscription
+from ..entitlements import access, ended_with, owed_by_subscription
 from ..plans import AccessPolicy
 from ..service import Service
 from .schemas import InvoiceOut, SubscriptionOut
@@ -55,7 +55,7 @@ async def _judged(
     now = int(service.clock())
     judged = []
     for row, customer in found:
-        deleted = customer is not None and customer.deleted
+        deleted = ended_with(customer, row)
         granted = access(row, deleted, owed.get(row.id), policy, now)
         judged.append(SubscriptionOut.of(row, customer, granted.level))
     return judged

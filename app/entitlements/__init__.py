@@ -1,6 +1,7 @@
 """What a user has: a pure function of subscriptions, invoices, catalogue, overrides and the time."""
 
 from .decisions import Decision, Reason, decide
+from .deletion import ended_with, is_doubtful
 from .explanation import Explanation, explain_access
 from .features import FeatureEntitlement, Override, Part
 from .holdings import Holdings, OwnPlan
@@ -37,8 +38,10 @@ __all__ = [
     "SubscriptionRecord",
     "access",
     "decide",
+    "ended_with",
     "entitle",
     "explain_access",
+    "is_doubtful",
     "never_paid",
     "owed_by_subscription",
     "preview",

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from ..plans import Addon, HeldItem, Plan, PriceList, held_items
 from ..stripe.objects import ENDED
 from .cycles import BillingCycle, billing_cycle
+from .deletion import ended_with
 from .owed import Owed, owed_by_subscription
 from .periods import DAY
 from .records import CustomerRecord, InvoiceRecord, SubscriptionRecord, is_overlaid
@@ -80,10 +81,11 @@ def judge_subscriptions(
     now: int,
 ) -> tuple[JudgedSubscription, ...]:
     """All of a user's subscriptions, in the order of their ids; `now` in Unix seconds."""
-    deleted = {customer.id for customer in customers if customer.deleted}
+    by_id = {customer.id: customer for customer in customers}
     owed = owed_by_subscription(invoices)
     judged = [
-        _judge(each, each.customer_id in deleted, owed.get(each.id), prices, now) for each in subscriptions
+        _judge(each, ended_with(by_id.get(each.customer_id or ""), each), owed.get(each.id), prices, now)
+        for each in subscriptions
     ]
     return tuple(sorted(judged, key=lambda each: each.id))
 

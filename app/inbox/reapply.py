@@ -15,6 +15,7 @@ from ..errors import InvalidPayload
 from ..stripe.events import StripeEvent
 from .delivery import Delivery, receive
 from .handlers import HANDLERS
+from .handlers.links import settle_stored
 from .handlers.past_due import DUE
 from .unit_of_work import Reapplied, UnitOfWork
 
@@ -64,6 +65,7 @@ def reapply(
         unit_of_work.reactions.clear()  # they were announced when the events came
     if isinstance(record, Subscription):
         _fill_in(unit_of_work, record, invoices)
+        settle_stored(unit_of_work, record)
     unit_of_work.follow_rules(record)
 
 

@@ -17,6 +17,9 @@ import orjson
 from .events import StripeEvent
 from .objects import ENDED, as_text
 
+READING = "reread_"
+"""What the ids of those snapshots begin with that were read from Stripe's API."""
+
 State = bytes
 """An object's whole content in one canonical form: equal bytes, equal state."""
 
@@ -52,10 +55,31 @@ class Judgement:
 
 def position(event: StripeEvent) -> Position:
     """The place of the event's snapshot among all the others of its object."""
+    if is_deletion(event):
+        return Position(LIVING, event.created + DELETION_SECONDS)
     status = as_text(event.object.get("status")) if event.object.get("object") == "subscription" else None
     stage = 2 if status in ENDED else 0 if status == "incomplete" else 1
     end = 2 if event.type.endswith(".deleted") else 0 if event.type.endswith(".created") else 1
     return Position(3 * stage + end, event.created)
+
+
+LIVING = 4
+"""The rank of a customer's snapshots but for `customer.created`."""
+DELETION_SECONDS = 60
+"""A deleted customer lives again only by a snapshot that is more than so much newer ("Copy account data": in
+another account it may), or by being read from Stripe's API."""
+
+
+def is_deletion(event: StripeEvent) -> bool:
+    """Whether the event says that a customer was deleted."""
+    if event.object.get("object") != "customer":
+        return False
+    return event.type == "customer.deleted" or event.object.get("deleted") is True
+
+
+def customer_position(rank: int, created: int) -> Position:
+    """Where a stored customer's snapshot stands; an older release ranked deletions above all others."""
+    return Position(LIVING, created + DELETION_SECONDS) if rank > LIVING else Position(rank, created)
 
 
 def is_terminal(rank: int | None) -> bool:
@@ -121,6 +145,8 @@ def _newest_of(burst: list[StripeEvent], earlier: Earlier) -> tuple[StripeEvent,
     """The newest of the events that share a position (the greatest id first), and whether that is certain."""
     if len({_read(event).state for event in burst}) == 1:
         return burst[0], True
+    if deletions := [event for event in burst if is_deletion(event)]:
+        return deletions[0], True
     steps = {event.id: step for event in burst if (step := _read(event).step)}
     if not steps:
         return burst[0], False

@@ -19,10 +19,12 @@ from ..db import Batch, Database
 from ..db.keyset import in_key_order
 from ..db.models import RULES_VERSION, Customer, Invoice, Subscription, WebhookEvent, follows_rules, table_of
 from ..inbox.delivery import Delivery
+from ..inbox.dependents import load_dependents
 from ..inbox.reapply import EVENTS_OF, MAX_EVENTS, reapply, stored_events
 from ..inbox.unit_of_work import KINDS, UnitOfWork, make_row
 from ..plans import Catalogue
 from ..signals import users_changed
+from ..stripe.objects import as_id
 from . import leases
 
 log = structlog.get_logger(__name__)
@@ -35,6 +37,7 @@ REST = 3
 """How many times as long as a row took is rested then: the webhooks come first."""
 RuledModel = type[Subscription] | type[Customer] | type[Invoice]
 ORDER: tuple[RuledModel, ...] = (Subscription, Customer, Invoice)
+EVENT = "SELECT id, body, source, received_at FROM billing_event WHERE id = ?"
 INVOICES_OF = "SELECT * FROM billing_invoice WHERE subscription_id = ?"
 
 
@@ -58,10 +61,19 @@ async def count_outdated(database: Database) -> int:
 
 
 class Backfill:
-    """Reapplies the rows that do not follow today's rules. `clock` gives Unix seconds."""
+    """Reapplies the rows that do not follow today's rules. `clock` gives Unix seconds; `link_keys` are the
+    metadata keys that name a user."""
 
-    def __init__(self, database: Database, *, catalogue: Catalogue, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        catalogue: Catalogue,
+        clock: Callable[[], float],
+        link_keys: Sequence[str] = ("user_id",),
+    ) -> None:
         self._database = database
+        self._link_keys = link_keys
         self._catalogue = catalogue
         self._clock = clock
         self._stopped = asyncio.Event()
@@ -128,8 +140,11 @@ class Backfill:
             unit_of_work = await self._load(batch, named)
             record = unit_of_work.find(model, id)
             stored = stored_events(await batch.fetch(EVENTS_OF, id, MAX_EVENTS))
+            if isinstance(record, Subscription):
+                stored += await _session_of(batch, unit_of_work, record)
             if record is None or follows_rules(record) or not _within(stored, named):
                 return False
+            await load_dependents(batch, unit_of_work, [delivery.event for delivery in stored])
             reapply(unit_of_work, record, stored, await _invoices_of(batch, model, id))
             users = unit_of_work.users()
             rows: dict[Any, list[dict[str, Any]]] = {table_of(model): [] for model in KINDS.values()}
@@ -163,10 +178,22 @@ class Backfill:
     async def _load(self, batch: Batch, named: dict[str, set[str]]) -> UnitOfWork:
         ids = {table_of(model): named[kind] for kind, model in KINDS.items()}
         loaded, _ = await batch.load(ids, known=(table_of(WebhookEvent), ()))
-        unit_of_work = UnitOfWork(int(self._clock()), self._catalogue, named)
+        unit_of_work = UnitOfWork(int(self._clock()), self._catalogue, named, self._link_keys)
         for model in KINDS.values():
             unit_of_work.fill(model, loaded[table_of(model)])
         return unit_of_work
+
+
+async def _session_of(batch: Batch, unit_of_work: UnitOfWork, record: Subscription) -> list[Delivery]:
+    """The checkout session that created the subscription, as far as its customer's claims name it."""
+    customer = unit_of_work.find(Customer, record.customer_id)
+    claims = (
+        (customer.links if customer is not None else {}).get("metadata"),
+        (record.links or {}).get("session"),
+    )
+    ids = [claim["event_id"] for claim in claims if claim is not None]
+    rows = [row for id in ids for row in await batch.fetch(EVENT, id)]
+    return [each for each in stored_events(rows) if as_id(each.event.object.get("subscription")) == record.id]
 
 
 async def _invoices_of(batch: Batch, model: RuledModel, id: str) -> list[Invoice]:

@@ -15,13 +15,13 @@ from ..db import Database
 from ..db.models import AuditEntry, Customer, Subscription
 from ..errors import Stale
 from ..inbox.delivery import Delivery, receive
-from ..inbox.handlers.snapshots import READING
 from ..inbox.inbox import Inbox
 from ..inbox.outcome import Outcome
 from ..inbox.unit_of_work import KINDS
 from ..stripe.client import Answer, StripeApi
 from ..stripe.events import StripeEvent
 from ..stripe.objects import ENDED
+from ..stripe.ordering import READING
 
 log = structlog.get_logger(__name__)
 

@@ -22,7 +22,7 @@ from ..db.models import (
     table_of,
 )
 from ..db.ownership import unlinked_customers, user_of
-from ..entitlements import access, owed_by_subscription
+from ..entitlements import access, ended_with, owed_by_subscription
 from ..inbox.spool import Spool
 from ..plans import Catalogue
 from ..reactions.outbox import Outbox, entry_of
@@ -94,7 +94,7 @@ class Alerts:
         now = int(self._clock())
         async for subscription, customer, invoices in self._past_due():
             owed = owed_by_subscription(invoices).get(subscription.id)
-            deleted = customer is not None and customer.deleted
+            deleted = ended_with(customer, subscription)
             granted = access(subscription, deleted, owed, self._catalogue.access, now)
             ends_at = granted.grace_ends_at
             if granted.level == "grace" and ends_at is not None and ends_at - now <= GRACE_WARNING_SECONDS:

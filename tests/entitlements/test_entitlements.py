@@ -120,6 +120,7 @@ class Sub:
     version: int = 1
     snapshot_rank: int | None = 4
     snapshot_created: int | None = START
+    snapshot_event_id: str | None = "evt_1"
     overlay: Mapping[str, Any] | None = None
 
 

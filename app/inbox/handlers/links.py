@@ -91,7 +91,7 @@ def claim_by_metadata(
     """Take over what a subscription's snapshot says of its user; `newest` is the newest snapshot, where that
     has changed. Whether it ever named a user is remembered, and since when it names this one."""
     links = subscription.links or {}
-    known = links.get("metadata", NOTHING | {"object_id": subscription.id, "named": False})
+    known = links.get("metadata") or _stored_claim(unit_of_work, subscription)
     before, since = _step(unit_of_work, event)
     names = named_user(event.object, unit_of_work.link_keys) is not None or before is not None
     claim = known | {"named": known["named"] or names, "created": max(known["created"], since)}
@@ -101,6 +101,22 @@ def claim_by_metadata(
     if customer.links.get("metadata", NOTHING)["object_id"] == subscription.id:
         # An older release kept it with the customer.
         relink(unit_of_work, customer, without_claim(customer.links, "metadata"), event)
+
+
+def _stored_claim(unit_of_work: UnitOfWork, subscription: Subscription) -> Claim:
+    """What the snapshot in the record says, of which an older release kept no claim."""
+    user_id = named_user({"metadata": subscription.stripe_metadata}, unit_of_work.link_keys)
+    about = {"object_id": subscription.id, "event_id": subscription.snapshot_event_id or ""}
+    return NOTHING | about | {"user_id": user_id, "named": user_id is not None}
+
+
+def settle_stored(unit_of_work: UnitOfWork, subscription: Subscription) -> None:
+    """Give a row of an older release the user that its own snapshot and its customer's claims come to."""
+    links = subscription.links or {}
+    if "metadata" not in links:
+        links = links | {"metadata": _stored_claim(unit_of_work, subscription)}
+    unit_of_work.change(subscription, links=links)
+    settle_owner(unit_of_work, subscription)
 
 
 def _step(unit_of_work: UnitOfWork, event: StripeEvent) -> tuple[str | None, int]:

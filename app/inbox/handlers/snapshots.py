@@ -4,7 +4,7 @@ from typing import Any
 
 from ...db.models import Customer, Subscription
 from ...stripe.events import StripeEvent
-from ...stripe.ordering import Judgement, Position, judge, position
+from ...stripe.ordering import READING, Judgement, Position, customer_position, judge, position
 from ..unit_of_work import Reapplied, UnitOfWork
 
 
@@ -12,11 +12,11 @@ def current_position(row: Subscription | Customer | None) -> Position | None:
     """Where the snapshot that the record holds stands; None while it holds none."""
     if row is None or row.snapshot_rank is None or row.snapshot_created is None:
         return None
+    if isinstance(row, Customer):
+        return customer_position(row.snapshot_rank, row.snapshot_created)
     return Position(row.snapshot_rank, row.snapshot_created)
 
 
-READING = "reread_"
-"""What the ids of those snapshots begin with that were read from Stripe's API."""
 READING_MARGIN_SECONDS = 2
 """How well Stripe's clock of events and that of its API can be told from each other."""
 
@@ -32,8 +32,15 @@ def is_near_a_reading(event: StripeEvent, row: Subscription | Customer, unit_of_
         unit_of_work.reapplied is None  # that was settled when the event came
         and row.snapshot_created is not None
         and is_reading(event.id) != is_reading(row.snapshot_event_id)
-        and abs(event.created - row.snapshot_created) <= READING_MARGIN_SECONDS
+        and abs(event.created - _seen_at(row, row.snapshot_created)) <= READING_MARGIN_SECONDS
     )
+
+
+def _seen_at(row: Subscription | Customer, snapshot_created: int) -> int:
+    """When the record's snapshot was made; a deletion's position is later (see `ordering`)."""
+    if isinstance(row, Customer) and row.deleted and row.deleted_at is not None:
+        return row.deleted_at
+    return snapshot_created
 
 
 def judge_snapshot(

@@ -1,7 +1,7 @@
 """`customer.subscription.*`: each carries the whole subscription; the newest snapshot becomes the record."""
 
 from ...db.models import Subscription
-from ...entitlements import never_paid
+from ...entitlements import is_doubtful, never_paid
 from ...signals import trial_ending
 from ...stripe.events import StripeEvent
 from ...stripe.objects import Values, required_id, subscription_values
@@ -37,6 +37,8 @@ def subscription_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
     else:
         values = _of_the_newest(judgement, subscription, unit_of_work, unsure=unsure)
     unit_of_work.change(subscription, **values)
+    if is_doubtful(customer, subscription):
+        unit_of_work.change(subscription, needs_refresh=True)
     settle_owner(unit_of_work, subscription)
     announce_changes(unit_of_work, event, before, subscription)
     announce_unmapped(event, unit_of_work, subscription)
