@@ -97,5 +97,7 @@ async def installed(
     try:
         yield installation
     finally:
-        async with asyncio.timeout(DATABASE_TIMEOUT_SECONDS):
-            await installation.close()
+        # What cannot be closed, or not in time, must not cost the report.
+        with suppress(Exception):
+            async with asyncio.timeout(DATABASE_TIMEOUT_SECONDS):
+                await installation.close()

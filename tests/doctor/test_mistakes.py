@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.doctor import CHECKS, endpoint
+from app.doctor import CHECKS, endpoint, installation
 from app.errors import StripeRefused
 from app.stripe.client import StripeApi
 
@@ -137,3 +138,24 @@ async def test_a_stripe_that_ends_in_the_middle_is_asked_no_more(
     skipped = {each.check for each in report.skipped}
     assert {"plan-prices", "endpoint", "endpoint-types"} <= skipped
     assert found(report, "stripe")[0].level == "ok"
+
+
+@pytest.mark.parametrize("error", [None, OSError("the connection is gone")])
+async def test_the_report_is_given_though_the_database_cannot_be_closed(
+    sqlite_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception | None
+) -> None:
+    """`None`: closing takes for ever."""
+    dispose = AsyncEngine.dispose
+
+    async def cannot_be_closed(engine: AsyncEngine) -> None:
+        await dispose(engine)
+        if error is not None:
+            raise error
+        await asyncio.Event().wait()
+
+    async with healthy(sqlite_database, tmp_path) as patient:
+        with monkeypatch.context() as broken:
+            broken.setattr(AsyncEngine, "dispose", cannot_be_closed)
+            broken.setattr(installation, "DATABASE_TIMEOUT_SECONDS", 0.2)
+            report = await patient.examine()
+    assert found(report, "database")[0].level == "ok"
