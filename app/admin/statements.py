@@ -24,12 +24,13 @@ UNLINKED = (
 
 @cache
 def amounts(dialect: str) -> TextClause:
-    """What the items of paying subscriptions cost, by status, currency and interval."""
+    """What the items of paying subscriptions cost, by status, currency and interval; metered ones apart."""
     if dialect == "postgresql":
         each, member = "jsonb_array_elements(owner.items) AS item(value)", "item.value ->> '{}'"
     else:
         each, member = "json_each(owner.items) AS item", "json_extract(item.value, '$.{}')"
-    price = f"CAST({member.format('unit_amount')} AS NUMERIC)"
+    metered = f"COALESCE(CAST({member.format('metered')} AS TEXT), '') IN ('true', '1')"
+    price = f"CASE WHEN {metered} THEN NULL ELSE CAST({member.format('unit_amount')} AS NUMERIC) END"
     quantity = f"CAST(COALESCE({member.format('quantity')}, {_one(dialect)}) AS NUMERIC)"
     names = ", ".join(
         f"{member.format(name)} AS {alias}"

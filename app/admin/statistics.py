@@ -30,6 +30,9 @@ SUBSCRIPTIONS_SECONDS, EVENTS_SECONDS = 60, 10
 TIMEOUT_SECONDS = 0.1
 """How long a page waits for slow numbers that are not computed yet."""
 
+PAYING = ("active", "past_due")
+"""The statuses whose subscriptions are revenue."""
+
 MONTHS = {"day": Fraction(12, 365), "week": Fraction(12, 52), "month": Fraction(1), "year": Fraction(12)}
 """The length of an interval in months."""
 
@@ -41,13 +44,14 @@ class Revenue:
     paying: Mapping[str, int]
     trialing: Mapping[str, int]
     unpriced: int
-    """Items without a fixed price: tiered, metered, decimal."""
+    """Items that are metered, or without a fixed price: tiered, decimal."""
 
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionStatistics:
     by_status: Mapping[str, int]
     by_plan: Mapping[str, int]
+    """Those that pay: as the revenue counts them."""
     revenue: Revenue
     unlinked: int
     unmapped: list[str]
@@ -159,7 +163,8 @@ async def read_subscription_statistics(service: Service) -> SubscriptionStatisti
     by_plan: Counter[str] = Counter()
     for row in counts:
         by_status[row.status or "unknown"] += row.number
-        by_plan[plan_name(prices, row.plan_id)] += row.number
+        if row.status in PAYING:
+            by_plan[plan_name(prices, row.plan_id)] += row.number
     return SubscriptionStatistics(by_status, by_plan, revenue_of(amounts), unlinked, unmapped)
 
 

@@ -19,7 +19,7 @@ Confirm = Annotated[bool, Field(description="Do it, even if something would then
 
 
 class ChangeIn(BaseModel):
-    """Another plan (its first price) or price, another quantity; what is not given stays."""
+    """Another plan (its price of the same interval and currency) or price, another quantity."""
 
     model_config = ConfigDict(
         extra="forbid", strict=True, json_schema_extra={"example": {"plan": "team", "quantity": 5}}
@@ -46,7 +46,8 @@ class CancelIn(BaseModel):
 async def change_subscription(
     subscription_id: str, wanted: ChangeIn, service: Running, actor: Actor
 ) -> SubscriptionOut:
-    """Change plan, price or quantity at Stripe. 409 with `over` lists what would exceed its limit."""
+    """Change plan, price or quantity at Stripe. 409 with `over` lists what would exceed its limit, with
+    `choices` the prices of a plan that has none of the same interval and currency."""
     await subscription_changes.change_subscription(
         service, subscription_id, actor=actor, **wanted.model_dump()
     )

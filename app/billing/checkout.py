@@ -29,6 +29,7 @@ from .customers import (
     stripe_of,
 )
 from .portal import open_portal
+from .price_choice import check_quantity
 from .return_urls import check_return_url
 
 log = structlog.get_logger(__name__)
@@ -93,7 +94,7 @@ async def create_checkout_session(service: Service, order: Order, *, actor: str)
     Raises:
         Conflict: when the user subscribes already (with a link into the portal), or the key was used for
             another order.
-        InvalidRequest: when an address is not on one of ALLOWED_RETURN_ORIGINS.
+        InvalidRequest: when an address is not on one of ALLOWED_RETURN_ORIGINS, or the quantity buys nothing.
         NotFound: when the catalogue has no such plan or price.
         StripeKeyMissing, StripeRefused, StripeUnavailable, Unavailable: when it cannot be done now.
     """
@@ -102,6 +103,7 @@ async def create_checkout_session(service: Service, order: Order, *, actor: str)
     check_return_url(order.success_url, allowed, "success_url")
     check_return_url(order.cancel_url, allowed, "cancel_url")
     price_id = _price_of(service, order)
+    check_quantity(service.limits.catalogue.plan_of_price(price_id), order.quantity)
     customer_id = await _customer_for(service, order, actor)
     key = idempotency_key("checkout", order.user_id, order.key) if order.key else None
     params = _params(order, price_id, customer_id, service.settings.link_metadata_keys[0])

@@ -17,11 +17,12 @@ from ..entitlements import FeaturePreview
 from ..errors import Conflict, InvalidRequest, NotFound, Stale, StripeRefused, StripeUnavailable, Unavailable
 from ..inbox.handlers.subscription_columns import subscription_columns
 from ..limits.prices import read_prices
-from ..plans import HeldItem, PriceList, held_items, main_item
+from ..plans import Addon, HeldItem, Plan, PriceList, held_items, main_item
 from ..service import Service
 from ..stripe.client import Answer, promptly
 from ..stripe.objects import ENDED, Values
 from .customers import check_applied, stripe_of
+from .price_choice import price_like, quantity_for
 
 log = structlog.get_logger(__name__)
 
@@ -54,6 +55,11 @@ class Current:
     user_id: str | None
 
     @property
+    def main_values(self) -> Values:
+        """The main item, as it is kept."""
+        return next(each for each in self.values["items"] if (each["item_id"] or "") == self.item.item_id)
+
+    @property
     def path(self) -> str:
         return f"/v1/subscriptions/{self.id}"
 
@@ -68,22 +74,30 @@ async def change_subscription(
     quantity: int | None = None,
     confirm: bool = False,
 ) -> None:
-    """Put the subscription on another plan (its first price), price or quantity; what is not given stays.
+    """Put the subscription on another plan, price or quantity; what is not given stays.
 
-    Stripe settles the difference with the next invoice (its default, `create_prorations`).
+    Of a plan's prices it is the one with the interval and currency that the subscription has. Stripe settles
+    the difference with the next invoice (its default, `create_prorations`).
 
     Raises:
-        Conflict: with `over`, when usage would exceed a limit that falls, unless confirmed; when it ended.
-        InvalidRequest: when nothing or too much is given, or the price is no plan's.
+        Conflict: with `over`, when usage would exceed a limit that falls, unless confirmed; with `choices`,
+            when the plan has no such price; when it ended; when it is an add-on's own subscription.
+        InvalidRequest: when nothing or too much is given, the price is no plan's, or the quantity buys
+            nothing.
         NotFound: when the subscription, plan or price is not known.
         StripeKeyMissing, StripeRefused, StripeUnavailable, Unavailable: when it cannot be done now.
     """
     api, _ = stripe_of(service)
-    target = _target(service, plan, price_id, quantity)
+    wanted = _wanted_plan(service, plan, price_id, quantity)
     current = await _current(service, subscription_id)
     item = current.item
-    price_id = target or item.price_id
-    quantity = item.quantity if quantity is None else quantity
+    if plan is not None or price_id is not None:
+        _check_is_no_addon(current)
+    if wanted is not None and wanted is not item.plan:
+        price_id = await price_like(api, wanted, current.main_values)
+    price_id = price_id or item.price_id
+    bought = wanted or current.prices.plan(price_id)
+    quantity = quantity_for(bought, asked=quantity, had=item.quantity)
     if not confirm:
         await _check_limits(service, current, price_id=price_id, quantity=quantity)
     # The quantity is always sent along: with another price, Stripe would begin again at one.
@@ -151,21 +165,33 @@ def _resumption(values: Values) -> dict[str, Any]:
     return changes
 
 
-def _target(service: Service, plan: str | None, price_id: str | None, quantity: int | None) -> str | None:
-    """The price to change to; None where only the quantity changes."""
+def _wanted_plan(
+    service: Service, plan: str | None, price_id: str | None, quantity: int | None
+) -> Plan | None:
+    """The plan to change to by its name; None where a price or only the quantity is given."""
     if (plan is not None and price_id is not None) or (plan, price_id, quantity) == (None, None, None):
         raise InvalidRequest("Give a plan or a price_id, or a quantity, or one of those and a quantity.")
     catalogue = service.limits.catalogue
     if plan is not None:
-        prices = catalogue.plan(plan).prices
-        if not prices:
-            raise InvalidRequest(f"Plan {plan!r} has no price in the plans file: cancel the subscription.")
-        return prices[0]
+        return catalogue.plan(plan)
     if price_id is not None and catalogue.plan_of_price(price_id) is None:
         if catalogue.addon_of_price(price_id) is not None:
             raise InvalidRequest(f"Price {price_id} is an add-on's: it does not take the place of a plan.")
         raise NotFound(f"Price {price_id} is in no plan of the catalogue: add it to one in the plans file.")
-    return price_id
+    return None
+
+
+def _check_is_no_addon(current: Current) -> None:
+    """
+    Raises:
+        Conflict: when the subscription has add-ons and no plan: a plan would take an add-on's place.
+    """
+    offer = current.item.offer
+    if isinstance(offer, Addon):  # a plan's item, or one of an unmapped price, would be the main one
+        raise Conflict(
+            f"Subscription {current.id} is of an add-on ({offer.id}), and has no plan to change. Nothing was "
+            "changed. Change the plan's own subscription, or sell the plan by a checkout session."
+        )
 
 
 async def _current(service: Service, subscription_id: str) -> Current:

@@ -119,6 +119,7 @@ class Invoice(Record, table=True):
     """A Stripe invoice, as far as access and billing pages need it."""
 
     __tablename__ = "billing_invoice"
+    __table_args__ = (_where("ix_billing_invoice_payment_id", "payment_id IS NOT NULL", "payment_id"),)
 
     id: str = Field(primary_key=True, sa_type=IdText)
     customer_id: str | None = Field(default=None, sa_type=IdText, index=True)
@@ -133,6 +134,8 @@ class Invoice(Record, table=True):
     hosted_invoice_url: str | None = Field(default=None, sa_type=Text)
     created: int | None = Field(default=None, sa_type=BigInteger)
     paid_at: int | None = Field(default=None, sa_type=BigInteger)
+    payment_id: str | None = Field(default=None, sa_type=IdText)
+    """Of its payment intent, else of its charge, where Stripe names one."""
     livemode: bool | None = None
     billing_reason: str | None = Field(default=None, sa_type=Text)
     due_date: int | None = Field(default=None, sa_type=BigInteger)

@@ -17,6 +17,7 @@ from .delivery import Delivery
 from .dependents import load_dependents
 from .history import load_history, load_prices
 from .outcome import Outcome, event_row
+from .payers import load_payers
 from .unit_of_work import KINDS, UNLOCKED, UnitOfWork
 
 log = structlog.get_logger(__name__)
@@ -67,6 +68,7 @@ class Transactions:
             await load_prices(batch, unit_of_work)
             await load_history(batch, unit_of_work, handled)
             await load_dependents(batch, unit_of_work, handled)
+            await load_payers(batch, unit_of_work, handled)
             applied = {delivery.event.id: self._applier.apply(delivery, unit_of_work) for delivery in fresh}
             unit_of_work.audit += _audited(applied.values())
             users = unit_of_work.users()

@@ -61,6 +61,14 @@ class Reapplied(NamedTuple):
     needs_refresh: bool
 
 
+class Payer(NamedTuple):
+    """What is known of who paid; None: not known here."""
+
+    customer_id: str | None = None
+    subscription_id: str | None = None
+    invoice_id: str | None = None
+
+
 class UnitOfWork:
     """What a batch of events reads and writes. `now` in Unix seconds; `named`: the ids that are loaded;
     `link_keys`: the metadata keys that name a user.
@@ -82,6 +90,8 @@ class UnitOfWork:
         self.prices = PriceList(catalogue, _KnownPrices(self))
         self.history: dict[str, list[StripeEvent]] = {}
         """The earlier events of the objects whose newest snapshot their positions leave open."""
+        self.payers: dict[str, Payer] = {}
+        """Who paid what a dispute, by its id, is about."""
         self.reactions: list[Reaction] = []
         """What is to be told after the commit."""
         self.audit: list[AuditEntry] = []

@@ -6,7 +6,7 @@ from sqlmodel import col, select
 
 from ..db.audit import audit_entry
 from ..db.models import Override
-from ..errors import NotFound
+from ..errors import InvalidRequest, NotFound
 from ..plans import OverrideOp, read_override
 from ..service import Service
 from ..stripe.objects import as_id
@@ -44,11 +44,13 @@ def draft_override(
 
     Raises:
         NotFound: the catalogue has no such feature, or this cannot be the id of a user.
-        InvalidRequest: the feature cannot have this value, or not with this `op` (set, add, remove).
+        InvalidRequest: the feature cannot have this value, or not with this `op` (set, add, remove); the
+            override would have ended already.
     """
     read_override(service.limits.catalogue.feature(feature), cast(OverrideOp, op), value)
     if as_id(user_id) is None:
         raise NotFound("This cannot be the id of a user.")
+    _check_expiry(expires_at, int(service.clock()))
     return Override(
         user_id=user_id,
         feature=feature,
@@ -59,6 +61,18 @@ def draft_override(
         actor=given_by,
         created_at=int(service.clock()),
     )
+
+
+def _check_expiry(expires_at: int | None, now: int) -> None:
+    """
+    Raises:
+        InvalidRequest: for an override that would end before it began.
+    """
+    if expires_at is not None and expires_at <= now:
+        raise InvalidRequest(
+            f"expires_at: {expires_at} is past (now: {now}), so it would change nothing. Send a moment to "
+            "come, or none; DELETE ends an override."
+        )
 
 
 async def set_override(service: Service, draft: Override, *, actor: str) -> Override:

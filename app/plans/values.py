@@ -26,6 +26,7 @@ _UNITS: Final[dict[str, int]] = (
 )
 _SIZE = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?) ?(?P<unit>[A-Za-z]+)", re.ASCII)
 _MAX_SIZE_LENGTH = 40
+_NEGATIVE = re.compile(r"[-−]\s*(?:[0-9]+(?:\.[0-9]+)?|inf(?:inity)?)", re.IGNORECASE)
 
 
 def read_amount(raw: object) -> int | None:
@@ -80,12 +81,19 @@ def read_static(raw: object) -> Value:
         return None
     if isinstance(raw, str):
         match = _SIZE.fullmatch(raw)
-        return read_size(raw) if match is not None and match["unit"] in _UNITS else raw
+        return read_size(raw) if match is not None and match["unit"] in _UNITS else _read_text(raw)
     if isinstance(raw, bool):
         return raw
     if not isinstance(raw, int | float):
         raise ValueError(f"takes a number, a text, true or false, not {_shown(raw)}")
     return _in_range(raw)
+
+
+def _read_text(raw: str) -> str:
+    """A text that is meant as one: no other spelling of unlimited, no number below 0."""
+    if raw.strip().casefold() == UNLIMITED or _NEGATIVE.fullmatch(raw.strip()):
+        raise ValueError(f'{_shown(raw)} would be a text like any other: write "unlimited" for no limit')
+    return raw
 
 
 def type_of(value: Value) -> Type:
@@ -138,7 +146,8 @@ def limit_of(value: Value) -> int | None:
 
 def _in_range(number: int | float) -> int | float:
     if not 0 <= number <= MAX_AMOUNT:  # false for nan, too
-        raise ValueError(f"must lie between 0 and {MAX_AMOUNT} (2**63-1), not {_shown(number)}")
+        remedy = "" if number >= 0 else ': write "unlimited" for no limit'
+        raise ValueError(f"must lie between 0 and {MAX_AMOUNT} (2**63-1), not {_shown(number)}{remedy}")
     return number
 
 

@@ -156,6 +156,14 @@ def invoice_values(content: Values) -> Values:
     }
 
 
+def invoice_payment(invoice: Values) -> str | None:
+    """The id of the invoice's payment intent, else of its charge; since 2025-03-31.basil under `payments`."""
+    paid = [as_dict(each.get("payment")) for each in _list(invoice.get("payments"))]
+    told = [invoice, *paid]
+    found = [as_id(each.get(name)) for name in ("payment_intent", "charge") for each in told]
+    return next((payment for payment in found if payment), None)
+
+
 def invoice_subscription(invoice: Values) -> str | None:
     """`parent.subscription_details.subscription` since 2025-03-31.basil, `subscription` before."""
     details = as_dict(as_dict(invoice.get("parent")).get("subscription_details"))

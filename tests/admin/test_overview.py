@@ -69,9 +69,25 @@ async def test_the_overview_shows_revenue_by_currency_and_what_wants_a_hand(data
         page = words(await visitor.open("/"))
         assert "87.00 USD" in page and "5.00 EUR" in page
         assert "In trials, not counted above: 29.00 USD" in page
-        assert "Discounts and taxes are left out" in page
+        assert "Discounts, taxes and metered prices are left out" in page
         assert "Customers of no user 1 pay, and nobody gets what they pay for" in page
         assert "Dead events 0" in page
+
+
+async def test_only_what_is_paid_for_is_counted_by_plan_and_as_revenue(database_url: str) -> None:
+    fixed = {"price_id": "price_team", "unit_amount": 2900, "currency": "usd", "interval": "month"}
+    metered = {"price_id": "price_calls", "unit_amount": 7, "currency": "usd", "interval": "month"}
+    async with logged_in(database_url) as (client, _):
+        service = client.app.state.billing
+        async with service.database.session() as session:
+            for status in ("active", "past_due", "trialing", "canceled", "unpaid", "paused", "incomplete"):
+                items = [fixed | {"quantity": 1}, metered | {"metered": True}]
+                row = Subscription(id=f"sub_{status}", status=status, plan_id="price_team", items=items)
+                session.add(row)
+        figures = await statistics.read_subscription_statistics(service)
+    assert figures.by_plan == {"team": 2}
+    assert figures.revenue.paying == {"usd": 5800}
+    assert figures.revenue.unpriced == 2, "the metered items of those that pay"
 
 
 async def test_what_wants_a_hand_is_marked_and_leads_to_where_it_is_mended(database_url: str) -> None:

@@ -35,12 +35,12 @@ async def test_a_change_holds_when_the_call_returns_and_the_webhook_changes_noth
         assert (changed["plan_id"], changed["quantity"]) == ("price_team", 5)
         here.account.advance(60)
         changed = await here.done(path(subscription, "change"), {"plan": "starter"})
-        assert (changed["plan_id"], changed["quantity"]) == ("price_starter", 5), "the quantity stays"
+        assert (changed["plan_id"], changed["quantity"]) == ("price_starter", 1), "of a flat plan one is all"
         assert await here.plan_of() == "starter"
         await here.hear()
         assert (await stored(here, subscription))["plan_id"] == "price_starter"
         [item] = subscription.items
-        assert (item.price.id, item.quantity) == ("price_starter", 5)
+        assert (item.price.id, item.quantity) == ("price_starter", 1)
 
 
 async def test_two_changes_within_one_second_hold_each(database_url: str) -> None:

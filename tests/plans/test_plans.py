@@ -213,6 +213,13 @@ def test_static_values_keep_their_type(file: Path, value: str, read: object) -> 
     assert type(limit.value) is type(read)
 
 
+@pytest.mark.parametrize("value", ["Unlimited", "UNLIMITED", " unlimited", "-1", "-1.5", "- 1", "-inf"])
+def test_a_text_that_is_meant_as_no_limit_is_refused_with_what_to_write(file: Path, value: str) -> None:
+    file.write_text(f'[features]\nx = {{ kind = "static" }}\n[plans.a]\nprices = ["p"]\nx = "{value}"\n')
+    with pytest.raises(ConfigurationError, match=r'plan .a., key .x.: .*write "unlimited"'):
+        load_catalogue(file)
+
+
 def test_features_may_be_called_like_anything(file: Path) -> None:
     text = '[features]\nlimits = { kind = "allocated" }\nmodel_config = { kind = "boolean" }\n'
     catalogue = load(file, text + "[plans.a]\nlimits = 3\nmodel_config = true")

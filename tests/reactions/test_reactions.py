@@ -1,6 +1,7 @@
 """After the commit: who is told what, and that nobody is told too little, too often, or at another's cost."""
 
 import asyncio
+import json
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -24,7 +25,7 @@ from app.signals import (
     subscription_changed,
     subscription_ended,
 )
-from app.simulator import DAY, Account, play
+from app.simulator import DAY, NEW, Account, event_body, play
 from app.worker.worker import Worker
 
 from ..client import AUTH, Client, running
@@ -133,8 +134,47 @@ async def test_a_refund_and_a_dispute_are_told_with_their_amounts(client: Client
     refund = next(each for each in listener.heard if each.signal == "payment_refunded")
     assert refund.user_id == "ada"
     assert (refund.facts["amount"], refund.facts["currency"]) == (700, "usd")
-    disputes = [each.facts["status"] for each in listener.heard if each.signal == "payment_disputed"]
-    assert sorted(disputes) == ["lost", "needs_response"]
+    disputes = [each for each in listener.heard if each.signal == "payment_disputed"]
+    assert sorted(each.facts["status"] for each in disputes) == ["lost", "needs_response"]
+    for each in disputes:  # a stored event of the charge names the customer, who has one subscription
+        assert (each.user_id, each.customer_id) == ("ada", subscription.customer)
+        assert each.subscription_id == subscription.id
+
+
+@pytest.mark.parametrize("shape", ["before 2025-03-31.basil", "with expanded payments"])
+async def test_a_dispute_names_who_paid_the_invoice_that_it_is_about(
+    client: Client, listener: Listener, shape: str
+) -> None:
+    account = Account(1, start=START - 60)
+    customer = account.create_customer(user_id="ada")
+    for _ in range(2):
+        subscription = account.create_subscription(customer, "price_team")
+    invoice = account.renew(subscription)
+    *told, last = [json.loads(event_body(event, NEW)) for event in account.events]
+    payment = {"type": "payment_intent", "payment_intent": "pi_1"}
+    for event in (*told, last):
+        if event["data"]["object"]["id"] == invoice.id:
+            own = {"payment_intent": "pi_1", "charge": "ch_1"}
+            expanded = {"payments": {"object": "list", "data": [{"payment": payment}]}}
+            event["data"]["object"] |= own if shape.startswith("before") else expanded
+        await client.send(event)
+    dispute = {"id": "dp_1", "object": "dispute", "charge": "ch_1", "payment_intent": "pi_1", "amount": 2900}
+    await client.send(
+        {
+            "id": "evt_dispute",
+            "object": "event",
+            "type": "charge.dispute.created",
+            "created": START,
+            "livemode": False,
+            "data": {
+                "object": dispute | {"status": "needs_response", "currency": "usd", "reason": "general"}
+            },
+        }
+    )
+    await deliver_all(client, listener)
+    told_of = next(each for each in listener.heard if each.signal == "payment_disputed")
+    assert (told_of.user_id, told_of.customer_id) == ("ada", customer.id)
+    assert (told_of.subscription_id, told_of.invoice_id) == (subscription.id, invoice.id)
 
 
 async def test_a_failed_attempt_that_is_heard_of_after_the_payment_is_no_news(

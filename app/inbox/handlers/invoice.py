@@ -3,7 +3,15 @@
 from ...db.models import Invoice, Subscription
 from ...entitlements import never_paid
 from ...stripe.events import StripeEvent
-from ...stripe.objects import INVOICE_STATUS_RANK, Values, invoice_values, is_cut, paid_lines, required_id
+from ...stripe.objects import (
+    INVOICE_STATUS_RANK,
+    Values,
+    invoice_payment,
+    invoice_values,
+    is_cut,
+    paid_lines,
+    required_id,
+)
 from ..unit_of_work import UnitOfWork
 from .announcements import announce_first_payment_failed, announce_payment
 from .customer import ensure_customer
@@ -32,6 +40,9 @@ def invoice_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
         invoice = unit_of_work.add(Invoice, invoice_id, **values)
     elif _progress(values) >= _progress(invoice.__dict__):  # the same event again, when it is reapplied
         unit_of_work.change(invoice, **values)
+    # Not every shape names it, and an attempt may have one of its own: the greatest, in whatever order.
+    payments = [payment for payment in (invoice.payment_id, invoice_payment(event.object)) if payment]
+    unit_of_work.change(invoice, payment_id=max(payments, default=None))
     announce_payment(unit_of_work, event, values, before, invoice)
 
 

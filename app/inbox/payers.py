@@ -1,0 +1,88 @@
+"""Who paid what a dispute is about: the dispute itself names a charge and a payment intent, not a customer.
+
+The payment's invoice names customer and subscription. Since 2025-03-31.basil an invoice shows its payments
+only where they are expanded; then a stored event of the charge or of the payment intent names the customer.
+"""
+
+from collections.abc import Iterable
+
+import orjson
+
+from ..db import Batch
+from ..db.models import Customer, Record, Subscription, WebhookEvent, table_of
+from ..stripe.events import StripeEvent
+from ..stripe.objects import Values, as_dict, as_id, as_text
+from .unit_of_work import Payer, UnitOfWork
+
+EVENTS_OF_A_PAYMENT = 5
+"""How many events of a charge or a payment intent are read."""
+
+
+async def load_payers(batch: Batch, unit_of_work: UnitOfWork, events: Iterable[StripeEvent]) -> None:
+    """Find the payers of the disputes among the events, and load their rows to be looked at."""
+    disputes = [event.object for event in events if event.object.get("object") == "dispute"]
+    for dispute in disputes:
+        payer = await _payer(batch, dispute)
+        unit_of_work.payers[as_id(dispute.get("id")) or ""] = payer
+        ids: list[tuple[type[Record], str | None]] = [
+            (Customer, payer.customer_id),
+            (Subscription, payer.subscription_id),
+        ]
+        missing = {model: id for model, id in ids if id and unit_of_work.find(model, id) is None}
+        if missing:
+            wanted = {table_of(model): [id] for model, id in missing.items()}
+            loaded, _ = await batch.load(wanted, known=(table_of(WebhookEvent), []))
+            for model in missing:
+                unit_of_work.fill_missing(model, loaded[table_of(model)])
+
+
+async def _payer(batch: Batch, dispute: Values) -> Payer:
+    payments = [payment for name in ("payment_intent", "charge") if (payment := as_id(dispute.get(name)))]
+    for payment in payments:
+        if (found := await _of_invoice(batch, "payment_id", payment)) is not None:
+            return found
+    told = [as_dict(dispute.get(name)) for name in ("charge", "payment_intent")]
+    for payment in payments:
+        told += await _told_of(batch, payment)
+    customers = [customer for content in told if (customer := as_id(content.get("customer")))]
+    invoices = [invoice for content in told if (invoice := as_id(content.get("invoice")))]
+    for invoice in invoices:
+        if (found := await _of_invoice(batch, "id", invoice)) is not None:
+            return found
+    customer = next(iter(customers), None)
+    return Payer(customer, await _only_subscription(batch, customer), next(iter(invoices), None))
+
+
+async def _only_subscription(batch: Batch, customer: str | None) -> str | None:
+    """The customer's subscription, where there was never another one."""
+    query = "SELECT id FROM billing_subscription WHERE customer_id = ? ORDER BY id LIMIT 2"
+    rows = await batch.fetch(query, customer) if customer else []
+    return rows[0]["id"] if len(rows) == 1 else None
+
+
+async def _of_invoice(batch: Batch, column: str, value: str) -> Payer | None:
+    query = (
+        "SELECT id, customer_id, subscription_id FROM billing_invoice "  # noqa: S608 # names of ours
+        f"WHERE {column} = ? ORDER BY id LIMIT 1"
+    )
+    rows = await batch.fetch(query, value)
+    return Payer(rows[0]["customer_id"], rows[0]["subscription_id"], rows[0]["id"]) if rows else None
+
+
+async def _told_of(batch: Batch, payment: str) -> list[Values]:
+    """What stored events said of a charge or a payment intent, handled here or not."""
+    rows = await batch.fetch(
+        "SELECT body FROM billing_event WHERE object_id = ? ORDER BY created DESC LIMIT ?",
+        payment,
+        EVENTS_OF_A_PAYMENT,
+    )
+    return [_object(row["body"]) for row in rows]
+
+
+def _object(body: str) -> Values:
+    try:
+        content = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    found = as_dict(as_dict(as_dict(content).get("data")).get("object"))
+    return found if as_text(found.get("object")) in ("charge", "payment_intent") else {}

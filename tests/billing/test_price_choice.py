@@ -1,0 +1,89 @@
+"""Which price a change to a plan means, and which quantities buy something."""
+
+import pytest
+
+from app.simulator import Account
+
+from ..shop import USER, shop
+
+
+def account_with_prices() -> Account:
+    account = Account(1)
+    account.create_price("price_team_yearly", 29_000, interval="year")
+    return account
+
+
+async def test_a_change_by_the_plans_name_keeps_the_interval(database_url: str) -> None:
+    async with shop(database_url, account=account_with_prices()) as here:
+        subscription = await here.bought(price_id="price_team_yearly")
+        answer = await here.post(f"subscriptions/{subscription.id}/change", {"plan": "starter"})
+        assert answer.status_code == 409
+        assert answer.json()["choices"] == [
+            {
+                "price_id": "price_starter",
+                "interval": "month",
+                "interval_count": 1,
+                "currency": "usd",
+                "unit_amount": 900,
+            }
+        ]
+        assert "price_id of one of the choices" in answer.json()["detail"]
+        changed = await here.done(
+            f"subscriptions/{subscription.id}/change", {"price_id": "price_starter", "confirm": True}
+        )
+        assert changed["plan_id"] == "price_starter"
+        here.account.advance(60)
+        again = await here.done(f"subscriptions/{subscription.id}/change", {"plan": "team"})
+        assert again["plan_id"] == "price_team", "the monthly one, though a yearly one is there, too"
+
+
+async def test_a_change_to_the_plan_that_there_is_keeps_its_price(database_url: str) -> None:
+    async with shop(database_url, account=account_with_prices()) as here:
+        subscription = await here.bought(price_id="price_team_yearly")
+        changed = await here.done(f"subscriptions/{subscription.id}/change", {"plan": "team", "quantity": 2})
+        assert (changed["plan_id"], changed["quantity"]) == ("price_team_yearly", 2)
+
+
+async def test_a_price_in_another_currency_is_not_taken_for_the_same(database_url: str) -> None:
+    account = Account(1)
+    account.create_price("price_team_yearly", 2900, currency="eur")
+    async with shop(database_url, account=account) as here:
+        subscription = await here.bought(price_id="price_starter")
+        changed = await here.done(f"subscriptions/{subscription.id}/change", {"plan": "team"})
+        assert changed["plan_id"] == "price_team"
+        euros = await here.bought("user_bob", price_id="price_team_yearly")
+        answer = await here.post(f"subscriptions/{euros.id}/change", {"plan": "starter"})
+        assert (answer.status_code, answer.json()["choices"][0]["currency"]) == (409, "usd")
+
+
+async def test_the_own_subscription_of_an_addon_is_never_turned_into_a_plan(database_url: str) -> None:
+    async with shop(database_url) as here:
+        await here.bought()
+        addon = await here.bought(price_id="price_more_projects", allow_second=True)
+        for wanted in ({"plan": "starter"}, {"price_id": "price_starter"}):
+            answer = await here.post(f"subscriptions/{addon.id}/change", wanted)
+            assert answer.status_code == 409
+            assert "more_projects" in answer.json()["detail"]
+        assert [item.price.id for item in addon.items] == ["price_more_projects"]
+        more = await here.done(f"subscriptions/{addon.id}/change", {"quantity": 3})
+        assert more["quantity"] == 3
+        entitlements = await here.client.read(f"/internal/users/{USER}/entitlements")
+        assert entitlements["features"]["projects"]["limit"] == 10 + 3 * 50
+
+
+@pytest.mark.parametrize("quantity", [0, 5])
+async def test_a_quantity_that_buys_nothing_is_refused(database_url: str, quantity: int) -> None:
+    async with shop(database_url) as here:
+        subscription = await here.bought(price_id="price_starter")
+        answer = await here.post(f"subscriptions/{subscription.id}/change", {"quantity": quantity})
+        assert answer.status_code == 422
+        assert "quantity" in answer.json()["detail"]
+        assert subscription.items[0].quantity == 1
+
+
+async def test_a_checkout_of_a_quantity_that_buys_nothing_is_refused(database_url: str) -> None:
+    async with shop(database_url) as here:
+        answer = await here.order(price_id="price_starter", quantity=5)
+        assert answer.status_code == 422
+        assert "no limit per unit" in answer.json()["detail"]
+        assert (await here.order(quantity=5)).status_code == 200
