@@ -119,7 +119,7 @@ class Invoice(Record, table=True):
     """A Stripe invoice, as far as access and billing pages need it."""
 
     __tablename__ = "billing_invoice"
-    __table_args__ = (_where("ix_billing_invoice_payment_id", "payment_id IS NOT NULL", "payment_id"),)
+    __table_args__ = (partial_index("ix_billing_invoice_payment_id", "payment_id IS NOT NULL", "payment_id"),)
 
     id: str = Field(primary_key=True, sa_type=IdText)
     customer_id: str | None = Field(default=None, sa_type=IdText, index=True)
