@@ -20,6 +20,7 @@ from ..observability import metrics
 from ..observability.logs import configure_logging
 from ..service import Service, make_service
 from .admin import admin
+from .customers import customers
 from .demo import run_demo
 from .doctor import doctor
 from .events import events, replay
@@ -47,6 +48,7 @@ cli.command()(status)
 cli.command()(replay)  # of the group `events`; it is wanted in a hurry
 cli.add_typer(events, name="events")
 cli.add_typer(users, name="users")
+cli.add_typer(customers, name="customers")
 cli.add_typer(limits, name="limits")
 cli.add_typer(spool, name="spool")
 cli.add_typer(stripe, name="stripe")

@@ -18,10 +18,13 @@ from ..stripe.events import StripeEvent
 from ..stripe.objects import as_id
 
 
-async def link_customer(service: Service, customer_id: str, user_id: str | None, *, actor: str) -> Outcome:
+async def link_customer(
+    service: Service, customer_id: str, user_id: str | None, *, actor: str, announce: bool = True
+) -> Outcome:
     """Link a customer to a user of the application, to another one, or (None) to nobody.
 
-    It stands above any metadata and any checkout, until the next call.
+    It stands above any metadata and any checkout, until the next call. `announce`: whether a subscription
+    that runs, and has its first user now, is announced as activated.
 
     Raises:
         NotFound: when the customer is not known.
@@ -29,7 +32,9 @@ async def link_customer(service: Service, customer_id: str, user_id: str | None,
     """
     if as_id(customer_id) is None:
         raise NotFound("No customer with this id is known here.")
-    content = {"customer_id": customer_id, "user_id": user_id}
+    content: dict[str, Any] = {"customer_id": customer_id, "user_id": user_id}
+    if not announce:
+        content["announce"] = False
     delivery = _internal_event(
         service, "internal.customer.linked", customer_id, content, actor, customer=customer_id
     )

@@ -57,13 +57,14 @@ class Story:
         *,
         type_: str = "customer.subscription.updated",
         price: str = "price_team",
+        quantity: int = 1,
         previous: Json | None = None,
         **content: Any,
     ) -> str:
         """A snapshot of `sub<name>_<tag>`, active for a month since `T`; its id."""
         subscription_id = self.id(f"sub{name}")
         period = {"current_period_start": T, "current_period_end": T + MONTH}
-        item = {"id": f"si_{name}_{self.tag}", "object": "subscription_item", "quantity": 1, **period}
+        item = {"id": f"si_{name}_{self.tag}", "object": "subscription_item", "quantity": quantity, **period}
         recurring = {"interval": "month", "interval_count": 1, "usage_type": "licensed"}
         item["price"] = {"id": price, "object": "price", "currency": "eur", "recurring": recurring}
         whole = {
