@@ -6,11 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
+from ..db.migrations import behind
 from ..entitlements import Entitlements
-from ..errors import NotFound
+from ..errors import ConfigurationError, NotFound
+from ..operations.compare_rules import Comparison, compare_rules
 from ..operations.lookup import find_one
 from ..service import Service
-from .output import Json, console, moment, plain, print_json, run, table
+from .output import FINE, WANTS_A_HAND, Json, console, moment, plain, print_json, progress, run, table
 
 limits = typer.Typer(no_args_is_help=True, help="What users may use, and why.")
 
@@ -47,6 +49,45 @@ def explain(
         out.print(plain("\n".join(each["lines"])))
         if each["used"] is not None:
             out.print(f"  used {each['used']}: {each['reason']} for one more")
+
+
+@limits.command(name="compare-rules")
+def compare(json: Json = False) -> None:
+    """List the users whose plan, access or limits this release's rules change, and why; exit code 1 if any.
+
+    Run it against the live database after `migrate` and before the first process of this release starts.
+    It writes nothing there.
+    """
+    found = run(lambda service: _compare(service, quiet=json))
+    if json:
+        print_json(found.as_json())
+    else:
+        _print_comparison(found)
+    raise typer.Exit(WANTS_A_HAND if found.changed else FINE)
+
+
+async def _compare(service: Service, *, quiet: bool) -> Comparison:
+    if (problem := await behind(service.database)) is not None:
+        raise ConfigurationError(f"{problem} It only adds to the schema: the release before goes on.")
+    with progress(quiet=quiet, endless=True) as bar:
+        task = bar.add_task("Comparing", total=None)
+        return await compare_rules(
+            service.database,
+            service.limits.catalogue,
+            int(service.clock()),
+            lambda what, count: bar.update(task, description=f"{count} {what}"),
+        )
+
+
+def _print_comparison(found: Comparison) -> None:
+    rows = [
+        (each.user_id, name, was, now, "\n".join(each.why) if first else "")
+        for each in found.changed
+        for first, (name, was, now) in ((index == 0, change) for index, change in enumerate(each.changes))
+    ]
+    if rows:
+        console().print(table("Changes", ("user", "what", "before", "after", "why"), rows))
+    typer.echo(f"{found.compared} users compared, {len(found.changed)} differ. Nothing was changed.")
 
 
 async def _entitlements(service: Service, user: str, feature: str | None) -> Entitlements:

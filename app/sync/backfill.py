@@ -7,7 +7,7 @@ is killed leaves rows as they were, and the next pass finds them.
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -139,9 +139,9 @@ class Backfill:
             await batch.begin([f"{kind}:{each}" for kind, ids in named.items() for each in ids])
             unit_of_work = await self._load(batch, named)
             record = unit_of_work.find(model, id)
-            stored = stored_events(await batch.fetch(EVENTS_OF, id, MAX_EVENTS))
+            stored = stored_events(await self._events_in(batch, id))
             if isinstance(record, Subscription):
-                stored += await _session_of(batch, unit_of_work, record)
+                stored += await self._session_of(batch, unit_of_work, record)
             if record is None or follows_rules(record) or not _within(stored, named):
                 return False
             await load_dependents(batch, unit_of_work, [delivery.event for delivery in stored])
@@ -158,22 +158,40 @@ class Backfill:
     async def _named(self, model: RuledModel, id: str) -> dict[str, set[str]]:
         """The ids of all rows that the record's events may touch, to be locked before they are loaded."""
         named: dict[str, set[str]] = {kind: {id} if each is model else set() for kind, each in KINDS.items()}
-        query = (
-            select(WebhookEvent)
-            .where(col(WebhookEvent.object_id) == id, col(WebhookEvent.state) == "processed")
-            .where(col(WebhookEvent.source) != "internal")
-            .order_by(col(WebhookEvent.created).desc(), col(WebhookEvent.id).desc())
-            .limit(MAX_EVENTS)
-        )
         async with self._database.reading() as session:
-            rows = [row.model_dump() for row in await session.exec(query)]
             record = await session.get(model, id)
         if isinstance(record, Subscription | Invoice) and record.customer_id is not None:
             named["customer"].add(record.customer_id)
-        for delivery in stored_events(rows):
+        for delivery in stored_events(await self._events_of(id)):
             for kind, ids in delivery.event.names.items():
                 named[kind] |= ids
         return named
+
+    async def _events_of(self, id: str) -> Sequence[Mapping[str, Any]]:
+        """The stored events of a record, before anything is locked."""
+        return await read_events(self._database, id)
+
+    async def _events_in(self, batch: Batch, id: str) -> Sequence[Mapping[str, Any]]:
+        """The same, once the record is locked."""
+        return await batch.fetch(EVENTS_OF, id, MAX_EVENTS)
+
+    async def _event_in(self, batch: Batch, id: str) -> Sequence[Mapping[str, Any]]:
+        """One stored event; nothing where it is pruned."""
+        return await batch.fetch(EVENT, id)
+
+    async def _session_of(
+        self, batch: Batch, unit_of_work: UnitOfWork, record: Subscription
+    ) -> list[Delivery]:
+        """The checkout session that created the subscription, as far as its customer's claims name it."""
+        customer = unit_of_work.find(Customer, record.customer_id)
+        claims = (
+            (customer.links if customer is not None else {}).get("metadata"),
+            (record.links or {}).get("session"),
+        )
+        ids = [claim["event_id"] for claim in claims if claim is not None]
+        rows = [row for id in ids for row in await self._event_in(batch, id)]
+        created = stored_events(rows)
+        return [each for each in created if as_id(each.event.object.get("subscription")) == record.id]
 
     async def _load(self, batch: Batch, named: dict[str, set[str]]) -> UnitOfWork:
         ids = {table_of(model): named[kind] for kind, model in KINDS.items()}
@@ -184,16 +202,17 @@ class Backfill:
         return unit_of_work
 
 
-async def _session_of(batch: Batch, unit_of_work: UnitOfWork, record: Subscription) -> list[Delivery]:
-    """The checkout session that created the subscription, as far as its customer's claims name it."""
-    customer = unit_of_work.find(Customer, record.customer_id)
-    claims = (
-        (customer.links if customer is not None else {}).get("metadata"),
-        (record.links or {}).get("session"),
+async def read_events(database: Database, object_id: str) -> list[dict[str, Any]]:
+    """The columns of the object's events that were applied, the latest first."""
+    query = (
+        select(WebhookEvent)
+        .where(col(WebhookEvent.object_id) == object_id, col(WebhookEvent.state) == "processed")
+        .where(col(WebhookEvent.source) != "internal")
+        .order_by(col(WebhookEvent.created).desc(), col(WebhookEvent.id).desc())
+        .limit(MAX_EVENTS)
     )
-    ids = [claim["event_id"] for claim in claims if claim is not None]
-    rows = [row for id in ids for row in await batch.fetch(EVENT, id)]
-    return [each for each in stored_events(rows) if as_id(each.event.object.get("subscription")) == record.id]
+    async with database.reading() as session:
+        return [row.model_dump() for row in await session.exec(query)]
 
 
 async def _invoices_of(batch: Batch, model: RuledModel, id: str) -> list[Invoice]:

@@ -389,3 +389,10 @@ def test_receivers_that_cannot_be_imported_are_named(tmp_path: Path, sqlite_data
         refused = app_process(*command, cwd=tmp_path, **settings)
         assert refused.returncode == 1
         assert "RECEIVERS: the module shop.nowhere cannot be imported" in " ".join(refused.stderr.split())
+
+
+def test_compare_rules_lists_nobody_where_the_rules_are_followed(shell: Shell) -> None:
+    result = shell("limits", "compare-rules")
+    assert result.exit_code == 0, result.output
+    assert "0 differ. Nothing was changed." in result.output
+    assert shell.json("limits", "compare-rules")["changed"] == []
