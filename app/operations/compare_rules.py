@@ -17,7 +17,7 @@ from sqlalchemy import Table, insert, select, tuple_, update
 
 from ..db import Batch, Database, open_database
 from ..db.migrations import migrate
-from ..db.models import Customer, Invoice, Override, Subscription, follows_rules, table_of
+from ..db.models import Customer, Invoice, Override, Price, Subscription, follows_rules, table_of
 from ..entitlements import Entitlements
 from ..inbox.unit_of_work import make_row
 from ..limits import Limits
@@ -29,7 +29,7 @@ OnProgress = Callable[[str, int], None]
 """Called with what is being done and with how many of it are done."""
 
 PAGE = 500
-COPIED = tuple(table_of(model) for model in (Customer, Subscription, Invoice, Override))
+COPIED = tuple(table_of(model) for model in (Customer, Price, Subscription, Invoice, Override))
 WHY: Mapping[str, str] = {
     "user_id": "it belongs to {now}",
     "plan_id": "its main item is {now}",

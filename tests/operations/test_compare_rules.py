@@ -96,8 +96,10 @@ async def test_users_whose_answers_change_are_listed_with_the_reason_and_no_othe
     before = await stored(service_of(client).database)
     found = await compared(client)
     assert await stored(service_of(client).database) == before, "nothing is written"
-    assert set(found) >= {due.user, refused.user, restarted.user} and same.user not in found
+    assert set(found) == {due.user, refused.user, restarted.user, two_plans.user}
     assert ("access", "grace", "none") in found[restarted.user].changes
+    assert found[two_plans.user].changes == [("plan", "team", "security"), ("sso", False, True)]
+    assert "price_security" in found[two_plans.user].why[-1]
     for story, at in ((due, since), (refused, refused_at)):
         changes = {name: (was, now) for name, was, now in found[story.user].changes}
         assert changes["access"] == ("none", "grace")

@@ -1,13 +1,18 @@
 """Rows that another release wrote are reapplied in steps, while webhooks arrive and that release runs."""
 
 import asyncio
+import sqlite3
+import tempfile
 from collections.abc import AsyncIterator
+from contextlib import closing
+from functools import cache
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import delete, text, update
 
-from app.db.models import Customer, Invoice, Subscription, follows_rules
+from app.db.migrations import migrate
+from app.db.models import Customer, Invoice, Price, Subscription, follows_rules, table_of
 from app.service import Service
 from app.signals import reactions
 from app.sync.backfill import count_outdated
@@ -17,20 +22,9 @@ from ..inbox.test_past_due import CASES
 from ..story import DAY, HOUR, MONTH, Story, orders
 
 NOW = 1_893_456_000  # 2030-01-01 00:00:00 UTC
-NEW_COLUMNS = {
-    "billing_subscription": (
-        "pause_cause",
-        "past_due_since",
-        "running_at",
-        "due_at",
-        "first_payment_failed_at",
-        "ever_paid",
-        "rules_version",
-        "rules_row_version",
-    ),
-    "billing_invoice": ("billing_reason", "due_date", "rules_version", "rules_row_version"),
-    "billing_customer": ("rules_version", "rules_row_version"),
-}
+RELEASE_BEFORE = "0009"
+"""The newest migration of the release before rows said by which rules they were written."""
+RULED = (Subscription, Invoice, Customer)
 UNCOMPARED = {"version", "updated_at", "rules_row_version"}
 
 
@@ -47,12 +41,27 @@ def service_of(client: Client) -> Service:
     return service
 
 
+@cache
+def columns_of_the_release_before() -> dict[str, set[str]]:
+    """The columns that its migrations make, by table."""
+    with tempfile.TemporaryDirectory() as folder:
+        migrate(f"sqlite:///{folder}/before.db", RELEASE_BEFORE)
+        with closing(sqlite3.connect(f"{folder}/before.db")) as connection:
+            return {
+                table: {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+                for table in (model.__tablename__ for model in RULED)
+            }
+
+
 async def as_the_release_before_wrote_them(client: Client) -> None:
     """Take away from all rows what that release does not know."""
+    before = await asyncio.to_thread(columns_of_the_release_before)
     async with service_of(client).database.session() as session:
-        for table, columns in NEW_COLUMNS.items():
-            nothing = ", ".join(f"{column} = NULL" for column in columns)
-            await (await session.connection()).execute(text(f"UPDATE {table} SET {nothing}"))
+        for model in RULED:
+            table = table_of(model)
+            unknown = [each.name for each in table.columns if each.name not in before[table.name]]
+            await (await session.connection()).execute(update(table).values(dict.fromkeys(unknown)))
+        await (await session.connection()).execute(delete(table_of(Price)))
 
 
 async def rows(client: Client, story: Story) -> list[dict[str, Any]]:
