@@ -198,7 +198,7 @@ class _Compared:
 
     async def _users(self) -> set[str]:
         found: set[str] = set()
-        for table in (table_of(Customer), table_of(Override)):
+        for table in (table_of(Customer), table_of(Subscription), table_of(Override)):
             async with self._scratch.reading() as session:
                 rows = await (await session.connection()).execute(select(table.c.user_id).distinct())
                 found |= {row.user_id for row in rows if row.user_id is not None}
@@ -207,14 +207,18 @@ class _Compared:
     async def _subscriptions(self) -> dict[str, Json]:
         """Of each subscription the columns that may tell why, and its user."""
         subscriptions, customers = table_of(Subscription), table_of(Customer)
-        columns = [subscriptions.c[name] for name in WHY if name in subscriptions.c]
+        columns = [subscriptions.c[name] for name in (*WHY, "links")]
         owner = subscriptions.c.customer_id == customers.c.id
         query = select(subscriptions.c.id, customers.c.user_id.label("owner"), *columns).select_from(
             subscriptions.outerjoin(customers, owner)
         )
         async with self._scratch.reading() as session:
             found = await (await session.connection()).execute(query)
-            return {row.id: dict(row._mapping) for row in found}
+            rows = {row.id: dict(row._mapping) for row in found}
+        for row in rows.values():
+            if row["links"] is None:  # the release before knows no claims of a subscription's own
+                row["user_id"] = row["owner"]
+        return rows
 
 
 class _ScratchBackfill(Backfill):
@@ -275,7 +279,7 @@ def _reasons(
         told = [
             text.format(now=now[name])
             for name, text in WHY.items()
-            if name in now and now[name] is not None and was.get(name) != now[name]
+            if now[name] is not None and was.get(name) != now[name]
         ]
         if id in items:
             told.append("every item counts: " + ", ".join(str(each.get("price_id")) for each in items[id]))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.db import Database
-from app.db.models import table_of
+from app.db.models import Customer, table_of
 from app.inbox.unit_of_work import KINDS
 from app.operations.compare_rules import UserChange, compare_rules
 from app.service import Service
@@ -145,3 +145,18 @@ async def test_an_override_of_a_user_without_a_customer_is_compared_too(client: 
     service = service_of(client)
     found = await compare_rules(service.database, service.limits.catalogue, NOW)
     assert (found.compared, found.changed) == (2, [])
+
+
+async def test_a_subscription_that_names_a_user_of_its_own_is_listed_for_both(client: Client) -> None:
+    """One payer buys for an organisation: the release before gave the plan to the payer."""
+    story = Story(NOW - 10 * DAY, metadata={"user_id": "org_of_the_payer"})
+    await send(client, story)
+    await as_the_release_before_wrote_them(client)
+    async with service_of(client).database.session() as session:
+        customer = await session.get(Customer, story.customer)
+        assert customer is not None and customer.user_id == story.user
+    found = await compared(client)
+    assert set(found) == {story.user, "org_of_the_payer"}
+    for user, plans in ((story.user, ("team", "free")), ("org_of_the_payer", ("free", "team"))):
+        assert ("plan", *plans) in found[user].changes
+        assert f"{story.id}: it belongs to org_of_the_payer" in found[user].why
