@@ -75,7 +75,8 @@ async def _compare(service: Service, *, quiet: bool) -> Comparison:
             service.database,
             service.limits.catalogue,
             int(service.clock()),
-            lambda what, count: bar.update(task, description=f"{count} {what}"),
+            link_keys=service.settings.link_metadata_keys,
+            on_progress=lambda what, count: bar.update(task, description=f"{count} {what}"),
         )
 
 

@@ -13,11 +13,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Table, insert, select, tuple_, update
+from sqlalchemy import Table, insert, select, update
 
 from ..db import Batch, Database, open_database
+from ..db.keyset import in_key_order
 from ..db.migrations import migrate
-from ..db.models import Customer, Invoice, Override, Price, Subscription, follows_rules, table_of
+from ..db.models import (
+    Customer,
+    Invoice,
+    Override,
+    Price,
+    Subscription,
+    WebhookEvent,
+    follows_rules,
+    table_of,
+)
 from ..entitlements import Entitlements
 from ..inbox.unit_of_work import make_row
 from ..limits import Limits
@@ -99,15 +109,23 @@ class Comparison:
 
 
 async def compare_rules(
-    live: Database, catalogue: Catalogue, now: int, on_progress: OnProgress = lambda what, count: None
+    live: Database,
+    catalogue: Catalogue,
+    now: int,
+    *,
+    link_keys: Sequence[str] = ("user_id",),
+    on_progress: OnProgress = lambda what, count: None,
 ) -> Comparison:
     """Compare every user's plan, access and limits at `now` (Unix seconds) by both rules.
+
+    `link_keys` are the metadata keys that name a user.
 
     Raises:
         ConfigurationError: when the temporary database cannot be made.
     """
     async with _scratch_database() as scratch:
-        compared = _Compared(live, scratch, catalogue, now, on_progress)
+        backfill = _ScratchBackfill(live, scratch, catalogue, now, link_keys, on_progress)
+        compared = _Compared(live, scratch, backfill, catalogue, now, on_progress)
         return await compared.run()
 
 
@@ -125,9 +143,15 @@ async def _scratch_database() -> AsyncIterator[Database]:
 
 class _Compared:
     def __init__(
-        self, live: Database, scratch: Database, catalogue: Catalogue, now: int, on_progress: OnProgress
+        self,
+        live: Database,
+        scratch: Database,
+        backfill: Backfill,
+        catalogue: Catalogue,
+        now: int,
+        on_progress: OnProgress,
     ) -> None:
-        self._live, self._scratch = live, scratch
+        self._live, self._scratch, self._backfill = live, scratch, backfill
         self._catalogue, self._now = catalogue, now
         self._on_progress = on_progress
 
@@ -135,9 +159,7 @@ class _Compared:
         items = await self._copy()
         before, rows_before = await self._answers(), await self._subscriptions()
         await self._put_back(items)
-        await _ScratchBackfill(
-            self._live, self._scratch, self._catalogue, self._now, self._on_progress
-        ).reapply_all()
+        await self._backfill.reapply_all()
         after, rows_after = await self._answers(before), await self._subscriptions()
         why = _reasons(rows_before, rows_after, items)
         nothing = Answer.of(Limits(self._scratch, self._catalogue, self._clock).default_entitlements())
@@ -225,9 +247,15 @@ class _ScratchBackfill(Backfill):
     """Reapplies the copied rows, with the events of the live database."""
 
     def __init__(
-        self, live: Database, scratch: Database, catalogue: Catalogue, now: int, on_progress: OnProgress
+        self,
+        live: Database,
+        scratch: Database,
+        catalogue: Catalogue,
+        now: int,
+        link_keys: Sequence[str],
+        on_progress: OnProgress,
     ) -> None:
-        super().__init__(scratch, catalogue=catalogue, clock=lambda: now)
+        super().__init__(scratch, catalogue=catalogue, clock=lambda: now, link_keys=link_keys)
         self._live = live
         self._on_progress = on_progress
         self._read: Sequence[Json] = ()
@@ -242,24 +270,24 @@ class _ScratchBackfill(Backfill):
     async def _events_in(self, batch: Batch, id: str) -> Sequence[Json]:
         return self._read
 
+    async def _event_in(self, batch: Batch, id: str) -> Sequence[Json]:
+        async with self._live.reading() as session:
+            event = await session.get(WebhookEvent, id)
+        return [event.model_dump()] if event is not None else []
+
 
 async def _pages(database: Database, table: Table) -> AsyncIterator[list[Json]]:
     """All rows, in the order of their keys; a page is one short read."""
-    keys = list(table.primary_key.columns)
-    query, last = select(table).order_by(*keys).limit(PAGE), None
+    key, last = list(table.primary_key.columns), None
     while True:
-        page_query = query if last is None else query.where(_after(keys, last))
+        query = in_key_order(select(table), key, last).limit(PAGE)
         async with database.reading() as session:
-            page = [dict(row._mapping) for row in await (await session.connection()).execute(page_query)]
+            page = [dict(row._mapping) for row in await (await session.connection()).execute(query)]
         if page:
             yield page
         if len(page) < PAGE:
             return
-        last = [page[-1][key.name] for key in keys]
-
-
-def _after(keys: Sequence[Any], last: Sequence[Any]) -> Any:
-    return tuple_(*keys) > tuple(last)
+        last = [page[-1][column.name] for column in key]
 
 
 def _counted_before(items: Sequence[Json], catalogue: Catalogue) -> list[Json]:
