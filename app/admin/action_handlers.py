@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import TypeVar
 
 from ..db.models import Customer, Override, Subscription, WebhookEvent
 from ..errors import InvalidRequest, NotFound
@@ -14,26 +14,27 @@ from ..service import Service
 from ..stripe.objects import as_id
 from .formatting import day
 
+R = TypeVar("R", WebhookEvent, Customer, Subscription)
 Values = Mapping[str, str]
 MAX_REASON = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """An action as somebody asked for it. `values` are the fields of its form."""
+class Submission:
+    """A filled-in form of an action. `values` are its fields, `actor` is for the audit trail."""
 
     service: Service
     actor: str
     values: Values
 
 
-Review = Callable[[Order], Awaitable[list[str]]]
-"""Checks an order, and says line by line what it will do. Raises a ServiceError that names the remedy."""
-Perform = Callable[[Order], Awaitable[None]]
+Review = Callable[[Submission], Awaitable[list[str]]]
+"""Checks a submission and says, line by line, what it will do. Raises a ServiceError with the remedy."""
+Perform = Callable[[Submission], Awaitable[None]]
 
 
-async def review_replay(order: Order) -> list[str]:
-    event = await _event(order)
+async def review_replay(submission: Submission) -> list[str]:
+    event = await _stored(submission, WebhookEvent, "event")
     if event.source == "internal" or event.state not in replays.REPLAYABLE:
         raise InvalidRequest(f"The event is {event.state}: only ignored, failed and dead ones are replayed.")
     return [
@@ -43,29 +44,29 @@ async def review_replay(order: Order) -> list[str]:
     ]
 
 
-async def replay(order: Order) -> None:
-    event, service = await _event(order), order.service
+async def replay(submission: Submission) -> None:
+    event, service = await _stored(submission, WebhookEvent, "event"), submission.service
     now = int(service.clock())
-    if not await replays.replay(service.database, order.actor, at=now, event_id=event.id):
+    if not await replays.replay(service.database, submission.actor, at=now, event_id=event.id):
         raise InvalidRequest("The event is not ignored, failed or dead any more. Nothing was changed.")
     await service.worker.retry_due()
 
 
-async def review_replay_all(order: Order) -> list[str]:
+async def review_replay_all(submission: Submission) -> list[str]:
     return [
-        f"Every {_state(order)} event is due now, as if it had never failed.",
+        f"Every {_state(submission)} event is due now, as if it had never failed.",
         "The workers of all processes apply them, the longest due first.",
     ]
 
 
-async def replay_all(order: Order) -> None:
-    service, state = order.service, _state(order)
-    await replays.replay(service.database, order.actor, at=int(service.clock()), states=[state])
+async def replay_all(submission: Submission) -> None:
+    service, state = submission.service, _state(submission)
+    await replays.replay(service.database, submission.actor, at=int(service.clock()), states=[state])
     service.worker.wake()
 
 
-async def review_link(order: Order) -> list[str]:
-    customer, user_id = await _customer(order), _user(order)
+async def review_link(submission: Submission) -> list[str]:
+    customer, user_id = await _stored(submission, Customer, "customer"), _user(submission)
     now = f"belongs to user {customer.user_id}" if customer.user_id else "belongs to no user"
     return [
         f"Customer {customer.id} ({customer.email or 'no e-mail'}) {now}.",
@@ -75,14 +76,14 @@ async def review_link(order: Order) -> list[str]:
     ]
 
 
-async def link(order: Order) -> None:
-    customer = await _customer(order)
-    await links.link_customer(order.service, customer.id, _user(order), actor=order.actor)
+async def link(submission: Submission) -> None:
+    customer = await _stored(submission, Customer, "customer")
+    await links.link_customer(submission.service, customer.id, _user(submission), actor=submission.actor)
 
 
-async def review_override(order: Order) -> list[str]:
-    feature, row = _feature(order), _override(order)
-    held = await _stored_override(order)
+async def review_override(submission: Submission) -> list[str]:
+    feature, row = _feature(submission), _override(submission)
+    held = await _stored_override(submission)
     value = "" if row.value is None else f" {row.value}"
     until = f"until {day(row.expires_at)}" if row.expires_at else "until somebody ends it"
     lines = [f"User {row.user_id} gets “{row.op}{value}” of {feature.key}, {until}.", f"Reason: {row.reason}"]
@@ -91,12 +92,12 @@ async def review_override(order: Order) -> list[str]:
     return [*lines, "It holds at once, in every process."]
 
 
-async def override(order: Order) -> None:
-    await overrides.set_override(order.service, _override(order), actor=order.actor)
+async def override(submission: Submission) -> None:
+    await overrides.set_override(submission.service, _override(submission), actor=submission.actor)
 
 
-async def review_end_override(order: Order) -> list[str]:
-    held = await _stored_override(order)
+async def review_end_override(submission: Submission) -> list[str]:
+    held = await _stored_override(submission)
     if held is None:
         raise NotFound("The user has no override of this feature.")
     return [
@@ -104,84 +105,84 @@ async def review_end_override(order: Order) -> list[str]:
     ]
 
 
-async def end_override(order: Order) -> None:
-    user_id, feature = _user(order), order.values["feature"]
-    await overrides.end_override(order.service, user_id, feature, actor=order.actor)
+async def end_override(submission: Submission) -> None:
+    user_id, feature = _user(submission), submission.values["feature"]
+    await overrides.end_override(submission.service, user_id, feature, actor=submission.actor)
 
 
-async def review_usage(order: Order) -> list[str]:
-    feature, used = _feature(order), _used(order)
-    now = await usage.read_usage(order.service, _user(order), feature.key)
+async def review_usage(submission: Submission) -> list[str]:
+    feature, used = _feature(submission), _used(submission)
+    now = await usage.read_usage(submission.service, _user(submission), feature.key)
     return [
-        f"{feature.key} of user {_user(order)} is counted as {now:,} used, live reservations included.",
+        f"{feature.key} of user {_user(submission)} is counted as {now:,} used, live reservations included.",
         f"It will be {used:,}; live reservations count on top of that.",
         "Nothing of the user's own is created or deleted.",
     ]
 
 
-async def set_usage(order: Order) -> None:
-    user_id, feature, used = _user(order), _feature(order), _used(order)
-    await usage.change_usage(order.service, user_id, feature.key, "set", used, actor=order.actor)
+async def set_usage(submission: Submission) -> None:
+    user_id, feature, used = _user(submission), _feature(submission), _used(submission)
+    await usage.change_usage(submission.service, user_id, feature.key, "set", used, actor=submission.actor)
 
 
-async def review_reread(order: Order) -> list[str]:
-    row = await _subscription(order)
+async def review_reread(submission: Submission) -> list[str]:
+    row = await _stored(submission, Subscription, "subscription")
     return [
         f"Subscription {row.id} is {row.status or 'of unknown status'} here.",
         "It is marked to be read again from Stripe, whose answer then replaces the record.",
     ]
 
 
-async def reread(order: Order) -> None:
-    row = await _subscription(order)
-    await refresh.mark_subscription(order.service, row.id, actor=order.actor)
+async def reread(submission: Submission) -> None:
+    row = await _stored(submission, Subscription, "subscription")
+    await refresh.mark_subscription(submission.service, row.id, actor=submission.actor)
 
 
 # What the fields say, checked.
 
 
-def _user(order: Order) -> str:
-    user_id = as_id(order.values.get("user", ""))
+def _user(submission: Submission) -> str:
+    user_id = as_id(submission.values.get("user", ""))
     if user_id is None or not user_id.strip():
         raise InvalidRequest("User: 1 to 255 printable characters, as the application names the user.")
     return user_id
 
 
-def _state(order: Order) -> str:
-    state = order.values.get("state", "")
+def _state(submission: Submission) -> str:
+    state = submission.values.get("state", "")
     if state not in ("dead", "failed"):
         raise InvalidRequest("State: dead or failed.")
     return state
 
 
-def _feature(order: Order) -> Feature:
-    return order.service.limits.catalogue.feature(order.values.get("feature", ""))
+def _feature(submission: Submission) -> Feature:
+    return submission.service.limits.catalogue.feature(submission.values.get("feature", ""))
 
 
-def _used(order: Order) -> int:
-    text = order.values.get("used", "").replace(",", "").replace("_", "").strip()
+def _used(submission: Submission) -> int:
+    text = submission.values.get("used", "").replace(",", "").replace("_", "").strip()
     if not (text.isascii() and text.isdigit()) or int(text) > MAX_AMOUNT:
         raise InvalidRequest(f"Used: a whole number from 0 to {MAX_AMOUNT:,}.")
     return int(text)
 
 
-def _override(order: Order) -> Override:
-    feature, op = _feature(order), order.values.get("op", "")
+def _override(submission: Submission) -> Override:
+    feature, op = _feature(submission), submission.values.get("op", "")
     if op not in ("set", "add", "remove"):
         raise InvalidRequest("Change: set, add or remove.")
-    value = read_value(feature, order.values.get("value", ""))
-    reason = order.values.get("reason", "").strip()
+    value = read_value(feature, submission.values.get("value", ""))
+    reason = submission.values.get("reason", "").strip()
     if not 0 < len(reason) <= MAX_REASON:
         raise InvalidRequest(f"Reason: 1 to {MAX_REASON} characters, for whoever asks later.")
     return overrides.draft_override(
-        order.service,
-        _user(order),
+        submission.service,
+        _user(submission),
         feature.key,
         op=op,
         value=value,
-        expires_at=_expiry(order.values.get("expires", ""), int(order.service.clock())),
+        expires_at=_expiry(submission.values.get("expires", ""), int(submission.service.clock())),
         reason=reason,
-        given_by=order.actor,
+        given_by=submission.actor,
     )
 
 
@@ -213,30 +214,14 @@ def _expiry(text: str, now: int) -> int | None:
 # What is stored.
 
 
-async def _event(order: Order) -> WebhookEvent:
-    return cast(WebhookEvent, await _known(order, WebhookEvent, "event"))
+async def _stored(submission: Submission, model: type[R], noun: str) -> R:
+    if id := submission.values.get(noun):
+        async with submission.service.database.reading() as session:
+            if row := await session.get(model, id):
+                return row
+    raise NotFound(f"No {noun} with this id is known here: search for it, and start from its page.")
 
 
-async def _customer(order: Order) -> Customer:
-    return cast(Customer, await _known(order, Customer, "customer"))
-
-
-async def _subscription(order: Order) -> Subscription:
-    return cast(Subscription, await _known(order, Subscription, "subscription"))
-
-
-async def _known(order: Order, model: Any, noun: str) -> Any:
-    row = await _get(order, model, order.values.get(noun))
-    if row is None:
-        raise NotFound(f"No {noun} with this id is known here: search for it, and start from its page.")
-    return row
-
-
-async def _stored_override(order: Order) -> Override | None:
-    user_id, feature = order.values.get("user", ""), order.values.get("feature", "")
-    return await overrides.load_override(order.service, user_id, feature)
-
-
-async def _get(order: Order, model: Any, key: Any) -> Any:
-    async with order.service.database.reading() as session:
-        return await session.get(model, key) if key else None
+async def _stored_override(submission: Submission) -> Override | None:
+    user_id, feature = submission.values.get("user", ""), submission.values.get("feature", "")
+    return await overrides.load_override(submission.service, user_id, feature)

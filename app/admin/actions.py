@@ -10,7 +10,7 @@ from starlette.responses import Response
 from ..errors import ServiceError
 from ..service import Service
 from . import action_handlers, search
-from .action_handlers import Order, Perform, Review, Values
+from .action_handlers import Perform, Review, Submission, Values
 from .formatting import encoded
 from .login import text
 from .page import Admin, actor_of, not_found, parameter, see_other
@@ -192,7 +192,7 @@ def _form(
 
 async def _reviewed(admin: Admin, request: Request, action: Action, values: Values) -> Response:
     try:
-        lines = await action.review(Order(admin.service, actor_of(request), values))
+        lines = await action.review(Submission(admin.service, actor_of(request), values))
     except ServiceError as error:
         return _form(admin, request, action, values, error)
     return admin.render(
@@ -201,10 +201,10 @@ async def _reviewed(admin: Admin, request: Request, action: Action, values: Valu
 
 
 async def _performed(admin: Admin, request: Request, action: Action, values: Values) -> Response:
-    order = Order(admin.service, actor_of(request), values)
+    submission = Submission(admin.service, actor_of(request), values)
     try:
-        await action.review(order)
-        await action.perform(order)
+        await action.review(submission)
+        await action.perform(submission)
     except ServiceError as error:
         return _form(admin, request, action, values, error)
     path = action.back(values)

@@ -13,12 +13,12 @@ from .formatting import encoded
 
 MOST_FOUND = 50
 EMAIL_INDEXED = 200
-"""Characters of an e-mail that the index holds; see the migration."""
+"""The prefix length of the index on e-mails, in characters; see the migration."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """Something that the words may have meant. `path` is its page."""
+class SearchResult:
+    """A search result. `path` is its page."""
 
     path: str
     kind: str
@@ -26,8 +26,8 @@ class Found:
     note: str | None = None
 
 
-async def find(session: AsyncSession, words: str) -> list[Found]:
-    """Everything that is called so, each once; every look-up is by an index."""
+async def find(session: AsyncSession, words: str) -> list[SearchResult]:
+    """Everything that the words identify, each once. Every query uses an index."""
     if not words:
         return []
     customers: dict[str, Customer] = {}
@@ -35,10 +35,10 @@ async def find(session: AsyncSession, words: str) -> list[Found]:
         customers[customer.id] = customer
     found = {each.path: each for each in map(customer_page, customers.values())}
     if await _is_user(session, words):
-        found.setdefault(user_path(words), Found(user_path(words), "user", words))
+        found.setdefault(user_path(words), SearchResult(user_path(words), "user", words))
     if await session.get(WebhookEvent, words, options=[]) is not None:
         path = f"/event?id={encoded(words)}"
-        found[path] = Found(path, "event", words)
+        found[path] = SearchResult(path, "event", words)
     return list(found.values())[:MOST_FOUND]
 
 
@@ -46,11 +46,11 @@ def user_path(user_id: str) -> str:
     return f"/user?id={encoded(user_id)}"
 
 
-def customer_page(customer: Customer) -> Found:
+def customer_page(customer: Customer) -> SearchResult:
     """A customer is shown on its user's page; one without a user has a page of its own."""
     if customer.user_id is not None:
-        return Found(user_path(customer.user_id), "user", customer.user_id, customer.email)
-    return Found(f"/user?customer={encoded(customer.id)}", "customer", customer.id, customer.email)
+        return SearchResult(user_path(customer.user_id), "user", customer.user_id, customer.email)
+    return SearchResult(f"/user?customer={encoded(customer.id)}", "customer", customer.id, customer.email)
 
 
 async def _by_email(session: AsyncSession, words: str) -> Sequence[Customer]:

@@ -1,4 +1,4 @@
-"""One story of everything that happened to an account, newest first, a page at a time."""
+"""The timeline: everything that happened to an account, newest first, in pages."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,9 +21,9 @@ from .formatting import day, duration, encoded
 PAGE = 25
 MOST_EVENT_IDS = 1000
 SAME_SECOND = 5
-"""How many events of one object and second are looked at for the one before."""
+"""How many events up to a given one are read to find the one before it; several may share a second."""
 MOST_RAW = 20_000
-"""Characters of a raw event on this page; its own page has all."""
+"""Characters of a raw event in the timeline; the page of the event shows all of it."""
 
 Place = tuple[int, str]
 
@@ -41,7 +41,7 @@ STEPS = (
     "customer.subscription.deleted",
     "customer.deleted",
 )
-"""Stripe stamps in whole seconds: in this order they follow from each other."""
+"""The order of events within one second, which is the resolution of Stripe's timestamps."""
 LATER = len(STEPS)
 
 
@@ -64,7 +64,7 @@ class Entry:
     link: str | None = None
     actions: Sequence[tuple[str, str]] = field(default=())
     step: int = LATER
-    """Where it stands among what happened in the same second."""
+    """Its position among the entries of the same second."""
 
     @property
     def place(self) -> Place:
@@ -74,12 +74,16 @@ class Entry:
 async def read_page(
     session: AsyncSession, account: Account, before: Place | None
 ) -> tuple[list[Entry], Place | None]:
-    """The entries older than `before`, and where the next page goes on."""
+    """The entries older than `before`, and the place where the next page starts."""
     entries = [
         *await _events(session, account, before),
         *await _reactions(session, account, before),
         *await _audits(session, account, before),
-        *(entry for entry in _overrides(account) if before is None or entry.place < before),
+        *(
+            entry
+            for entry in map(override_entry, account.overrides)
+            if before is None or entry.place < before
+        ),
     ]
     entries.sort(key=lambda entry: entry.place, reverse=True)
     page, following = cut_page(entries, PAGE, lambda entry: entry.place)
@@ -124,7 +128,7 @@ async def _changes(
 
 
 async def snapshot_before(session: AsyncSession, row: WebhookEvent) -> StripeEvent | None:
-    """The event that came before this one of the same object."""
+    """The event of the same object before this one, if it has a snapshot."""
     key = (col(WebhookEvent.created), col(WebhookEvent.id))
     if row.created is None or row.object_id is None:
         return None
@@ -149,7 +153,7 @@ async def snapshot_before(session: AsyncSession, row: WebhookEvent) -> StripeEve
 
 
 def read_body(row: WebhookEvent) -> StripeEvent | None:
-    """The event in a row; None for what the internal API said, and for what cannot be read any more."""
+    """The event in a row; None for an update by the internal API, and for a body that cannot be parsed."""
     if row.source == "internal":
         return None
     try:
@@ -159,7 +163,7 @@ def read_body(row: WebhookEvent) -> StripeEvent | None:
 
 
 def internal_changes(row: WebhookEvent) -> list[Change]:
-    """What the internal API was told."""
+    """The fields of an update by the internal API; empty for an event of Stripe."""
     if row.source != "internal":
         return []
     content = orjson.loads(row.body)
@@ -200,7 +204,7 @@ def _event_notes(row: WebhookEvent, event: StripeEvent | None) -> Iterable[str]:
 
 
 def raw_body(body: str) -> str:
-    """The body as it is where it is indented already, else indented."""
+    """The body indented, or unchanged if it is indented already."""
     if "\n" in body:
         return body
     try:
@@ -240,7 +244,7 @@ async def _audits(session: AsyncSession, account: Account, before: Place | None)
 
 
 async def _event_ids(session: AsyncSession, account: Account) -> list[str]:
-    """What replays are about."""
+    """The ids of the account's events, which replays have as their subject in the audit trail."""
     query = (
         select(WebhookEvent.id)
         .where(col(WebhookEvent.object_id).in_(account.object_ids))
@@ -259,10 +263,6 @@ def audit_entry_of(row: AuditEntry) -> Entry:
         notes=(f"by {row.actor}", subject_name(row.subject, row.action)),
         changes=diff.of_audit(row.before, row.after),
     )
-
-
-def _overrides(account: Account) -> list[Entry]:
-    return [override_entry(row) for row in account.overrides]
 
 
 def override_entry(row: Override) -> Entry:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from .model import CheckoutSession, Customer, Subscription
+from .model import CheckoutSession, Subscription
 from .sign_up import SignUps
 
 
@@ -62,8 +62,9 @@ class Checkouts(SignUps):
             return self.subscriptions[session.subscription]
         if session.status == "expired" or self.now >= session.expires_at:
             raise ValueError(f"The checkout session {session.id} has expired.")
+        known = self.customers.get(session.customer or "")
         subscription = self.subscribe(
-            self._buyer(session),
+            known or self.add_customer(session.customer_email or "buyer@example.com", {}),
             [(price.id, quantity) for price, quantity in session.line_items],
             session.subscription_metadata,
             trial_days=session.trial_days,
@@ -86,7 +87,3 @@ class Checkouts(SignUps):
             raise ValueError(f"The checkout session {session.id} is {session.status}, not open.")
         session.status, session.url = "expired", None
         self._emit("checkout.session.expired", session)
-
-    def _buyer(self, session: CheckoutSession) -> Customer:
-        known = self.customers.get(session.customer or "")
-        return known or self.add_customer(session.customer_email or "buyer@example.com", {})

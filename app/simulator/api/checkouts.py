@@ -45,7 +45,7 @@ def create_session(call: Call) -> Json:
     """
     params = call.params
     forms.known(params, (*PARAMS, *WITHOUT_EFFECT))
-    _is_subscription(call)
+    _require_known_mode(call)
     data = forms.hashed(params, "subscription_data")
     forms.known(data, SUBSCRIPTION_DATA, "subscription_data")
     trial = forms.integer(data, "trial_period_days", prefix="subscription_data")
@@ -94,7 +94,7 @@ def success_address(session: CheckoutSession) -> str:
     return session.success_url.replace("{CHECKOUT_SESSION_ID}", session.id)
 
 
-def _is_subscription(call: Call) -> None:
+def _require_known_mode(call: Call) -> None:
     if forms.required(call.params, "mode") != "subscription":
         raise invalid("The simulator knows only the mode `subscription`.", "mode")
     if call.params.get("ui_mode", HOSTED[0]) not in HOSTED:

@@ -1,6 +1,6 @@
 """Lists as Stripe pages them: newest first, by cursors that are ids."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -80,7 +80,8 @@ def page(
         )
     else:
         walk = newest_first(selection.walked(), low, high)
-    found = list(islice(_chosen(walk, selection), limit + 1)) if not call.other_mode else []
+    chosen = (place.id for place in walk if place.id in selection)
+    found = list(islice(chosen, limit + 1)) if not call.other_mode else []
     shown = found[:limit]
     if before:
         shown.reverse()
@@ -90,10 +91,6 @@ def page(
 
 def envelope(path: str, data: list[Json], *, has_more: bool = False) -> Json:
     return {"object": "list", "url": path, "has_more": has_more, "data": data}
-
-
-def _chosen(walk: Iterator[Place], selection: Selection) -> Iterator[str]:
-    return (place.id for place in walk if place.id in selection)
 
 
 def _limit(call: Call) -> int:
