@@ -8,7 +8,7 @@ BIN = .venv/bin
 STAMP = .venv/.installed
 
 .PHONY: help install demo run test test-long test-browser bench bench-quick bench-limits bench-admin chaos fuzz check format \
-	migrate migration lock audit clean
+	migrate migration lock audit clean wheel
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 16
@@ -69,6 +69,9 @@ format: install ## Format and mend what can be mended
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
+wheel: install ## Build the package into dist/
+	$(BIN)/python -m hatchling build -t wheel
+
 migrate: install ## Bring the database of DATABASE_URL up to the code
 	$(BIN)/python -m app migrate
 
@@ -76,8 +79,8 @@ migration: install ## Write a migration from the models: make migration m="what 
 	$(BIN)/alembic revision --autogenerate -m "$(m)"
 
 lock: install ## Make both locks anew from pyproject.toml
-	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -c requirements.lock pyproject.toml --group dev -o requirements-dev.lock
+	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --all-extras pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -c requirements.lock --all-extras pyproject.toml --group dev -o requirements-dev.lock
 
 audit: install ## Look the locked versions up in the vulnerability database; says so where there is no network
 	-$(BIN)/pip-audit --require-hashes --disable-pip -r requirements.lock

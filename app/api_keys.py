@@ -12,6 +12,8 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from . import COMMAND
+
 MIN_BITS = 128
 MIN_DISTINCT = 8
 NAMED = re.compile(r"([a-z][a-z0-9_-]{0,31})=(?!=*$)(.+)", re.DOTALL)
@@ -25,7 +27,7 @@ PLACEHOLDER = re.compile(
 )
 """What people write where a secret belongs, in lower case. Each pattern is long enough, or needs enough of
 the text around it, that a random key of any alphabet matches by chance about once in ten million."""
-HOW_TO_MAKE_ONE = "make one with `python -m app keys new`"
+HOW_TO_MAKE_ONE = f"make one with `{COMMAND} keys new`"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from . import ROOT
+from . import COMMAND, ROOT
 from .api_keys import PLACEHOLDER, ApiKey, new_key, read_key
 from .errors import ConfigurationError
 
@@ -21,9 +21,9 @@ REMEDIES = {
     ),
     "internal_api_key": (
         "set INTERNAL_API_KEY to a random key of 128 bits or more that your other services send as "
-        "X-API-Key (`python -m app keys new` makes one), or to its sha256:…; several are separated by commas"
+        f"X-API-Key (`{COMMAND} keys new` makes one), or to its sha256:…; several are separated by commas"
     ),
-    "internal_api_read_key": "make each key with `python -m app keys new`, or leave the variable unset",
+    "internal_api_read_key": f"make each key with `{COMMAND} keys new`, or leave the variable unset",
     "stripe_api_key": (
         "set STRIPE_API_KEY to a secret or restricted key (sk_… or rk_…), shown in Stripe's Dashboard under "
         "Developers > API keys, or leave it unset"
@@ -43,7 +43,7 @@ REMEDIES = {
     "silence_hours": "set SILENCE_HOURS to a number of hours, or 0 for never",
     "livemode": "set LIVEMODE to true or false, or leave it unset to take both while trying out",
     "admin_password_hash": (
-        "set ADMIN_PASSWORD_HASH to what `python -m app admin password` prints, in single quotes; "
+        f"set ADMIN_PASSWORD_HASH to what `{COMMAND} admin password` prints, in single quotes; "
         "leave it and ADMIN_USERNAME unset to have no admin screen"
     ),
     "plans_file": "set PLANS_FILE to the path of your plans.toml",
@@ -61,7 +61,9 @@ Origins = Annotated[tuple[str, ...], NoDecode]
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
 
 
-SHIPPED_PLANS = ROOT.parent / "plans.toml"
+IN_PACKAGE = ROOT / "plans.toml"
+SHIPPED_PLANS = IN_PACKAGE if IN_PACKAGE.is_file() else ROOT.parent / "plans.toml"
+"""The default catalogue: inside the installed package, beside the folder in the repository."""
 DEFAULT_DATABASE_URL = "sqlite:///var/app.db"
 
 

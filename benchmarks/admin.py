@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import text
 
-from app.admin import hash_password
+from app.admin.passwords import hash_password
 from app.config import Settings
 from app.db import open_database
 from app.db.migrations import migrate

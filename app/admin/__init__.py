@@ -6,19 +6,22 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from ..extras import needed_for
 from ..service import Service
-from .passwords import hash_password
-
-__all__ = ["hash_password", "install"]
 
 PATH = "/admin"
 
 
 def install(app: FastAPI, service: Service) -> None:
-    """Mount the screen, if it is switched on. Its background work ends with the application."""
+    """Mount the screen, if it is switched on. Its background work ends with the application.
+
+    Raises:
+        ConfigurationError: when it is switched on, and the libraries of the extra `admin` are not installed.
+    """
     if not service.settings.admin_username:
         return
-    from .app import make_admin, make_app  # what the screen needs is imported only where it is used
+    with needed_for("admin"):
+        from .app import make_admin, make_app
 
     admin, applications_own = make_admin(service), app.router.lifespan_context
     app.mount(PATH, make_app(admin), name="admin")

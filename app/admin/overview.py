@@ -7,6 +7,7 @@ from typing import Any, Literal
 from starlette.requests import Request
 from starlette.responses import Response
 
+from .. import COMMAND
 from ..db.models import Job
 from ..sync.leases import has_failed
 from . import charts, statistics
@@ -165,7 +166,7 @@ def _compared(result: Mapping[str, Any]) -> tuple[str, Level]:
     note = f"{differing:,} of {compared:,} records differed"
     if not rest:
         return f"{note}; all repaired", "warn"
-    return f"{note}, {rest:,} still do: “python -m app reconcile” names them", "bad"
+    return f"{note}, {rest:,} still do: “{COMMAND} reconcile” names them", "bad"
 
 
 def _job(
@@ -178,7 +179,7 @@ def _job(
     """When it last came to its end and with what; `late` is the age in seconds at which it is red, or 0."""
     title = f"Last {name}"
     if job is None or job.started_at is None:
-        return Card(title, "never", f"“python -m app {name}” runs it now", "warn")
+        return Card(title, "never", f"“{COMMAND} {name}” runs it now", "warn")
     ended = job.finished_at
     age = "never" if ended is None else f"{duration(now - ended)} ago"
     if has_failed(job, now):

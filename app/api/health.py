@@ -5,6 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from .. import __version__
 from ..db.migrations import behind
 from ..errors import Unavailable
 from ..service import Running, Service
@@ -17,7 +18,7 @@ DATABASE_TIMEOUT_SECONDS = 2
 @router.get("/healthz")
 async def healthz() -> dict[str, str]:
     """Alive."""
-    return {"status": "alive"}
+    return {"status": "alive", "version": __version__}
 
 
 @router.get("/readyz", responses={503: {"description": "Not ready, why, and what to do"}})

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import structlog
 from fastapi import APIRouter, Request, Response, Security
 
+from .. import __version__
 from ..inbox.spool import Contents
 from ..limits.prices import unmapped_prices
 from ..observability import metrics
@@ -74,7 +75,8 @@ def _waiting(
 def gauges(backlog: Backlog | None, spool: Contents | None, now: float) -> metrics.Gauges:
     """What was read, as gauges; what could not be read is left out. `now` in Unix seconds."""
     values: dict[str, dict[tuple[str, ...], float]] = {
-        "billing_database_up": {(): float(backlog is not None)}
+        "billing_build_info": {(__version__,): 1.0},
+        "billing_database_up": {(): float(backlog is not None)},
     }
     if backlog is not None:
         values |= _waiting("billing_inbox_events", "billing_inbox_oldest_seconds", backlog.inbox, now)

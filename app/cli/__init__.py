@@ -1,4 +1,4 @@
-"""The commands: `python -m app …`."""
+"""The commands: `python -m app …`, or `subscription-service …` where the wheel is installed."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ import typer
 import uvicorn
 from rich.console import Console
 
-from .. import NAME
+from .. import COMMAND, NAME, __version__
 from ..config import DatabaseSettings, load_settings
 from ..db.migrations import migrate as migrate_database
 from ..errors import ConfigurationError
@@ -40,6 +40,23 @@ cli = typer.Typer(
     help="Subscription records in step with Stripe.",
     pretty_exceptions_show_locals=False,  # among them are the secrets
 )
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@cli.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Subscription records in step with Stripe."""
+
+
 cli.command()(simulate)
 cli.command()(catch_up)
 cli.command()(reconcile)
@@ -95,7 +112,7 @@ def run(port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000) ->
         typer.echo("Wrote .env with random secrets, readable by you alone.")
     typer.echo(f"Webhook       http://127.0.0.1:{port}/webhook/stripe")
     typer.echo(f"Internal API  http://127.0.0.1:{port}/docs  (X-API-Key: INTERNAL_API_KEY in .env)")
-    typer.echo(f"Try it        python -m app simulate --url http://127.0.0.1:{port}/webhook/stripe")
+    typer.echo(f"Try it        {COMMAND} simulate --url http://127.0.0.1:{port}/webhook/stripe")
     typer.echo(f"From Stripe   stripe listen --forward-to 127.0.0.1:{port}/webhook/stripe")
     typer.echo("              (put the whsec_… that it prints into .env as STRIPE_WEBHOOK_SECRET)")
     serve(host="127.0.0.1", port=port, workers=1)
@@ -136,7 +153,11 @@ def worker() -> None:
 @cli.command()
 def demo() -> None:
     """Play Stripe into a server of its own, and show the records; ends by itself."""
-    raise typer.Exit(0 if run_demo(Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)) else 1)
+    try:
+        is_right = run_demo(Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH))
+    except ConfigurationError as error:
+        raise complaint(error.detail) from None
+    raise typer.Exit(0 if is_right else 1)
 
 
 def _service() -> Service:

@@ -18,7 +18,7 @@ def group() -> None:
 def password() -> None:
     """Ask for a password, and print its hash for ADMIN_PASSWORD_HASH."""
     # The screen comes with it: a third of what every command would take to start.
-    from ..admin import hash_password
+    from ..admin.passwords import hash_password
 
     chosen: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     if len(chosen) < MIN_PASSWORD_LENGTH:

@@ -22,6 +22,7 @@ from rich.table import Table
 
 from .. import ROOT
 from ..config import SHIPPED_PLANS
+from ..errors import ConfigurationError
 from ..simulator import Faults, Report, simulate
 from .demo_story import play_story
 
@@ -35,7 +36,15 @@ Json = dict[str, Any]
 
 
 def run_demo(console: Console) -> bool:
-    """Play the demo; whether the records equal the simulator's truth in the end."""
+    """Play the demo; whether the records equal the simulator's truth in the end.
+
+    Raises:
+        ConfigurationError: outside a checkout of the repository, whose example application the demo serves.
+    """
+    if not (PROJECT / "examples" / "main.py").is_file():
+        raise ConfigurationError(
+            "The demo serves the repository's example application: run `make demo` in a checkout of it."
+        )
     with tempfile.TemporaryDirectory(prefix="billing-demo-") as folder, _server(Path(folder)) as server:
         url, key, secret = server
         console.print(f"A server of its own on SQLite: [bold]{url}[/]")

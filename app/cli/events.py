@@ -104,7 +104,7 @@ def replay(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Make events due now, as if they had never failed; a server or `python -m app worker` applies them.
+    """Make events due now, as if they had never failed; a server, or the command `worker`, applies them.
 
     With --now they are applied here, and exit code 1 says that some failed again.
     """

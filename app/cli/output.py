@@ -27,6 +27,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from .. import COMMAND
 from ..config import load_settings
 from ..errors import ServiceError
 from ..observability.logs import configure_logging
@@ -68,7 +69,7 @@ def run(work: Callable[[Service], Awaitable[T]]) -> T:
             raise
         raise complaint(
             f"The database does not answer as it should ({type(error).__name__}). "
-            "`python -m app status` says why."
+            f"`{COMMAND} status` says why."
         ) from None
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import structlog
 import typer
 
+from .. import COMMAND
 from ..api.health import notes, unready
 from ..formatting import duration
 from ..inbox.spool import Contents
@@ -74,13 +75,13 @@ def _spool(service: Service) -> Contents | None:
 def _problems_of(backlog: Backlog, now: float) -> Iterator[str]:
     if dead := backlog.inbox["dead"].count:
         yield (
-            f"{dead} events are dead: `python -m app events list --state dead` has the errors; once mended, "
-            "`python -m app events replay --state dead`."
+            f"{dead} events are dead: `{COMMAND} events list --state dead` has the errors; once mended, "
+            f"`{COMMAND} events replay --state dead`."
         )
     if backlog.inbox["failed"].age(now) > FAILED_TOO_LONG_SECONDS:
-        yield "An event has failed for long: `python -m app events list --state failed` has the error."
+        yield f"An event has failed for long: `{COMMAND} events list --state failed` has the error."
     if backlog.inbox["pending"].age(now) > PENDING_TOO_LONG_SECONDS:
-        yield "Thin events wait to be read from Stripe: `python -m app events list --state pending`."
+        yield f"Thin events wait to be read from Stripe: `{COMMAND} events list --state pending`."
     if dead := backlog.outbox["dead"].count:
         yield f"{dead} reactions are dead: the rows of billing_outbox with that state have the errors."
 
@@ -89,12 +90,12 @@ def _problems_with(service: Service, spool: Contents | None) -> Iterator[str]:
     if service.settings.spool_dir is not None and not service.spool.is_usable():
         yield "The spool takes no events: see to SPOOL_DIR's rights, and that its disk has room."
     if spool and spool.files:
-        yield f"{spool.files} events wait in the spool: a server drains it, or `python -m app spool drain`."
+        yield f"{spool.files} events wait in the spool: a server drains it, or `{COMMAND} spool drain`."
     if spool and spool.refused:
         yield (
             f"{spool.refused} of them are refused by the database: the log says which "
             "(spooled_event_refused), the database's own why. A server tries them again every ten minutes, "
-            "`python -m app spool drain` at once."
+            f"`{COMMAND} spool drain` at once."
         )
     if spool and spool.rejected:
         yield f"{spool.rejected} files in the spool carry no right signature: find out why, then delete them."

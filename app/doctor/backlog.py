@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlmodel import col, func, select
 
+from .. import COMMAND
 from ..db.models import EventState, OutboxEntry, OutboxState, WebhookEvent
 from ..worker.alerts import BACKLOG_SECONDS
 from .findings import Check, Finding, counted, named
@@ -20,7 +21,7 @@ async def no_event_is_dead(installation: Installation) -> list[Finding]:
             f"{counted(len(dead), 'event')} given up after three days of failing (dead), which the records "
             f"lack: {named(dead)}.",
             "GET /internal/events?state=dead has the errors; once mended, "
-            "`python -m app events replay --state dead`.",
+            f"`{COMMAND} events replay --state dead`.",
         )
     ]
 
@@ -38,7 +39,7 @@ async def no_event_keeps_failing(installation: Installation) -> list[Finding]:
             f"{counted(len(failing), 'event')} not applied for more than {BACKLOG_SECONDS // 60} minutes: "
             f"{named(failing)}.",
             "GET /internal/events?state=failed has the errors. They are tried again by themselves while the "
-            "service or `python -m app worker` runs.",
+            f"service or `{COMMAND} worker` runs.",
         )
     ]
 

@@ -3,6 +3,7 @@
 from typing import Any
 from urllib.parse import urlsplit
 
+from .. import COMMAND
 from ..errors import InvalidRequest
 from ..inbox.handlers import stripe_types
 from ..inbox.webhook import PATH
@@ -11,7 +12,7 @@ from .findings import Check, Finding, Level, capital, named
 from .installation import Installation
 
 ALL_TYPES = "*"
-SET_UP = "`python -m app stripe setup --url {}`"
+SET_UP = f"`{COMMAND} stripe setup --url {{}}`"
 
 
 async def endpoint_leads_here(installation: Installation) -> list[Finding]:
@@ -73,7 +74,7 @@ async def endpoint_is_enabled(installation: Installation) -> list[Finding]:
         Finding(
             "error",
             f"The endpoint {each['id']} is disabled: no event arrives from it.",
-            f"Run {SET_UP.format(_shown(each['url']))}, which enables it; then `python -m app catch-up` "
+            f"Run {SET_UP.format(_shown(each['url']))}, which enables it; then `{COMMAND} catch-up` "
             "fetches what was missed.",
         )
         for each in installation.endpoints

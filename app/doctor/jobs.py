@@ -1,5 +1,6 @@
 """The jobs that run now and then: whether they do, and whether they come to their end."""
 
+from .. import COMMAND
 from ..sync import leases
 from .findings import Check, Finding
 from .installation import Installation
@@ -14,14 +15,14 @@ async def catch_up_runs(installation: Installation) -> list[Finding]:
     minutes = installation.settings.catch_up_minutes
     if not minutes:
         what = "CATCH_UP_MINUTES is 0: events that never arrived are never asked for."
-        return [Finding("hint", what, "Unset it, or run `python -m app catch-up` now and then.")]
+        return [Finding("hint", what, f"Unset it, or run `{COMMAND} catch-up` now and then.")]
     return await _look(installation, CATCH_UP, minutes * MINUTE)
 
 
 async def reconcile_runs(installation: Installation) -> list[Finding]:
     if installation.settings.reconcile_hour is None:
         what = "RECONCILE_HOUR is unset: the records are never compared with Stripe's by themselves."
-        remedy = "Set it to a quiet hour (UTC), or run `python -m app reconcile` now and then."
+        remedy = f"Set it to a quiet hour (UTC), or run `{COMMAND} reconcile` now and then."
         return [Finding("hint", what, remedy)]
     return await _look(installation, RECONCILE, DAY)
 
@@ -51,7 +52,7 @@ def _failed(name: str) -> Finding:
         f"The job {name} did not come to its end when it last ran.",
         f"It goes on by itself while the service runs, whose log says why it ended (lines with {name})."
         if name == REFRESH
-        else f"Run `python -m app {name}`, which says what is in its way.",
+        else f"Run `{COMMAND} {name}`, which says what is in its way.",
     )
 
 
@@ -59,7 +60,7 @@ def _not_run(what: str, name: str) -> Finding:
     return Finding(
         "warning",
         what,
-        f"Start the service, which runs it, or run `python -m app {name}` yourself.",
+        f"Start the service, which runs it, or run `{COMMAND} {name}` yourself.",
     )
 
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 from pathlib import Path
 
+from .. import COMMAND
 from ..db import is_sqlite, open_database, sqlite_path
 from ..db.migrations import REMEDY, behind
 from ..errors import ConfigurationError
@@ -104,7 +105,7 @@ async def spool_is_empty(installation: Installation) -> list[Finding]:
             Finding(
                 "warning",
                 f"{counted(waiting, 'event')} in the spool: the database has not taken what waits on disk.",
-                "Start the service or `python -m app worker`, which drains it, with a database that answers.",
+                f"Start the service or `{COMMAND} worker`, which drains it, with a database that answers.",
             )
         )
     folder = installation.settings.spool_dir
@@ -114,7 +115,7 @@ async def spool_is_empty(installation: Installation) -> list[Finding]:
                 "error",
                 f"{counted(refused, 'event')} of the spool refused by the database, which takes others.",
                 "The log has their ids (spooled_event_refused), the database's own log the reason. Once "
-                "mended they come in by themselves within ten minutes, or by `python -m app spool drain`.",
+                f"mended they come in by themselves within ten minutes, or by `{COMMAND} spool drain`.",
             )
         )
     if folder is not None and (rejected := len(list(folder.glob(f"*{REJECTED}")))):

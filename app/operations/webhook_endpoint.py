@@ -7,6 +7,7 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 import stripe
 
+from .. import COMMAND
 from ..errors import InvalidRequest
 from ..inbox.handlers import stripe_types
 from ..inbox.webhook import PATH
@@ -163,7 +164,7 @@ def version_note(endpoint: Json) -> str:
     return (
         f"The API version of {endpoint['id']} is {has}, the stripe library's is {api_version()}, and "
         "Stripe's API cannot change it. Events of every version are understood, so there is no haste. To "
-        "move: `python -m app stripe setup --url … --new` creates one beside it; put its secret beside the "
+        f"move: `{COMMAND} stripe setup --url … --new` creates one beside it; put its secret beside the "
         "present one in STRIPE_WEBHOOK_SECRET and restart; then delete the old one in Stripe's Dashboard."
     )
 

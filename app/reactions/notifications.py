@@ -14,6 +14,7 @@ import structlog
 from pydantic import SecretStr
 
 from ..errors import ConfigurationError
+from ..extras import needed_for
 from ..formatting import money
 from ..signals import Reaction, disconnect_durable, durable, reactions, subscription_changed
 
@@ -121,7 +122,8 @@ class Notifier:
 
     def __init__(self, url: str) -> None:
         # Imported where it is used: it takes longer than all else together at the start.
-        import apprise
+        with needed_for("notify"):
+            import apprise
 
         self._apprise = apprise.Apprise()
         if not self._apprise.add(url):

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from app import admin as package
+from app.admin.passwords import hash_password
 from app.admin.sessions import COOKIE, IDLE_SECONDS, LONGEST_SECONDS
 from app.admin.throttle import MAX_KEYS, WINDOW_SECONDS, Throttle
 from app.db.models import Override
@@ -95,7 +96,7 @@ async def test_a_session_ends_when_idle_and_after_half_a_day(sqlite_database: st
 async def test_a_session_holds_in_every_replica_until_the_password_changes(sqlite_database: str) -> None:
     async with logged_in(sqlite_database) as (_, visitor):
         cookie = visitor.http.cookies[COOKIE]
-    changed = package.hash_password("another-fake-password")
+    changed = hash_password("another-fake-password")
     async with admin(sqlite_database) as (_, replica):
         replica.http.cookies.set(COOKIE, cookie, path="/admin")
         assert (await replica.http.get("/admin/audit")).status_code == 200

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from app import __version__
 from app.simulator import Account
 
 from ..client import AUTH, KEY, Client, running
@@ -350,7 +351,7 @@ async def test_a_wrong_method_is_405(client: Client, method: str, path: str) -> 
 
 
 async def test_health_and_readiness_are_open(client: Client) -> None:
-    assert (await client.http.get("/healthz")).json() == {"status": "alive"}
+    assert (await client.http.get("/healthz")).json() == {"status": "alive", "version": __version__}
     ready = await client.http.get("/readyz")
     assert ready.status_code == 200
     assert "LIVEMODE" in ready.json()["notes"][0]
