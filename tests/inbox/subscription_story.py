@@ -31,7 +31,7 @@ def price_item(
 class SubscriptionStory:
     """Collects the events of a subscription of `user`; ids are its own. Times in Unix seconds."""
 
-    def __init__(self, user: str, item: dict[str, Any], *, at: int, **values: Any) -> None:
+    def __init__(self, user: str, *items: dict[str, Any], at: int, **values: Any) -> None:
         self.user, self.events = user, [_customer(user, at)]
         self.content: dict[str, Any] = {
             "id": f"sub_{user}",
@@ -47,7 +47,7 @@ class SubscriptionStory:
             "ended_at": None,
             "metadata": {},
             "livemode": False,
-            "items": {"object": "list", "data": [item], "has_more": False},
+            "items": {"object": "list", "data": list(items), "has_more": False},
         } | values
         self._tell("customer.subscription.created", at)
 
@@ -60,20 +60,41 @@ class SubscriptionStory:
         previous = {key: before[key] for key in before if before[key] != self.content[key]}
         self._tell(f"customer.subscription.{kind}", at, previous if kind == "updated" else None)
 
+    def invoice(self, at: int, id: str, *lines: dict[str, Any]) -> None:
+        """An invoice of the subscription is paid."""
+        subscription = self.content["id"]
+        for line in lines:
+            line["parent"]["subscription_item_details"]["subscription"] = subscription
+        content = {
+            "id": f"{id}_{self.user}",
+            "object": "invoice",
+            "customer": self.content["customer"],
+            "status": "paid",
+            "attempt_count": 1,
+            "created": at,
+            "livemode": False,
+            "parent": {"subscription_details": {"subscription": subscription}},
+            "lines": {"object": "list", "data": list(lines), "has_more": False},
+        }
+        self.events.append(told("invoice.paid", at, content))
+
     def end(self, at: int) -> None:
         """The subscription is canceled."""
         self.change(at, kind="deleted", status="canceled", ended_at=at, canceled_at=at)
 
     def _tell(self, kind: str, at: int, previous: dict[str, Any] | None = None) -> None:
-        self.events.append(_event(kind, at, self.content, previous))
+        self.events.append(told(kind, at, self.content, previous))
 
 
 def _customer(user: str, at: int) -> dict[str, Any]:
     content = {"id": f"cus_{user}", "object": "customer", "email": None, "metadata": {"user_id": user}}
-    return _event("customer.created", at, content, None)
+    return told("customer.created", at, content, None)
 
 
-def _event(kind: str, at: int, content: dict[str, Any], previous: dict[str, Any] | None) -> dict[str, Any]:
+def told(
+    kind: str, at: int, content: dict[str, Any], previous: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """An event about an object, of the second `at` (Unix seconds)."""
     data: dict[str, Any] = {"object": copy.deepcopy(content)}
     if previous is not None:
         data["previous_attributes"] = previous
