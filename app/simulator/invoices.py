@@ -2,7 +2,7 @@
 
 from .model import Invoice, Line
 from .objects import render_plan, render_price
-from .shapes import OLD, Json, Shape
+from .shapes import NESTED, OLD, Json, Shape
 
 
 def render_invoice(invoice: Invoice, shape: Shape) -> Json:
@@ -63,8 +63,8 @@ def _content(invoice: Invoice, shape: Shape) -> Json:
         "latest_revision": None,
         "lines": {
             "object": "list",
-            "data": [render_line(line, invoice, shape) for line in invoice.lines],
-            "has_more": False,
+            "data": [render_line(line, invoice, shape) for line in invoice.lines[:NESTED]],
+            "has_more": len(invoice.lines) > NESTED,
             "total_count": len(invoice.lines),
             "url": f"/v1/invoices/{invoice.id}/lines",
         },

@@ -1,7 +1,7 @@
 """Customers, subscriptions, prices and checkout sessions in one API version."""
 
 from .model import CheckoutSession, Customer, Item, Price, Subscription
-from .shapes import NEW, OLD, Json, Shape
+from .shapes import NESTED, NEW, OLD, Json, Shape
 
 
 def render_customer(customer: Customer) -> Json:
@@ -68,8 +68,8 @@ def render_subscription(subscription: Subscription, shape: Shape) -> Json:
         "invoice_settings": {"account_tax_ids": None, "issuer": {"type": "self"}},
         "items": {
             "object": "list",
-            "data": [render_item(item, subscription.id, shape) for item in subscription.items],
-            "has_more": False,
+            "data": [render_item(item, subscription.id, shape) for item in subscription.items[:NESTED]],
+            "has_more": len(subscription.items) > NESTED,
             "total_count": len(subscription.items),
             "url": f"/v1/subscription_items?subscription={subscription.id}",
         },

@@ -7,3 +7,6 @@ OLD: Shape = "2024-06-20"
 NEW: Shape = "2026-10-28.endive"
 
 Json = dict[str, Any]
+
+NESTED = 10
+"""How many entries of a nested list an object shows ("Pagination")."""

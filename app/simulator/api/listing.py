@@ -63,7 +63,7 @@ def page(
         ApiError: 400 for a limit not in 1 to 100, an unknown cursor or parameter, or both cursors.
     """
     forms.known(call.params, (*COMMON, "created", *filters))
-    limit = _limit(call)
+    limit = limit_of(call)
     after, before = forms.text(call.params, "starting_after"), forms.text(call.params, "ending_before")
     low, high = _created(call, selection.since)
     if after and before:
@@ -93,7 +93,7 @@ def envelope(path: str, data: list[Json], *, has_more: bool = False) -> Json:
     return {"object": "list", "url": path, "has_more": has_more, "data": data}
 
 
-def _limit(call: Call) -> int:
+def limit_of(call: Call) -> int:
     limit = forms.integer(call.params, "limit")
     if limit is None:
         return 10

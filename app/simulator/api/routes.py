@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 from ..shapes import Json
-from . import checkouts, customers, endpoints, portal, reads, subscriptions
+from . import checkouts, customers, endpoints, nested, portal, reads, subscriptions
 from .call import Call
 from .errors import ApiError
 
@@ -23,6 +23,8 @@ ROUTES: dict[tuple[str, str], Handler] = {
     ("DELETE", "/v1/subscriptions/{id}"): subscriptions.cancel_subscription,
     ("GET", "/v1/invoices"): reads.list_invoices,
     ("GET", "/v1/invoices/{id}"): reads.get_invoice,
+    ("GET", "/v1/invoices/{id}/lines"): nested.list_invoice_lines,
+    ("GET", "/v1/subscription_items"): nested.list_subscription_items,
     ("GET", "/v1/events"): reads.list_events,
     ("GET", "/v1/events/{id}"): reads.get_event,
     ("GET", "/v1/prices"): reads.list_prices,
