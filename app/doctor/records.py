@@ -76,7 +76,8 @@ async def prices_have_plans(installation: Installation) -> list[Finding]:
             held = held_items(row.items, row.item_history, prices)
             for item in held:
                 if item.unmapped and item.price_id:
-                    found[item.price_id].add(item, alone=all(each.offer is None for each in held))
+                    beside = any(each.plan is not None and not each.unmapped for each in held)
+                    found[item.price_id].add(item, alone=not beside)
     return [each.finding(price) for price, each in sorted(found.items())]
 
 
@@ -86,13 +87,11 @@ class _Unmapped:
 
     count: int = 0
     alone: int = 0
-    licensed: bool = False
     kept: Offer | None = None
 
     def add(self, item: HeldItem, *, alone: bool) -> None:
         self.count += 1
         self.alone += alone
-        self.licensed |= not item.metered
         self.kept = self.kept or item.offer
 
     def finding(self, price: str) -> Finding:
@@ -100,8 +99,8 @@ class _Unmapped:
             effect = f"keeps {self.kept.id} for who had it before"
         else:
             effect = "grants no plan" if self.alone else "adds nothing to the plan"
-        # A meter beside a plan bills what is used: most are to grant nothing.
-        level: Level = "error" if self.licensed or self.alone else "warning"
+        # Beside a plan it may be a fee or a meter, which is to grant nothing.
+        level: Level = "error" if self.alone or self.kept is not None else "warning"
         what = f"The price {price} is in no plan and no add-on, and {effect}"
         return Finding(
             level, f"{what}, in {counted(self.count, 'subscription')}.", line_to_add(price, self.kept)

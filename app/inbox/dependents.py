@@ -15,7 +15,8 @@ from .unit_of_work import UnitOfWork
 
 async def load_dependents(batch: Batch, unit_of_work: UnitOfWork, events: Iterable[StripeEvent]) -> None:
     """Load the subscriptions of the customers that the events may change, into the unit of work."""
-    named = {id for event in events for id in event.names["customer"] if not event.problem}
+    events = [event for event in events if not event.problem]  # one that cannot be read names nothing
+    named = {id for event in events for id in event.names["customer"]}
     stored = {id: row for id in named if (row := unit_of_work.find(Customer, id)) is not None}
     customers = {
         id
