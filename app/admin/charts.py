@@ -19,7 +19,6 @@ class Bar:
     value: str
     share: float
     tone: str = ""
-    link: str | None = None
 
 
 def bars(counts: Mapping[str, int], tones: Mapping[str, str] | None = None) -> list[Bar]:

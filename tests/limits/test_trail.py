@@ -86,7 +86,7 @@ async def test_the_trail_is_pruned_after_a_time_of_its_own(
         await change(client, "projects", "consume")
         assert await worker.pruner.prune_audit() == 0
         clock.now += 1
-        assert await worker.pruner.prune_audit() == 1
+        await worker.pruner.prune_audit()  # the worker itself may have been faster
         assert await trail(client) == [(1, 2)]
 
 
@@ -176,7 +176,7 @@ async def test_closed_periods_are_pruned_after_their_retention(
             clock.now += DAY
         await consume(client, "ada", "mails", 1)
         clock.now += 9 * DAY
-        assert await worker.pruner.prune_usage_periods() == 1
+        await worker.pruner.prune_usage_periods()  # the worker itself may have been faster
         assert [each.period_start for each in await limits.history("ada")] == [
             START + 3 * DAY,
             START + 2 * DAY,
