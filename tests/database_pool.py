@@ -1,7 +1,7 @@
 """PostgreSQL databases for tests: copied from a migrated template, and emptied to be used again.
 
-To empty one takes a sixth of the time of copying and dropping it. One whose schema a test has changed, or
-that has grown large, is dropped instead.
+To empty one takes a sixth of the time of copying and dropping it. One whose schema or migration a test has
+changed, or that has grown large, is dropped instead.
 """
 
 import asyncio
@@ -21,8 +21,9 @@ LEAVE_SECONDS = 5
 
 OTHERS = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
 TABLES = f"SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> '{VERSION_TABLE}'"
-SCHEMA = """
+SCHEMA = f"""
 SELECT md5(concat(
+    (SELECT string_agg(version_num, ',') FROM {VERSION_TABLE}),
     (SELECT string_agg(concat_ws(' ', nspname, nspacl), ',' ORDER BY nspname) FROM pg_namespace
      WHERE nspname NOT LIKE 'pg_t%'),
     (SELECT string_agg(concat_ws(' ', relname, relkind, relrowsecurity, reloptions, relacl), ','
