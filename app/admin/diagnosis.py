@@ -1,22 +1,25 @@
-"""What is wrong with a user's access: each cause by name, with what mends it. Pure functions."""
+"""What is wrong with a user's access: each cause by name, with its remedy. Pure functions."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from ..checks.finding import LIVE
 from ..db.models import Invoice
 from ..entitlements import JudgedSubscription
 from ..operations.accounts import Account
+from ..operations.checks import Found
 from ..plans import line_to_add
 from .formatting import day, encoded, money
 from .stripe_links import dashboard_url
 
 METERED = ("allocated", "consumable")
+MOST_LINKS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """A link that mends: a page of the screen (`/…`), or one in Stripe's Dashboard."""
+    """A link that helps: a page of the screen (`/…`), or one in Stripe's Dashboard."""
 
     label: str
     link: str
@@ -32,10 +35,19 @@ class Finding:
     remedies: tuple[Remedy, ...] = ()
 
 
-def diagnose(account: Account) -> list[Finding]:
-    """What is wrong, the worst first."""
-    found = [finding for check in CHECKS for finding in check(account)]
-    return sorted(found, key=lambda finding: finding.level != "bad")
+def diagnose(account: Account, found: Found) -> list[Finding]:
+    """What is wrong, the worst first: what the catalogue's checks found, and why access is as it is."""
+    findings = [*_catalogued(account, found), *(each for cause in CAUSES for each in cause(account))]
+    return sorted(findings, key=lambda finding: finding.level != "bad")
+
+
+def _catalogued(account: Account, found: Found) -> Iterator[Finding]:
+    for name, findings in found.items():
+        for each in findings:
+            if each.level in ("error", "warning"):
+                level: Literal["bad", "warn"] = "bad" if each.level == "error" else "warn"
+                links = LINKS.get(name, _no_links)(account, each.ids[:MOST_LINKS])
+                yield Finding(level, each.title, f"{each.what} {each.remedy}", links)
 
 
 def unknown_user(account: Account) -> Iterator[Finding]:
@@ -49,47 +61,6 @@ def unknown_user(account: Account) -> Iterator[Finding]:
                 Remedy("Link a customer to this user", f"/action/link?user={encoded(account.user_id)}"),
                 Remedy("Look at the customers of no user", "/customers?linked=no"),
             ),
-        )
-
-
-def unlinked_customer(account: Account) -> Iterator[Finding]:
-    for customer in account.customers:
-        if customer.user_id is None:
-            yield Finding(
-                "bad",
-                "This customer is linked to no user",
-                f"{customer.id} pays for nobody: neither its metadata nor a checkout named a user.",
-                (Remedy("Link it to a user", f"/action/link?customer={encoded(customer.id)}"),),
-            )
-
-
-def dead_events(account: Account) -> Iterator[Finding]:
-    for event in account.unsettled:
-        replay = (Remedy("Replay the event", f"/action/replay?event={encoded(event.id)}"),)
-        what = f"{event.type} of {event.object_id or 'no object'}"
-        if event.state == "dead":
-            detail = f"{what} failed too often, and is not applied: {event.last_error}"
-            yield Finding("bad", "An event is dead", detail, replay)
-        elif event.state == "failed":
-            due = day(event.next_attempt_at)
-            detail = f"{what} is tried again at {due}: {event.last_error}"
-            yield Finding("bad", "An event failed", detail, replay)
-
-
-def deferred_events(account: Account) -> Iterator[Finding]:
-    for event in account.unsettled:
-        if event.state != "pending":
-            continue
-        detail = (
-            f"{event.type} says only that {event.object_id} changed. It waits to be read from Stripe since "
-            f"{day(event.received_at)}; until then the record is as before."
-        )
-        known = account.record(event.object_id or "")
-        yield Finding(
-            "warn",
-            "A thin event is deferred",
-            detail,
-            _reread(event.object_id) if known else _customer(account),
         )
 
 
@@ -218,30 +189,6 @@ def ended_overrides(account: Account) -> Iterator[Finding]:
             )
 
 
-def to_be_reread(account: Account) -> Iterator[Finding]:
-    for each in account.subscriptions:
-        if each.needs_refresh:
-            detail = f"The events of {each.id} alone do not settle its state: compare it with Stripe's."
-            yield Finding(
-                "warn", "The record is to be read again from Stripe", detail, _open(each.id, account)
-            )
-    for customer in account.customers:
-        if customer.needs_refresh:
-            detail = f"The events of {customer.id} alone do not settle its state."
-            yield Finding(
-                "warn", "The record is to be read again from Stripe", detail, _open(customer.id, account)
-            )
-
-
-def duplicates(account: Account) -> Iterator[Finding]:
-    live = [each for each in account.entitlements.subscriptions if each.entitles and each.plan is not None]
-    if len(live) > 1:
-        names = ", ".join(f"{each.id} ({each.plan.id if each.plan else ''})" for each in live)
-        detail = f"{names}: all are paid for, and the best counts once. Cancel the needless ones in Stripe."
-        links = tuple(link for each in live[:5] for link in _open(each.id, account))
-        yield Finding("warn", f"{len(live)} subscriptions at the same time", detail, links)
-
-
 def _open(object_id: str | None, account: Account) -> tuple[Remedy, ...]:
     url = dashboard_url(object_id, account.livemode)
     return (Remedy(f"Open {object_id} in Stripe", url),) if url else ()
@@ -263,16 +210,56 @@ def _reread(subscription_id: str | None) -> tuple[Remedy, ...]:
     return (Remedy("Have it read again from Stripe", path),)
 
 
-CHECKS: tuple[Callable[[Account], Iterator[Finding]], ...] = (
+def _no_links(account: Account, ids: Sequence[str]) -> tuple[Remedy, ...]:
+    return ()
+
+
+def _link(account: Account, ids: Sequence[str]) -> tuple[Remedy, ...]:
+    return tuple(
+        Remedy("Link it to a user" if len(ids) == 1 else f"Link {id}", f"/action/link?customer={encoded(id)}")
+        for id in ids
+    )
+
+
+def _replay(account: Account, ids: Sequence[str]) -> tuple[Remedy, ...]:
+    return tuple(
+        Remedy("Replay the event" if len(ids) == 1 else f"Replay {id}", f"/action/replay?event={encoded(id)}")
+        for id in ids
+    )
+
+
+def _fetch(account: Account, ids: Sequence[str]) -> tuple[Remedy, ...]:
+    """For thin events: their subscriptions can be marked to be fetched."""
+    objects = dict.fromkeys(event.object_id for event in account.unsettled if event.id in ids)
+    known = [id for id in objects if id is not None and account.record(id)]
+    return tuple(link for id in known for link in _reread(id)) or _customer(account)
+
+
+def _open_each(account: Account, ids: Sequence[str]) -> tuple[Remedy, ...]:
+    return tuple(link for id in ids for link in _open(id, account))
+
+
+def _open_live(account: Account, ids: Sequence[str]) -> tuple[Remedy, ...]:
+    live = [each.id for each in account.subscriptions if each.status in LIVE]
+    return _open_each(account, live[:MOST_LINKS])
+
+
+LINKS: dict[str, Callable[[Account, Sequence[str]], tuple[Remedy, ...]]] = {
+    "unlinked-customers": _link,
+    "dead-events": _replay,
+    "failing-events": _replay,
+    "thin-events": _fetch,
+    "needs-refresh": _open_each,
+    "two-subscriptions": _open_live,
+}
+"""What the screen offers beside the remedy of a check."""
+
+CAUSES: tuple[Callable[[Account], Iterator[Finding]], ...] = (
     unknown_user,
-    unlinked_customer,
-    dead_events,
-    deferred_events,
     unmapped_prices,
     nothing_granted,
     usage_over_limit,
-    to_be_reread,
-    duplicates,
     ended_overrides,
     in_grace,
 )
+"""Why access is as it is, beside the catalogue: each needs what only an account knows."""

@@ -1,4 +1,4 @@
-"""The first page: how many, how much, how fast, and what wants a hand."""
+"""The first page: how many, how much, how fast, and what needs attention."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,8 +8,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from .. import COMMAND
+from ..checks import Finding
 from ..db.models import Job
-from ..sync.leases import has_failed
+from ..operations.checks import Found, check_service
 from . import charts, statistics
 from .formatting import day, duration, money, number
 from .page import Admin
@@ -22,15 +23,9 @@ STATUS_TONES = {
     "unpaid": "bad",
     "incomplete": "warn",
 }
-OLD_SECONDS = 15 * 60
-"""A pending event older than this waits for somebody."""
-MISSED = 4
-"""A catch-up that was due so many times did not run."""
-RECONCILE_SECONDS = 30 * 3600
-"""A nightly reconcile older than this missed its night; one that takes hours did not."""
-
 MAX_NAMED = 3
 """How many prices a card names."""
+
 
 Level = Literal["", "warn", "bad"]
 
@@ -44,7 +39,27 @@ class Overview:
     subscriptions: SubscriptionStatistics | None
     jobs: JobStatistics | None
     """None: without a key for Stripe's API there are none."""
+    found: Found
+    """What the catalogue's checks found, but for those that are still being counted."""
     now: int
+
+    def faults(self, *checks: str) -> list[Finding]:
+        """The errors and warnings of these checks."""
+        return [
+            each
+            for check in checks
+            for each in self.found.get(check, ())
+            if each.level in ("error", "warning")
+        ]
+
+    def level(self, *checks: str) -> Level:
+        """How bad it is, by the worst that these checks found."""
+        levels = {each.level for each in self.faults(*checks)}
+        return "bad" if "error" in levels else "warn" if levels else ""
+
+    def note(self, *checks: str) -> str:
+        """What these checks found, with the remedies; empty where nothing is wrong."""
+        return " ".join(f"{each.what} {each.remedy}" for each in self.faults(*checks))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,49 +74,43 @@ class Card:
 
 
 def dead(overview: Overview) -> Card:
-    count = overview.queue.dead
-    note = "gave up after 3 days: mend the cause, then replay" if count else "no event was given up"
-    return Card("Dead events", capped(count), note, "bad" if count else "", "/events?state=dead")
+    note = overview.note("dead-events") or "no event was given up"
+    level = overview.level("dead-events")
+    return Card("Dead events", capped(overview.queue.dead), note, level, "/events?state=dead")
 
 
 def failed(overview: Overview) -> Card:
-    count, oldest = overview.queue.failed, overview.queue.oldest_failed
-    note = f"retried by themselves, the oldest for {duration(overview.now - (oldest or 0))}"
-    return Card(
-        "Failed events",
-        capped(count),
-        note if count else "none",
-        "warn" if count else "",
-        "/events?state=failed",
-    )
+    count = overview.queue.failed
+    note = f"retried by themselves, {_oldest(overview, overview.queue.oldest_failed)}" if count else "none"
+    if fault := overview.note("failing-events"):
+        note = f"{_oldest(overview, overview.queue.oldest_failed)}. {fault}"
+    level = overview.level("failing-events")
+    return Card("Failed events", capped(count), note, level, "/events?state=failed")
 
 
 def deferred(overview: Overview) -> Card:
-    count, oldest = overview.queue.pending, overview.queue.oldest_pending
-    age = overview.now - oldest if oldest is not None else 0
-    note = f"wait to be read from Stripe, the oldest for {duration(age)}" if count else "none"
-    level: Level = "bad" if age > OLD_SECONDS else ""
+    count = overview.queue.pending
+    oldest = _oldest(overview, overview.queue.oldest_pending)
+    note = f"wait to be read from Stripe, {oldest}" if count else "none"
+    if fault := overview.note("thin-events"):
+        note = f"{oldest}. {fault}"
+    level = overview.level("thin-events")
     return Card("Deferred events", capped(count), note, level, "/events?state=pending")
 
 
+def _oldest(overview: Overview, received_at: int | None) -> str:
+    return f"the oldest for {duration(overview.now - (received_at or overview.now))}"
+
+
 def spooled(overview: Overview) -> Card:
-    count = overview.queue.spooled
-    note = (
-        "on this machine's disk: the database could not take them"
-        if count
-        else "the database takes all events"
-    )
-    return Card("Spool", number(count), note, "bad" if count else "")
+    note = overview.note("spool", "spool-waiting") or "the database takes all events"
+    return Card("Spool", number(overview.queue.spooled), note, overview.level("spool", "spool-waiting"))
 
 
 def needs_refresh(overview: Overview) -> Card:
-    count = overview.queue.needs_refresh
-    note = (
-        "the events alone do not settle them: to be read from Stripe" if count else "every record is settled"
-    )
-    return Card(
-        "To be re-read", capped(count), note, "warn" if count else "", "/subscriptions?needs_refresh=yes"
-    )
+    note = overview.note("needs-refresh") or "the events determine every record"
+    count, level = capped(overview.queue.needs_refresh), overview.level("needs-refresh")
+    return Card("To be re-read", count, note, level, "/subscriptions?needs_refresh=yes")
 
 
 def past_due(overview: Overview) -> Card:
@@ -113,9 +122,10 @@ def past_due(overview: Overview) -> Card:
 def unlinked(overview: Overview) -> Card:
     if overview.subscriptions is None:
         return Card("Customers of no user", "…", "is being counted")
-    count = overview.subscriptions.unlinked
-    note = "pay, and nobody gets what they pay for: link them" if count else "every subscription has its user"
-    return Card("Customers of no user", capped(count), note, "bad" if count else "", "/customers?linked=no")
+    count = sum(len(each.ids) for each in overview.found.get("unlinked-customers", ()))
+    note = overview.note("unlinked-customers") or "every live subscription has its user"
+    level = overview.level("unlinked-customers")
+    return Card("Customers of no user", capped(count), note, level, "/customers?linked=no")
 
 
 def unmapped(overview: Overview) -> Card:
@@ -138,59 +148,46 @@ def speed(overview: Overview) -> Card:
 def caught_up(overview: Overview) -> Card:
     if overview.jobs is None:
         return Card("Last catch-up", "not set up", "without STRIPE_API_KEY nobody asks for lost events")
-    every = overview.jobs.catch_up_seconds
-    return _job("catch-up", overview.jobs.catch_up, overview.now, MISSED * every, _caught)
+    return _job("catch-up", overview.jobs.catch_up, overview, _caught, "catch-up")
 
 
-def _caught(result: Mapping[str, Any]) -> tuple[str, Level]:
-    missing = int(result["missing"])
-    if missing:
-        return f"{missing:,} events had never arrived, and were taken in", "warn"
-    return f"no event was lost; {result['listed']:,} looked at", ""
+def _caught(result: Mapping[str, Any]) -> str:
+    if missing := int(result["missing"]):
+        return f"{missing:,} events had never arrived, and were taken in"
+    return f"no event was lost; {result['listed']:,} looked at"
 
 
 def reconciled(overview: Overview) -> Card:
     if overview.jobs is None:
         return Card("Last reconcile", "not set up", "without STRIPE_API_KEY nobody compares with Stripe")
-    nightly = overview.jobs.reconcile_hour is not None
-    return _job(
-        "reconcile", overview.jobs.reconcile, overview.now, RECONCILE_SECONDS if nightly else 0, _compared
-    )
+    return _job("reconcile", overview.jobs.reconcile, overview, _compared, "reconcile", "differences")
 
 
-def _compared(result: Mapping[str, Any]) -> tuple[str, Level]:
-    compared, differing, repaired = (int(result[name]) for name in ("compared", "differing", "repaired"))
+def _compared(result: Mapping[str, Any]) -> str:
+    compared, differing = int(result["compared"]), int(result["differing"])
     if not differing:
-        return f"{compared:,} records are as Stripe has them", ""
-    rest = differing - repaired
-    note = f"{differing:,} of {compared:,} records differed"
-    if not rest:
-        return f"{note}; all repaired", "warn"
-    return f"{note}, {rest:,} still do: “{COMMAND} reconcile” names them", "bad"
+        return f"{compared:,} records are as Stripe has them"
+    return f"{differing:,} of {compared:,} records differed; all repaired"
 
 
 def _job(
     name: str,
     job: Job | None,
-    now: int,
-    late: float,
-    told: Callable[[Mapping[str, Any]], tuple[str, Level]],
+    overview: Overview,
+    result_note: Callable[[Mapping[str, Any]], str],
+    *checks: str,
 ) -> Card:
-    """When it last came to its end and with what; `late` is the age in seconds at which it is red, or 0."""
-    title = f"Last {name}"
+    """When it last finished and with what; what its checks found."""
+    title, level, fault = f"Last {name}", overview.level(*checks), overview.note(*checks)
     if job is None or job.started_at is None:
-        return Card(title, "never", f"“{COMMAND} {name}” runs it now", "warn")
+        return Card(title, "never", fault or f"“{COMMAND} {name}” runs it now", level)
     ended = job.finished_at
-    age = "never" if ended is None else f"{duration(now - ended)} ago"
-    if has_failed(job, now):
-        note = f"begun {day(job.started_at)}, and not come to its end: the log says why"
-        return Card(title, age, note, "bad")
+    age = "never" if ended is None else f"{duration(overview.now - ended)} ago"
+    if fault:
+        return Card(title, age, f"started {day(job.started_at)}: {fault}", level)
     if ended is None or job.result is None:
         return Card(title, "under way", f"since {day(job.started_at)}")
-    if late and now - ended > late:
-        return Card(title, age, f"{day(ended)}: it should have run since", "bad")
-    note, level = told(job.result)
-    return Card(title, age, f"{day(ended)}: {note}", level)
+    return Card(title, age, f"{day(ended)}: {result_note(job.result)}")
 
 
 CARDS: tuple[Callable[[Overview], Card], ...] = (
@@ -207,6 +204,28 @@ CARDS: tuple[Callable[[Overview], Card], ...] = (
     reconciled,
 )
 """Every card of the page, in its order: a new one is a function from the figures to a Card."""
+OF_CARDS = {
+    "catch-up",
+    "dead-events",
+    "differences",
+    "failing-events",
+    "needs-refresh",
+    "reconcile",
+    "spool",
+    "spool-waiting",
+    "thin-events",
+    "unlinked-customers",
+}
+"""The checks that have a card of their own; of the others there is one where they find something."""
+
+
+def other_faults(overview: Overview) -> list[Card]:
+    names = [name for name in overview.found if name not in OF_CARDS]
+    return [
+        Card(each.title, each.level, overview.note(name), overview.level(name))
+        for name in names
+        for each in overview.faults(name)[:1]
+    ]
 
 
 async def overview_page(admin: Admin, request: Request) -> Response:
@@ -215,7 +234,7 @@ async def overview_page(admin: Admin, request: Request) -> Response:
     return admin.render(
         request,
         "overview.html",
-        cards=[card(overview) for card in CARDS],
+        cards=[*other_faults(overview), *(card(overview) for card in CARDS)],
         age=age,
         counting=overview.subscriptions is None or overview.events is None,
         **_charts(overview),
@@ -228,7 +247,10 @@ async def _read(admin: Admin) -> tuple[Overview, int]:
     events, _ = admin.statistics.events.last()
     queue = await statistics.read_queue_statistics(admin.service)
     jobs = await statistics.read_job_statistics(admin.service)
-    return Overview(queue, events, subscriptions, jobs, int(admin.service.clock())), age
+    found = dict(await check_service(admin.service, slow=False)) | dict(
+        subscriptions.found if subscriptions else {}
+    )
+    return Overview(queue, events, subscriptions, jobs, found, int(admin.service.clock())), age
 
 
 def _charts(overview: Overview) -> dict[str, Any]:

@@ -13,14 +13,6 @@ BY_STATUS_AND_PRICE = text(
     "SELECT status, plan_id, COUNT(*) AS number FROM billing_subscription GROUP BY status, plan_id"
 )
 
-UNLINKED = (
-    "billing_customer WHERE NOT deleted AND id IN ("
-    "SELECT customer_id FROM billing_subscription WHERE user_id IS NULL AND links IS NOT NULL "
-    "UNION SELECT own.customer_id FROM billing_subscription AS own "
-    "JOIN billing_customer AS holder ON holder.id = own.customer_id "
-    "WHERE own.links IS NULL AND holder.user_id IS NULL)"
-)
-
 
 @cache
 def amounts(dialect: str) -> TextClause:

@@ -13,6 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ..db.models import Job
 from ..limits.prices import known_prices, unmapped_prices
+from ..operations.checks import Found, check_service
 from ..plans import PriceList
 from ..service import Service
 from ..sync import leases
@@ -53,9 +54,11 @@ class SubscriptionStatistics:
     by_plan: Mapping[str, int]
     """Those that pay: as the revenue counts them."""
     revenue: Revenue
-    unlinked: int
     unmapped: list[str]
     """Prices that the catalogue does not list."""
+
+    found: Found
+    """What the checks found that read every subscription."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +158,8 @@ async def read_subscription_statistics(service: Service) -> SubscriptionStatisti
         connection = await session.connection()
         counts = (await connection.execute(statements.BY_STATUS_AND_PRICE)).all()
         amounts = (await connection.execute(statements.amounts(connection.dialect.name))).all()
-        unlinked = await _count(session, statements.UNLINKED)
         unmapped = await unmapped_prices(connection, service.limits.catalogue)
+
         known = await known_prices(connection, {row.plan_id for row in counts if row.plan_id})
     prices = PriceList(service.limits.catalogue, known)
     by_status: Counter[str] = Counter()
@@ -165,7 +168,8 @@ async def read_subscription_statistics(service: Service) -> SubscriptionStatisti
         by_status[row.status or "unknown"] += row.number
         if row.status in PAYING:
             by_plan[plan_name(prices, row.plan_id)] += row.number
-    return SubscriptionStatistics(by_status, by_plan, revenue_of(amounts), unlinked, unmapped)
+    found = await check_service(service, slow=True)
+    return SubscriptionStatistics(by_status, by_plan, revenue_of(amounts), unmapped, found)
 
 
 def plan_name(prices: PriceList, price_id: str | None) -> str:

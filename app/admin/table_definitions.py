@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import literal_column
 from sqlmodel import col
 
+from ..checks.records import unlinked
 from ..db.audit import has_action, has_subject
 from ..db.models import AuditEntry, Customer, Invoice, OutboxEntry, Record, Subscription, WebhookEvent
-from ..db.ownership import unlinked_customers
 
 Condition = Callable[[str], Any]
 
@@ -75,7 +75,7 @@ def flag(column: str) -> Condition:
 def linked(value: str) -> Any:
     if value == "yes":
         return col(Customer.user_id).is_not(None)
-    return col(Customer.deleted).is_(False) & col(Customer.id).in_(unlinked_customers())
+    return col(Customer.deleted).is_(False) & col(Customer.id).in_(unlinked())
 
 
 STATUSES = (
@@ -129,7 +129,7 @@ TABLES: dict[str, Table] = {
             Filter("user_id", "User", equals(col(Customer.user_id)), indexed=True),
             Filter("needs_refresh", "To be re-read", flag("needs_refresh"), ("yes",), indexed=("yes",)),
         ),
-        intro="“Linked: no” shows those with a subscription and no user: they pay for nobody.",
+        intro="“Linked: no” shows those with a live subscription that is no user’s: they pay for nobody.",
     ),
     "invoices": Table(
         "Invoices",

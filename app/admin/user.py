@@ -10,6 +10,7 @@ from ..db.models import Subscription
 from ..entitlements import JudgedSubscription
 from ..limits import ClosedPeriod
 from ..operations.accounts import Account, load_account
+from ..operations.checks import check_account
 from ..plans import Value
 from . import search, timeline
 from .actions import DONE
@@ -87,7 +88,7 @@ async def user_page(admin: Admin, request: Request) -> Response:
         request,
         "user.html",
         account=account,
-        findings=diagnose(account),
+        findings=diagnose(account, await check_account(admin.service, account)),
         features=[feature_row(account, key) for key in account.entitlements.features],
         subscriptions=[subscription_row(account, each) for each in account.subscriptions],
         history=[closed_row(each) for each in history],

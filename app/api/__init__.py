@@ -4,6 +4,7 @@ from fastapi import APIRouter, Security
 
 from . import (
     checkout,
+    checks,
     customers,
     events,
     limits,
@@ -36,5 +37,6 @@ for part in (
     usage_history,
     overrides,
     events,
+    checks,
 ):
     router.include_router(part.router)

@@ -3,9 +3,9 @@
 from fastapi import APIRouter
 from sqlmodel import col, select
 
+from ..checks.records import unlinked
 from ..db.keyset import in_key_order
 from ..db.models import Customer, Invoice
-from ..db.ownership import unlinked_customers
 from ..errors import NotFound
 from ..operations import links
 from ..service import Running, Service
@@ -23,13 +23,13 @@ router = APIRouter(prefix="/customers", route_class=GuardedRoute)
 async def list_customers(
     service: Running, linked: bool | None = None, limit: Limit = 20, cursor: Cursor = None
 ) -> Page[CustomerSummary]:
-    """The customers. `linked=false`: those with a subscription that is nobody's, who may be locked out."""
+    """The customers. `linked=false`: those with a live subscription that is nobody's."""
     after = None if cursor is None else decode_cursor(cursor, str)
     query = in_key_order(select(Customer), [col(Customer.id)], after).limit(limit + 1)
     if linked is True:
         query = query.where(col(Customer.user_id).is_not(None))
     if linked is False:
-        query = query.where(col(Customer.deleted).is_(False), col(Customer.id).in_(unlinked_customers()))
+        query = query.where(col(Customer.deleted).is_(False), col(Customer.id).in_(unlinked()))
     async with service.database.reading() as session:
         rows = list(await session.exec(query))
     page, following = page_of(rows, limit, lambda row: (row.id,))

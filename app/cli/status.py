@@ -1,31 +1,28 @@
 """`status`: whether all is well here, and what waits."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
 import typer
 
-from .. import COMMAND
 from ..api.health import notes, unready
 from ..formatting import duration
 from ..inbox.spool import Contents
 from ..operations.backlog import Backlog, Waiting, read_backlog
+from ..operations.checks import as_json, check_service, hints, problems
 from ..service import Service
 from .output import FINE, WANTS_A_HAND, Json, console, facts, print_json, run, table
 
 log = structlog.get_logger(__name__)
 
-FAILED_TOO_LONG_SECONDS = 1800
-PENDING_TOO_LONG_SECONDS = 3600
-
 Status = dict[str, Any]
 
 
 def status(json: Json = False) -> None:
-    """Whether all is well: database, migrations, inbox, outbox, and this machine's spool.
+    """Whether all is well: database, migrations, and the catalogue of checks; what waits in inbox and outbox.
 
-    Exit code 1 if something wants a hand.
+    Exit code 1 if something needs attention.
     """
     found = run(read_status)
     if json:
@@ -40,15 +37,13 @@ async def read_status(service: Service) -> Status:
     backlog = await _backlog(service)
     spool = _spool(service)
     now = service.clock()
-    problems = [
-        *([reason] if reason else []),
-        *(_problems_of(backlog, now) if backlog else ()),
-        *_problems_with(service, spool),
-    ]
+    found = await check_service(service)
+    attention = [*([reason] if reason else []), *problems(found)]
     return {
-        "fine": not problems,
-        "problems": problems,
-        "notes": [*notes(service), *(_notes_on(backlog) if backlog else ())],
+        "fine": not attention,
+        "problems": attention,
+        "notes": [*notes(service), *hints(found)],
+        "checks": as_json(found),
         "database": {"kind": service.database.name, "ready": reason is None},
         "inbox": _ages(backlog.inbox, now) if backlog else None,
         "outbox": _ages(backlog.outbox, now) if backlog else None,
@@ -60,7 +55,7 @@ async def read_status(service: Service) -> Status:
 async def _backlog(service: Service) -> Backlog | None:
     try:
         return await read_backlog(service.database)
-    except Exception as error:  # `unready` has told of it, and how to mend it
+    except Exception as error:  # `unready` has told of it, and how to fix it
         log.debug("backlog_not_read", error=type(error).__name__)
         return None
 
@@ -70,40 +65,6 @@ def _spool(service: Service) -> Contents | None:
         return service.spool.contents()
     except OSError:
         return None
-
-
-def _problems_of(backlog: Backlog, now: float) -> Iterator[str]:
-    if dead := backlog.inbox["dead"].count:
-        yield (
-            f"{dead} events are dead: `{COMMAND} events list --state dead` has the errors; once mended, "
-            f"`{COMMAND} events replay --state dead`."
-        )
-    if backlog.inbox["failed"].age(now) > FAILED_TOO_LONG_SECONDS:
-        yield f"An event has failed for long: `{COMMAND} events list --state failed` has the error."
-    if backlog.inbox["pending"].age(now) > PENDING_TOO_LONG_SECONDS:
-        yield f"Thin events wait to be read from Stripe: `{COMMAND} events list --state pending`."
-    if dead := backlog.outbox["dead"].count:
-        yield f"{dead} reactions are dead: the rows of billing_outbox with that state have the errors."
-
-
-def _problems_with(service: Service, spool: Contents | None) -> Iterator[str]:
-    if service.settings.spool_dir is not None and not service.spool.is_usable():
-        yield "The spool takes no events: see to SPOOL_DIR's rights, and that its disk has room."
-    if spool and spool.files:
-        yield f"{spool.files} events wait in the spool: a server drains it, or `{COMMAND} spool drain`."
-    if spool and spool.refused:
-        yield (
-            f"{spool.refused} of them are refused by the database: the log says which "
-            "(spooled_event_refused), the database's own why. A server tries them again every ten minutes, "
-            f"`{COMMAND} spool drain` at once."
-        )
-    if spool and spool.rejected:
-        yield f"{spool.rejected} files in the spool carry no right signature: find out why, then delete them."
-
-
-def _notes_on(backlog: Backlog) -> Iterator[str]:
-    if count := sum(backlog.needs_refresh.values()):
-        yield f"{count} records are to be read again from Stripe: their events do not settle their state."
 
 
 def _ages(waiting: Mapping[str, Waiting], now: float) -> dict[str, dict[str, float]]:

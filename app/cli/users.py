@@ -1,6 +1,6 @@
 """`users`: what is known of one user, and why it has what it has."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -16,12 +16,14 @@ from ..db.models import Invoice, WebhookEvent
 from ..entitlements import Entitlements, entitle, explain_access
 from ..formatting import shown_amount
 from ..limits.prices import read_prices
+from ..operations.accounts import Account, load_account
+from ..operations.checks import as_json, check_account, problems
 from ..operations.erasure import erase_user
 from ..operations.lookup import Person, find_one
 from ..service import Service
 from .events import events_table
 from .limits import limit_facts, limits_table
-from .output import FINE, WANTS_A_HAND, Json, console, facts, moment, print_json, run, table
+from .output import FINE, WANTS_A_HAND, Json, console, facts, moment, plain, print_json, run, table
 
 users = typer.Typer(no_args_is_help=True, help="The application's users.")
 
@@ -57,7 +59,7 @@ def erase(
 def show(user: Wanted, json: Json = False) -> None:
     """Everything about a user: subscriptions with access and why, limits with usage, invoices, last events.
 
-    Exit code 1 if nobody fits, or something wants a hand: no user is linked, an event failed.
+    Exit code 1 if nobody fits, or something needs attention: no user is linked, an event keeps failing.
     """
     shown = run(lambda service: read_user(service, user))
     if json:
@@ -74,10 +76,13 @@ async def read_user(service: Service, wanted: str) -> Shown:
         invoices = await queries.invoices_where(session, person.owned.invoices())
         entitlements = await _entitlements(service, session, person)
         events = await _last_events(session, person, subscriptions, invoices)
+        account = await _account(service, session, person)
+    found = await check_account(service, account)
     why = {each.id: explain_access(each) for each in entitlements.subscriptions}
     return {
         "user_id": person.user_id,
-        "problems": list(_problems(person, subscriptions, events)),
+        "problems": problems(found),
+        "checks": as_json(found),
         "customers": [CustomerSummary.of(customer) for customer in person.customers],
         "plan": entitlements.plan,
         "status": entitlements.status,
@@ -100,6 +105,12 @@ async def _entitlements(service: Service, session: AsyncSession, person: Person)
     return entitle("", rows, invoices.all(), person.customers, (), catalogue, now, known=known)
 
 
+async def _account(service: Service, session: AsyncSession, person: Person) -> Account:
+    if person.user_id is not None:
+        return await load_account(service, session, user_id=person.user_id)
+    return await load_account(service, session, customer_id=person.customers[0].id)
+
+
 async def _last_events(
     session: AsyncSession,
     person: Person,
@@ -118,17 +129,6 @@ async def _last_events(
         .limit(LAST_EVENTS)
     )
     return [EventOut.of(row) for row in await (await session.connection()).execute(query)]
-
-
-def _problems(
-    person: Person, subscriptions: Sequence[SubscriptionOut], events: Sequence[EventOut]
-) -> Iterator[str]:
-    if person.user_id is None and subscriptions:
-        customer = person.customers[0].id
-        yield f"No user is linked, so nobody has what is paid here: PUT /internal/customers/{customer}."
-    for event in events:
-        if event.state in ("failed", "dead"):
-            yield f"Event {event.event_id} is {event.state}: {event.last_error}"
 
 
 def _print(shown: Shown) -> None:
@@ -150,7 +150,7 @@ def _print(shown: Shown) -> None:
     out.print(_invoices(shown["invoices"]))
     out.print(events_table("Last events", shown["events"]))
     for problem in shown["problems"]:
-        out.print(problem, style="red")
+        out.print(plain(problem), style="red")
 
 
 def _customers(customers: Sequence[CustomerSummary]) -> Any:

@@ -4,10 +4,12 @@ from collections.abc import Callable
 
 import structlog
 
+from ..checks import Finding, Level
 from ..config import Problem, Settings
 from ..errors import StripeRefused, StripeUnavailable
 from . import account, backlog, configuration, endpoint, jobs, records, server, storage
-from .findings import Check, Finding, Level, Report, Skipped
+from .checks import Check
+from .findings import Report, Skipped
 from .installation import Installation, installed
 
 __all__ = ["CHECKS", "Check", "Finding", "Level", "Report", "Skipped", "diagnose"]

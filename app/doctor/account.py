@@ -1,8 +1,9 @@
 """The account at Stripe: whether it answers, its clock, its prices."""
 
+from ..checks.finding import Finding
 from ..concurrency import run_all
 from ..errors import NotFound, StripeRefused, StripeUnavailable
-from .findings import Check, Finding
+from .checks import Check
 from .installation import Installation
 
 SKEW_WARNING_SECONDS = 30

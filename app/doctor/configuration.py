@@ -4,10 +4,12 @@ import asyncio
 import stat
 from pathlib import Path
 
+from ..checks.finding import Finding
 from ..config import SHIPPED_PLANS
 from ..errors import ConfigurationError
 from ..reactions.notifications import Notifier
-from .findings import Check, Finding, capital, error_found, mode_name
+from .checks import Check
+from .findings import capital, error_found, mode_name
 from .installation import Installation
 
 TEST_SECRET = "whsec_test_"  # how the simulator's begin; Stripe's own show no mode

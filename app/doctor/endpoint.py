@@ -4,11 +4,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .. import COMMAND
+from ..checks.finding import Finding, Level, named
 from ..errors import InvalidRequest
 from ..inbox.handlers import stripe_types
 from ..inbox.webhook import PATH
 from ..operations.webhook_endpoint import api_version, list_endpoints, same_url, version_note, webhook_url
-from .findings import Check, Finding, Level, capital, named
+from .checks import Check
+from .findings import capital
 from .installation import Installation
 
 ALL_TYPES = "*"

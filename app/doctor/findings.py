@@ -1,39 +1,11 @@
-"""What a check finds: how bad it is, what it is, and what to do about it. Never a secret."""
+"""What the doctor found: a report, with what it could not look at. Never with a secret."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
+from ..checks import Finding
 from ..errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from .installation import Installation
-
-Level = Literal["ok", "hint", "warning", "error"]
-Need = Literal["catalogue", "database", "endpoint", "records", "stripe"]
-"""`records`: a database whose schema is the code's. `endpoint`: one at Stripe that leads here."""
-
-SHOWN = 5
-"""How many ids a finding names."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """`remedy` is empty only where nothing is wrong."""
-
-    level: Level
-    what: str
-    remedy: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One mistake that can be looked for. `fine` is said where `run` finds nothing."""
-
-    name: str
-    fine: str
-    run: Callable[["Installation"], Awaitable[list[Finding]]]
-    needs: tuple[Need, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +34,6 @@ class Report:
             ],
             "skipped": [{"check": each.check, "why": each.why} for each in self.skipped],
         }
-
-
-def named(ids: Sequence[str]) -> str:
-    """Some ids by name, and how many more there are."""
-    more = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
-    return ", ".join(ids[:SHOWN]) + more
-
-
-def counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def error_found(error: ConfigurationError) -> Finding:

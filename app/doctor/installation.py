@@ -4,16 +4,20 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
+from ..checks import Context
 from ..config import Problem, Settings
 from ..db import Database
 from ..inbox.spool import Spool
+from ..operations.checks import context_of
 from ..plans import Catalogue
 from ..stripe.client import StripeApi
-from .findings import Need
 
 DATABASE_TIMEOUT_SECONDS = 10
+
+Need = Literal["catalogue", "database", "endpoint", "records", "stripe"]
+"""`records`: a database whose schema is the code's. `endpoint`: one at Stripe that leads here."""
 
 
 @dataclass
@@ -72,6 +76,10 @@ class Installation:
     @property
     def spool(self) -> Spool:
         return Spool(self.settings.spool_dir, secrets=self.settings.signing_secrets)
+
+    async def context(self) -> Context:
+        """What the checks of the catalogue look at."""
+        return await context_of(self.settings, self._database, self.spool, self.clock())
 
     def is_wrong(self, setting: str) -> bool:
         """Whether the setting is missing or wrong, so that another value stands in its place."""

@@ -1,4 +1,4 @@
-"""What the stored records say: modes, prices without a plan, users with two subscriptions, or with none."""
+"""What the stored records say: modes, prices without a plan; and the catalogue's checks of records."""
 
 from collections import defaultdict
 from collections.abc import AsyncIterator
@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select as sql_select
-from sqlmodel import case, col, func, select
+from sqlmodel import col, func, select
 
+from ..checks.finding import LIVE, Finding, Level, counted
 from ..db.keyset import in_key_order
-from ..db.models import Customer, Subscription, WebhookEvent
-from ..db.ownership import unlinked_customers
+from ..db.models import Subscription, WebhookEvent
 from ..limits.prices import read_prices
 from ..plans import HeldItem, KnownPrice, Offer, PriceList, held_items, line_to_add
-from ..worker.alerts import LIVE, UNLINKED_SECONDS
-from .findings import Check, Finding, Level, counted, mode_name, named
+from .checks import Check, of_catalogue
+from .findings import mode_name
 from .installation import Installation
 
 LATEST_EVENTS = 20
@@ -126,96 +126,6 @@ async def _live_subscriptions(
         last = [rows[-1].id]
 
 
-async def users_have_one_subscription(installation: Installation) -> list[Finding]:
-    user_id = case(
-        (col(Subscription.links).is_(None), col(Customer.user_id)), else_=col(Subscription.user_id)
-    )
-    query = (
-        select(user_id)
-        .select_from(Subscription)
-        .join(Customer, col(Subscription.customer_id) == col(Customer.id), isouter=True)
-        .where(col(Subscription.status).in_(LIVE), user_id.is_not(None))
-        .group_by(user_id)
-        .having(func.count() > 1)
-        .order_by(user_id)
-    )
-    async with installation.database.reading() as session:
-        users = [str(user_id) for user_id in await session.exec(query)]
-    if not users:
-        return []
-    return [
-        Finding(
-            "warning",
-            f"{counted(len(users), 'user')} with more than one live subscription, each of which is paid: "
-            f"{named(users)}.",
-            "See GET /internal/users/{user_id}; cancel in Stripe's Dashboard what was bought twice.",
-        )
-    ]
-
-
-async def payers_are_linked(installation: Installation) -> list[Finding]:
-    before = installation.now - UNLINKED_SECONDS  # the link may come with an event that is still under way
-    unlinked = unlinked_customers(
-        col(Subscription.status).in_(LIVE), func.coalesce(col(Subscription.start_date), 0) <= before
-    ).subquery()
-    query = (
-        select(unlinked.c.customer_id)
-        .join(Customer, col(Customer.id) == unlinked.c.customer_id, isouter=True)
-        .where(unlinked.c.customer_id.is_not(None), col(Customer.deleted).is_not(True))
-        .order_by(unlinked.c.customer_id)
-    )
-    async with installation.database.reading() as session:
-        customers = [str(customer_id) for customer_id in await session.exec(query)]
-    if not customers:
-        return []
-    return [
-        Finding(
-            "error",
-            f"{counted(len(customers), 'customer')} with a live subscription that is linked to no user: "
-            f"{named(customers)}. They pay and get nothing.",
-            'PUT /internal/customers/{customer_id} with {"user_id": "…"}; for those to come, set '
-            f"metadata.{installation.settings.link_metadata_keys[0]} of the subscription, or "
-            "client_reference_id in the checkout session.",
-        )
-    ]
-
-
-async def records_are_settled(installation: Installation) -> list[Finding]:
-    ids: list[str] = []
-    async with installation.database.reading() as session:
-        for model in (Subscription, Customer):
-            query = select(model.id).where(col(model.needs_refresh).is_(True)).order_by(col(model.id))
-            ids += await session.exec(query)
-    if not ids:
-        return []
-    found = [] if installation.stripe is not None else await _cut_records(installation)
-    remedy = "The running service reads them again; start it, or see its log for why it cannot."
-    if installation.stripe is None:
-        remedy = "Set STRIPE_API_KEY, with which the service reads them again."
-    what = "whose events do not settle what is true now (needs_refresh)"
-    return [*found, Finding("warning", f"{counted(len(ids), 'record')} {what}: {named(ids)}.", remedy)]
-
-
-async def _cut_records(installation: Installation) -> list[Finding]:
-    """Subscriptions of which Stripe sent a part: only a key gets the rest."""
-    query = (
-        select(Subscription).where(col(Subscription.needs_refresh).is_(True)).order_by(col(Subscription.id))
-    )
-    async with installation.database.reading() as session:
-        rows = await session.exec(query)
-        ids = [row.id for row in rows if row.cut_invoices or (row.item_history or {}).get("cut")]
-    if not ids:
-        return []
-    return [
-        Finding(
-            "error",
-            f"{counted(len(ids), 'subscription')} of which Stripe sent the first ten items or invoice lines "
-            f"alone: {named(ids)}. What is not known of them is left as it was.",
-            "Set STRIPE_API_KEY, with which the service fetches the rest.",
-        )
-    ]
-
-
 CHECKS = (
     Check("events-mode", "The latest events are of this mode.", events_are_of_the_mode, ("records",)),
     Check("records-mode", "No subscription is of the other mode.", records_are_of_the_mode, ("records",)),
@@ -225,12 +135,7 @@ CHECKS = (
         prices_have_plans,
         ("records", "catalogue"),
     ),
-    Check(
-        "two-subscriptions",
-        "No user has two live subscriptions.",
-        users_have_one_subscription,
-        ("records",),
-    ),
-    Check("unlinked-customers", "Everybody who pays is linked to a user.", payers_are_linked, ("records",)),
-    Check("needs-refresh", "The events settle every record.", records_are_settled, ("records",)),
+    of_catalogue("two-subscriptions", "records"),
+    of_catalogue("unlinked-customers", "records"),
+    of_catalogue("needs-refresh", "records"),
 )

@@ -1,7 +1,8 @@
 """How the HTTP server was started."""
 
+from ..checks.finding import Finding
 from ..worker.server_report import REMEDY, server_ends_connections
-from .findings import Check, Finding
+from .checks import Check
 from .installation import Installation
 
 

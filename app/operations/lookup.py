@@ -45,7 +45,7 @@ async def find_one(session: AsyncSession, wanted: str) -> Person:
             "address. A user without a customer, usage or override is not known here."
         )
     if len(people) > 1:
-        raise Conflict(f"Several fit. Give one of: {', '.join(person.name for person in people)}.")
+        raise Conflict(f"Several fit. Give one of: {', '.join(sorted(person.name for person in people))}.")
     return people[0]
 
 

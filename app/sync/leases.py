@@ -66,15 +66,6 @@ async def release(database: Database, name: str) -> None:
         )
 
 
-def has_failed(job: Job, now: int) -> bool:
-    """Whether it started and did not finish, and nobody has its lease any more."""
-    return (
-        job.started_at is not None
-        and job.lease_until <= now
-        and (job.finished_at is None or job.finished_at < job.started_at or job.cursor is not None)
-    )
-
-
 def _insert(database: Database, name: str) -> Any:
     """Make the row, unless another process just has."""
     insert = sqlite.insert if database.name == "sqlite" else postgresql.insert

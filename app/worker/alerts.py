@@ -7,21 +7,21 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 
 from blinker import NamedSignal
-from sqlmodel import col, delete, exists, select
+from sqlmodel import col, delete, exists, func, select
 
+from ..checks.events import FAILING_SECONDS, failing_since, last_webhook
+from ..checks.records import UNLINKED_SECONDS, unlinked
 from ..db import Database, Row
 from ..db.keyset import in_key_order
 from ..db.models import (
     Customer,
-    EventState,
     Invoice,
     OutboxEntry,
     OutboxState,
     Subscription,
-    WebhookEvent,
     table_of,
 )
-from ..db.ownership import unlinked_customers, user_of
+from ..db.ownership import user_of
 from ..entitlements import access, ended_with, owed_by_subscription
 from ..inbox.spool import Spool
 from ..plans import Catalogue
@@ -29,11 +29,8 @@ from ..reactions.outbox import Outbox, entry_of
 from ..signals import Reaction, backlog_old, customer_unlinked, grace_ending, webhooks_silent
 
 CHECK_EVERY_SECONDS = 60
-UNLINKED_SECONDS = 600
-BACKLOG_SECONDS = 300
 GRACE_WARNING_SECONDS = 86_400
 PAGE = 200
-LIVE = ("active", "trialing", "past_due")
 
 
 class Alerts:
@@ -73,22 +70,14 @@ class Alerts:
 
     async def _check_unlinked_customers(self) -> None:
         before = int(self._clock()) - UNLINKED_SECONDS
-        unlinked = unlinked_customers(
-            col(Subscription.status).in_(LIVE), col(Subscription.start_date) <= before
-        )
-        announced = exists().where(
-            col(OutboxEntry.id) == customer_unlinked.name + ":" + col(Customer.id) + ":"
-        )
-        query = (
-            select(Customer)
-            .where(col(Customer.id).in_(unlinked), col(Customer.deleted).is_(False))
-            .where(col(Customer.updated_at) <= before, ~announced)
-            .limit(PAGE)
-        )
+        query = unlinked(before)
+        customer_id = query.selected_columns[0]
+        announced = exists().where(col(OutboxEntry.id) == customer_unlinked.name + ":" + customer_id + ":")
+        query = query.where(func.coalesce(col(Customer.updated_at), 0) <= before, ~announced).limit(PAGE)
         async with self._database.reading() as session:
-            customers = list(await session.exec(query))
+            customers = [str(found) for found in await session.exec(query)]
         for customer in customers:
-            await self._announce_once(customer_unlinked, customer.id, customer_id=customer.id)
+            await self._announce_once(customer_unlinked, customer, customer_id=customer)
 
     async def _check_ending_grace(self) -> None:
         now = int(self._clock())
@@ -135,7 +124,7 @@ class Alerts:
     async def _check_backlog(self) -> None:
         waiting_since = await self._backlog_since()
         age = int(self._clock()) - waiting_since if waiting_since is not None else 0
-        if age > BACKLOG_SECONDS:
+        if age > FAILING_SECONDS:
             await self._announce_until_over(backlog_old, facts={"age": age, "waiting_since": waiting_since})
         else:
             await self._is_over(backlog_old)
@@ -145,14 +134,8 @@ class Alerts:
 
         A thin event that waits for Stripe's API to be configured is no backlog.
         """
-        query = (
-            select(WebhookEvent.received_at)
-            .where(col(WebhookEvent.state) == EventState.FAILED)
-            .order_by(col(WebhookEvent.received_at))
-            .limit(1)
-        )
         async with self._database.reading() as session:
-            in_inbox = (await session.exec(query)).first()
+            in_inbox = await failing_since(session)
         ages = [] if in_inbox is None else [in_inbox]
         for file in self._spool.waiting():
             with suppress(FileNotFoundError):  # another process has drained it
@@ -162,14 +145,8 @@ class Alerts:
     async def _check_silence(self) -> None:
         if not self._silence_seconds:
             return
-        query = (
-            select(WebhookEvent.received_at)
-            .where(col(WebhookEvent.source) == "stripe")
-            .order_by(col(WebhookEvent.received_at).desc())
-            .limit(1)
-        )
         async with self._database.reading() as session:
-            last = (await session.exec(query)).first()
+            last = await last_webhook(session)
         silent_for = self._clock() - (last if last is not None else self._started_at)
         if silent_for > self._silence_seconds:
             await self._announce_until_over(webhooks_silent, facts={"age": int(silent_for), "last": last})

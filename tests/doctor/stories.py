@@ -230,6 +230,13 @@ STORIES = {
     ),
     "failing event": Story("failing-events", "warning", failing_event, "evt_broken", "state=failed"),
     "dead event": Story("dead-events", "error", dead_event, "evt_broken", "events replay --state dead"),
+    "no webhook for hours": Story(
+        "silence",
+        "warning",
+        both(sql("UPDATE billing_event SET received_at = :long_ago", long_ago=1), setting(SILENCE_HOURS="6")),
+        "No webhook has arrived",
+        "Dashboard",
+    ),
     "dead reaction": Story("dead-reactions", "error", dead_reaction, "receiver crm", "billing_outbox"),
     "catch-up never ran": Story(
         "catch-up", "warning", sql("DELETE FROM billing_job"), "never run", "`python -m app catch-up`"
@@ -241,7 +248,7 @@ STORIES = {
         "catch-up",
         "warning",
         sql(JOB.format("finished_at = started_at - 1", "catch-up")),
-        "did not come to its end",
+        "did not finish",
         "app catch-up",
     ),
     "catch-up long ago": Story(
@@ -259,11 +266,18 @@ STORIES = {
         "reconcile",
         "warning",
         sql(JOB.format("finished_at = NULL", "reconcile")),
-        "did not come to its end",
+        "did not finish",
         "app reconcile",
     ),
+    "differences left": Story(
+        "differences",
+        "warning",
+        sql(JOB.format("""result = '{"compared": 9, "differing": 3, "repaired": 1}'""", "reconcile")),
+        "2 of 9 records differed",
+        "reconcile",
+    ),
     "refresh failed": Story(
-        "refresh", "warning", sql(JOB.format("finished_at = NULL", "refresh")), "did not come", "log"
+        "refresh", "warning", sql(JOB.format("finished_at = NULL", "refresh")), "did not finish", "log"
     ),
     "server without deadlines": Story(
         "connections", "warning", plain_server, "keep a connection for ever", "app serve"

@@ -12,6 +12,8 @@ import orjson
 import pytest
 from pydantic import SecretStr
 
+from app.checks.events import FAILING_SECONDS
+from app.checks.records import UNLINKED_SECONDS
 from app.db.models import OutboxState
 from app.errors import ConfigurationError
 from app.inbox.delivery import receive
@@ -19,7 +21,6 @@ from app.reactions.notifications import TEMPLATES, Notifier, render
 from app.reactions.outbox import Outbox
 from app.signals import Reaction, event_signal, reactions
 from app.simulator import DAY, Account, play
-from app.worker.alerts import BACKLOG_SECONDS, UNLINKED_SECONDS
 from app.worker.worker import Worker
 
 from ..client import Client, running
@@ -103,9 +104,9 @@ async def test_a_backlog_is_told_once_and_again_only_after_it_was_over(
         await client.deliver(account.events[-1])
         signal.disconnect(raising)
         assert await announced(client, listener, "backlog_old") == []
-        clock.now += BACKLOG_SECONDS + 1
+        clock.now += FAILING_SECONDS + 1
         [reaction] = await announced(client, listener, "backlog_old")
-        assert reaction.facts["age"] == BACKLOG_SECONDS + 1, times
+        assert reaction.facts["age"] == FAILING_SECONDS + 1, times
         assert await announced(client, listener, "backlog_old") == []
         assert await service_of(client).worker.retry_due() == 1
         assert await announced(client, listener, "backlog_old") == []
@@ -117,7 +118,7 @@ async def test_events_that_wait_in_the_spool_are_a_backlog_too(
     body = orjson.dumps({"id": "evt_1", "object": "event", "type": "x", "created": 1, "data": {"object": {}}})
     await service_of(client).spool.put(receive(body, signature="t=1,v1=00", received_at=1))
     [file] = service_of(client).spool.waiting()
-    clock.now = int(file.stat().st_mtime) + BACKLOG_SECONDS - 1
+    clock.now = int(file.stat().st_mtime) + FAILING_SECONDS - 1
     assert await announced(client, listener, "backlog_old") == []
     clock.now += 2
     assert len(await announced(client, listener, "backlog_old")) == 1
