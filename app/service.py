@@ -15,6 +15,7 @@ from .db.migrations import behind, migrate_async
 from .errors import ConfigurationError
 from .inbox import handlers
 from .inbox.inbox import Inbox
+from .inbox.readiness import ReadinessCheck
 from .inbox.spool import Spool
 from .limits import Limits
 from .observability import metrics
@@ -50,6 +51,7 @@ class Service:
     worker: Worker
     spool: Spool
     backfill: Backfill
+    readiness: ReadinessCheck
     clock: Callable[[], float]
     stripe: StripeApi | None = None
     """Calls to Stripe, with a STRIPE_API_KEY."""
@@ -166,7 +168,10 @@ def make_service(settings: Settings, clock: Callable[[], float]) -> Service:
     worker = Worker(database, inbox, spool, alerts, pruner, clock=clock)
     stripe = _stripe_api(settings)
     backfill = Backfill(database, catalogue=catalogue, clock=clock, link_keys=settings.link_metadata_keys)
-    service = Service(settings, database, outbox, inbox, limits, alerts, worker, spool, backfill, clock)
+    readiness = ReadinessCheck(database, spool, inbox)
+    service = Service(
+        settings, database, outbox, inbox, limits, alerts, worker, spool, backfill, readiness, clock
+    )
     return service if stripe is None else _with_stripe(service, stripe)
 
 

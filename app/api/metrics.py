@@ -25,10 +25,12 @@ router = APIRouter(tags=["health"], route_class=GuardedRoute, dependencies=[Secu
 @router.get("/metrics", responses=UNAUTHORIZED, response_class=Response)
 async def get_metrics(request: Request, service: Running) -> Response:
     """Everything that is counted, as Prometheus reads it. 200 also while the database is down."""
-    backlog = await _backlog(service)
+    state, backlog = await asyncio.gather(service.readiness(), _backlog(service))
     unmapped = await _unmapped(service) if backlog is not None else None
     spool = await asyncio.to_thread(_spool, service)
-    values = gauges(backlog, spool, service.clock())
+    values = gauges(
+        backlog, spool, service.clock(), database_up=backlog is not None and state.database is None
+    )
     if unmapped is not None:
         values = {**values, "billing_unmapped_prices": {(): float(unmapped)}}
     accept = request.headers.get("accept", "")
@@ -72,11 +74,13 @@ def _waiting(
     }
 
 
-def gauges(backlog: Backlog | None, spool: Contents | None, now: float) -> metrics.Gauges:
+def gauges(
+    backlog: Backlog | None, spool: Contents | None, now: float, *, database_up: bool
+) -> metrics.Gauges:
     """What was read, as gauges; what could not be read is left out. `now` in Unix seconds."""
     values: dict[str, dict[tuple[str, ...], float]] = {
         "billing_build_info": {(__version__,): 1.0},
-        "billing_database_up": {(): float(backlog is not None)},
+        "billing_database_up": {(): float(database_up)},
     }
     if backlog is not None:
         values |= _waiting("billing_inbox_events", "billing_inbox_oldest_seconds", backlog.inbox, now)

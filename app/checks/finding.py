@@ -55,7 +55,8 @@ class Context:
     has_stripe_key: bool
     spool: SpoolContents | None
     spool_enabled: bool
-    spool_usable: bool
+    spool_problem: str | None
+    """Why it takes no event, with path and disk, a colon, and the remedy."""
     catch_up_minutes: float
     reconcile_hour: int | None
     silence_hours: float

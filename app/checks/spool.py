@@ -14,13 +14,14 @@ async def spool_is_usable(context: Context, scope: Scope | None) -> list[Finding
                 "No spool",
             )
         ]
-    if context.spool_usable:
+    if context.spool_problem is None:
         return []
+    what, _, remedy = context.spool_problem.partition(": ")
     return [
         Finding(
             "error",
-            "The spool cannot be written or is full: while the database is down, events are answered 503.",
-            "Set SPOOL_DIR to a folder that this user can write, on a disk with room.",
+            f"{what}: while the database is down, events are answered 503.",
+            remedy[:1].upper() + remedy[1:],
             "The spool takes no events",
         )
     ]

@@ -122,10 +122,10 @@ def run(port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000) ->
 def migrate() -> None:
     """Bring the database of DATABASE_URL up to the code."""
     try:
-        migrate_database(DatabaseSettings().database_url)
+        note = migrate_database(DatabaseSettings().database_url)
     except ConfigurationError as error:
         raise complaint(error.detail) from None
-    typer.echo("The database is at the newest migration.")
+    typer.echo(note or "The database is at the newest migration.")
 
 
 @cli.command()

@@ -6,8 +6,9 @@ from typing import Any
 import structlog
 import typer
 
-from ..api.health import notes, unready
+from ..api.health import notes
 from ..formatting import duration
+from ..inbox.readiness import Readiness
 from ..inbox.spool import Contents
 from ..operations.backlog import Backlog, Waiting, read_backlog
 from ..operations.checks import as_json, check_service, hints, problems
@@ -33,7 +34,8 @@ def status(json: Json = False) -> None:
 
 
 async def read_status(service: Service) -> Status:
-    reason = await unready(service)
+    state = await service.readiness()
+    reason = state.database
     backlog = await _backlog(service)
     spool = _spool(service)
     now = service.clock()
@@ -42,13 +44,13 @@ async def read_status(service: Service) -> Status:
     return {
         "fine": not attention,
         "problems": attention,
-        "notes": [*notes(service), *hints(found)],
+        "notes": [*notes(service, state), *hints(found)],
         "checks": as_json(found),
         "database": {"kind": service.database.name, "ready": reason is None},
         "inbox": _ages(backlog.inbox, now) if backlog else None,
         "outbox": _ages(backlog.outbox, now) if backlog else None,
         "needs_refresh": backlog.needs_refresh if backlog else None,
-        "spool": _spool_facts(service, spool),
+        "spool": _spool_facts(service, state, spool),
     }
 
 
@@ -74,10 +76,10 @@ def _ages(waiting: Mapping[str, Waiting], now: float) -> dict[str, dict[str, flo
     }
 
 
-def _spool_facts(service: Service, spool: Contents | None) -> dict[str, Any]:
+def _spool_facts(service: Service, state: Readiness, spool: Contents | None) -> dict[str, Any]:
     return {
         "folder": str(service.settings.spool_dir) if service.settings.spool_dir else None,
-        "usable": service.spool.is_usable(),
+        "usable": state.spool is None,
         "files": spool.files if spool else None,
         "bytes": spool.bytes if spool else None,
         "refused": spool.refused if spool else None,

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, ClassVar, Protocol
 
 from sqlalchemy import Table
@@ -47,6 +47,10 @@ class Batch(Protocol):
         """
 
 
+class _Undo(Exception):
+    """Ends a batch that was only tried."""
+
+
 class Database(ABC):
     """One database: ordinary SQLModel sessions on an engine, and batches."""
 
@@ -74,6 +78,28 @@ class Database(ABC):
     @abstractmethod
     def batch(self) -> AbstractAsyncContextManager[Batch]:
         """A transaction that commits when the block ends, and leaves nothing when it raises."""
+
+    async def try_batch(self, query: str, rows: Mapping[Table, Sequence[Row]]) -> list[Row]:
+        """Write rows as a batch does, and undo it; the rows of a query that goes before.
+
+        Raises:
+            Exception: of the database's driver, when a batch could not be committed now.
+        """
+        found: list[Row] = []
+        with suppress(_Undo):
+            async with self.batch() as batch:
+                await batch.begin(())
+                found = await batch.fetch(query)
+                await batch.write(rows, ())
+                raise _Undo
+        return found
+
+    @abstractmethod
+    def why_not_writable(self, error: BaseException) -> str:
+        """Why a batch cannot be committed, by the error that it ended in: the cause, a colon, the remedy.
+
+        Never the error's own words, which may quote the address and its password.
+        """
 
     @abstractmethod
     async def count_up(self, session: AsyncSession, user_id: str) -> None:

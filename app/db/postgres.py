@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from ..errors import ConfigurationError
 from .base import COUNT_UP, Database
 from .postgres_batch import STATEMENT_TIMEOUT_SECONDS, USERS_CHANNEL, PostgresBatch, locks
+from .postgres_errors import replace_read_only, why_not_writable
 
 log = structlog.get_logger(__name__)
 
@@ -78,6 +79,7 @@ class PostgresDatabase(Database):
                 connect_args=ONE_TIME_STATEMENTS if pooled else {},
             )
         )
+        replace_read_only(self.engine)
 
     async def _connect(self) -> asyncpg.Connection:
         return await asyncpg.connect(self._dsn, command_timeout=self._statement_timeout, **self._arguments)
@@ -88,8 +90,9 @@ class PostgresDatabase(Database):
         try:
             yield PostgresBatch(connection)
             await connection.execute("COMMIT")
-        except (asyncio.CancelledError, TimeoutError):
-            # Nobody may be there to answer any more, and rolling back would wait for it.
+        except (asyncio.CancelledError, TimeoutError, asyncpg.ReadOnlySQLTransactionError):
+            # Nobody may be there to answer any more, and rolling back would wait for it. A server that is
+            # read-only may have been the primary until a failover: a new connection finds the new one.
             connection.terminate()
             raise
         except BaseException:
@@ -150,6 +153,9 @@ class PostgresDatabase(Database):
                 await connection.close(timeout=CLOSE_TIMEOUT_SECONDS)
         self._idle.clear()
         await self.engine.dispose()
+
+    def why_not_writable(self, error: BaseException) -> str:
+        return why_not_writable(error)
 
     def is_held(self, error: BaseException) -> bool:
         return isinstance(error, asyncpg.LockNotAvailableError)

@@ -14,6 +14,7 @@ from sqlalchemy import JSON, URL, Column, Connection, Table, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from .base import COUNT_UP, INSERT_ONLY, UNITED, Database, Row
+from .sqlite_trial import try_to_write, why_not_writable
 
 T = TypeVar("T")
 
@@ -42,6 +43,8 @@ class SqliteDatabase(Database):
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite-batches")
         self._connection: sqlite3.Connection | None = None
         self._one_at_a_time = asyncio.Lock()
+        # Apart from the batches: one that waits for a lock must not keep others from seeing why.
+        self._trials = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite-trials")
 
     @asynccontextmanager
     async def batch(self) -> AsyncIterator["SqliteBatch"]:
@@ -52,6 +55,17 @@ class SqliteDatabase(Database):
             except BaseException:
                 await self._in_thread(_roll_back)
                 raise
+
+    async def try_batch(self, query: str, rows: Mapping[Table, Sequence[Row]]) -> list[Row]:
+        statements = [
+            (_upsert(table), _parameters(table, row)) for table, entries in rows.items() for row in entries
+        ]
+        return await asyncio.get_running_loop().run_in_executor(
+            self._trials, try_to_write, self._path, query, statements
+        )
+
+    def why_not_writable(self, error: BaseException) -> str:
+        return why_not_writable(self._path, error)
 
     async def _in_thread(self, work: Callable[[sqlite3.Connection], T]) -> T:
         def run() -> T:
@@ -74,6 +88,7 @@ class SqliteDatabase(Database):
     async def close(self) -> None:
         await self._in_thread(lambda connection: connection.close())
         self._thread.shutdown()
+        self._trials.shutdown(wait=False)
         self._open()  # for who uses it again, perhaps on another event loop
         await self.engine.dispose()
 

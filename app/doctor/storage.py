@@ -4,8 +4,10 @@ import asyncio
 
 from ..checks import Finding
 from ..db import is_sqlite, open_database, sqlite_path
-from ..db.migrations import REMEDY, behind
+from ..db.migrations import REMEDY, Schema, read_schema
 from ..errors import ConfigurationError
+from ..inbox.readiness import ReadinessCheck
+from ..inbox.spool import Spool
 from ..plans import load_catalogue
 from .checks import Check, of_catalogue
 from .findings import capital, error_found
@@ -20,17 +22,31 @@ async def database_answers(installation: Installation) -> list[Finding]:
             return [_not_there_yet(installation)]
         installation.database = open_database(url)
         async with asyncio.timeout(DATABASE_TIMEOUT_SECONDS):
-            problem = await behind(installation.database)
+            schema = await read_schema(installation.database)
     except ConfigurationError as error:
         return [error_found(error)]
     except Exception as error:
         return [_no_answer(error)]
     del installation.lacking["database"]
-    if problem:
+    if schema.problem:
         installation.lacking["records"] = "The database is not at the code's migration."
-        return [_behind(problem, installation)]
+        return [_behind(schema.problem, installation)]
     del installation.lacking["records"]
-    return []
+    return [*_newer(schema), *await _takes_no_event(installation)]
+
+
+def _newer(schema: Schema) -> list[Finding]:
+    if schema.note is None:
+        return []
+    return [Finding("hint", schema.note, "Finish the roll-out, or the way back, of the release.")]
+
+
+async def _takes_no_event(installation: Installation) -> list[Finding]:
+    state = await ReadinessCheck(installation.database, Spool(None, secrets=()))()
+    if state.database is None:
+        return []
+    what, _, remedy = state.database.partition(": ")
+    return [Finding("error", f"{what}.", capital(remedy))]
 
 
 def _not_there_yet(installation: Installation) -> Finding:

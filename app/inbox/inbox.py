@@ -95,6 +95,8 @@ class Inbox:
         self._woken = asyncio.Event()
         self._stopping = False
         self._tasks: list[asyncio.Task[None]] = []
+        self.committed = self.unavailable = 0
+        """How many batches the database has committed, and how many times it was not available for one."""
 
     def start(self) -> None:
         """Begin to commit what is accepted, in tasks of its own."""
@@ -177,6 +179,7 @@ class Inbox:
             await self._resolve_error(batch, error)
         else:
             metrics.batch_ended(len(batch), time.perf_counter() - began, committed=True)
+            self.committed += 1
             for waiting, outcome in zip(batch, outcomes, strict=True):
                 waiting.finish(outcome)
 
@@ -184,6 +187,7 @@ class Inbox:
         """Only an error of the database comes here. It is split down to the event that causes it."""
         held = len(batch) == 1 and self.database.is_held(error)
         if held or self.database.is_unavailable(error):
+            self.unavailable += 1
             log.error("database_unavailable", error=type(error).__name__, events=len(batch))
             unavailable = Unavailable("The database cannot take the event now. Send it again later.")
             for waiting in batch:

@@ -7,28 +7,27 @@ database refuses is set aside, and tried again every now and then: it holds up n
 """
 
 import asyncio
-import errno
-import hashlib
-import os
+import threading
 import time
-import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
 
-import orjson
 import structlog
 
 from ..concurrency import run_all
+from ..db.disk import not_writable
 from ..errors import NotStorable, Unavailable
 from ..observability import metrics
-from ..stripe.signatures import verify
-from .delivery import Delivery, receive
+from . import spool_files
+from .delivery import Delivery
 from .inbox import Inbox
+from .spool_files import REFUSED, REJECTED, SUFFIX, Contents
+
+__all__ = ["REFUSED", "REJECTED", "SUFFIX", "Contents", "Spool"]
 
 T = TypeVar("T")
 
@@ -36,27 +35,19 @@ log = structlog.get_logger(__name__)
 
 MAX_FILES = 20_000
 MAX_BYTES = 512 * 1024 * 1024
-SUFFIX, REFUSED, REJECTED = ".event", ".refused", ".rejected"
-"""Of what waits; of what waits though the database refuses it, for now; of what Stripe has not signed."""
 DRAIN_AT_ONCE = 200
+TRY_AT_ONCE = 8
+"""How many files are tried while the database could take none the last time."""
 THREADS = 4
 LOOK_AGAIN_SECONDS = 600
 """How often what the database has refused is tried again, and leftovers are swept."""
 LEFTOVER_SECONDS = 3600
 """From this age on, what is written aside has nobody any more who writes it."""
-CANNOT_BE_SYNCED = (errno.EACCES, errno.EPERM, errno.EINVAL, errno.EROFS)
-"""Errors of a folder above ours that is another's, or of a file system that syncs no folders."""
-
-
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """What lies in a spool: files that wait and their size; files that were rejected when drained."""
-
-    files: int = 0
-    bytes: int = 0
-    rejected: int = 0
-    refused: int = 0
-    """Of those that wait, how many the database has refused."""
+FEW_FILES = 200
+"""So many are counted anew each time they are asked for: it takes less than a millisecond."""
+COUNT_AGAIN_SECONDS = 30
+"""How often more are counted: other processes may fill or drain the folder, too."""
+ELSEWHERE = "set SPOOL_DIR to a folder on a disk with room that outlives the process"
 
 
 class _Drained(Enum):
@@ -83,7 +74,10 @@ class Spool:
         self._clock = clock
         self._is_durable = False
         self._looked_at: float | None = None
-        self._gave_up_at = ""
+        self._gave_up_at: str | None = None
+        self._counted = Contents()
+        self._counted_at: float | None = None
+        self._counting = threading.Lock()
         # Threads of its own: receivers that block those of the loop must not keep an event from the disk.
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="spool")
 
@@ -98,45 +92,57 @@ class Spool:
         try:
             await self._in_thread(self._write, self._folder, delivery)
         except OSError as error:
-            log.error("spool_not_writable", error=type(error).__name__)
+            log.error("spool_not_writable", reason=self._why(self._folder, error))
             raise Unavailable("Neither the database nor the spool can take the event now.") from None
         metrics.SPOOLED.inc()
         log.warning("event_spooled", event_id=delivery.event.id)
 
-    def is_usable(self) -> bool:
-        """Whether the spool would take an event now."""
+    async def check(self) -> str | None:
+        """As `problem`, off the event loop."""
+        return await self._in_thread(self.problem)
+
+    def problem(self) -> str | None:
+        """Why the spool takes no event now, with path and disk, a colon, and the remedy; None when it does.
+
+        A file is written and synced for that, and taken away again.
+        """
         if self._folder is None:
-            return False
+            return f"There is no spool, as SPOOL_DIR is empty: {ELSEWHERE}."
         try:
             self._make(self._folder)
-            _check_room(self._folder)
-        except (OSError, Unavailable):
-            return False
-        return os.access(self._folder, os.W_OK | os.X_OK)
+            if full := self._full(self._folder):
+                return full
+            spool_files.write_on_trial(self._folder)
+        except OSError as error:
+            return self._why(self._folder, error)
+        return None
+
+    def is_usable(self) -> bool:
+        """Whether the spool would take an event now."""
+        return self.problem() is None
 
     def waiting(self) -> list[Path]:
         """The files that wait to be drained, those that the database has refused included."""
         return [*self._files(SUFFIX), *self._files(REFUSED)]
 
-    def _files(self, suffix: str) -> list[Path]:
-        if self._folder is None or not self._folder.is_dir():
-            return []
-        return sorted(self._folder.glob(f"*{suffix}"))
+    async def waiting_since(self) -> int | None:
+        """When the file was written that waits longest, in Unix seconds; None when none waits."""
+        return await self._in_thread(spool_files.oldest, self._folder)
 
     def contents(self) -> Contents:
-        """What lies there now.
+        """What lies there now; of many files, what did a moment ago.
 
         Raises:
             OSError: when the folder cannot be read.
         """
-        if self._folder is None or not self._folder.is_dir():
+        if self._folder is None:
             return Contents()
-        with os.scandir(self._folder) as entries:
-            found = list(entries)
-        sizes = [_size(entry) for entry in found if entry.name.endswith((SUFFIX, REFUSED))]
-        refused = sum(entry.name.endswith(REFUSED) for entry in found)
-        rejected = sum(entry.name.endswith(REJECTED) for entry in found)
-        return Contents(len(sizes), sum(sizes), rejected, refused)
+        if self._counted_at is None or self._counted.files + self._counted.rejected < FEW_FILES:
+            self._count(self._folder)
+        elif self._clock() - self._counted_at >= COUNT_AGAIN_SECONDS:
+            self._counted_at = self._clock()
+            self._threads.submit(self._count, self._folder)  # whoever asks need not wait for it
+        return self._counted
 
     async def drain(self, inbox: Inbox, told: Callable[[int], object] = bool) -> int:
         """Hand what waits to the inbox; how many it took. Stops where the database cannot take more.
@@ -144,9 +150,9 @@ class Spool:
         `told` is called with the number of each handful that was taken.
         """
         files = await self._in_thread(self._due)
-        taken = 0
-        for start in range(0, len(files), DRAIN_AT_ONCE):
-            some = files[start : start + DRAIN_AT_ONCE]
+        taken, start = 0, 0
+        handful = DRAIN_AT_ONCE if self._gave_up_at is None else min(TRY_AT_ONCE, DRAIN_AT_ONCE)
+        while some := files[start : start + handful]:
             results = await run_all(self._drain_one(file, inbox) for file in some)
             done = results.count(_Drained.DONE)
             taken += done
@@ -154,6 +160,9 @@ class Spool:
             if _Drained.NOT_NOW in results and not done:
                 self._gave_up_at = some[-1].name
                 break
+            start, handful = start + handful, DRAIN_AT_ONCE
+        else:
+            self._gave_up_at = None
         if taken:
             log.info("spool_drained", events=taken)
         return taken
@@ -161,10 +170,13 @@ class Spool:
     def _due(self) -> list[Path]:
         """What to try now. Behind those that the database could not take last time come the others first."""
         again = self._look_again()
-        files = self._files(SUFFIX)
-        behind = [file for file in files if file.name > self._gave_up_at]
+        files, last = self._files(SUFFIX), self._gave_up_at or ""
+        behind = [file for file in files if file.name > last]
         before = files[: len(files) - len(behind)]
         return [*behind, *before, *(self._files(REFUSED) if again else ())]
+
+    def _files(self, suffix: str) -> list[Path]:
+        return [Path(self._folder or "", name) for name in spool_files.names(self._folder, suffix)]
 
     def _look_again(self) -> bool:
         """Now and then: sweep; and whether to try again what the database has refused."""
@@ -175,8 +187,8 @@ class Spool:
         if before is None:
             # The secret that they were signed with may be back in the settings.
             for file in self._files(REJECTED):
-                _rename(file, SUFFIX)
-        _sweep(self._folder)
+                spool_files.rename(file, SUFFIX)
+        spool_files.sweep(self._folder, LEFTOVER_SECONDS)
         return True
 
     async def _in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
@@ -184,27 +196,27 @@ class Spool:
 
     async def _drain_one(self, file: Path, inbox: Inbox) -> _Drained:
         try:
-            delivery = await self._in_thread(_read, file, self._secrets)
+            delivery = await self._in_thread(spool_files.read, file, self._secrets)
         except FileNotFoundError:
             return _Drained.DONE  # another process was quicker
         except OSError as error:
             log.error("spooled_event_unreadable", file=file.name, error=type(error).__name__)
-            await self._in_thread(_rename, file, REFUSED)
+            await self._in_thread(self._set_aside, file, REFUSED)
             return _Drained.PASSED_OVER
         except Exception as error:
             log.error("spooled_event_rejected", file=file.name, error=type(error).__name__)
-            await self._in_thread(_rename, file, REJECTED)
+            await self._in_thread(self._set_aside, file, REJECTED)
             return _Drained.DONE
         try:
             await inbox.accept(delivery)
         except NotStorable:
             log.error("spooled_event_refused", file=file.name, event_id=delivery.event.id)
-            await self._in_thread(_rename, file, REFUSED)
+            await self._in_thread(self._set_aside, file, REFUSED)
             return _Drained.PASSED_OVER
         except Unavailable:
             return _Drained.NOT_NOW
         try:
-            await self._in_thread(_remove, file)
+            await self._in_thread(self._remove, file)
         except OSError as error:
             log.error("spooled_event_not_removed", file=file.name, error=type(error).__name__)
             return _Drained.PASSED_OVER
@@ -212,88 +224,50 @@ class Spool:
 
     def _write(self, folder: Path, delivery: Delivery) -> None:
         self._make(folder)
-        _check_room(folder)
-        _write(folder, delivery)
+        if self._full(folder) is not None:
+            raise Unavailable("Neither the database nor the spool can take the event now: the spool is full.")
+        if grown := spool_files.write(folder, delivery):
+            self._changed(files=1, bytes=grown)
 
     def _make(self, folder: Path) -> None:
         """The folder and those above it, durably. Somebody may have been killed before they were synced."""
         if not self._is_durable or not folder.is_dir():
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _sync_parents(folder)
+            spool_files.sync_parents(folder)
             self._is_durable = True
 
+    def _full(self, folder: Path) -> str | None:
+        contents = self.contents()
+        if contents.files < MAX_FILES and contents.bytes < MAX_BYTES:
+            return None
+        return (
+            f"The spool {folder} is full with {contents.files} events, {contents.bytes} bytes (at most "
+            f"{MAX_FILES}, {MAX_BYTES} bytes): bring the database back, which empties it."
+        )
 
-def _rename(file: Path, suffix: str) -> None:
-    with suppress(OSError):  # another process was quicker; else the next one is
-        file.rename(file.with_suffix(suffix))
+    def _why(self, folder: Path, error: OSError) -> str:
+        return not_writable("The spool", folder, error, ELSEWHERE)
 
+    def _remove(self, file: Path) -> None:
+        size = spool_files.remove(file)
+        self._changed(files=-1, bytes=-size, refused=-(file.suffix == REFUSED))
 
-def _sweep(folder: Path) -> None:
-    """Remove what was left half written by a kill, and was never answered with 200."""
-    for file in folder.glob(".*.tmp"):
-        with suppress(OSError):
-            if time.time() - file.stat().st_mtime > LEFTOVER_SECONDS:
-                file.unlink()
-                log.info("spool_leftover_removed", file=file.name)
+    def _set_aside(self, file: Path, suffix: str) -> None:
+        if file.suffix == suffix:
+            return
+        spool_files.rename(file, suffix)
+        if suffix == REFUSED:
+            self._changed(refused=1)
+        else:
+            self._changed(files=-1, rejected=1)
 
+    def _count(self, folder: Path) -> None:
+        counted = spool_files.count(folder)
+        with self._counting:
+            self._counted, self._counted_at = counted, self._clock()
 
-def _write(folder: Path, delivery: Delivery) -> None:
-    head = orjson.dumps({"signature": delivery.signature, "received_at": delivery.received_at})
-    content = head + b"\n" + delivery.event.body.encode()
-    # The same delivery has the same name: sent twice, it is kept once.
-    name = hashlib.sha256(content.partition(b"\n")[2] + (delivery.signature or "").encode()).hexdigest()
-    aside = folder / f".{uuid.uuid4().hex}.tmp"
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.rename(folder / f"{name}{SUFFIX}")
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
-    _sync_folder(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    """A rename is durable only once the folder is."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sync_parents(folder: Path) -> None:
-    for parent in folder.absolute().parents:
-        try:
-            _sync_folder(parent)
-        except OSError as error:
-            if error.errno not in CANNOT_BE_SYNCED:
-                raise
-
-
-def _size(entry: os.DirEntry[str]) -> int:
-    try:
-        return entry.stat().st_size
-    except FileNotFoundError:
-        return 0  # drained meanwhile
-
-
-def _check_room(folder: Path) -> None:
-    with os.scandir(folder) as entries:
-        sizes = [_size(entry) for entry in entries if entry.name.endswith((SUFFIX, REFUSED))]
-    if len(sizes) >= MAX_FILES or sum(sizes) >= MAX_BYTES:
-        raise Unavailable("Neither the database nor the spool can take the event now: the spool is full.")
-
-
-def _read(file: Path, secrets: Sequence[str]) -> Delivery:
-    head, _, body = file.read_bytes().partition(b"\n")
-    kept = orjson.loads(head)
-    verify(body, kept["signature"], secrets, now=None)
-    return receive(body, signature=kept["signature"], received_at=int(kept["received_at"]))
-
-
-def _remove(file: Path) -> None:
-    file.unlink(missing_ok=True)
+    def _changed(self, **by: int) -> None:
+        """Keep the count up with what this process does."""
+        with self._counting:
+            now = {name: max(getattr(self._counted, name) + more, 0) for name, more in by.items()}
+            self._counted = replace(self._counted, **now)

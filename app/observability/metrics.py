@@ -115,7 +115,7 @@ STRIPE_STATUSES: Final = ("200", "401", "403", "429", "500", "timeout", "connect
 GAUGES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "billing_build_info": ("Always 1; the label is the version of the service", ("version",)),
     "billing_database_up": (
-        "Whether the database answers; without it the gauges of its content are absent",
+        "Whether the database takes events, by a write that was tried within the last seconds",
         (),
     ),
     "billing_inbox_events": ("Events that are not settled: pending, failed or dead", ("state",)),

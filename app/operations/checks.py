@@ -8,6 +8,7 @@ from pathlib import Path
 from ..checks import CHECKS, Context, Finding, Scope, run_checks
 from ..config import Settings
 from ..db import Database
+from ..db.disk import existing
 from ..inbox.spool import Contents, Spool
 from ..service import Service
 from .accounts import Account
@@ -42,7 +43,7 @@ async def context_of(settings: Settings, database: Database | None, spool: Spool
         has_stripe_key=settings.stripe_api_key is not None,
         spool=await asyncio.to_thread(_contents, spool),
         spool_enabled=settings.spool_dir is not None,
-        spool_usable=await asyncio.to_thread(_would_take, settings.spool_dir, spool),
+        spool_problem=await asyncio.to_thread(_why_not, settings.spool_dir, spool),
         catch_up_minutes=settings.catch_up_minutes,
         reconcile_hour=settings.reconcile_hour,
         silence_hours=settings.silence_hours,
@@ -87,11 +88,14 @@ def _contents(spool: Spool) -> Contents | None:
         return None
 
 
-def _would_take(folder: Path | None, spool: Spool) -> bool:
+def _why_not(folder: Path | None, spool: Spool) -> str | None:
     """A folder that is not there yet is not made: whoever checks may be another user than the service."""
-    if folder is None:
-        return False
-    if folder.exists():
-        return spool.is_usable()
-    there = next(parent for parent in folder.absolute().parents if parent.exists())
-    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+    if folder is None or folder.exists():
+        return spool.problem()
+    there = existing(folder)
+    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+        return None
+    return (
+        f"The spool {folder} cannot be written, as {there} is not this user's: set SPOOL_DIR to a folder "
+        "that this user can write, on a disk with room."
+    )

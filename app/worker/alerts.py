@@ -4,7 +4,6 @@ Each is announced once across all processes.
 """
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
 
 from blinker import NamedSignal
 from sqlmodel import col, delete, exists, func, select
@@ -137,9 +136,8 @@ class Alerts:
         async with self._database.reading() as session:
             in_inbox = await failing_since(session)
         ages = [] if in_inbox is None else [in_inbox]
-        for file in self._spool.waiting():
-            with suppress(FileNotFoundError):  # another process has drained it
-                ages.append(int(file.stat().st_mtime))
+        if (on_disk := await self._spool.waiting_since()) is not None:
+            ages.append(on_disk)
         return min(ages, default=None)
 
     async def _check_silence(self) -> None:

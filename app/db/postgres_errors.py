@@ -1,0 +1,60 @@
+"""What PostgreSQL's errors mean for somebody who has to repair it."""
+
+import asyncpg
+from sqlalchemy import event
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+REASONS: tuple[tuple[type[BaseException], str], ...] = (
+    (
+        asyncpg.ReadOnlySQLTransactionError,
+        "The database is read-only, as a standby is, or a primary after failover: point DATABASE_URL at the "
+        "primary; with several hosts in it, ?target_session_attrs=read-write finds that.",
+    ),
+    (
+        asyncpg.DiskFullError,
+        "The disk of the database server is full: free space where its data directory is.",
+    ),
+    (
+        asyncpg.TooManyConnectionsError,
+        "The database server has no connection free: raise its max_connections, or put pgbouncer before it.",
+    ),
+    (
+        asyncpg.InsufficientPrivilegeError,
+        "The user of DATABASE_URL may not write the service's tables: grant it the rights of their owner.",
+    ),
+    (
+        asyncpg.InvalidCatalogNameError,
+        "The database that DATABASE_URL names does not exist: create it, or correct the name.",
+    ),
+    (
+        asyncpg.InvalidAuthorizationSpecificationError,
+        "The database refuses the user or the password of DATABASE_URL: correct them.",
+    ),
+    (
+        asyncpg.LockNotAvailableError,
+        "The database is held by a lock, as of a migration: look at pg_stat_activity for who holds it.",
+    ),
+)
+
+
+def why_not_writable(error: BaseException) -> str:
+    """The cause, a colon, and the remedy."""
+    for kind, reason in REASONS:
+        if isinstance(error, kind):
+            return reason
+    return (
+        f"The database does not answer ({type(error).__name__}): check that it runs, and that DATABASE_URL "
+        "names it with the right host, user and password."
+    )
+
+
+def replace_read_only(engine: AsyncEngine) -> None:
+    """Close a pool's connections to a server that takes no writes any more, as after a failover."""
+
+    @event.listens_for(engine.sync_engine, "handle_error")
+    def look(context: ExceptionContext) -> None:
+        error: BaseException | None = context.original_exception
+        while error is not None and not context.is_disconnect:
+            context.is_disconnect = isinstance(error, asyncpg.ReadOnlySQLTransactionError)
+            error = error.__cause__

@@ -1,0 +1,132 @@
+"""Whether an event could be made durable now: by a write in the database and one in the spool, undone."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from ..db import Database, Row
+from ..db.migrations import Schema, read_schema, schema_of
+from ..db.models import WebhookEvent, default_row, table_of
+from .inbox import Inbox
+from .spool import Spool
+
+log = structlog.get_logger(__name__)
+
+CHECK_AGAIN_SECONDS = 2.0
+"""How long an answer holds: however many balancers ask, one write in so long is all that it costs."""
+TIMEOUT_SECONDS = 2.0
+"""How long database and spool are waited for, each."""
+TRIAL_BYTES = 8192
+"""The size of the event that is written: most are smaller."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """What would keep an event from being made durable, in sentences that name the remedy; None: nothing."""
+
+    database: str | None = None
+    spool: str | None = None
+    is_behind: bool = False
+    """Whether the database lacks a migration: what is not a webhook fails on it."""
+    note: str | None = None
+    """What is worth knowing of a database that works."""
+
+    @property
+    def status(self) -> str:
+        """`ready`; `degraded` while events go to the spool; `not ready`."""
+        if self.database is None:
+            return "ready"
+        return "not ready" if self.is_behind or self.spool is not None else "degraded"
+
+
+class ReadinessCheck:
+    """Looks, for however many who ask at once, and remembers for a moment. `clock` gives seconds."""
+
+    def __init__(
+        self,
+        database: Database,
+        spool: Spool,
+        inbox: Inbox | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._database = database
+        self._inbox = inbox
+        self._spool = spool
+        self._clock = clock
+        self._last = Readiness()
+        self._looked_at: float | None = None
+        self._batches = 0
+        self._looking: asyncio.Task[Readiness] | None = None
+
+    async def __call__(self) -> Readiness:
+        """How it stands, as of a moment ago at most."""
+        if self._holds():
+            return self._last
+        looking = self._looking
+        if looking is None or looking.done() or looking.get_loop() is not asyncio.get_running_loop():
+            looking = self._looking = asyncio.create_task(self._look())
+        return await asyncio.shield(looking)  # one who hangs up must not end it for the others
+
+    def _holds(self) -> bool:
+        """Whether the last answer is young, and no batch of the inbox has contradicted it."""
+        if self._looked_at is None or self._clock() - self._looked_at >= CHECK_AGAIN_SECONDS:
+            return False
+        return self._batches == self._contradicting()
+
+    def _contradicting(self) -> int:
+        """How many batches have ended otherwise than the last answer says."""
+        if self._inbox is None:
+            return 0
+        return self._inbox.unavailable if self._last.database is None else self._inbox.committed
+
+    async def _look(self) -> Readiness:
+        (database, schema), spool = await asyncio.gather(self._try_database(), self._try_spool())
+        behind = schema.problem if schema else None
+        note = schema.note if schema and database is None else None
+        before, self._last = self._last, Readiness(behind or database, spool, behind is not None, note)
+        self._looked_at, self._batches = self._clock(), self._contradicting()
+        if self._inbox is not None and self._last.status != before.status:
+            log.info("readiness_changed", status=self._last.status, database=self._last.database, spool=spool)
+        return self._last
+
+    async def _try_database(self) -> tuple[str | None, Schema | None]:
+        """Why it takes no event, and its schema where that is known."""
+        rows = {table_of(WebhookEvent): [_event()]}
+        try:
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                return None, schema_of(await self._database.try_batch(Schema.QUERY, rows))
+        except (OSError, TimeoutError) as error:
+            return self._database.why_not_writable(error), None
+        except Exception as error:
+            return self._database.why_not_writable(error), await self._schema()
+
+    async def _schema(self) -> Schema | None:
+        """A database that lacks a migration refuses the write for that."""
+        try:
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                return await read_schema(self._database)
+        except Exception:
+            return None
+
+    async def _try_spool(self) -> str | None:
+        try:
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                return await self._spool.check()
+        except TimeoutError:
+            return f"The disk of the spool does not answer within {TIMEOUT_SECONDS:g} s: look at it."
+
+
+def _event() -> Row:
+    """A row as of an event."""
+    return default_row(WebhookEvent) | {
+        "id": f"readiness_{uuid.uuid4().hex}",
+        "type": "readiness",
+        "body": "x" * TRIAL_BYTES,
+        "received_at": int(time.time()),
+        "state": "ignored",
+    }
