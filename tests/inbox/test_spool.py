@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from app.errors import Unavailable
 from app.inbox import spool as spool_module
-from app.inbox import webhook
+from app.inbox import spool_files, webhook
 from app.inbox.delivery import receive
 from app.inbox.spool import Spool
 from app.inbox.webhook import DATABASE_TIMEOUT_SECONDS
@@ -27,6 +28,7 @@ from app.worker.worker import Worker
 from ..client import SECRET, Client, running
 from ..databases import PostgresServer
 from ..records import stored
+from ..waiting import until
 
 
 @pytest.fixture(autouse=True)
@@ -304,3 +306,54 @@ async def test_what_a_kill_left_half_written_is_swept_once_nobody_can_be_writing
         os.utime(folder / name, (time.time() - age,) * 2)
     await drain(client)
     assert [path.name for path in folder.iterdir()] == [".new.tmp"]
+
+
+async def test_a_large_spool_is_not_counted_anew_for_each_event_and_is_still_full_at_its_limit(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool_module, "FEW_FILES", 5)
+    monkeypatch.setattr(spool_module, "MAX_FILES", 30)
+    now, counted, count = [0.0], 0, spool_files.count
+
+    def counting(folder: Path) -> spool_files.Contents:
+        nonlocal counted
+        counted += 1
+        return count(folder)
+
+    monkeypatch.setattr(spool_files, "count", counting)
+    spool = Spool(folder, secrets=[SECRET], clock=lambda: now[0])
+    for number in range(30):
+        await spool.put(signed(f"evt_{number}"))
+        assert spool.contents().files == number + 1
+    assert counted < 12  # while there were few
+    with pytest.raises(Unavailable):
+        await spool.put(signed("evt_too_many"))
+    assert spool.contents().bytes == sum(file.stat().st_size for file in files(folder))
+    for file in files(folder)[:10]:
+        file.unlink()  # as another process that drains
+    now[0] += spool_module.COUNT_AGAIN_SECONDS
+    spool.contents()
+    await until(lambda: spool.contents().files == 20)
+    await spool.put(signed("evt_more"))
+
+
+async def test_while_the_database_takes_none_only_a_few_of_many_files_are_tried(
+    client: Client, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+    read = spool_files.read
+
+    def reading(file: Path, secrets: Any) -> Any:
+        tried.append(file.name)
+        return read(file, secrets)
+
+    monkeypatch.setattr(spool_files, "read", reading)
+    spool: Spool = client.app.state.billing.spool
+    for number in range(40):
+        await spool.put(signed(f"evt_{number}"))
+    async with no_inbox_table(client):
+        assert await drain(client) == 0
+        tried.clear()
+        assert await drain(client) == 0
+        assert len(tried) == spool_module.TRY_AT_ONCE
+    assert await drain(client) == 40
