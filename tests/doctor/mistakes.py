@@ -188,6 +188,10 @@ async def forgotten_migration(patient: Patient) -> None:
     await patient.write("UPDATE billing_alembic_version SET version_num = '0004'")
 
 
+async def newer_database(patient: Patient) -> None:
+    await patient.write("UPDATE billing_alembic_version SET version_num = '9999'")
+
+
 async def missing_database(patient: Patient) -> None:
     patient.environment["DATABASE_URL"] = f"sqlite:///{patient.folder / 'none.db'}"
 

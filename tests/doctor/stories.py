@@ -20,6 +20,7 @@ from .mistakes import (
     junk_for_a_database,
     lacking_types,
     missing_database,
+    newer_database,
     no_endpoint,
     no_endpoint_and_no_url,
     plain_http,
@@ -122,6 +123,7 @@ STORIES = {
     "catalogue missing": Story(
         "catalogue", "error", setting(PLANS_FILE="none.toml"), "none.toml", "PLANS_FILE"
     ),
+    "database newer": Story("database", "hint", newer_database, "newer than", "roll-out"),
     "migration forgotten": Story("database", "error", forgotten_migration, "migration 0004", "make migrate"),
     "database down": Story("database", "error", setting(**{DB: NOBODY}), "does not answer", DB),
     "database junk": Story("database", "error", junk_for_a_database, "does not answer", DB),
