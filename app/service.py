@@ -31,6 +31,7 @@ from .sync.pending import PendingFetches
 from .sync.reconcile import Reconcile
 from .sync.schedule import Schedule
 from .worker.alerts import Alerts
+from .worker.over_limits import OverLimits
 from .worker.pruning import Pruner
 from .worker.worker import Worker
 
@@ -165,7 +166,9 @@ def make_service(settings: Settings, clock: Callable[[], float]) -> Service:
         usage_retention_days=settings.usage_retention_days,
         clock=clock,
     )
-    worker = Worker(database, inbox, spool, alerts, pruner, clock=clock)
+    over_limits = OverLimits(database, limits, outbox, clock=clock)
+    users_changed.connect(over_limits.on_users_changed)
+    worker = Worker(database, inbox, spool, alerts, pruner, over_limits, clock=clock)
     stripe = _stripe_api(settings)
     backfill = Backfill(database, catalogue=catalogue, clock=clock, link_keys=settings.link_metadata_keys)
     readiness = ReadinessCheck(database, spool, inbox)

@@ -48,6 +48,8 @@ payment_disputed = reactions.signal("payment_disputed")
 It names user, customer, subscription and invoice, where the payment is known here: see `inbox.payers`."""
 price_unmapped = reactions.signal("price_unmapped")
 """A live subscription has a price that the plans file does not list; once for each price."""
+over_limit = reactions.signal("over_limit")
+"""Somebody has more of an allocated feature than their limit, as after a downgrade; once for each time."""
 grace_ending = reactions.signal("grace_ending")
 """The access of somebody who owes a payment ends within a day."""
 customer_unlinked = reactions.signal("customer_unlinked")

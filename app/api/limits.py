@@ -8,7 +8,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ..db.models import Customer, Subscription
-from ..entitlements import Act, Decision, Entitlements
+from ..entitlements import Act, Decision, Entitlements, over_limit
 from ..errors import InvalidRequest, NotFound
 from ..operations import usage
 from ..plans import MAX_AMOUNT, Value
@@ -33,6 +33,8 @@ class FeatureOut(BaseModel):
     remaining: int | None = Field(examples=[6])
     soft: bool
     resets_at: Time
+    over_since: Time = Field(description="Since when more is used than the limit; null where it is not")
+    over_until: Time = Field(description="Until when all of it may stay in use, by `[over_limit] days`")
 
 
 class EntitlementsOut(BaseModel):
@@ -167,6 +169,7 @@ def entitlements_out(entitlements: Entitlements, user_id: str | None) -> Entitle
 
 def _feature(entitlements: Entitlements, key: str) -> FeatureOut:
     feature, decision = entitlements.feature(key), entitlements.look(key)
+    over = over_limit(entitlements, key)
     return FeatureOut(
         kind=feature.kind,
         value=feature.value,
@@ -175,6 +178,8 @@ def _feature(entitlements: Entitlements, key: str) -> FeatureOut:
         remaining=decision.remaining,
         soft=feature.soft,
         resets_at=decision.resets_at,
+        over_since=over.since if over else None,
+        over_until=over.until if over else None,
     )
 
 

@@ -5,6 +5,7 @@ from .deletion import ended_with, is_doubtful
 from .explanation import Explanation, explain_access
 from .features import FeatureEntitlement, Override, Part
 from .holdings import Holdings, OwnPlan
+from .over_limit import OverLimit, is_within, over_limit
 from .owed import Owed, owed_by_subscription
 from .ownership import secondary_customers
 from .periods import Period
@@ -28,6 +29,7 @@ __all__ = [
     "Holdings",
     "InvoiceRecord",
     "JudgedSubscription",
+    "OverLimit",
     "Override",
     "OverrideRecord",
     "Owed",
@@ -42,7 +44,9 @@ __all__ = [
     "entitle",
     "explain_access",
     "is_doubtful",
+    "is_within",
     "never_paid",
+    "over_limit",
     "owed_by_subscription",
     "preview",
     "preview_subscription",

@@ -50,6 +50,8 @@ class Entitlements(Holdings):
 
     usage: Mapping[str, int] | None = field(default=None, compare=False)
     """What is used of each feature as of then, where that was loaded."""
+    over_since: Mapping[str, int] | None = field(default=None, compare=False)
+    """Since when features are over their limits, in Unix seconds, where that was loaded and has been seen."""
     _allowed: dict[str, tuple[bool, Tally]] = field(init=False, repr=False, compare=False)
     _rules: dict[str, _Rule] = field(init=False, repr=False, compare=False)
     _remembered: dict[tuple[str, int, int], tuple[Decision, Tally]] = field(
@@ -109,9 +111,11 @@ class Entitlements(Holdings):
         """What made the feature's limit what it is. `str()` of it is for people."""
         return explain(self, feature)
 
-    def with_usage(self, usage: Mapping[str, int]) -> "Entitlements":
+    def with_usage(
+        self, usage: Mapping[str, int], over_since: Mapping[str, int] | None = None
+    ) -> "Entitlements":
         """The same, with what is used of each feature, so that `check` can be asked without it."""
-        return replace(self, usage=MappingProxyType(dict(usage)))
+        return replace(self, usage=MappingProxyType(dict(usage)), over_since=over_since)
 
     def _first_asked(self, feature: str) -> tuple[bool, Tally]:
         """What `allows` says, and why: the reason is worked out when it is asked for, as few features are."""

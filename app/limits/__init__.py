@@ -44,7 +44,9 @@ __all__ = [
     "require",
     "reserve",
     "set_usage",
+    "transfer",
     "use",
+    "within",
 ]
 
 _limits: Limits | None = None
@@ -104,6 +106,18 @@ async def reserve(user_id: str, feature: str, amount: int, *, ttl: int = 60) -> 
 async def set_usage(session: AsyncSession, user_id: str, feature: str, measured: int) -> Decision:
     """See `Limits.set_usage`."""
     return await _current().set_usage(session, user_id, feature, measured)
+
+
+async def within(user_id: str, feature: str, rank: int) -> bool:
+    """See `Limits.within`."""
+    return await _current().within(user_id, feature, rank)
+
+
+async def transfer(
+    session: AsyncSession, from_user: str, to_user: str, feature: str, amount: int = 1
+) -> Decision:
+    """See `Limits.transfer`."""
+    return await _current().transfer(session, from_user, to_user, feature, amount)
 
 
 async def history(user_id: str, feature: str | None = None, *, count: int = 100) -> list[ClosedPeriod]:

@@ -39,21 +39,27 @@ async def read_entry(connection: AsyncConnection, user_id: str, catalogue: Catal
     overrides = await _rows(connection, Override, col(Override.user_id) == user_id)
     known = await read_prices(connection, subscriptions)
     made = entitle(user_id, subscriptions, invoices, customers, overrides, catalogue, now, known=known)
-    return entry_of(made.with_usage(await read_usage(connection, made)), version)
+    return entry_of(made.with_usage(*await read_usage(connection, made)), version)
 
 
-async def read_usage(connection: AsyncConnection, entitlements: Entitlements) -> dict[str, int]:
-    """What the user has used of each feature in the period that is open now, live holds included."""
+async def read_usage(
+    connection: AsyncConnection, entitlements: Entitlements
+) -> tuple[dict[str, int], dict[str, int]]:
+    """What the user has used of each feature in the period that is open now, live holds included; and since
+    when what is over its limit is."""
     now = entitlements.as_of
     found = await connection.execute(
         statements.usage_of(connection.dialect.name), {"user_id": entitlements.user_id, "now": now}
     )
     usage: dict[str, int] = {}
+    over_since: dict[str, int] = {}
     for row in found:
         if row.feature in entitlements.features:
             start = entitlements.period_of(row.feature, now).start
             usage[row.feature] = int(row.held) + used_since(row, start)
-    return usage
+            if row.over_since is not None:
+                over_since[row.feature] = int(row.over_since)
+    return usage, over_since
 
 
 def used_since(row: Row[Any], start: int) -> int:

@@ -7,7 +7,16 @@ from contextlib import asynccontextmanager
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ..db import Database
-from ..entitlements import Decision, Entitlements, FeaturePreview, entitle, preview, preview_subscription
+from ..entitlements import (
+    Decision,
+    Entitlements,
+    FeaturePreview,
+    entitle,
+    is_within,
+    preview,
+    preview_subscription,
+)
+from ..errors import InvalidRequest
 from ..plans import Catalogue
 from . import holds, statements, usage
 from .cache import Entry
@@ -130,6 +139,38 @@ class Limits:
         """Whether the key has been used for the operation, so that the same request changes nothing more."""
         request = Request(operation, user_id, feature, 1, key)
         return await usage.is_answered(await session.connection(), request, int(self.snapshots.clock()))
+
+    async def within(self, user_id: str, feature: str, rank: int) -> bool:
+        """Whether the user's thing of that rank may stay in use, the oldest being 1: see `is_within`.
+
+        Raises:
+            InvalidRequest, NotFound: the rank cannot be one; the feature is not allocated, or not known.
+        """
+        return is_within(await self.load(user_id), feature, rank, int(self.snapshots.clock()))
+
+    async def transfer(
+        self, session: AsyncSession, from_user: str, to_user: str, feature: str, amount: int = 1
+    ) -> Decision:
+        """Move usage to a new owner, in the caller's transaction: both change, or neither. What the new owner
+        has now is in the decision.
+
+        Raises:
+            LimitExceeded, FeatureNotIncluded: of the new owner, with the decision; nothing was moved.
+            InvalidRequest, NotFound: the users are the same, or the first has used less than `amount`; the
+                amount cannot be one; the feature is not metered, or not known.
+        """
+        check_amount(amount, least=1)
+        if from_user == to_user:
+            raise InvalidRequest("from_user and to_user are the same: nothing was moved.")
+        async with session.begin_nested():
+            # In one order, so that two transfers to and fro do not wait for each other.
+            used = {user: await self.used(session, user, feature) for user in sorted((from_user, to_user))}
+            if used[from_user] < amount:
+                had = f"{from_user} has used {used[from_user]} of {feature}"
+                raise InvalidRequest(f"{had}, less than {amount}: nothing was moved.")
+            decision = await self.consume(session, to_user, feature, amount)
+            await self.release(session, from_user, feature, amount)
+        return decision
 
     async def history(
         self, user_id: str, feature: str | None = None, *, before: Place | None = None, count: int = 100

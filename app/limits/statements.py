@@ -33,6 +33,14 @@ NEW_KEY = (
     "AND feature = CAST(:feature AS TEXT) AND operation = 'consume' "
     f"AND key = CAST(:key AS TEXT) AND expires_at > {NOW})"
 )
+
+
+def _still_over(used: str) -> str:
+    """Once usage is within the limit again, it is over its limit no longer."""
+    within = f"{INCLUDED} IS NULL OR {used} <= {INCLUDED}"
+    return f"over_since = CASE WHEN {within} THEN NULL ELSE usage.over_since END"
+
+
 ROW = "WHERE user_id = :user_id AND feature = :feature"
 
 
@@ -81,7 +89,7 @@ def consume(dialect: str, *, keyed: bool) -> TextClause:
         f"{START}, {END}, {INCLUDED}, {NOW} "
         f"WHERE {conditions} "
         f"ON CONFLICT (user_id, feature) DO UPDATE SET "
-        f"used = {USED} + {AMOUNT}, {PERIOD}, {CHANGED} "
+        f"used = {USED} + {AMOUNT}, over_since = NULL, {PERIOD}, {CHANGED} "
         f"WHERE {USED} <= {LIMIT} - {AMOUNT} - {words.held()} "
         f"RETURNING {words.returned}"
     )
@@ -134,7 +142,7 @@ def release(dialect: str) -> TextClause:
     words = _Words(dialect)
     left = f"CASE WHEN {USED} > {AMOUNT} THEN {USED} - {AMOUNT} ELSE 0 END"
     return text(
-        f"UPDATE billing_usage AS usage SET used = {left}, {PERIOD}, {CHANGED} {ROW} "
+        f"UPDATE billing_usage AS usage SET used = {left}, {_still_over(left)}, {PERIOD}, {CHANGED} {ROW} "
         f"RETURNING {words.returned}"
     )
 
@@ -176,7 +184,8 @@ def set_usage(dialect: str) -> TextClause:
         "INSERT INTO billing_usage AS usage "
         "(user_id, feature, used, holds, period_start, period_end, included, updated_at) "
         f"VALUES (:user_id, :feature, {AMOUNT}, {words.empty}, {START}, {END}, {INCLUDED}, {NOW}) "
-        f"ON CONFLICT (user_id, feature) DO UPDATE SET used = {AMOUNT}, {PERIOD}, {CHANGED} "
+        "ON CONFLICT (user_id, feature) DO UPDATE SET "
+        f"used = {AMOUNT}, {_still_over(AMOUNT)}, {PERIOD}, {CHANGED} "
         "WHERE CAST(:seen AS BIGINT) IS NULL OR usage.version = CAST(:seen AS BIGINT) "
         f"RETURNING {words.returned}"
     )
@@ -189,12 +198,23 @@ def lock(dialect: str) -> TextClause:
     return text(f"SELECT used FROM billing_usage {ROW} {words}")
 
 
+MARK_OVER = text(
+    "UPDATE billing_usage SET over_since = CAST(:now AS BIGINT) WHERE user_id = :user_id "
+    "AND feature = :feature AND over_since IS NULL RETURNING feature"
+)
+"""Note since when more is used than the limit. One row for who does so first."""
+UNMARK_OVER = text(
+    "UPDATE billing_usage SET over_since = NULL WHERE user_id = :user_id AND feature = :feature "
+    "AND over_since IS NOT NULL"
+)
+
+
 @cache
 def usage_of(dialect: str) -> TextClause:
     """What the user has used of every feature, live holds included."""
     words = _Words(dialect)
     return text(
-        f"SELECT feature, used, {words.held()} AS held, period_start, period_end "
+        f"SELECT feature, used, {words.held()} AS held, period_start, period_end, over_since "
         "FROM billing_usage AS usage WHERE user_id = :user_id"
     )
 

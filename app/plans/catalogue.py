@@ -103,6 +103,8 @@ class Catalogue:
     default_plan: Plan | None = None
     access: AccessPolicy = DEFAULT_POLICY
     ignored: Ignored = Ignored()
+    over_limit_days: int | None = None
+    """So long what is over its limit after a downgrade may stay in use; None: no deadline is set."""
     _by_price: Mapping[str, Offer | Ignored] = field(init=False, repr=False, compare=False)
     _by_lookup_key: Mapping[str, Offer | Ignored] = field(init=False, repr=False, compare=False)
     _by_product: Mapping[str, Offer | Ignored] = field(init=False, repr=False, compare=False)

@@ -165,6 +165,7 @@ def _catalogue(tables: CatalogueFile, features: Mapping[str, Feature]) -> Catalo
         default_plan=plans[tables.default_plan] if tables.default_plan is not None else None,
         access=tables.access.policy(),
         ignored=Ignored(**_bought_with(tables.ignored)),
+        over_limit_days=tables.over_limit.days,
     )
 
 

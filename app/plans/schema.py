@@ -194,6 +194,10 @@ class IgnoredTable(_Table):
     products: list[Price] = []
 
 
+class OverLimitTable(_Table):
+    days: Annotated[int, Field(ge=0, le=MAX_GRACE_DAYS)] | None = None
+
+
 class CatalogueFile(_Table):
     default_plan: str | None = None
     features: dict[Annotated[Key, AfterValidator(_feature_key)], FeatureTable]
@@ -201,3 +205,4 @@ class CatalogueFile(_Table):
     addons: dict[Key, ProductTable] = {}
     ignored: IgnoredTable = Field(default_factory=IgnoredTable)
     access: AccessTable = Field(default_factory=AccessTable)
+    over_limit: OverLimitTable = Field(default_factory=OverLimitTable)

@@ -18,6 +18,7 @@ from ..signals import events
 from ..stripe.events import StripeEvent, parse
 from . import statements
 from .alerts import Alerts
+from .over_limits import OverLimits
 from .pruning import Pruner
 from .server_report import ServerReport
 
@@ -44,6 +45,7 @@ class Worker:
         spool: Spool,
         alerts: Alerts,
         pruner: Pruner,
+        over_limits: OverLimits | None = None,
         *,
         clock: Callable[[], float],
     ) -> None:
@@ -52,6 +54,7 @@ class Worker:
         self._spool = spool
         self._alerts = alerts
         self.pruner = pruner
+        self.over_limits = over_limits
         self._clock = clock
         self.server = ServerReport(database, clock)
         self._woken = asyncio.Event()
@@ -87,6 +90,7 @@ class Worker:
                     self._drain,
                     self._retry_all_due,
                     self._alerts.check_when_due,
+                    self._check_over_limits,
                     self.server.store_when_seen,
                 ):
                     await self._try(work)
@@ -107,6 +111,10 @@ class Worker:
 
     async def _drain(self) -> None:
         await self._spool.drain(self._inbox)
+
+    async def _check_over_limits(self) -> None:
+        if self.over_limits is not None:
+            await self.over_limits.check_due()
 
     async def _retry_all_due(self) -> None:
         """A backlog in several rows, so that the next events are taken while the ones before are applied."""
