@@ -451,6 +451,8 @@ async def test_entitlements_over_http(client: Client, clock: Clock) -> None:
         "remaining": 1,
         "soft": False,
         "resets_at": None,
+        "over_since": None,
+        "over_until": None,
     }
     _, subscription = await subscribe(client, clock)
     team = await client.read(f"/internal/customers/{subscription.customer}/entitlements")

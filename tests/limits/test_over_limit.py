@@ -87,13 +87,13 @@ async def test_it_is_noted_and_announced_once_since_when_usage_is_over_its_limit
         await look(client)
         clock.now += 3600
     shown = await projects(client)
-    until = None if days is None else since + days * DAY
-    assert (shown["over_since"], shown["over_until"]) == (since, until)
+    deadline = None if days is None else since + days * DAY
+    assert (shown["over_since"], shown["over_until"]) == (since, deadline)
     await until(lambda: bool(heard))
     assert [(each.user_id, each.facts["feature"], each.facts["used"]) for each in heard] == [
         ("ada", "projects", 9)
     ]
-    assert (heard[0].facts["over_since"], heard[0].facts["over_until"]) == (since, until)
+    assert (heard[0].facts["over_since"], heard[0].facts["over_until"]) == (since, deadline)
 
 
 async def test_the_oldest_within_the_limit_stay_in_use_and_all_until_the_deadline(
