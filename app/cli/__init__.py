@@ -18,7 +18,7 @@ from ..db.migrations import migrate as migrate_database
 from ..errors import ConfigurationError
 from ..observability import metrics
 from ..observability.logs import configure_logging
-from ..service import Service, make_service
+from ..service import make_service
 from .admin import admin
 from .customers import customers
 from .demo import run_demo
@@ -136,8 +136,8 @@ def worker() -> None:
     are left to the application's processes.
     """
     configure_logging()
-    service = _service()
     try:
+        service = make_service(load_settings(), time.time)
         service.know_receivers()
     except ConfigurationError as error:
         raise complaint(error.detail) from None
@@ -158,13 +158,6 @@ def demo() -> None:
     except ConfigurationError as error:
         raise complaint(error.detail) from None
     raise typer.Exit(0 if is_right else 1)
-
-
-def _service() -> Service:
-    try:
-        return make_service(load_settings(), time.time)
-    except ConfigurationError as error:
-        raise complaint(error.detail) from None
 
 
 def _write_env(path: Path) -> bool:

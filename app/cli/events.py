@@ -73,7 +73,10 @@ def show(
     """One event and what became of it. Exit code 1 if it failed, is dead, or is not there."""
 
     async def read(service: Service) -> tuple[EventOut, str]:
-        return await get_event(event_id, service), await _body(service, event_id)
+        event = await get_event(event_id, service)
+        async with service.database.reading() as session:
+            query = select(WebhookEvent.body).where(col(WebhookEvent.id) == event_id)
+            return event, (await session.exec(query)).one()
 
     event, content = run(read)
     if json:
@@ -85,12 +88,6 @@ def show(
         if body:
             console().print(plain(orjson.dumps(orjson.loads(content), option=orjson.OPT_INDENT_2).decode()))
     raise typer.Exit(WANTS_A_HAND if event.state in ("failed", "dead") else FINE)
-
-
-async def _body(service: Service, event_id: str) -> str:
-    async with service.database.reading() as session:
-        query = select(WebhookEvent.body).where(col(WebhookEvent.id) == event_id)
-        return (await session.exec(query)).one()
 
 
 @events.command()
