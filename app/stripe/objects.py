@@ -26,9 +26,8 @@ def subscription_values(content: Values) -> Values:
     Raises:
         MalformedEvent: when the customer or the status is missing.
     """
-    status = as_text(content.get("status"))
-    if not status:
-        raise MalformedEvent("The subscription has no usable status.")
+    check_subscription(content)
+    status = str(content["status"])
     return {
         "customer_id": required_id(content, "customer"),
         "status": status,
@@ -45,6 +44,16 @@ def subscription_values(content: Values) -> Values:
         "livemode": as_bool(content.get("livemode")),
         "stripe_metadata": metadata(content),
     }
+
+
+def check_subscription(content: Values) -> None:
+    """
+    Raises:
+        MalformedEvent: when the customer or the status is missing.
+    """
+    if not as_text(content.get("status")):
+        raise MalformedEvent("The subscription has no usable status.")
+    required_id(content, "customer")
 
 
 def subscription_items(content: Values) -> list[Values]:

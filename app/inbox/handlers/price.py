@@ -33,6 +33,9 @@ def announce_unmapped(event: StripeEvent, unit_of_work: UnitOfWork, subscription
     """Announce the prices of a subscription that the catalogue does not list, each once."""
     if subscription.status is None or subscription.status in ENDED or unit_of_work.reapplied is not None:
         return
+    prices = unit_of_work.prices
+    if not any(prices.is_unmapped(item["price_id"], item["product_id"]) for item in subscription.items):
+        return
     for item in held_items(subscription.items, subscription.item_history, unit_of_work.prices):
         price = unit_of_work.find(Price, item.price_id) if item.unmapped else None
         if price is None or price.unmapped_at is not None:

@@ -4,7 +4,7 @@ from ...db.models import Subscription
 from ...entitlements import is_doubtful, never_paid
 from ...signals import trial_ending
 from ...stripe.events import StripeEvent
-from ...stripe.objects import Values, required_id, subscription_values
+from ...stripe.objects import Values, check_subscription, required_id
 from ...stripe.ordering import Judgement, Position
 from ..unit_of_work import UnitOfWork
 from .announcements import RUNNING, announce_changes, announce_first_payment_failed
@@ -14,12 +14,12 @@ from .links import announce_user, claim_by_metadata, owner_before, settle_owner
 from .past_due import evidence_of, merged, past_due_since
 from .price import announce_unmapped, learn_prices
 from .snapshots import current_position, is_near_a_reading, is_reading, judge_snapshot, ordering_values
-from .subscription_columns import derived_again, overlay_values, subscription_columns
+from .subscription_columns import Columns, derived_again, overlay_values, subscription_columns
 from .usage_periods import with_period_changes
 
 
 def subscription_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
-    subscription_values(event.object)  # what has no customer or no status is no subscription
+    check_subscription(event.object)
     subscription = ensure_subscription(unit_of_work, required_id(event.object, "id"))
     customer = ensure_customer(unit_of_work, required_id(event.object, "customer"))
     learn_prices(event, unit_of_work)
@@ -28,14 +28,15 @@ def subscription_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
     owner = owner_before(subscription, customer)
     unsure = is_near_a_reading(event, subscription, unit_of_work)
     judgement = judge_snapshot(event, subscription, unit_of_work)
-    merges = _merges(event, subscription, unit_of_work)
-    unit_of_work.change(subscription, **merges)
+    own = _remember(event, subscription, unit_of_work)
     claim_by_metadata(unit_of_work, subscription, customer, event, judgement.newest if judgement else None)
     if judgement is None:
         values = _of_the_record(subscription, unit_of_work)
         values["needs_refresh"] = subscription.needs_refresh or unsure
     else:
-        values = _of_the_newest(judgement, subscription, unit_of_work, unsure=unsure)
+        if judgement.newest is not event:
+            own = columns_of(judgement.newest, subscription, unit_of_work)
+        values = _of_the_newest(judgement, own, subscription, unsure=unsure)
     unit_of_work.change(subscription, **values)
     if is_doubtful(customer, subscription):
         unit_of_work.change(subscription, needs_refresh=True)
@@ -57,8 +58,13 @@ def subscription_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
         )
 
 
-def _merges(event: StripeEvent, subscription: Subscription, unit_of_work: UnitOfWork) -> Values:
-    """The columns that remember, with what this event says, be it the newest or not."""
+def columns_of(event: StripeEvent, subscription: Subscription, unit_of_work: UnitOfWork) -> Columns:
+    """The columns that the event's snapshot gives, with what the record remembers."""
+    return subscription_columns(event.object, event.created, subscription, unit_of_work.prices)
+
+
+def _remember(event: StripeEvent, subscription: Subscription, unit_of_work: UnitOfWork) -> Columns:
+    """Keep what this event says of before, be it the newest or not; the columns that its snapshot gives."""
 
     def columns(content: Values) -> Values:
         return subscription_columns(content, event.created, subscription, unit_of_work.prices)[0]
@@ -66,13 +72,12 @@ def _merges(event: StripeEvent, subscription: Subscription, unit_of_work: UnitOf
     is_fetched = unit_of_work.read_at_version is not None
     known = subscription.items if is_fetched else None
     history = subscription.item_history or history_of(subscription.items, subscription.snapshot_created)
-    return {
-        "item_history": remembered(history, event, known),
-        "period_changes": with_period_changes(
-            event, columns(event.object), subscription, columns, is_fetched=is_fetched
-        ),
-        **merged(subscription.__dict__, evidence_of(event)),
-    }
+    unit_of_work.change(subscription, item_history=remembered(history, event, known))
+    own = columns_of(event, subscription, unit_of_work)
+    changes = with_period_changes(event, own[0], subscription, columns, is_fetched=is_fetched)
+    merges = merged(subscription.__dict__, evidence_of(event))
+    unit_of_work.change(subscription, period_changes=changes, **merges)
+    return own
 
 
 def _of_the_record(subscription: Subscription, unit_of_work: UnitOfWork) -> Values:
@@ -83,11 +88,11 @@ def _of_the_record(subscription: Subscription, unit_of_work: UnitOfWork) -> Valu
 
 
 def _of_the_newest(
-    judgement: Judgement, subscription: Subscription, unit_of_work: UnitOfWork, *, unsure: bool
+    judgement: Judgement, columns: Columns, subscription: Subscription, *, unsure: bool
 ) -> Values:
     """The columns by the snapshot that has been found to be the newest."""
     newest = judgement.newest
-    values, lacking = subscription_columns(newest.object, newest.created, subscription, unit_of_work.prices)
+    values, lacking = columns
     # What was fetched says all that Stripe does: fetching it again would never end.
     unsure = unsure or (lacking and not is_reading(newest.id)) or bool(subscription.cut_invoices)
     values |= ordering_values(judgement, unsure) | cut_values(subscription.item_history, newest.object)

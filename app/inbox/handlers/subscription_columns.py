@@ -12,6 +12,9 @@ from .item_history import unseen_items
 from .paid_through import known_lines, paid_until
 from .snapshots import current_position
 
+Columns = tuple[Values, bool]
+"""The columns by one snapshot; and whether Stripe's API would tell more than it does."""
+
 
 class Memory(Protocol):
     """What a record remembers beyond its newest snapshot."""
@@ -24,9 +27,7 @@ class Memory(Protocol):
     def paid_through(self) -> int | None: ...
 
 
-def subscription_columns(
-    content: Values, created: int, memory: Memory | None, prices: PriceList
-) -> tuple[Values, bool]:
+def subscription_columns(content: Values, created: int, memory: Memory | None, prices: PriceList) -> Columns:
     """The columns by the snapshot of `created` (Unix seconds); and whether Stripe's API would tell more.
 
     It would where the list of items was cut, or where the period of one had to be counted.
