@@ -6,6 +6,7 @@ from sqlalchemy import BigInteger, Index, Text, text
 from sqlalchemy.orm import configure_mappers
 from sqlmodel import Field
 
+from .price_model import Price
 from .rules import RULES_VERSION, RuledRow, follows_rules
 from .table import IdText, Json, Record, Table, default_row, partial_index, table_of
 from .usage_models import Override, Usage, UsageKey, UsagePeriod, User
@@ -180,29 +181,6 @@ class Customer(Record, table=True):
     snapshot_event_id: str | None = Field(default=None, sa_type=Text)
     rules_version: int | None = None
     rules_row_version: int | None = Field(default=None, sa_type=BigInteger)
-    version: int = Field(default=0, sa_type=BigInteger)
-    updated_at: int = Field(default=0, sa_type=BigInteger)
-
-
-class Price(Record, table=True):
-    """A Stripe price, and what it was seen with.
-
-    No lock is taken: half of all events name the same few prices, and a row is written only when something
-    is seen for the first time. Of two writers at once the keys of both stay (`united`).
-    """
-
-    __tablename__ = "billing_price"
-    __table_args__ = (
-        partial_index("ix_billing_price_unmapped_at", "unmapped_at IS NOT NULL"),
-        {"info": {"united": ("lookup_keys",)}},
-    )
-
-    id: str = Field(primary_key=True, sa_type=IdText)
-    product_id: str | None = Field(default=None, sa_type=Text)
-    lookup_keys: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
-    """Every lookup key that it was seen with, and when it was first, in Unix seconds."""
-    unmapped_at: int | None = Field(default=None, sa_type=BigInteger)
-    """When it was first seen in a live subscription while the catalogue did not list it."""
     version: int = Field(default=0, sa_type=BigInteger)
     updated_at: int = Field(default=0, sa_type=BigInteger)
 

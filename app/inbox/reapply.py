@@ -16,6 +16,7 @@ from ..stripe.events import StripeEvent
 from .delivery import Delivery, receive
 from .handlers import HANDLERS
 from .handlers.links import settle_stored
+from .handlers.paid_through import explained, paid_until
 from .handlers.past_due import DUE
 from .unit_of_work import Reapplied, UnitOfWork
 
@@ -47,13 +48,29 @@ def stored_events(rows: Iterable[Mapping[str, Any]]) -> list[Delivery]:
     return deliveries
 
 
+PAID_OF = (
+    "SELECT id, body, source, received_at FROM billing_event WHERE object_id IN "
+    "(SELECT id FROM billing_invoice WHERE subscription_id = ?) AND state = 'processed' "
+    "AND type IN ('invoice.paid', 'invoice.payment_succeeded') ORDER BY created DESC, id DESC LIMIT ?"
+)
+
+
 def reapply(
-    unit_of_work: UnitOfWork, record: Record, stored: Sequence[Delivery], invoices: Sequence[Invoice] = ()
+    unit_of_work: UnitOfWork,
+    record: Record,
+    stored: Sequence[Delivery],
+    invoices: Sequence[Invoice] = (),
+    paid: Sequence[Delivery] = (),
 ) -> None:
     """Apply the stored events of a record once more, and mark its row as following today's rules.
 
-    The rows that the events name are loaded. `invoices`: those of a subscription.
+    The rows that the events name are loaded. `invoices`: those of a subscription; `paid`: the stored events
+    of those that were paid.
     """
+    if isinstance(record, Subscription):
+        lines = explained(record, record.id, [each.event.object for each in paid])
+        items = record.items if record.snapshot_rank is not None else None
+        unit_of_work.change(record, paid_lines=lines or None, paid_through=paid_until(items, lines))
     columns = record.__dict__
     newest = columns["snapshot_event_id"]
     unit_of_work.reapplied = Reapplied(record.id, newest, columns.get("needs_refresh", False))

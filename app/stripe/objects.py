@@ -58,7 +58,7 @@ def check_subscription(content: Values) -> None:
 
 def subscription_items(content: Values) -> list[Values]:
     """The items of a subscription, as they are kept. Before 2025-03-31.basil they have no period."""
-    return [_item(item) for item in _list(content.get("items"))] or _items_of_one_plan(content)
+    return [_item(item) for item in list_of(content.get("items"))] or _items_of_one_plan(content)
 
 
 def is_cut(value: Any) -> bool:
@@ -124,7 +124,7 @@ def _pause_cause(content: Values, status: str) -> str | None:
         paused = as_dict(as_dict(content["status_details"]).get("paused"))
         return as_text(as_dict(paused.get("subscription")).get("type"))
     trial_end = as_seconds(content.get("trial_end"))
-    item = next(iter(_list(content.get("items"))), {})
+    item = next(iter(list_of(content.get("items"))), {})
     bounds = [each.get(name) for each in (content, item) for name in PERIOD_BOUNDS]
     return TRIAL_ENDED if trial_end is not None and trial_end in bounds else None
 
@@ -167,7 +167,7 @@ def invoice_values(content: Values) -> Values:
 
 def invoice_payment(invoice: Values) -> str | None:
     """The id of the invoice's payment intent, else of its charge; since 2025-03-31.basil under `payments`."""
-    paid = [as_dict(each.get("payment")) for each in _list(invoice.get("payments"))]
+    paid = [as_dict(each.get("payment")) for each in list_of(invoice.get("payments"))]
     told = [invoice, *paid]
     found = [as_id(each.get(name)) for name in ("payment_intent", "charge") for each in told]
     return next((payment for payment in found if payment), None)
@@ -183,48 +183,12 @@ def billed_subscriptions(invoice: Values) -> set[str]:
     """Every subscription that the invoice or one of its lines bills for."""
     billed = {
         invoice_subscription(invoice),
-        *(_line_subscription(line) for line in _list(invoice.get("lines"))),
+        *(line_subscription(line) for line in list_of(invoice.get("lines"))),
     }
     return {subscription for subscription in billed if subscription}
 
 
-class PaidLine(NamedTuple):
-    """A line of a paid invoice: until when (Unix seconds) it pays an item of a subscription with a price."""
-
-    subscription_id: str
-    item_id: str | None
-    price_id: str | None
-    end: int
-
-
-def paid_lines(invoice: Values) -> list[PaidLine]:
-    """The lines that pay for a time: neither prorations nor credits ("Prorations")."""
-    lines = (_paid_line(line) for line in _list(invoice.get("lines")) if not _is_proration(line))
-    return [line for line in lines if line is not None]
-
-
-def _paid_line(line: Values) -> PaidLine | None:
-    subscription = _line_subscription(line)
-    end = as_seconds(as_dict(line.get("period")).get("end"))
-    amount = as_integer(line.get("amount"))
-    if subscription is None or end is None or (amount is not None and amount < 0):
-        return None
-    item = as_dict(as_dict(line.get("parent")).get("subscription_item_details")).get("subscription_item")
-    price = as_dict(as_dict(line.get("pricing")).get("price_details")).get("price")
-    return PaidLine(
-        subscription,
-        as_id(item) or as_id(line.get("subscription_item")),
-        as_id(price) or as_id(line.get("price")) or as_id(line.get("plan")),
-        end,
-    )
-
-
-def _is_proration(line: Values) -> bool:
-    details = as_dict(as_dict(line.get("parent")).get("subscription_item_details"))
-    return details.get("proration") is True or line.get("proration") is True
-
-
-def _line_subscription(line: Values) -> str | None:
+def line_subscription(line: Values) -> str | None:
     """The subscription whose item the line bills for; None for lines of other things."""
     parent = as_dict(line.get("parent"))
     if parent:
@@ -251,7 +215,7 @@ def seen_prices(content: Values) -> list[SeenPrice]:
 
 
 def _items(content: Values) -> list[Values]:
-    return _list(content.get("items")) if content.get("object") == "subscription" else []
+    return list_of(content.get("items")) if content.get("object") == "subscription" else []
 
 
 def _price(item: Values) -> Values:
@@ -344,7 +308,7 @@ def required_id(content: dict[str, Any], key: str) -> str:
     return value
 
 
-def _list(value: Any) -> list[Values]:
+def list_of(value: Any) -> list[Values]:
     """The objects in one of Stripe's lists (`{"object": "list", "data": […]}`); none for anything else."""
     data = as_dict(value).get("data")
     return [entry for entry in data if isinstance(entry, dict)] if isinstance(data, list) else []

@@ -20,7 +20,7 @@ from ..db.keyset import in_key_order
 from ..db.models import RULES_VERSION, Customer, Invoice, Subscription, WebhookEvent, follows_rules, table_of
 from ..inbox.delivery import Delivery
 from ..inbox.dependents import load_dependents
-from ..inbox.reapply import EVENTS_OF, MAX_EVENTS, reapply, stored_events
+from ..inbox.reapply import EVENTS_OF, MAX_EVENTS, PAID_OF, reapply, stored_events
 from ..inbox.unit_of_work import KINDS, UnitOfWork, make_row
 from ..plans import Catalogue
 from ..signals import users_changed
@@ -145,7 +145,8 @@ class Backfill:
             if record is None or follows_rules(record) or not _within(stored, named):
                 return False
             await load_dependents(batch, unit_of_work, [delivery.event for delivery in stored])
-            reapply(unit_of_work, record, stored, await _invoices_of(batch, model, id))
+            invoices, paid = await _invoices_of(batch, model, id)
+            reapply(unit_of_work, record, stored, invoices, paid)
             users = unit_of_work.users()
             rows: dict[Any, list[dict[str, Any]]] = {table_of(model): [] for model in KINDS.values()}
             for changed, values in unit_of_work.written():
@@ -215,10 +216,12 @@ async def read_events(database: Database, object_id: str) -> list[dict[str, Any]
         return [row.model_dump() for row in await session.exec(query)]
 
 
-async def _invoices_of(batch: Batch, model: RuledModel, id: str) -> list[Invoice]:
+async def _invoices_of(batch: Batch, model: RuledModel, id: str) -> tuple[list[Invoice], list[Delivery]]:
+    """The invoices of a subscription, and the stored events of those that were paid."""
     if model is not Subscription:
-        return []
-    return [make_row(Invoice, row) for row in await batch.fetch(INVOICES_OF, id)]
+        return [], []
+    paid = stored_events(await batch.fetch(PAID_OF, id, MAX_EVENTS))
+    return [make_row(Invoice, row) for row in await batch.fetch(INVOICES_OF, id)], paid
 
 
 def _within(stored: Sequence[Delivery], named: dict[str, set[str]]) -> bool:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from app.errors import InvalidPayload, MalformedEvent
 from app.stripe.events import StripeEvent, parse
-from app.stripe.objects import customer_values, invoice_values, paid_lines, subscription_values
+from app.stripe.invoice_lines import paid_lines
+from app.stripe.objects import customer_values, invoice_values, subscription_values
 
 from .. import SHARED
 

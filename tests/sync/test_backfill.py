@@ -19,6 +19,9 @@ from app.sync.backfill import count_outdated
 
 from ..client import Client, running
 from ..inbox.test_past_due import CASES
+from ..inbox.test_subscription_items import MONTH as MONTH_SECONDS
+from ..inbox.test_subscription_items import START as ITEMS_START
+from ..inbox.test_subscription_items import YEAR, yearly_to_monthly
 from ..story import DAY, HOUR, MONTH, Story, orders
 
 NOW = 1_893_456_000  # 2030-01-01 00:00:00 UTC
@@ -218,3 +221,29 @@ async def test_a_running_service_does_it_by_itself(database_url: str) -> None:
         while await count_outdated(service_of(client).database):  # noqa: ASYNC110 # nothing tells of its end
             await asyncio.sleep(0.02)
         assert (await rows(client, story))[1]["past_due_since"] == since
+
+
+async def paid_through(client: Client) -> int | None:
+    async with service_of(client).database.reading() as session:
+        row = await session.get(Subscription, "sub_ada")
+        assert row is not None
+        return row.paid_through
+
+
+@pytest.mark.parametrize("pruned", [False, True])
+async def test_what_a_credit_paid_in_the_release_before_is_given_up_where_its_invoices_are_stored(
+    client: Client, pruned: bool
+) -> None:
+    for event in yearly_to_monthly("ada").events:
+        await client.send(event)
+    month, year = await paid_through(client), ITEMS_START + YEAR
+    assert month == ITEMS_START + MONTH_SECONDS
+    await as_the_release_before_wrote_them(client)
+    async with service_of(client).database.session() as session:
+        await (await session.connection()).execute(update(table_of(Subscription)).values(paid_through=year))
+        if pruned:
+            await (await session.connection()).execute(
+                text("DELETE FROM billing_event WHERE type LIKE 'invoice.%'")
+            )
+    assert await service_of(client).backfill.reapply_all() > 0
+    assert await paid_through(client) == (year if pruned else month)

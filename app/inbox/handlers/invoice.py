@@ -3,13 +3,13 @@
 from ...db.models import Invoice, Subscription
 from ...entitlements import never_paid
 from ...stripe.events import StripeEvent
+from ...stripe.invoice_lines import paid_lines
 from ...stripe.objects import (
     INVOICE_STATUS_RANK,
     Values,
     invoice_payment,
     invoice_values,
     is_cut,
-    paid_lines,
     required_id,
 )
 from ..unit_of_work import UnitOfWork

@@ -10,7 +10,8 @@ the greatest, so invoices and subscriptions may come in any order.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from ...stripe.objects import PaidLine, Values
+from ...stripe.invoice_lines import PaidLine, billed_until, paid_lines
+from ...stripe.objects import Values
 
 MAX_LINES = 100
 UNKNOWN = ""
@@ -33,6 +34,21 @@ def known_lines(record: _Record | None) -> Lines:
     if record.paid_lines is not None:
         return {item: dict(ends) for item, ends in record.paid_lines.items()}
     return {} if record.paid_through is None else {UNKNOWN: {UNKNOWN: record.paid_through}}
+
+
+def explained(record: _Record, subscription_id: str, invoices: Sequence[Values]) -> Lines:
+    """The lines of a record from before they were kept, with those of its stored paid invoices.
+
+    The moment that the record had is given up once the invoices are known that it came from: then it follows
+    from their lines.
+    """
+    known = known_lines(record)
+    moment = known.get(UNKNOWN, {}).get(UNKNOWN)
+    ends = (billed_until(invoice, subscription_id) for invoice in invoices)
+    if moment is not None and max((end for end in ends if end is not None), default=-1) >= moment:
+        del known[UNKNOWN][UNKNOWN]
+    lines = (line for invoice in invoices for line in paid_lines(invoice))
+    return with_lines(known, (line for line in lines if line.subscription_id == subscription_id))
 
 
 def with_lines(known: Lines, lines: Iterable[PaidLine]) -> Lines:
