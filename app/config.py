@@ -114,6 +114,9 @@ class Settings(DatabaseSettings):
     max_body_bytes: int = Field(default=1024 * 1024, ge=1024)
     """A webhook body over this many bytes is answered with 413."""
 
+    api_docs: bool = False
+    """Whether `/docs`, `/redoc` and `/openapi.json` are served; `make run` switches them on."""
+
     stripe_api_key: SecretStr | None = None
     """A secret or restricted key of the account (`sk_…`, `rk_…`), for what webhooks alone cannot do."""
 

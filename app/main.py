@@ -31,41 +31,64 @@ def create_app(settings: Settings | None = None, *, clock: Callable[[], float] =
     Raises:
         ConfigurationError: when settings are missing or wrong; the message says which.
     """
-    app = FastAPI(title="Subscription service", description=DESCRIPTION)
-    install(app, settings, clock=clock)
+    settings = settings or load_settings()
+    description = "/openapi.json" if settings.api_docs else None  # without it there is no /docs and no /redoc
+    app = FastAPI(title="Subscription service", description=DESCRIPTION, openapi_url=description)
+    install(app, settings, clock=clock, in_openapi=True)
     install_error_handlers(app)
     return app
 
 
 def install(
-    app: FastAPI, settings: Settings | None = None, *, clock: Callable[[], float] = time.time
+    app: FastAPI,
+    settings: Settings | None = None,
+    *,
+    prefix: str = "",
+    in_openapi: bool = False,
+    clock: Callable[[], float] = time.time,
 ) -> Service:
     """Add the service to an existing application: its routes, its lifespan, and answers for its errors.
 
-    The application's own routes, error handlers and lifespan stay as they are. Settings are read from the
-    environment when none are given.
+    The application's own routes, error handlers and lifespan stay as they are; where it has a route of its
+    own at `/healthz`, `/readyz` or `/metrics`, that one answers. Settings are read from the environment when
+    none are given. `prefix`, such as `/billing`, is put before the path of every route, the webhook's
+    included. The routes are in the application's OpenAPI description only with `in_openapi`. `clock` gives
+    Unix seconds.
 
     Raises:
-        ConfigurationError: when settings are missing or wrong; the message says which.
+        ConfigurationError: when settings are missing or wrong, or the service is installed already.
     """
+    _check_install(app, prefix)
     join_logging()
     handlers.connect()
     service = make_service(settings or load_settings(), clock)
     limits.use(service.limits)
     app.state.billing = service
     endpoint = _webhook(service)
-    app.router.routes.append(Route(webhook.PATH, endpoint, methods=["POST"], name="stripe_webhook"))
-    app.include_router(api.router)
-    app.add_middleware(BoundedBodies, prefix=api.router.prefix, limit=service.settings.max_body_bytes)
-    app.add_middleware(WebhookFirst, endpoint=endpoint)
+    path = prefix + webhook.PATH
+    app.router.routes.append(Route(path, endpoint, methods=["POST"], name="stripe_webhook"))
+    for router in (api.router, health.router, metrics.router):
+        app.include_router(router, prefix=prefix, include_in_schema=in_openapi)
+    app.add_middleware(
+        BoundedBodies, prefix=prefix + api.router.prefix, limit=service.settings.max_body_bytes
+    )
+    app.add_middleware(WebhookFirst, endpoint=endpoint, path=path)
     app.add_middleware(OnFirstRequest, notify=service.worker.server.seen)
-    app.include_router(health.router)
-    app.include_router(metrics.router)
     app.add_exception_handler(ServiceError, answer_service_error)
-    admin.install(app, service)
+    admin.install(app, service, prefix=prefix)
     _run_with(app, service)
-    _describe_webhook(app)
+    if in_openapi:
+        _describe_webhook(app, path)
     return service
+
+
+def _check_install(app: FastAPI, prefix: str) -> None:
+    if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
+        raise ConfigurationError(f"The prefix {prefix!r} must begin with a / and not end with one: /billing.")
+    if hasattr(app.state, "billing"):
+        raise ConfigurationError(
+            "The service is installed in this application already: call install() once for each application."
+        )
 
 
 def _run_with(app: FastAPI, service: Service) -> None:
@@ -90,12 +113,12 @@ def _webhook(service: Service) -> StripeWebhook:
     )
 
 
-def _describe_webhook(app: FastAPI) -> None:
+def _describe_webhook(app: FastAPI, path: str) -> None:
     describe = app.openapi
 
     def openapi() -> dict[str, Any]:
         schema = describe()
-        schema["paths"].setdefault(webhook.PATH, {"post": webhook.openapi_operation()})
+        schema["paths"].setdefault(path, {"post": webhook.openapi_operation()})
         return schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # how FastAPI documents "Extending OpenAPI"

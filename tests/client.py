@@ -26,6 +26,7 @@ def settings_for(database_url: str, **changes: Any) -> Settings:
         "stripe_webhook_secret": (SecretStr(SECRET),),
         "internal_api_key": (SecretStr(KEY),),
         "spool_dir": None,
+        "api_docs": True,
     }
     return Settings(_env_file=None, **(values | changes))
 

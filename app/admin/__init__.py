@@ -12,7 +12,7 @@ from ..service import Service
 PATH = "/admin"
 
 
-def install(app: FastAPI, service: Service) -> None:
+def install(app: FastAPI, service: Service, *, prefix: str = "") -> None:
     """Mount the screen, if it is switched on. Its background work ends with the application.
 
     Raises:
@@ -24,7 +24,7 @@ def install(app: FastAPI, service: Service) -> None:
         from .app import make_admin, make_app
 
     admin, applications_own = make_admin(service), app.router.lifespan_context
-    app.mount(PATH, make_app(admin), name="admin")
+    app.mount(prefix + PATH, make_app(admin), name="admin")
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[Any]:

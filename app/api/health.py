@@ -8,8 +8,9 @@ from .. import __version__
 from ..errors import Unavailable
 from ..inbox.readiness import Readiness
 from ..service import Running, Service
+from ..web.routes import GuestRoute
 
-router = APIRouter(tags=["health"])
+router = APIRouter(tags=["health"], route_class=GuestRoute)
 
 
 @router.get("/healthz")

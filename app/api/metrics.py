@@ -12,6 +12,7 @@ from ..limits.prices import unmapped_prices
 from ..observability import metrics
 from ..operations.backlog import Backlog, Waiting, read_backlog
 from ..service import Running, Service
+from ..web.routes import GuestRoute
 from .auth import GuardedRoute, api_key_header
 from .responses import UNAUTHORIZED
 
@@ -19,7 +20,12 @@ log = structlog.get_logger(__name__)
 
 DATABASE_TIMEOUT_SECONDS = 2
 
-router = APIRouter(tags=["health"], route_class=GuardedRoute, dependencies=[Security(api_key_header)])
+
+class MetricsRoute(GuestRoute, GuardedRoute):
+    """Behind a key, and giving way to the metrics of the application itself."""
+
+
+router = APIRouter(tags=["health"], route_class=MetricsRoute, dependencies=[Security(api_key_header)])
 
 
 @router.get("/metrics", responses=UNAUTHORIZED, response_class=Response)

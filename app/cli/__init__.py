@@ -115,6 +115,7 @@ def run(port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000) ->
     typer.echo(f"Try it        {COMMAND} simulate --url http://127.0.0.1:{port}/webhook/stripe")
     typer.echo(f"From Stripe   stripe listen --forward-to 127.0.0.1:{port}/webhook/stripe")
     typer.echo("              (put the whsec_… that it prints into .env as STRIPE_WEBHOOK_SECRET)")
+    os.environ.setdefault("API_DOCS", "true")
     serve(host="127.0.0.1", port=port, workers=1)
 
 

@@ -85,12 +85,13 @@ class StripeWebhook:
 class WebhookFirst:
     """ASGI middleware that knows the webhook before all routes are asked: a tenth of what an event costs."""
 
-    def __init__(self, app: ASGIApp, *, endpoint: StripeWebhook) -> None:
+    def __init__(self, app: ASGIApp, *, endpoint: StripeWebhook, path: str = PATH) -> None:
         self._app = app
+        self._path = path
         self._endpoint = endpoint
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        first = scope["type"] == "http" and scope["method"] == "POST" and path_of(scope) == PATH
+        first = scope["type"] == "http" and scope["method"] == "POST" and path_of(scope) == self._path
         await (self._endpoint if first else self._app)(scope, receive, send)
 
 

@@ -22,6 +22,7 @@ from .errors import DeniedByDecision, FeatureNotIncluded, LimitExceeded, denial
 from .history import ClosedPeriod
 from .holds import Hold
 from .service import Limits
+from .users import User, identify_users_by, user_key
 
 __all__ = [
     "ClosedPeriod",
@@ -34,9 +35,11 @@ __all__ = [
     "Hold",
     "LimitExceeded",
     "Limits",
+    "User",
     "consume",
     "consume_many",
     "history",
+    "identify_users_by",
     "load",
     "preview",
     "reconcile",
@@ -64,28 +67,28 @@ def _current() -> Limits:
     return _limits
 
 
-async def load(user_id: str) -> Entitlements:
+async def load(user_id: User) -> Entitlements:
     """See `Limits.load`."""
-    return await _current().load(user_id)
+    return await _current().load(user_key(user_id))
 
 
 async def consume(
-    session: AsyncSession, user_id: str, feature: str, amount: int = 1, *, key: str | None = None
+    session: AsyncSession, user_id: User, feature: str, amount: int = 1, *, key: str | None = None
 ) -> Decision:
     """See `Limits.consume`."""
-    return await _current().consume(session, user_id, feature, amount, key=key)
+    return await _current().consume(session, user_key(user_id), feature, amount, key=key)
 
 
 async def consume_many(
-    session: AsyncSession, user_id: str, amounts: Mapping[str, int], *, key: str | None = None
+    session: AsyncSession, user_id: User, amounts: Mapping[str, int], *, key: str | None = None
 ) -> dict[str, Decision]:
     """See `Limits.consume_many`."""
-    return await _current().consume_many(session, user_id, amounts, key=key)
+    return await _current().consume_many(session, user_key(user_id), amounts, key=key)
 
 
 async def release(
     session: AsyncSession,
-    user_id: str,
+    user_id: User,
     feature: str,
     amount: int = 1,
     *,
@@ -93,36 +96,36 @@ async def release(
     at: int | None = None,
 ) -> Decision:
     """See `Limits.release`."""
-    return await _current().release(session, user_id, feature, amount, key=key, at=at)
+    return await _current().release(session, user_key(user_id), feature, amount, key=key, at=at)
 
 
 @asynccontextmanager
-async def reserve(user_id: str, feature: str, amount: int, *, ttl: int = 60) -> AsyncIterator[Hold]:
+async def reserve(user_id: User, feature: str, amount: int, *, ttl: int = 60) -> AsyncIterator[Hold]:
     """See `Limits.reserve`."""
-    async with _current().reserve(user_id, feature, amount, ttl=ttl) as hold:
+    async with _current().reserve(user_key(user_id), feature, amount, ttl=ttl) as hold:
         yield hold
 
 
-async def set_usage(session: AsyncSession, user_id: str, feature: str, measured: int) -> Decision:
+async def set_usage(session: AsyncSession, user_id: User, feature: str, measured: int) -> Decision:
     """See `Limits.set_usage`."""
-    return await _current().set_usage(session, user_id, feature, measured)
+    return await _current().set_usage(session, user_key(user_id), feature, measured)
 
 
-async def within(user_id: str, feature: str, rank: int) -> bool:
+async def within(user_id: User, feature: str, rank: int) -> bool:
     """See `Limits.within`."""
-    return await _current().within(user_id, feature, rank)
+    return await _current().within(user_key(user_id), feature, rank)
 
 
 async def transfer(
-    session: AsyncSession, from_user: str, to_user: str, feature: str, amount: int = 1
+    session: AsyncSession, from_user: User, to_user: User, feature: str, amount: int = 1
 ) -> Decision:
     """See `Limits.transfer`."""
-    return await _current().transfer(session, from_user, to_user, feature, amount)
+    return await _current().transfer(session, user_key(from_user), user_key(to_user), feature, amount)
 
 
-async def history(user_id: str, feature: str | None = None, *, count: int = 100) -> list[ClosedPeriod]:
+async def history(user_id: User, feature: str | None = None, *, count: int = 100) -> list[ClosedPeriod]:
     """See `Limits.history`."""
-    return await _current().history(user_id, feature, count=count)
+    return await _current().history(user_key(user_id), feature, count=count)
 
 
 async def reconcile(
@@ -133,19 +136,20 @@ async def reconcile(
 
 
 async def preview(
-    user_id: str, *, plan: str | None = None, price_id: str | None = None, quantity: int | None = None
+    user_id: User, *, plan: str | None = None, price_id: str | None = None, quantity: int | None = None
 ) -> dict[str, FeaturePreview]:
     """See `Limits.preview`."""
-    return await _current().preview(user_id, plan=plan, price_id=price_id, quantity=quantity)
+    return await _current().preview(user_key(user_id), plan=plan, price_id=price_id, quantity=quantity)
 
 
 def require(feature: str, *, user: Callable[..., Any]) -> Callable[..., Awaitable[Entitlements]]:
     """A FastAPI dependency: gives the user's entitlements where they include the feature, else 403 or 402.
 
-    `user` is the application's own dependency for the id of the current user.
+    `user` is the application's own dependency for the current user: its id, or an object (see
+    `identify_users_by`).
     """
 
-    async def required(user_id: str = Depends(user)) -> Entitlements:
+    async def required(user_id: Any = Depends(user)) -> Entitlements:
         entitlements = await load(user_id)
         decision = entitlements.check(feature, 0, 1)
         if not decision.allowed:

@@ -19,7 +19,7 @@ MEDIA_TYPE = "application/problem+json"
 
 UNEXPECTED = "Something here failed; the log has it under this request's time."
 REMEDIES = {
-    404: "There is nothing at this address. See /docs for those that exist.",
+    404: "There is nothing at this address.",
     405: "This address does not take this method; the header Allow names those that it takes.",
 }
 
