@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import asyncpg
 
-from app.db.models import EventState
+from app.db.models import RULES_VERSION, EventState
 
 from .workload import Event, events
 
@@ -15,18 +15,20 @@ OLD_DAYS = 100
 EVENTS_A_SUBSCRIPTION = 5
 # The workload's renewals find these subscriptions: `workload.token` makes the same ids.
 SUBSCRIPTIONS = """
-INSERT INTO billing_subscription (id, customer_id, status, items, plan_id, quantity, cancel_at_period_end,
-    livemode, stripe_metadata, needs_refresh, snapshot_rank, snapshot_created, snapshot_burst,
-    snapshot_event_id, version, updated_at)
-SELECT 'sub_1' || token, 'cus_1' || token, 'active', '[]', 'price_team', 1, false,
-    false, '{}', false, 1, 1700000000, 1, 'evt_1' || token, 1, 1700000000
+INSERT INTO billing_subscription (id, customer_id, user_id, link_source, links, status, items, plan_id,
+    quantity, cancel_at_period_end, livemode, stripe_metadata, needs_refresh, snapshot_rank,
+    snapshot_created, snapshot_burst, snapshot_event_id, version, updated_at, rules_version,
+    rules_row_version)
+SELECT 'sub_1' || token, 'cus_1' || token, 'user_1' || token, 'customer', '{}', 'active', '[]', 'price_team',
+    1, false, false, '{}', false, 1, 1700000000, 1, 'evt_1' || token, 1, 1700000000, $3::integer, 1
 FROM (SELECT substr(md5(n::text), 1, 23) AS token FROM generate_series($1::bigint, $2::bigint - 1) AS n) AS t
 ON CONFLICT DO NOTHING
 """
 CUSTOMERS = """
 INSERT INTO billing_customer (id, user_id, link_source, links, livemode, deleted, needs_refresh,
-    snapshot_burst, version, updated_at)
-SELECT 'cus_1' || token, 'user_1' || token, NULL, '{}', false, false, false, 0, 1, 1700000000
+    snapshot_burst, version, updated_at, rules_version, rules_row_version)
+SELECT 'cus_1' || token, 'user_1' || token, 'metadata', '{}', false, false, false, 0, 1, 1700000000,
+    $3::integer, 1
 FROM (SELECT substr(md5(n::text), 1, 23) AS token FROM generate_series($1::bigint, $2::bigint - 1) AS n) AS t
 ON CONFLICT DO NOTHING
 """
@@ -49,8 +51,8 @@ async def seed(url: str, subscriptions: range, old: int, now: int) -> None:
     connection = await asyncpg.connect(url)
     try:
         await connection.execute("SET synchronous_commit = off")
-        await connection.execute(SUBSCRIPTIONS, subscriptions.start, subscriptions.stop)
-        await connection.execute(CUSTOMERS, subscriptions.start, subscriptions.stop)
+        await connection.execute(SUBSCRIPTIONS, subscriptions.start, subscriptions.stop, RULES_VERSION)
+        await connection.execute(CUSTOMERS, subscriptions.start, subscriptions.stop, RULES_VERSION)
         first, last = (n * EVENTS_A_SUBSCRIPTION for n in (subscriptions.start, subscriptions.stop))
         long_ago, lately = now - OLD_DAYS * DAY - old, now - DAY - last
         await connection.execute(EVENTS, first, last, old, long_ago, lately)

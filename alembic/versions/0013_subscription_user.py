@@ -14,6 +14,10 @@ branch_labels = None
 depends_on = None
 
 TABLE = "billing_subscription"
+PARTIAL = {
+    "ix_billing_subscription_unlinked": "user_id IS NULL AND links IS NOT NULL",
+    "ix_billing_subscription_without_links": "links IS NULL",
+}
 
 
 def upgrade() -> None:
@@ -25,20 +29,16 @@ def upgrade() -> None:
     op.add_column("billing_customer", sa.Column("deleted_at", sa.BigInteger(), nullable=True))
     op.add_column("billing_customer", sa.Column("details_from", json, nullable=True))
     op.create_index("ix_billing_subscription_user_id", TABLE, ["user_id"])
-    unlinked = sa.text("user_id IS NULL AND links IS NOT NULL")
-    op.create_index(
-        "ix_billing_subscription_unlinked",
-        TABLE,
-        ["customer_id"],
-        postgresql_where=unlinked,
-        sqlite_where=unlinked,
-    )
+    for name, condition in PARTIAL.items():
+        where = sa.text(condition)
+        op.create_index(name, TABLE, ["customer_id"], postgresql_where=where, sqlite_where=where)
 
 
 def downgrade() -> None:
     for column in ("details_from", "deleted_at"):
         op.drop_column("billing_customer", column)
-    op.drop_index("ix_billing_subscription_unlinked", TABLE)
+    for name in PARTIAL:
+        op.drop_index(name, TABLE)
     op.drop_index("ix_billing_subscription_user_id", TABLE)
     for column in ("links", "link_source", "user_id"):
         op.drop_column(TABLE, column)

@@ -3,10 +3,11 @@
 from typing import Any
 
 from sqlalchemy import ColumnElement
-from sqlmodel import case, col, func, select
+from sqlmodel import and_, case, col, func, or_, select
 
 from ..db.models import Customer, Subscription
 from ..db.ownership import unlinked_customers
+from ..entitlements import WEAK
 from .finding import LIVE, MOST, Check, Context, Finding, Scope, counted, named
 
 UNLINKED_SECONDS = 600
@@ -14,18 +15,20 @@ UNLINKED_SECONDS = 600
 
 
 async def users_have_one_subscription(context: Context, scope: Scope | None) -> list[Finding]:
+    """What only a `client_reference_id` links, beside something of the user's own, may be a stranger's."""
     if scope is not None and scope.user_id is None:
         return []
-    user_id = case(
-        (col(Subscription.links).is_(None), col(Customer.user_id)), else_=col(Subscription.user_id)
-    )
+    older = col(Subscription.links).is_(None)
+    user_id = case((older, col(Customer.user_id)), else_=col(Subscription.user_id))
+    source = case((older, col(Customer.link_source)), else_=col(Subscription.link_source))
+    own = func.sum(case((source == WEAK, 0), else_=1))
     query = (
         select(user_id, func.count())
         .select_from(Subscription)
         .join(Customer, col(Subscription.customer_id) == col(Customer.id), isouter=True)
         .where(col(Subscription.status).in_(LIVE), user_id.is_not(None))
         .group_by(user_id)
-        .having(func.count() > 1)
+        .having(or_(own > 1, and_(own == 0, func.count() > 1)))
         .order_by(user_id)
         .limit(MOST)
     )

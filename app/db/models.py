@@ -10,6 +10,7 @@ from .price_model import Price
 from .rules import RULES_VERSION, RuledRow, follows_rules
 from .table import IdText, Json, Record, Table, default_row, partial_index, table_of
 from .usage_models import Override, Usage, UsageKey, UsagePeriod, User
+from .work_models import AuditEntry, Job
 
 __all__ = [
     "RULES_VERSION",
@@ -47,6 +48,7 @@ class Subscription(Record, table=True):
         partial_index(
             "ix_billing_subscription_unlinked", "user_id IS NULL AND links IS NOT NULL", "customer_id"
         ),
+        partial_index("ix_billing_subscription_without_links", "links IS NULL", "customer_id"),
     )
 
     id: str = Field(primary_key=True, sa_type=IdText)
@@ -269,45 +271,6 @@ class OutboxEntry(Record, table=True):
     """When it is due; pushed into the future while a process has it."""
     last_error: str | None = Field(default=None, sa_type=Text)
     done_at: int | None = Field(default=None, sa_type=BigInteger)
-
-
-class AuditEntry(Record, table=True):
-    """A change that somebody made, who it was, and what was there before. Nothing is ever changed here."""
-
-    __tablename__ = "billing_audit"
-    __table_args__ = (
-        Index("ix_billing_audit_at_id", "at", "id"),
-        Index("ix_billing_audit_subject_at", "subject", "at"),
-    )
-
-    id: str = Field(primary_key=True, sa_type=IdText)
-    at: int = Field(sa_type=BigInteger)
-    actor: str = Field(sa_type=Text)
-    """A key of the internal API by its name, or who used the shell or the admin screen."""
-    action: str = Field(sa_type=Text)
-    subject: str = Field(sa_type=IdText)
-    """The id of what was changed: a subscription, a customer, a user, an event."""
-    before: dict[str, Any] | None = Field(default=None, sa_type=Json)
-    after: dict[str, Any] | None = Field(default=None, sa_type=Json)
-    request_id: str | None = Field(default=None, sa_type=Text)
-
-
-class Job(Table, table=True):
-    """What runs now and then in one process at a time: catch-up, reconcile, re-reading."""
-
-    __tablename__ = "billing_job"
-
-    name: str = Field(primary_key=True, sa_type=IdText)
-    holder: str | None = Field(default=None, sa_type=Text)
-    """Who runs it, until `lease_until`; a killed one's lease runs out."""
-    lease_until: int = Field(default=0, sa_type=BigInteger)
-    started_at: int | None = Field(default=None, sa_type=BigInteger)
-    finished_at: int | None = Field(default=None, sa_type=BigInteger)
-    """When it last came to its end."""
-    cursor: dict[str, Any] | None = Field(default=None, sa_type=Json)
-    """Where it was, to go on from there."""
-    result: dict[str, Any] | None = Field(default=None, sa_type=Json)
-    """What it found, when it last came to its end."""
 
 
 configure_mappers()

@@ -7,7 +7,7 @@ from .features import FeatureEntitlement, Override, Part
 from .holdings import Holdings, OwnPlan
 from .over_limit import OverLimit, is_within, over_limit
 from .owed import Owed, owed_by_subscription
-from .ownership import secondary_customers
+from .ownership import WEAK, secondary_customers
 from .periods import Period
 from .preview import FeaturePreview, preview, preview_subscription
 from .records import CustomerRecord, InvoiceRecord, OverrideRecord, SubscriptionRecord, never_paid
@@ -16,6 +16,7 @@ from .standing import Access, AccessLevel, Act, Block, access
 from .subscriptions import JudgedSubscription
 
 __all__ = [
+    "WEAK",
     "Access",
     "AccessLevel",
     "Act",

@@ -13,6 +13,7 @@ from .records import CustomerRecord, SubscriptionRecord
 from .subscriptions import JudgedSubscription
 
 WEAK = "checkout"
+"""The `link_source` of what only a `client_reference_id` links."""
 
 
 def secondary_customers(

@@ -1,0 +1,47 @@
+"""Who changed what, and the jobs that run now and then. Times are Unix seconds."""
+
+from typing import Any
+
+from sqlalchemy import BigInteger, Index, Text
+from sqlmodel import Field
+
+from .table import IdText, Json, Record, Table
+
+
+class AuditEntry(Record, table=True):
+    """A change that somebody made, who it was, and what was there before. Nothing is ever changed here."""
+
+    __tablename__ = "billing_audit"
+    __table_args__ = (
+        Index("ix_billing_audit_at_id", "at", "id"),
+        Index("ix_billing_audit_subject_at", "subject", "at"),
+    )
+
+    id: str = Field(primary_key=True, sa_type=IdText)
+    at: int = Field(sa_type=BigInteger)
+    actor: str = Field(sa_type=Text)
+    """A key of the internal API by its name, or who used the shell or the admin screen."""
+    action: str = Field(sa_type=Text)
+    subject: str = Field(sa_type=IdText)
+    """The id of what was changed: a subscription, a customer, a user, an event."""
+    before: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    after: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    request_id: str | None = Field(default=None, sa_type=Text)
+
+
+class Job(Table, table=True):
+    """What runs now and then in one process at a time: catch-up, reconcile, re-reading."""
+
+    __tablename__ = "billing_job"
+
+    name: str = Field(primary_key=True, sa_type=IdText)
+    holder: str | None = Field(default=None, sa_type=Text)
+    """Who runs it, until `lease_until`; a killed one's lease runs out."""
+    lease_until: int = Field(default=0, sa_type=BigInteger)
+    started_at: int | None = Field(default=None, sa_type=BigInteger)
+    finished_at: int | None = Field(default=None, sa_type=BigInteger)
+    """When it last came to its end."""
+    cursor: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    """Where it was, to go on from there."""
+    result: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    """What it found, when it last came to its end."""
