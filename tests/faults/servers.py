@@ -5,6 +5,7 @@ import os
 import resource
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -29,22 +30,28 @@ class Server:
         *,
         app: str | None = None,
         descriptors: int | None = None,
-        **environment: str,
+        root: Path = ROOT,
+        python: Path = Path(sys.executable),
+        environment: Mapping[str, str] | None = None,
+        **more: str,
     ) -> None:
-        """`descriptors`: how many files and sockets the process may have open."""
+        """`environment`: more variables, as `more` has them. `descriptors`: how many files and sockets it may
+        have open. `root`, `python`: the code of another release, and the Python of its environment.
+        """
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = folder / "server.log"
         self.environment = {
             "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": str(root),
             "DATABASE_URL": database_url,
             "STRIPE_WEBHOOK_SECRET": SECRET,
             "INTERNAL_API_KEY": KEY,
             "SPOOL_DIR": str(folder / "spool"),
-            "PLANS_FILE": str(ROOT / "plans.toml"),
-        } | environment
+            "PLANS_FILE": str(root / "plans.toml"),
+        } | {**(environment or {}), **more}
         self._app = app
+        self._python = str(python)
         self._descriptors = descriptors
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
@@ -67,7 +74,7 @@ class Server:
         """Start it, and wait until it answers."""
         port = ["--port", str(self.port)]
         serve = ["app", "serve"] if self._app is None else ["uvicorn", self._app, "--log-level", "warning"]
-        command = [sys.executable, "-m", *serve, *port]
+        command = [self._python, "-m", *serve, *port]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 command,

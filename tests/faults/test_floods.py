@@ -115,7 +115,7 @@ async def flooded(server: Server, name: str, sender: Sender) -> list[int]:
 async def test_webhooks_are_answered_during_each_flood_of_connections(
     sqlite_database: str, tmp_path: Path
 ) -> None:
-    async with Server(sqlite_database, tmp_path, descriptors=DESCRIPTORS, **ADMIN) as server:
+    async with Server(sqlite_database, tmp_path, descriptors=DESCRIPTORS, environment=ADMIN) as server:
         sender = Sender(server)
         assert await sender.send() == 200
         answers = {name: await flooded(server, name, sender) for name in FLOODS}
@@ -127,7 +127,7 @@ async def test_webhooks_are_answered_during_each_flood_of_connections(
 async def test_webhooks_are_answered_during_wave_upon_wave_and_every_connection_ends(
     postgres_database: str, tmp_path: Path, name: str
 ) -> None:
-    async with Server(postgres_database, tmp_path, descriptors=DESCRIPTORS, **ADMIN) as server:
+    async with Server(postgres_database, tmp_path, descriptors=DESCRIPTORS, environment=ADMIN) as server:
         sender, process = Sender(server), psutil.Process(server.pid)
         assert await sender.send() == 200
         before = process.num_fds()
