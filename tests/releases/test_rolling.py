@@ -4,12 +4,13 @@ import asyncio
 import random
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import pytest
 
-from app.db import open_database
+from app.db import Database, open_database
 from app.simulator import Account, Event, Faults, deliveries, random_history, truth
 from tests.faults.kill import Delivery, check_inbox
 from tests.faults.servers import Server
@@ -20,7 +21,7 @@ from .before import THIS, NoHistory, Release, release_before, remove
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("releases")]
 
-RECORDS_SECONDS = 90
+RECORDS_SECONDS = 40
 
 
 @pytest.fixture(scope="session")
@@ -66,19 +67,38 @@ async def readyz(of: Server) -> httpx.Response:
         return await client.get(f"{of.url}/readyz")
 
 
+async def wrong(database: Database, account: Account) -> list[str]:
+    """What the records say otherwise than Stripe itself would show, value by value.
+
+    Whose they are is left out: the release before keeps one claim with a customer, and no trace of a checkout
+    session's claim on a subscription that another claim has replaced.
+    """
+    expected = truth(account)
+    found = await stored(database, expected)
+    return [
+        f"{kind} {id}: {name} is {found[kind].get(id, {}).get(name)!r}, should be {value!r}"
+        for kind, records in expected.items()
+        for id, record in records.items()
+        for name, value in record.items()
+        if name != "user_id" and found[kind].get(id, {}).get(name, ...) != value
+    ]
+
+
 async def are_right(database_url: str, account: Account) -> None:
     """Returns once the records are those that Stripe itself would show."""
-    database, expected = open_database(database_url), truth(account)
+    database = open_database(database_url)
+    last: list[str] = []
 
     async def are_so() -> bool:
-        return await stored(database, expected) == expected
+        last[:] = await wrong(database, account)
+        return not last
 
     try:
-        await until(are_so, RECORDS_SECONDS)
-    except TimeoutError:
-        assert await stored(database, expected) == expected
+        with suppress(TimeoutError):
+            await until(are_so, RECORDS_SECONDS)
     finally:
         await database.close()
+    assert "\n".join(last) == ""
 
 
 async def test_a_release_is_rolled_out_and_taken_back_while_webhooks_arrive(
