@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from app.entitlements.cycles import MAX_CHANGES, BillingCycle, billing_cycle, merged
 from app.entitlements.periods import resets_at, usage_period
+from app.plans import Reset
 
 DAY = 86_400
 START = int(datetime(2028, 1, 1, tzinfo=UTC).timestamp())
@@ -71,7 +72,7 @@ cycles = st.builds(
 def test_what_is_announced_is_when_the_next_period_opens_and_no_period_is_cut_before(
     owned: list[BillingCycle], day: int, monthly: bool
 ) -> None:
-    reset = "month" if monthly else "period"
+    reset: Reset = "month" if monthly else "period"
     owned = sorted(owned, key=lambda each: each.ended is not None)
     latest = [max(each.began + DAY, each.ended or 0) for each in owned]
     now = max([START, *latest]) + day * DAY // 2 + 7
