@@ -36,16 +36,43 @@ def render_customer(customer: Customer) -> Json:
     }
 
 
-def render_subscription(subscription: Subscription, shape: Shape) -> Json:
-    content: Json = {
-        "id": subscription.id,
-        "object": "subscription",
+def _unused_of_subscription() -> Json:
+    """Members that the simulator never fills otherwise, each time as a new copy."""
+    return {
         "application": None,
         "application_fee_percent": None,
         "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None},
-        "billing_cycle_anchor": subscription.created,
         "billing_cycle_anchor_config": None,
         "billing_thresholds": None,
+        "collection_method": "charge_automatically",
+        "days_until_due": None,
+        "default_source": None,
+        "default_tax_rates": [],
+        "description": None,
+        "discounts": [],
+        "invoice_settings": {"account_tax_ids": None, "issuer": {"type": "self"}},
+        "livemode": False,
+        "next_pending_invoice_item_invoice": None,
+        "on_behalf_of": None,
+        "payment_settings": {
+            "payment_method_options": None,
+            "payment_method_types": None,
+            "save_default_payment_method": "off",
+        },
+        "pending_invoice_item_interval": None,
+        "pending_setup_intent": None,
+        "schedule": None,
+        "test_clock": None,
+        "transfer_data": None,
+        "trial_settings": {"end_behavior": {"missing_payment_method": "create_invoice"}},
+    }
+
+
+def render_subscription(subscription: Subscription, shape: Shape) -> Json:
+    content: Json = _unused_of_subscription() | {
+        "id": subscription.id,
+        "object": "subscription",
+        "billing_cycle_anchor": subscription.created,
         "cancel_at": subscription.cancel_at,
         "cancel_at_period_end": subscription.cancel_at_period_end,
         "canceled_at": subscription.canceled_at,
@@ -54,18 +81,11 @@ def render_subscription(subscription: Subscription, shape: Shape) -> Json:
             "feedback": None,
             "reason": subscription.cancellation_reason,
         },
-        "collection_method": "charge_automatically",
         "created": subscription.created,
         "currency": subscription.items[0].price.currency,
         "customer": subscription.customer,
-        "days_until_due": None,
         "default_payment_method": subscription.default_payment_method,
-        "default_source": None,
-        "default_tax_rates": [],
-        "description": None,
-        "discounts": [],
         "ended_at": subscription.ended_at,
-        "invoice_settings": {"account_tax_ids": None, "issuer": {"type": "self"}},
         "items": {
             "object": "list",
             "data": [render_item(item, subscription.id, shape) for item in subscription.items[:NESTED]],
@@ -74,26 +94,12 @@ def render_subscription(subscription: Subscription, shape: Shape) -> Json:
             "url": f"/v1/subscription_items?subscription={subscription.id}",
         },
         "latest_invoice": subscription.latest_invoice,
-        "livemode": False,
         "metadata": dict(subscription.metadata),
-        "next_pending_invoice_item_invoice": None,
-        "on_behalf_of": None,
         "pause_collection": subscription.pause_collection,
-        "payment_settings": {
-            "payment_method_options": None,
-            "payment_method_types": None,
-            "save_default_payment_method": "off",
-        },
-        "pending_invoice_item_interval": None,
-        "pending_setup_intent": None,
         "pending_update": subscription.pending_update,
-        "schedule": None,
         "start_date": subscription.start_date,
         "status": subscription.status,
-        "test_clock": None,
-        "transfer_data": None,
         "trial_end": subscription.trial_end,
-        "trial_settings": {"end_behavior": {"missing_payment_method": "create_invoice"}},
         "trial_start": subscription.trial_start,
     }
     first = subscription.items[0]
@@ -203,23 +209,16 @@ def render_customer_details(email: str | None) -> Json | None:
     }
 
 
-def render_checkout_session(session: CheckoutSession, shape: Shape) -> Json:
-    content: Json = {
-        "id": session.id,
-        "object": "checkout.session",
+def _unused_of_checkout_session() -> Json:
+    """Members that the simulator never fills otherwise, each time as a new copy."""
+    return {
         "after_expiration": None,
         "allow_promotion_codes": None,
-        "amount_subtotal": session.amount_total,
-        "amount_total": session.amount_total,
         "automatic_tax": {"enabled": False, "liability": None, "provider": None, "status": None},
         "billing_address_collection": None,
-        "cancel_url": session.cancel_url,
-        "client_reference_id": session.client_reference_id,
         "client_secret": None,
         "consent": None,
         "consent_collection": None,
-        "created": session.created,
-        "currency": session.currency,
         "custom_fields": [],
         "custom_text": {
             "after_submit": None,
@@ -227,23 +226,16 @@ def render_checkout_session(session: CheckoutSession, shape: Shape) -> Json:
             "submit": None,
             "terms_of_service_acceptance": None,
         },
-        "customer": session.customer,
         "customer_creation": None,
-        "customer_details": render_customer_details(session.customer_email),
-        "customer_email": session.customer_email,
-        "expires_at": session.expires_at,
-        "invoice": session.invoice,
         "invoice_creation": None,
         "livemode": False,
         "locale": None,
-        "metadata": dict(session.metadata),
         "mode": "subscription",
         "payment_intent": None,
         "payment_link": None,
         "payment_method_collection": "always",
         "payment_method_options": None,
         "payment_method_types": ["card"],
-        "payment_status": session.payment_status,
         "phone_number_collection": {"enabled": False},
         "recovered_from": None,
         "saved_payment_method_options": None,
@@ -251,11 +243,31 @@ def render_checkout_session(session: CheckoutSession, shape: Shape) -> Json:
         "shipping_address_collection": None,
         "shipping_cost": None,
         "shipping_options": [],
-        "status": session.status,
         "submit_type": None,
+        "total_details": {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
+    }
+
+
+def render_checkout_session(session: CheckoutSession, shape: Shape) -> Json:
+    content: Json = _unused_of_checkout_session() | {
+        "id": session.id,
+        "object": "checkout.session",
+        "amount_subtotal": session.amount_total,
+        "amount_total": session.amount_total,
+        "cancel_url": session.cancel_url,
+        "client_reference_id": session.client_reference_id,
+        "created": session.created,
+        "currency": session.currency,
+        "customer": session.customer,
+        "customer_details": render_customer_details(session.customer_email),
+        "customer_email": session.customer_email,
+        "expires_at": session.expires_at,
+        "invoice": session.invoice,
+        "metadata": dict(session.metadata),
+        "payment_status": session.payment_status,
+        "status": session.status,
         "subscription": session.subscription,
         "success_url": session.success_url,
-        "total_details": {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
         "ui_mode": "hosted" if shape == OLD else "hosted_page",
         "url": session.url,
     }
