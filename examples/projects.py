@@ -7,6 +7,7 @@ import os
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, HTTPException
+from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import Field, SQLModel, col, func, select
 
@@ -52,9 +53,10 @@ async def create_project(name: str, user: User, service: Running) -> dict[str, A
 @router.delete("/projects/{project_id}", status_code=204)
 async def delete_project(project_id: int, user: User, service: Running) -> None:
     async with service.database.session() as session:
-        project = await session.get(Project, project_id)
-        if project is not None and project.owner == user:
-            await session.delete(project)
+        # The proof of deletion: of several requests that delete one row, one gets it back.
+        gone = delete(Project).where(col(Project.id) == project_id, col(Project.owner) == user)
+        deleted = await (await session.connection()).execute(gone.returning(col(Project.id)))
+        if deleted.first() is not None:
             await limits.release(session, user, "projects")
 
 
@@ -80,10 +82,10 @@ async def upload_file(name: str, size: int, user: User, service: Running) -> dic
 @router.delete("/files/{file_id}", status_code=204)
 async def delete_file(file_id: int, user: User, service: Running) -> None:
     async with service.database.session() as session:
-        file = await session.get(StoredFile, file_id)
-        if file is not None and file.owner == user:
-            await session.delete(file)
-            await limits.release(session, user, "storage_bytes", file.size)
+        gone = delete(StoredFile).where(col(StoredFile.id) == file_id, col(StoredFile.owner) == user)
+        deleted = await (await session.connection()).execute(gone.returning(col(StoredFile.size)))
+        if (row := deleted.first()) is not None:
+            await limits.release(session, user, "storage_bytes", row.size)
 
 
 @router.get("/sign-in/sso")

@@ -1,5 +1,6 @@
 """The example application, as its users see it; and the service inside applications of others."""
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -74,6 +75,24 @@ async def test_a_users_story_from_free_to_team_to_grace_and_back(client: Client,
     over = await create(client, "f")
     assert (over.status_code, over.json()["reason"], over.json()["used"]) == (403, "over_limit", 5)
     assert await names(client) == ["a", "b", "c", "d", "e"]  # nothing is deleted
+
+
+async def test_eight_deletions_of_one_thing_at_once_give_it_back_once(client: Client) -> None:
+    for size in (100, 200):
+        await client.http.post("/files", params={"name": "a", "size": size}, headers=ADA)
+    for name in "ab":
+        await create(client, name)
+    for path, feature, left in (("/files/1", "storage_bytes", 200), ("/projects/1", "projects", 1)):
+        answers = await asyncio.gather(*(client.http.delete(path, headers=ADA) for _ in range(8)))
+        assert {answer.status_code for answer in answers} == {204}
+        assert (await limits.load("ada")).look(feature).used == left
+
+
+async def test_nobody_deletes_what_is_another_users(client: Client) -> None:
+    await create(client)
+    assert (await client.http.delete("/projects/1", headers={"X-User": "eve"})).status_code == 204
+    assert await names(client) == ["one"]
+    assert (await limits.load("ada")).look("projects").used == 1
 
 
 async def test_a_deleted_project_makes_room_for_another(client: Client) -> None:
