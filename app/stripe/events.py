@@ -53,7 +53,7 @@ def parse(body: bytes) -> StripeEvent:
     data = payload.get("data")
     thin = payload.get("object") == "v2.core.event"
     content = _related_object(payload) if thin else as_dict(as_dict(data).get("object"))
-    previous = data.get("previous_attributes") if isinstance(data, dict) else None
+    previous = as_dict(data.get("previous_attributes")) if isinstance(data, dict) else {}
     event_id, created = as_id(payload.get("id")), _created(payload)
     event_type = payload.get("type")
     if not isinstance(event_type, str) or len(event_type) > MAX_TYPE_LENGTH:
@@ -64,14 +64,14 @@ def parse(body: bytes) -> StripeEvent:
         type=event_type,
         created=created or 0,
         object=content,
-        previous_attributes=previous if isinstance(previous, dict) else None,
+        previous_attributes=previous or None,
         livemode=as_bool(payload.get("livemode")),
         account=as_id(payload.get("account")),
         api_version=as_text(payload.get("api_version")),
         thin=thin,
         body=text,
         problem=_problem(event_id, event_type, created, content),
-        names=named_records(content),
+        names=named_records(content, previous),
     )
 
 

@@ -204,6 +204,12 @@ class SeenPrice(NamedTuple):
     lookup_key: str | None
 
 
+def prices_before(content: Values, previous: Values | None) -> list[SeenPrice]:
+    """The same as they were before the event, where its `previous_attributes` tell."""
+    told = {name: value for name, value in (previous or {}).items() if name in ("items", "lookup_key")}
+    return seen_prices(content | told) if told else []
+
+
 def seen_prices(content: Values) -> list[SeenPrice]:
     """The price that the object is, or the prices of a subscription's items."""
     shown = [content] if content.get("object") == "price" else [_price(item) for item in _items(content)]
@@ -247,7 +253,7 @@ def named_user(content: Values, keys: Sequence[str]) -> str | None:
     return None
 
 
-def named_records(content: Values) -> dict[str, set[str]]:
+def named_records(content: Values, previous: Values | None = None) -> dict[str, set[str]]:
     """The ids of every record that the object may touch, so that they can be locked and loaded beforehand."""
     names: dict[str, set[str]] = {name: set() for name in ("subscription", "invoice", "customer", "price")}
     kind, own_id = as_text(content.get("object")), as_id(content.get("id"))
@@ -255,7 +261,7 @@ def named_records(content: Values) -> dict[str, set[str]]:
         names[kind].add(own_id)
     if customer := as_id(content.get("customer")):
         names["customer"].add(customer)
-    names["price"] |= {price.id for price in seen_prices(content)}
+    names["price"] |= {price.id for price in (*seen_prices(content), *prices_before(content, previous))}
     if kind == "invoice":
         names["subscription"] |= billed_subscriptions(content)
     if kind == "checkout.session" and (subscription := as_id(content.get("subscription"))):

@@ -226,6 +226,18 @@ STORIES = {
         "1 record",
         f"Set {API}",
     ),
+    "cut list without a key": Story(
+        "needs-refresh",
+        "error",
+        both(
+            sql(
+                "UPDATE billing_subscription SET needs_refresh = :yes, cut_invoices = '[\"in_1\"]'", yes=True
+            ),
+            setting(**{API: ""}),
+        ),
+        "the first ten items or invoice lines",
+        f"Set {API}",
+    ),
     "thin event without a key": Story("thin-events", "warning", thin_event, "evt_thin", f"Set {API}"),
     "thin event that waits": Story(
         "thin-events", "warning", thin_event_that_nobody_reads, "evt_thin", "Start the service"

@@ -274,6 +274,18 @@ async def test_an_unmapped_price_never_lowers_what_a_payer_has(
         assert found["plan_id"].startswith("price_new")
 
 
+def only_the_switch_is_known(user: str) -> Story:
+    story = Story(user, keyed("price_old", "pro_monthly"), at=START)
+    story.change(START + 60, keyed("price_new", None))
+    del story.events[1]
+    return story
+
+
+async def test_what_an_event_says_of_before_counts_where_the_event_of_then_is_lost(client: Client) -> None:
+    for found in await after_each_order(client, only_the_switch_is_known):
+        assert (found["has"]["plan"], found["plan_id"]) == ("pro", "price_new")
+
+
 def removed_beside_an_unmapped_price(user: str) -> Story:
     story = Story(user, item("team", "si_1"), item("price_new", "si_2"), at=START)
     story.change(START + 60, item("price_new", "si_2"))

@@ -6,7 +6,7 @@ from ...db.models import Price, Subscription
 from ...plans import held_items, line_to_add
 from ...signals import price_unmapped
 from ...stripe.events import StripeEvent
-from ...stripe.objects import ENDED, MAX_ID_LENGTH, SeenPrice, seen_prices
+from ...stripe.objects import ENDED, MAX_ID_LENGTH, SeenPrice, prices_before, seen_prices
 from ..unit_of_work import UnitOfWork
 
 log = structlog.get_logger(__name__)
@@ -19,9 +19,11 @@ def price_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
 
 def learn_prices(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
     """Keep what the event shows of prices. Nothing is written for what is known."""
-    for seen in seen_prices(event.object):
+    before = prices_before(event.object, event.previous_attributes)
+    sightings = [(seen, event.created) for seen in seen_prices(event.object)]
+    for seen, at in [*((each, event.created - 1) for each in before), *sightings]:
         row = unit_of_work.find(Price, seen.id)
-        keys = _keys(row.lookup_keys if row else {}, seen, event.created)
+        keys = _keys(row.lookup_keys if row else {}, seen, at)
         product = seen.product_id or (row.product_id if row else None)
         if row is None:
             unit_of_work.add(Price, seen.id, product_id=product, lookup_keys=keys)
