@@ -79,13 +79,16 @@ async def test_a_filter_with_an_index_and_one_without_find_the_same_way(
         assert "None among the 30 rows that were looked through." in first
 
 
-async def test_the_customers_of_no_user_are_those_with_a_subscription(database_url: str) -> None:
+async def test_the_customers_of_no_user_are_those_with_a_live_subscription(database_url: str) -> None:
     async with logged_in(database_url) as (client, visitor):
         async with client.app.state.billing.database.session() as session:
             session.add_all(
                 Customer(id=f"cus_{n}", user_id="u" if n == 1 else None, deleted=n == 2) for n in range(5)
             )
-            session.add_all(Subscription(id=f"sub_{n}", customer_id=f"cus_{n}", items=[]) for n in range(4))
+            session.add_all(
+                Subscription(id=f"sub_{n}", customer_id=f"cus_{n}", status=status, items=[])
+                for n, status in enumerate(("active", "active", "active", "past_due", "canceled"))
+            )
         assert await walk(visitor, "/customers?linked=no", "cus") == ["cus_0", "cus_3"]
         assert await walk(visitor, "/customers?linked=yes", "cus") == ["cus_1"]
 
