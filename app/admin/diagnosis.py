@@ -98,7 +98,9 @@ def _why_nothing(account: Account, each: JudgedSubscription) -> Finding:
     if each.access.blocked_by == "payment_required":
         return _payment_due(account, each)
     if each.access.blocked_by == "paused":
-        detail = f"{each.id} is paused in Stripe: resume it there."
+        method = each.access.act == "update_payment_method"
+        first = "the customer adds a payment method, then it is to be resumed" if method else "resume it"
+        detail = f"{each.id} is paused in Stripe: {first} there."
         return Finding("bad", "The subscription is paused", detail, stripe)
     if reason == "expired":
         detail = (

@@ -17,7 +17,7 @@ from ..entitlements import FeaturePreview
 from ..errors import Conflict, InvalidRequest, NotFound, Stale, StripeRefused, StripeUnavailable, Unavailable
 from ..inbox.handlers.subscription_columns import subscription_columns
 from ..limits.prices import read_prices
-from ..plans import Addon, HeldItem, Plan, PriceList, held_items, main_item
+from ..plans import Addon, HeldItem, PauseCause, Plan, PriceList, held_items, main_item, pause_cause
 from ..service import Service
 from ..stripe.client import Answer, promptly
 from ..stripe.objects import ENDED, Values
@@ -29,6 +29,15 @@ log = structlog.get_logger(__name__)
 ATTEMPTS = 5
 ID = re.compile(r"[A-Za-z0-9_]{1,255}")
 """What may stand in an address at Stripe."""
+IN_STRIPE = "resume it in Stripe's Dashboard"
+HOW_TO_RESUME: dict[PauseCause, str] = {
+    "payment_failed": f"send the user to the open invoice to pay it; if it is still paused then, {IN_STRIPE}",
+    "trial_ended": f"send the user to the portal to add a payment method, and {IN_STRIPE}",
+    "requested": IN_STRIPE,
+    "system": IN_STRIPE,
+    "unknown": f"where a payment method is missing, send the user to the portal to add one; {IN_STRIPE}",
+}
+"""What to do about a pause of the whole subscription ("Pause subscriptions"), by its cause."""
 SHOWN = (
     "customer_id",
     "plan_id",
@@ -144,10 +153,8 @@ async def resume_subscription(service: Service, subscription_id: str, *, actor: 
     api, _ = stripe_of(service)
     current = await _current(service, subscription_id)
     if current.values["status"] == "paused":
-        raise Conflict(
-            f"Subscription {subscription_id} waits for a payment method: send the user to the portal. "
-            "Nothing was changed."
-        )
+        remedy = HOW_TO_RESUME[pause_cause(current.values["pause_cause"])]
+        raise Conflict(f"Subscription {subscription_id} is paused: {remedy}. Nothing was changed.")
     if changes := _resumption(current.values):
         answer = await promptly(api.post(current.path, **changes))
         await _record(service, current, answer, actor, "subscription.resumed")
