@@ -13,8 +13,10 @@ import pytest
 import stripe
 from hypothesis import HealthCheck, settings
 
+from app.api import health, metrics
 from app.db.migrations import migrate
-from app.inbox import webhook
+from app.inbox import inbox, webhook
+from app.operations import links
 
 from .database_pool import DatabasePool, copy_database, drop_database
 from .databases import PostgresServer, run_sql, with_database
@@ -66,10 +68,22 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         signal.signal(signal.SIGALRM, before)
 
 
+TIME_LIMITS = (
+    (webhook, "DATABASE_TIMEOUT_SECONDS"),
+    (inbox, "BATCH_TIMEOUT_SECONDS"),
+    (links, "UPDATE_TIMEOUT_SECONDS"),
+    (health, "DATABASE_TIMEOUT_SECONDS"),
+    (metrics, "DATABASE_TIMEOUT_SECONDS"),
+)
+"""How long the service waits for its database. A busy machine exceeds them now and then."""
+
+
 @pytest.fixture(autouse=True)
-def patient_webhook(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A webhook waits for the database as long as a busy machine takes; tests of its patience set it anew."""
-    monkeypatch.setattr(webhook, "DATABASE_TIMEOUT_SECONDS", LONGEST_SECONDS)
+def patient_service(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service waits as long as its database takes, unless the test is marked `real_time_limits`."""
+    if request.node.get_closest_marker("real_time_limits") is None:
+        for module, name in TIME_LIMITS:
+            monkeypatch.setattr(module, name, LONGEST_SECONDS)
 
 
 @pytest.fixture(scope="session")

@@ -78,6 +78,7 @@ async def test_an_error_that_is_not_the_databases_stays_a_500(
         assert "slip" not in response.text
 
 
+@pytest.mark.real_time_limits
 async def test_readiness_waits_two_seconds_for_a_database_that_is_silent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

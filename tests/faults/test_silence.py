@@ -13,8 +13,6 @@ from urllib.parse import urlsplit
 import pytest
 
 from app import limits
-from app.inbox import webhook
-from app.inbox.webhook import DATABASE_TIMEOUT_SECONDS
 from app.service import Service
 from app.simulator import Account
 from tests.client import running
@@ -87,10 +85,10 @@ async def took(work: object) -> float:
     return time.monotonic() - began
 
 
+@pytest.mark.real_time_limits
 async def test_webhooks_and_sessions_come_back_by_themselves_within_ten_seconds(
-    network: tuple[Network, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    network: tuple[Network, str], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(webhook, "DATABASE_TIMEOUT_SECONDS", DATABASE_TIMEOUT_SECONDS)
     way, url = network
     async with running(url, spool_dir=tmp_path) as client:
         service: Service = client.app.state.billing

@@ -16,7 +16,7 @@ from sqlalchemy import text
 
 from app.errors import Unavailable
 from app.inbox import spool as spool_module
-from app.inbox import spool_files, webhook
+from app.inbox import spool_files
 from app.inbox.delivery import receive
 from app.inbox.spool import Spool
 from app.inbox.webhook import DATABASE_TIMEOUT_SECONDS
@@ -153,10 +153,10 @@ async def test_what_a_crash_left_half_written_is_passed_over(client: Client, fol
     assert [path.name for path in folder.iterdir()] == [".half.tmp"]
 
 
+@pytest.mark.real_time_limits
 async def test_a_sqlite_file_that_another_holds_makes_webhooks_wait_three_seconds_at_most(
-    sqlite_database: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+    sqlite_database: str, folder: Path
 ) -> None:
-    monkeypatch.setattr(webhook, "DATABASE_TIMEOUT_SECONDS", DATABASE_TIMEOUT_SECONDS)
     async with running(sqlite_database, spool_dir=folder) as client:
         holder = sqlite3.connect(sqlite_database.removeprefix("sqlite:///"), isolation_level=None)
         holder.execute("BEGIN IMMEDIATE")
