@@ -13,6 +13,7 @@ from app.db.postgres import _for_asyncpg
 from app.errors import ConfigurationError
 
 from . import ROOT
+from .waiting import LONGEST_SECONDS
 
 GOOD = {
     "STRIPE_WEBHOOK_SECRET": "whsec_test_secret_a_0001",
@@ -74,7 +75,7 @@ def test_the_server_refuses_to_start_without_secrets(command: list[str], tmp_pat
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=LONGEST_SECONDS,
         check=False,
     )
     assert result.returncode != 0

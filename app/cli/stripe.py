@@ -38,7 +38,7 @@ def setup(
     configure_logging()
     if write_env and not is_writable(ENV_FILE):
         # Said before there is a secret that Stripe shows only once.
-        raise complaint(".env cannot be written here. Nothing was result.")
+        raise complaint(".env cannot be written here. Nothing was done.")
     # The rest of the settings may still be missing: the signing secret comes from here.
     settings, problems = examine_settings()
     wrong = next((each for each in problems if each.setting in ("STRIPE_API_KEY", "LIVEMODE")), None)

@@ -34,7 +34,7 @@ def app(*arguments: str, cwd: Path, **settings: str) -> subprocess.CompletedProc
         env=environment() | settings,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=LONGEST_SECONDS,
         check=False,
     )
 

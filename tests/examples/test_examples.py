@@ -19,6 +19,7 @@ from examples import projects
 from .. import ROOT
 from ..client import Client, running
 from ..limits.test_limits import START, Clock
+from ..waiting import LONGEST_SECONDS
 
 ADA = {"X-User": "ada"}
 
@@ -196,7 +197,7 @@ def test_the_folder_may_live_in_another_application_under_another_name(tmp_path:
         env={"PATH": os.environ["PATH"]} | settings,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=LONGEST_SECONDS,
         check=False,
     )
     assert result.stdout == "well\n", result.stderr

@@ -17,6 +17,7 @@ from app.simulator import NEW, Account, Event, Faults, deliveries, event_body, r
 from tests.client import AUTH, SECRET
 from tests.databases import PostgresServer
 from tests.records import stored
+from tests.waiting import LONGEST_SECONDS
 
 from .servers import Server
 
@@ -40,7 +41,7 @@ class Delivery:
 
     async def run(self) -> None:
         limits = httpx.Limits(max_keepalive_connections=0)
-        async with httpx.AsyncClient(trust_env=False, timeout=20, limits=limits) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=60, limits=limits) as client:
             while self._waiting:
                 queue = iter(self._waiting)
                 self._waiting = []
@@ -105,7 +106,10 @@ async def kill_meanwhile(server: Server, delivery: Delivery, rng: random.Random,
 
 async def check_inbox(url: str, acknowledged: set[str]) -> None:
     """Every event that was answered with 200 is in the inbox, or on its way there from the spool."""
-    async with httpx.AsyncClient(base_url=url, headers=AUTH, trust_env=False) as client, asyncio.timeout(60):
+    async with (
+        httpx.AsyncClient(base_url=url, headers=AUTH, trust_env=False) as client,
+        asyncio.timeout(LONGEST_SECONDS),
+    ):
         missing = acknowledged
         while missing:
             found = set()

@@ -13,6 +13,7 @@ from app.db import open_database
 from app.db.migrations import migrate
 from app.db.models import OutboxEntry, OutboxState
 from app.simulator import Account
+from tests.waiting import LONGEST_SECONDS
 
 from .kill import Delivery, kill_meanwhile
 from .servers import Server
@@ -54,7 +55,7 @@ async def all_done(database_url: str) -> list[OutboxEntry]:
             await (await session.connection()).execute(
                 text("UPDATE billing_outbox SET next_attempt_at = 0 WHERE state = 'pending'")
             )
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(LONGEST_SECONDS):
             while True:
                 async with database.reading() as session:
                     entries = list(await session.exec(select(OutboxEntry)))

@@ -14,6 +14,7 @@ from app.simulator import NEW, OLD, Account, Event, Shape, event_body, random_hi
 
 from .. import ROOT
 from ..records import stored
+from ..waiting import LONGEST_SECONDS
 
 
 def start(url: str, file: Path) -> subprocess.Popen[str]:
@@ -42,7 +43,7 @@ def in_two_processes(url: str, folder: Path, halves: list[list[Event]], shape: S
         process.stdin.write("go\n")
         process.stdin.flush()
     for process in processes:
-        output, _ = process.communicate(timeout=120)
+        output, _ = process.communicate(timeout=LONGEST_SECONDS)
         assert process.returncode == 0
         counts.append(json.loads(output))
     return counts

@@ -8,6 +8,7 @@ from typing import get_args
 from app.simulator.api import ROUTES, FaultKind
 
 from .. import ROOT
+from ..waiting import LONGEST_SECONDS
 
 DOCUMENT = (ROOT / "docs" / "simulator.md").read_text()
 
@@ -16,7 +17,7 @@ def test_the_python_examples_run() -> None:
     examples = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
     assert len(examples) == 3
     for example in examples:  # in a process of its own: an example does not show how to close the client
-        subprocess.run([sys.executable, "-c", example], cwd=ROOT, check=True, timeout=60)
+        subprocess.run([sys.executable, "-c", example], cwd=ROOT, check=True, timeout=LONGEST_SECONDS)
 
 
 def test_every_route_and_every_fault_is_told() -> None:
