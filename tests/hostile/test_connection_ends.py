@@ -17,7 +17,7 @@ from .sockets import Connection, Listening, listening
 
 SHORT = 0.7
 """The deadlines here, in seconds."""
-LONG = 8.0
+LONG = 60.0
 """Seconds after which a connection that is still open counts as open for ever."""
 
 

@@ -13,6 +13,7 @@ from app.signals import Reaction
 from app.simulator import DAY
 
 from ..client import Client, running
+from ..waiting import until
 from .subscription_story import SubscriptionStory, price_item, told
 
 PLANS = """
@@ -328,8 +329,7 @@ async def test_an_unmapped_price_is_announced_once_with_the_line_to_add(
                 assert await client.send(event) == "processed"
         fee = Story("eve", item("team"), item("fee", quantity=None), at=START)
         assert [await client.send(event) for event in fee.events] == ["processed"] * 2
-        while len(heard) < 1:
-            await client.read("/internal/users/ada")
+        await until(lambda: len(heard) == 1)
     assert [(each.id, each.subscription_id) for each in heard] == [("price_unmapped:price_new", "sub_ada")]
     assert heard[0].facts["gives"] == "team"
     assert 'prices = ["team", "team_yearly", "team_metered", "price_new"]' in heard[0].facts["remedy"]

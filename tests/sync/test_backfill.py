@@ -23,6 +23,7 @@ from ..inbox.test_subscription_items import MONTH as MONTH_SECONDS
 from ..inbox.test_subscription_items import START as ITEMS_START
 from ..inbox.test_subscription_items import YEAR, yearly_to_monthly
 from ..story import DAY, HOUR, MONTH, Story, orders
+from ..waiting import until
 
 NOW = 1_893_456_000  # 2030-01-01 00:00:00 UTC
 RELEASE_BEFORE = "0009"
@@ -217,9 +218,12 @@ async def test_a_running_service_does_it_by_itself(database_url: str) -> None:
         for event in story.events:
             await client.send(event)
         await as_the_release_before_wrote_them(client)
-    async with running(database_url, clock=lambda: NOW) as client, asyncio.timeout(20):
-        while await count_outdated(service_of(client).database):  # noqa: ASYNC110 # nothing tells of its end
-            await asyncio.sleep(0.02)
+    async with running(database_url, clock=lambda: NOW) as client:
+
+        async def is_done() -> bool:
+            return not await count_outdated(service_of(client).database)
+
+        await until(is_done)
         assert (await rows(client, story))[1]["past_due_since"] == since
 
 
