@@ -14,7 +14,9 @@ import stripe
 from hypothesis import HealthCheck, settings
 
 from app.api import health, metrics
+from app.db import postgres
 from app.db.migrations import migrate
+from app.doctor import storage
 from app.inbox import inbox, webhook
 from app.operations import links
 
@@ -74,6 +76,8 @@ TIME_LIMITS = (
     (links, "UPDATE_TIMEOUT_SECONDS"),
     (health, "DATABASE_TIMEOUT_SECONDS"),
     (metrics, "DATABASE_TIMEOUT_SECONDS"),
+    (storage, "DATABASE_TIMEOUT_SECONDS"),
+    (postgres, "CONNECT_TIMEOUT_SECONDS"),
 )
 """How long the service waits for its database. A busy machine exceeds them now and then."""
 
