@@ -13,11 +13,11 @@ import pytest
 import stripe
 from hypothesis import HealthCheck, settings
 
-from app.api import health, metrics
+from app.api import metrics
 from app.db import postgres
 from app.db.migrations import migrate
 from app.doctor import storage
-from app.inbox import inbox, webhook
+from app.inbox import inbox, readiness, webhook
 from app.operations import links
 
 from .database_pool import DatabasePool, copy_database, drop_database
@@ -74,7 +74,7 @@ TIME_LIMITS = (
     (webhook, "DATABASE_TIMEOUT_SECONDS"),
     (inbox, "BATCH_TIMEOUT_SECONDS"),
     (links, "UPDATE_TIMEOUT_SECONDS"),
-    (health, "DATABASE_TIMEOUT_SECONDS"),
+    (readiness, "TIMEOUT_SECONDS"),
     (metrics, "DATABASE_TIMEOUT_SECONDS"),
     (storage, "DATABASE_TIMEOUT_SECONDS"),
     (postgres, "CONNECT_TIMEOUT_SECONDS"),

@@ -9,6 +9,8 @@ import pytest
 from sqlalchemy import event as sql_event
 from sqlalchemy import text
 
+from app.reactions.outbox import Outbox
+from app.sync.backfill import Backfill
 from app.web import bodies, protocol
 from app.worker.worker import Worker
 from tests.client import KEY
@@ -41,8 +43,9 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its connections would pass for those of requests."""
-    monkeypatch.setattr(Worker, "run", lambda worker: asyncio.sleep(0))
+    """The connections of background tasks would pass for those of requests."""
+    for part in (Worker, Outbox, Backfill):
+        monkeypatch.setattr(part, "run", lambda part: asyncio.sleep(0))
 
 
 async def post(server: Listening, data: bytes) -> int:
