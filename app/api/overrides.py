@@ -10,7 +10,7 @@ from ..operations import overrides
 from ..service import Running
 from .auth import Actor, GuardedRoute
 from .responses import NOT_FOUND
-from .schemas import JANUARY, Id, Seconds, Time
+from .schemas import FEBRUARY, Id, Seconds, Time
 
 router = APIRouter(prefix="/users/{user_id}/overrides", route_class=GuardedRoute)
 
@@ -34,7 +34,7 @@ class OverrideIn(BaseModel):
             "example": {
                 "op": "add",
                 "value": 5,
-                "expires_at": JANUARY,
+                "expires_at": FEBRUARY,
                 "reason": "Promised by support",
                 "actor": "ada@example.com",
             }

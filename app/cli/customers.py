@@ -10,7 +10,7 @@ from ..db.audit import shell_user
 from ..errors import InvalidRequest
 from ..operations.bulk_links import Link, Report, link_customers, read_links
 from ..service import Service
-from .output import FINE, WANTS_A_HAND, Json, complaint, console, print_json, progress, run, table
+from .output import FINE, NEEDS_ATTENTION, Json, complaint, console, print_json, progress, run, table
 
 customers = typer.Typer(no_args_is_help=True, help="Stripe's customers.")
 
@@ -45,7 +45,7 @@ def link(
         print_json(asdict(report))
     else:
         _print(report)
-    raise typer.Exit(WANTS_A_HAND if report.unknown or report.stays else FINE)
+    raise typer.Exit(NEEDS_ATTENTION if report.unknown or report.stays else FINE)
 
 
 def _read(file: Path) -> list[Link]:

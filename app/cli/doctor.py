@@ -11,7 +11,7 @@ from rich.text import Text
 from ..config import examine_settings
 from ..doctor import Level, Report, diagnose
 from ..observability.logs import configure_logging
-from .output import FINE, WANTS_A_HAND, Json, console, print_json, table
+from .output import FINE, NEEDS_ATTENTION, Json, console, print_json, table
 
 LEVELS: dict[Level, str] = {"error": "red", "warning": "yellow", "hint": "cyan", "ok": "green"}
 """The worst first, with their colours."""
@@ -34,7 +34,7 @@ def doctor(
         levels = [finding.level for _, finding in report.findings]
         told = [f"{levels.count(level)} {level}" for level in LEVELS]
         typer.echo(", ".join([*told, f"{len(report.skipped)} skipped"]))
-    raise typer.Exit(FINE if report.ok else WANTS_A_HAND)
+    raise typer.Exit(FINE if report.ok else NEEDS_ATTENTION)
 
 
 def _rows(report: Report) -> Iterator[tuple[object, ...]]:

@@ -15,7 +15,19 @@ from ..operations.backlog import read_backlog
 from ..operations.replay import REPLAYABLE
 from ..operations.replay import replay as make_due
 from ..service import Service
-from .output import FINE, WANTS_A_HAND, Json, console, facts, moment, plain, print_json, progress, run, table
+from .output import (
+    FINE,
+    NEEDS_ATTENTION,
+    Json,
+    console,
+    facts,
+    moment,
+    plain,
+    print_json,
+    progress,
+    run,
+    table,
+)
 
 events = typer.Typer(no_args_is_help=True, help="The events in the inbox.")
 
@@ -87,7 +99,7 @@ def show(
         console().print(facts((key, moment(v) if key in times else v) for key, v in values.items()))
         if body:
             console().print(plain(orjson.dumps(orjson.loads(content), option=orjson.OPT_INDENT_2).decode()))
-    raise typer.Exit(WANTS_A_HAND if event.state in ("failed", "dead") else FINE)
+    raise typer.Exit(NEEDS_ATTENTION if event.state in ("failed", "dead") else FINE)
 
 
 @events.command()
@@ -130,7 +142,7 @@ def replay(
             typer.echo(f"{left} are left to a server: nothing here handles events of their type.")
     else:
         typer.echo(f"{due} events are due now.")
-    raise typer.Exit(WANTS_A_HAND if failed else FINE)
+    raise typer.Exit(NEEDS_ATTENTION if failed else FINE)
 
 
 async def _apply(service: Service, due: int, *, quiet: bool) -> tuple[int, int]:

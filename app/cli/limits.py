@@ -12,7 +12,7 @@ from ..errors import ConfigurationError, NotFound
 from ..operations.compare_rules import Comparison, compare_rules
 from ..operations.lookup import find_one
 from ..service import Service
-from .output import FINE, WANTS_A_HAND, Json, console, moment, plain, print_json, progress, run, table
+from .output import FINE, NEEDS_ATTENTION, Json, console, moment, plain, print_json, progress, run, table
 
 limits = typer.Typer(no_args_is_help=True, help="What users may use, and why.")
 
@@ -63,7 +63,7 @@ def compare(json: Json = False) -> None:
         print_json(found.as_json())
     else:
         _print_comparison(found)
-    raise typer.Exit(WANTS_A_HAND if found.changed else FINE)
+    raise typer.Exit(NEEDS_ATTENTION if found.changed else FINE)
 
 
 async def _compare(service: Service, *, quiet: bool) -> Comparison:

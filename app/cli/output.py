@@ -1,6 +1,6 @@
 """What the commands share: how they reach the service, how they print, and what their exit codes mean.
 
-0: fine. 1: something wants a hand, or is not there. 2: used wrongly (typer's own code for that).
+0: fine. 1: something needs attention, or is not there. 2: used wrongly (typer's own code for that).
 """
 
 import asyncio
@@ -36,7 +36,7 @@ from ..service import Service, make_service
 T = TypeVar("T")
 
 FINE: Final = 0
-WANTS_A_HAND: Final = 1
+NEEDS_ATTENTION: Final = 1
 PLAIN_WIDTH: Final = 140
 """Columns of output that goes to no terminal."""
 
@@ -83,7 +83,7 @@ async def _close_after(service: Service, work: Callable[[Service], Awaitable[T]]
 def complaint(problem: str) -> typer.Exit:
     """Say it on standard error; raise what this gives."""
     typer.secho(plain(problem), err=True, fg=typer.colors.RED)
-    return typer.Exit(WANTS_A_HAND)
+    return typer.Exit(NEEDS_ATTENTION)
 
 
 def print_json(value: Any) -> None:

@@ -3,7 +3,7 @@
 import typer
 
 from ..service import Service
-from .output import FINE, WANTS_A_HAND, Json, print_json, progress, run
+from .output import FINE, NEEDS_ATTENTION, Json, print_json, progress, run
 
 spool = typer.Typer(no_args_is_help=True, help="Events that wait on this machine's disk.")
 
@@ -16,7 +16,7 @@ def drain(json: Json = False) -> None:
         print_json({"drained": drained, "left": left})
     else:
         typer.echo(f"{drained} drained, {left} left.")
-    raise typer.Exit(WANTS_A_HAND if left else FINE)
+    raise typer.Exit(NEEDS_ATTENTION if left else FINE)
 
 
 async def _drain(service: Service, *, quiet: bool) -> tuple[int, int]:

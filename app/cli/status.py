@@ -13,7 +13,7 @@ from ..inbox.spool import Contents
 from ..operations.backlog import Backlog, Waiting, read_backlog
 from ..operations.checks import as_json, check_service, hints, problems
 from ..service import Service
-from .output import FINE, WANTS_A_HAND, Json, console, facts, print_json, run, table
+from .output import FINE, NEEDS_ATTENTION, Json, console, facts, print_json, run, table
 
 log = structlog.get_logger(__name__)
 
@@ -30,7 +30,7 @@ def status(json: Json = False) -> None:
         print_json(found)
     else:
         _print(found)
-    raise typer.Exit(FINE if found["fine"] else WANTS_A_HAND)
+    raise typer.Exit(FINE if found["fine"] else NEEDS_ATTENTION)
 
 
 async def read_status(service: Service) -> Status:

@@ -13,7 +13,7 @@ from ..observability.logs import configure_logging
 from ..operations.webhook_endpoint import REVEAL, SetupResult, set_up
 from ..stripe.client import StripeApi, required
 from .env_file import NAME, add_signing_secret, is_writable
-from .output import FINE, WANTS_A_HAND, complaint
+from .output import FINE, NEEDS_ATTENTION, complaint
 
 stripe = typer.Typer(no_args_is_help=True, help="The account at Stripe.")
 ENV_FILE = Path(".env")
@@ -55,7 +55,7 @@ def setup(
         _keep(result.secret)
     else:
         _print_secret(result.secret)
-    raise typer.Exit(FINE if result.pinned else WANTS_A_HAND)
+    raise typer.Exit(FINE if result.pinned else NEEDS_ATTENTION)
 
 
 async def _set_up(settings: Settings, url: str, new: bool) -> SetupResult:

@@ -12,7 +12,7 @@ from ..stripe.client import required
 from ..sync.catch_up import Cursor
 from ..sync.leases import LEASE_SECONDS
 from ..sync.reconcile import Report
-from .output import FINE, WANTS_A_HAND, Json, complaint, console, print_json, progress, run, table
+from .output import FINE, NEEDS_ATTENTION, Json, complaint, console, print_json, progress, run, table
 
 UNITS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 BUSY = (
@@ -65,7 +65,7 @@ def reconcile(
         print_json(report.as_json())
     else:
         _print(report, repair, report.compared / (time.monotonic() - began))
-    raise typer.Exit(WANTS_A_HAND if report.differing > report.repaired else FINE)
+    raise typer.Exit(NEEDS_ATTENTION if report.differing > report.repaired else FINE)
 
 
 async def _reconcile(service: Service, *, repair: bool, quiet: bool) -> Report | None:

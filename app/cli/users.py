@@ -23,7 +23,7 @@ from ..operations.lookup import Person, find_one
 from ..service import Service
 from .events import events_table
 from .limits import limit_facts, limits_table
-from .output import FINE, WANTS_A_HAND, Json, console, facts, moment, plain, print_json, run, table
+from .output import FINE, NEEDS_ATTENTION, Json, console, facts, moment, plain, print_json, run, table
 
 users = typer.Typer(no_args_is_help=True, help="The application's users.")
 
@@ -66,7 +66,7 @@ def show(user: Wanted, json: Json = False) -> None:
         print_json(shown)
     else:
         _print(shown)
-    raise typer.Exit(WANTS_A_HAND if shown["problems"] else FINE)
+    raise typer.Exit(NEEDS_ATTENTION if shown["problems"] else FINE)
 
 
 async def read_user(service: Service, wanted: str) -> Shown:
