@@ -1,6 +1,7 @@
 """An account at Stripe with a clock of its own: what is done to it, and the events that Stripe would send."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 from .bulk import Bulk
@@ -34,6 +35,17 @@ class Account(Checkouts, Bulk):
         self.prices[id] = price
         self._emit("price.created", price)
         return price
+
+    def update_price(self, id: str, *, active: bool = True, lookup_key: str | None = None) -> Price:
+        """Archive a price, or give it another lookup key; subscriptions keep it."""
+        before = self.prices[id]
+        price = self.prices[id] = replace(before, active=active, lookup_key=lookup_key)
+        self._emit("price.updated", price, before)
+        return price
+
+    def delete_price(self, id: str) -> None:
+        """Delete a price that nobody ever bought; Stripe refuses it for others."""
+        self._emit("price.deleted", self.prices.pop(id))
 
     # Customers
 

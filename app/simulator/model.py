@@ -20,6 +20,8 @@ class Price:
     currency: str = "usd"
     interval: Literal["day", "week", "month", "year"] = "month"
     created: int = 1_700_000_000
+    active: bool = True
+    lookup_key: str | None = None
 
     @property
     def product(self) -> str:

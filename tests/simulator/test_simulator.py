@@ -108,6 +108,9 @@ def test_every_handled_event_type_is_played_somewhere() -> None:
     account.close_dispute(account.dispute(invoice))
     account.update_customer(account.create_customer(), email="new@example.com")
     account.delete_customer(account.create_customer())
+    account.create_price("price_old", 100)
+    account.update_price("price_old", active=False, lookup_key="old_monthly")
+    account.delete_price("price_old")
     played = {event.type for event in account.events}
     assert {name for name in HANDLERS if not name.startswith("internal.")} <= played
 
