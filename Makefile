@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 BIN = .venv/bin
 STAMP = .venv/.installed
 
-.PHONY: help install demo run test test-long test-browser bench bench-quick bench-limits bench-admin chaos fuzz check format \
+.PHONY: help install demo run test test-long test-deep test-browser bench bench-quick bench-limits bench-admin chaos fuzz check format \
 	migrate migration lock audit clean wheel
 
 help: ## List the targets
@@ -30,8 +30,11 @@ run: install ## Serve on port 8000, with a .env made on first use
 test: install ## The whole suite, on SQLite and PostgreSQL
 	$(BIN)/python -m pytest
 
-test-long: install ## The same properties with more cases and other random ones; half an hour
-	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-20} $(BIN)/python -m pytest -m 'long or hypothesis or fuzz' --hypothesis-profile long
+test-long: install ## What takes longer: more kills and histories, the wheel, old releases beside new ones
+	$(BIN)/python -m pytest -m long
+
+test-deep: install ## The property tests with other random examples and ten times as many; half an hour
+	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-20} $(BIN)/python -m pytest -m 'hypothesis or fuzz' --hypothesis-profile long
 
 bench: install ## What the webhook carries beside its baselines; a quarter of an hour, 15 GB of disk
 	$(BIN)/python -m benchmarks.webhooks

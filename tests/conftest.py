@@ -24,7 +24,7 @@ from .database_pool import DatabasePool, copy_database, drop_database
 from .databases import PostgresServer, run_sql, with_database
 from .waiting import LONGEST_SECONDS
 
-# The same examples each time in `make test`; others each time, and ten times as many, in `make test-long`.
+# The same examples each time in `make test`; others each time, and ten times as many, in `make test-deep`.
 settings.register_profile(
     "default",
     deadline=None,
