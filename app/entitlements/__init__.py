@@ -1,5 +1,6 @@
 """What a user has: a pure function of subscriptions, invoices, catalogue, overrides and the time."""
 
+from .access import Access, AccessLevel, Act, Block, access
 from .decisions import Decision, Reason, decide
 from .deletion import ended_with, is_doubtful
 from .explanation import Explanation, explain_access
@@ -12,7 +13,6 @@ from .periods import Period
 from .preview import FeaturePreview, preview, preview_subscription
 from .records import CustomerRecord, InvoiceRecord, OverrideRecord, SubscriptionRecord, never_paid
 from .snapshot import Entitlements, entitle
-from .standing import Access, AccessLevel, Act, Block, access
 from .subscriptions import JudgedSubscription
 
 __all__ = [

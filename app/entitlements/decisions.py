@@ -5,9 +5,9 @@ from typing import Literal, NamedTuple
 
 from ..errors import InvalidRequest
 from ..plans import HeldItem, Plan
+from .access import Act, Block
 from .features import FeatureEntitlement, entitle_feature
 from .holdings import Alternatives, Holdings
-from .standing import Act, Block
 from .subscriptions import JudgedSubscription, bought
 
 Reason = Literal[

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..plans import HeldItem, Kind, Value
+from .access import AccessLevel, AccessReason
 from .features import Part
 from .holdings import Holdings
-from .standing import AccessLevel, AccessReason
 from .subscriptions import JudgedSubscription
 
 _WHY_NOTHING: dict[AccessReason, str] = {

@@ -19,9 +19,9 @@ from ..plans import (
     read_override,
 )
 from ..plans.values import EMPTY, limit_of, minus, plus, strength, times
+from .access import AccessLevel
 from .cycles import BillingCycle
 from .records import OverrideRecord
-from .standing import AccessLevel
 from .subscriptions import JudgedSubscription
 
 

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from ..errors import NotFound
 from ..plans import Catalogue, PriceList, Value
+from .access import AccessLevel, Block
 from .features import FeatureEntitlement, Override
 from .periods import Period, resets_at, usage_period
-from .standing import AccessLevel, Block
 from .subscriptions import JudgedSubscription
 
 

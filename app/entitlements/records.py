@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from ..plans import OverrideOp
-from ..stripe.ordering import Position, lies_over
+from ..stripe.ordering import Position, overlay_applies
 
 
 class SubscriptionRecord(Protocol):
@@ -78,7 +78,7 @@ def is_overlaid(subscription: SubscriptionRecord) -> bool:
     """Whether an internal update lies over the record."""
     rank, created = subscription.snapshot_rank, subscription.snapshot_created
     place = None if rank is None or created is None else Position(rank, created)
-    return lies_over(subscription.overlay, place)
+    return overlay_applies(subscription.overlay, place)
 
 
 def never_paid(subscription: SubscriptionRecord) -> bool:

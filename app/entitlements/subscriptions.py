@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 
 from ..plans import Addon, HeldItem, Plan, PriceList, held_items
 from ..stripe.objects import ENDED
+from .access import Access, access
 from .cycles import BillingCycle, billing_cycle
 from .deletion import ended_with
 from .owed import Owed, owed_by_subscription
 from .periods import DAY
 from .records import CustomerRecord, InvoiceRecord, SubscriptionRecord, is_overlaid
-from .standing import Access, access
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,7 @@ def is_terminal(rank: int | None) -> bool:
     return rank is not None and rank >= 6
 
 
-def lies_over(overlay: Mapping[str, Any] | None, place: Position | None) -> bool:
+def overlay_applies(overlay: Mapping[str, Any] | None, place: Position | None) -> bool:
     """Whether an internal update lies over the snapshot at `place` (None: there is none).
 
     A snapshot with a greater `created` has ended it; so has a terminal status from Stripe.

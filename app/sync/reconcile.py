@@ -26,7 +26,7 @@ from ..limits.prices import read_prices
 from ..plans import Catalogue, KnownPrice, PriceList
 from ..stripe.client import Answer, StripeApi
 from ..stripe.objects import customer_values, seen_prices
-from ..stripe.ordering import lies_over
+from ..stripe.ordering import overlay_applies
 from . import leases
 from .objects import StripeObjects
 
@@ -220,7 +220,7 @@ class Reconcile:
             # Of a deleted customer Stripe's API tells only the id.
             return {"deleted": True} if values["deleted"] else values
         values, _ = subscription_columns(content, at, row, prices)
-        if lies_over(row.overlay, current_position(row)):
+        if overlay_applies(row.overlay, current_position(row)):
             return {column: value for column, value in values.items() if column not in OWN_COLUMNS}
         return values
 

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from ...db.models import Subscription
 from ...plans import PriceList, held_items, main_item
 from ...stripe.objects import Values, is_cut, subscription_values
-from ...stripe.ordering import Position, lies_over
+from ...stripe.ordering import Position, overlay_applies
 from ...stripe.terms import term_values, with_periods
 from .item_history import unseen_items
 from .paid_through import known_lines, paid_until
@@ -70,4 +70,4 @@ def _of_main_item(
 
 def overlay_values(overlay: Values | None, place: Position | None) -> Values:
     """What the last internal update lays over the snapshot at `place`."""
-    return dict(overlay["values"]) if overlay is not None and lies_over(overlay, place) else {}
+    return dict(overlay["values"]) if overlay is not None and overlay_applies(overlay, place) else {}
