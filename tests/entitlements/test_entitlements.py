@@ -490,7 +490,7 @@ def test_a_subscription_that_is_over_leaves_what_others_give() -> None:
 
 
 def test_a_deleted_customers_subscriptions_grant_nothing() -> None:
-    user = of(Sub(), customers=[Customer(id="cus_1", deleted=True), Customer(id="cus_2")])
+    user = of(Sub(), customers=[Customer(id="cus_1", deleted=True, deleted_at=NOW), Customer(id="cus_2")])
     assert (user.plan, user.access, user.own_plan) == ("free", "none", None)
 
 
