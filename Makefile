@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 BIN = .venv/bin
 STAMP = .venv/.installed
 
-.PHONY: help install demo run test test-long test-deep test-browser bench bench-quick bench-limits bench-admin chaos fuzz check format \
+.PHONY: help install demo run test test-long test-wheel test-deep test-browser bench bench-quick bench-limits bench-admin chaos fuzz check format \
 	migrate migration lock audit clean wheel
 
 help: ## List the targets
@@ -32,6 +32,9 @@ test: install ## The whole suite, on SQLite and PostgreSQL
 
 test-long: install ## What takes longer: more kills and histories, the wheel, old releases beside new ones
 	$(BIN)/python -m pytest -m long
+
+test-wheel: install ## Build the wheel and use it from an empty folder, in environments of its own
+	$(BIN)/python -m pytest -m long tests/packaging
 
 test-deep: install ## The property tests with other random examples and ten times as many; half an hour
 	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-20} $(BIN)/python -m pytest -m 'hypothesis or fuzz' --hypothesis-profile long
