@@ -28,7 +28,7 @@ def user_key(user: User) -> str:
 
     Raises:
         ConfigurationError: for an object while no key function is given.
-        InvalidRequest: for what cannot be a user: None, a bool, an empty text, or such a key.
+        InvalidRequest: for what cannot be a user: None, a bool, or such a key.
     """
     key = user
     if not isinstance(user, str | int | UUID) and user is not None:
@@ -38,6 +38,6 @@ def user_key(user: User) -> str:
                 "limits.identify_users_by(lambda user: user.id) once at the start, or pass the id itself."
             )
         key = _key_of(user)
-    if isinstance(key, bool) or not isinstance(key, str | int | UUID) or key == "":
+    if isinstance(key, bool) or not isinstance(key, str | int | UUID):
         raise InvalidRequest(f"A user's id must be a text, a number or a UUID, not {key!r}.")
     return str(key)

@@ -940,7 +940,7 @@ def test_explain_names_plan_price_addon_override_and_status() -> None:
         (of(Sub(status="past_due")), "sso", "a payment is due, and its grace is over"),
         (of(Sub(), overrides=[Given("sso", "remove")]), "sso", "override remove, by support: goodwill"),
         (
-            of(Sub(), customers=[Customer(id="cus_1", deleted=True)]),
+            of(Sub(), customers=[Customer(id="cus_1", deleted=True, deleted_at=NOW)]),
             "sso",
             "its customer is deleted in Stripe",
         ),
