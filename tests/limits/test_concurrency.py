@@ -54,7 +54,7 @@ def go(processes: list[subprocess.Popen[str]]) -> None:
         process.stdin.flush()
 
 
-@pytest.mark.parametrize("tasks", [8, pytest.param(32, marks=pytest.mark.long)])
+@pytest.mark.parametrize("tasks", [16, pytest.param(32, marks=pytest.mark.long)])
 async def test_no_grant_goes_over_the_limit_in_force_and_usage_is_what_was_committed(
     database_url: str, tmp_path: Path, tasks: int
 ) -> None:
