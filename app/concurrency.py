@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 async def run_all(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Run all at once; what each gave. When one fails, the rest come to their end before its error is raised.
+    """Run all at once and return the results. When one fails, the others finish before its error is raised.
 
     `asyncio.gather` would leave them running: with a lease that was given back, on a database that is closed.
     """

@@ -29,7 +29,7 @@ class Usage(Table, table=True):
     """What is held and not settled: `[{"id", "amount", "expires_at"}]`. It counts until it expires."""
     period_start: int = Field(default=0, sa_type=BigInteger)
     period_end: int = Field(sa_type=BigInteger)
-    """When a consumable's usage starts anew, in Unix seconds; never, for an allocated feature."""
+    """When a consumable's usage resets, in Unix seconds; never, for an allocated feature."""
     updated_at: int = Field(sa_type=BigInteger)
     version: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
     """Counted up by every change of what is used."""

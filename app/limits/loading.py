@@ -65,7 +65,7 @@ async def read_usage(
 def used_since(row: Row[Any], start: int) -> int:
     """What a row of usage says of the period that began at `start`: nothing, if its own one began before.
 
-    The rule of the statements (`OVER`), for who only reads: the row starts anew when it is next written.
+    The rule of the statements (`OVER`) for readers: the row is reset when it is next written.
     """
     return 0 if row.period_start < start else int(row.used)
 

@@ -128,7 +128,7 @@ def settle(dialect: str) -> TextClause:
 
 @cache
 def drop_hold(dialect: str) -> TextClause:
-    """Give back what the hold `:hold_id` holds."""
+    """Release the hold `:hold_id`."""
     words = _Words(dialect)
     return text(
         f"UPDATE billing_usage AS usage SET holds = ({words.kept(words.others)}) {ROW} "

@@ -17,7 +17,7 @@ OverrideOp = Literal["set", "add", "remove"]
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """*Allocated* usage stays until it is released, *consumable* usage starts anew each `reset`."""
+    """*Allocated* usage stays until it is released, *consumable* usage resets each `reset`."""
 
     key: str
     kind: Kind
