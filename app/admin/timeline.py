@@ -222,7 +222,7 @@ async def _reactions(session: AsyncSession, account: Account, before: Place | No
 
 
 def reaction_entry(row: OutboxEntry) -> Entry:
-    notes = [f"to {row.receiver}", row.state]
+    notes = [f"to {row.receiver}", row.state] if row.receiver else ["announced"]
     if row.last_error:
         notes.append(f"error: {row.last_error}")
     return Entry(

@@ -12,6 +12,7 @@ from ..observability import metrics
 from ..plans import Catalogue
 from ..reactions.outbox import Outbox
 from ..signals import users_changed
+from .announced import drop_announced, notes, unrecorded_objects
 from .apply import Applier
 from .delivery import Delivery
 from .dependents import load_dependents
@@ -55,7 +56,8 @@ class Transactions:
         named = _named(deliveries)
         async with self._database.batch() as batch:
             locked = {kind: ids for kind, ids in named.items() if kind not in UNLOCKED}
-            await batch.begin([f"{kind}:{id}" for kind, ids in locked.items() for id in ids])
+            unrecorded = unrecorded_objects(delivery.event for delivery in deliveries)
+            await batch.begin([f"{kind}:{id}" for kind, ids in locked.items() for id in ids] + unrecorded)
             ids = {table_of(model): named[kind] for kind, model in KINDS.items()}
             loaded, known = await batch.load(ids, known=(table_of(WebhookEvent), named["event"]))
             unit_of_work = UnitOfWork(int(self._clock()), self._catalogue, named, self._link_keys)
@@ -70,6 +72,7 @@ class Transactions:
             await load_dependents(batch, unit_of_work, handled)
             await load_payers(batch, unit_of_work, handled)
             applied = {delivery.event.id: self._applier.apply(delivery, unit_of_work) for delivery in fresh}
+            await drop_announced(batch, unit_of_work)
             unit_of_work.audit += _audited(applied.values())
             users = unit_of_work.users()
             await batch.write(self._rows(unit_of_work, applied.values()), users)
@@ -129,7 +132,7 @@ class Transactions:
         )
         rows[table_of(WebhookEvent)] = [event_row(outcome, unit_of_work.now) for outcome in stored]
         rows[table_of(AuditEntry)] = [entry.model_dump() for entry in unit_of_work.audit]
-        rows[table_of(OutboxEntry)] = self._outbox.entries(unit_of_work.reactions)
+        rows[table_of(OutboxEntry)] = [*self._outbox.entries(unit_of_work.reactions), *notes(unit_of_work)]
         return rows
 
 

@@ -94,6 +94,8 @@ class UnitOfWork:
         """Who paid what a dispute, by its id, is about."""
         self.reactions: list[Reaction] = []
         """What is to be told after the commit."""
+        self.facts: dict[str, tuple[str, ...]] = {}
+        """The reactions that are about a fact, and the events by which an older release named theirs."""
         self.audit: list[AuditEntry] = []
         self.delivery: Delivery | None = None
         """The event that is applied now, and how it came here."""
@@ -165,18 +167,28 @@ class UnitOfWork:
         event: StripeEvent,
         *,
         cause: str | None = None,
+        fact: str | None = None,
         customer_id: str | None = None,
         subscription_id: str | None = None,
         invoice_id: str | None = None,
         **facts: Any,
     ) -> None:
-        """Have a domain signal sent after the commit, should anybody listen: once for a `cause` or event."""
+        """Have a domain signal sent after the commit, should anybody listen.
+
+        `fact`: what happened; it is announced once, by whichever event (see `announced`). Else the id of the
+        reaction is made of the `cause`, or of the event.
+        """
         if not is_heard(signal):
             return
+        reaction_id = f"{signal.name}:{fact or cause or event.id}"
+        if fact is not None:
+            if any(reaction.id == reaction_id for reaction in self.reactions):
+                return
+            self.facts[reaction_id] = event.told_as
         user_id = self._user_of(customer_id, subscription_id)
         self.reactions.append(
             Reaction(
-                id=f"{signal.name}:{cause or event.id}",
+                id=reaction_id,
                 signal=signal.name,
                 at=self.now,
                 event_id=event.id,

@@ -29,8 +29,14 @@ class StripeEvent:
     previous_attributes: dict[str, Any] | None = None
     livemode: bool | None = None
     account: str | None = None
+    context: str | None = None
+    """The account that the event is of, below those that lead to it: `acct_platform/acct_connected`."""
     api_version: str | None = None
     thin: bool = False
+    snapshot_event: str | None = None
+    """Of a thin event: the id of the snapshot event about the same change, where Stripe names it."""
+    read_for: tuple[int, str] | None = None
+    """Of what was read for a thin event: the `created` (Unix seconds) and the id of that event."""
     body: str = ""
     problem: str | None = None
     """Why the envelope cannot be handled, when it cannot."""
@@ -41,6 +47,12 @@ class StripeEvent:
     def object_id(self) -> str | None:
         """The id of the event's object; None where it has no usable one."""
         return as_id(self.object.get("id"))
+
+    @property
+    def told_as(self) -> tuple[str, ...]:
+        """The ids of the events that tell the same change: this one and, where Stripe names it, its twin."""
+        ids = (self.id, self.read_for[1] if self.read_for else None, self.snapshot_event)
+        return tuple(id for id in ids if id)
 
 
 def parse(body: bytes) -> StripeEvent:
@@ -67,10 +79,14 @@ def parse(body: bytes) -> StripeEvent:
         previous_attributes=previous or None,
         livemode=as_bool(payload.get("livemode")),
         account=as_id(payload.get("account")),
+        context=as_id(payload.get("context")),
         api_version=as_text(payload.get("api_version")),
         thin=thin,
+        snapshot_event=as_id(payload.get("snapshot_event")),
+        read_for=_read_for(payload),
         body=text,
-        problem=_problem(event_id, event_type, created, content),
+        # A thin event need not name an object: what it says is fetched with the event itself.
+        problem=_problem(event_id, event_type, created, content if not thin else {"object": "any"}),
         names=named_records(content, previous),
     )
 
@@ -122,7 +138,18 @@ def _map_text(value: Any, change: Any) -> Any:
 def _related_object(payload: dict[str, Any]) -> dict[str, Any]:
     """A thin event names its object, and where to read it: `related_object: {id, type, url}`."""
     related = payload.get("related_object")
-    return {"id": related.get("id"), "object": related.get("type")} if isinstance(related, dict) else {}
+    if not isinstance(related, dict):
+        return {}
+    return {"id": related.get("id"), "object": related.get("type"), "url": related.get("url")}
+
+
+def _read_for(payload: dict[str, Any]) -> tuple[int, str] | None:
+    """The thin event that the object was read for: this service's own word in what it read."""
+    told = payload.get("read_for")
+    if not isinstance(told, dict):
+        return None
+    created, event_id = as_seconds(told.get("created")), as_id(told.get("id"))
+    return (created, event_id) if created is not None and event_id is not None else None
 
 
 def _created(payload: dict[str, Any]) -> int | None:

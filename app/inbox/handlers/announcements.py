@@ -49,9 +49,12 @@ def announce_changes(
     if status in ENDED and was not in ENDED:
         signals.append(subscription_ended)
     for signal in signals:
+        # An end is final, so there is one for each subscription.
+        cause = subscription.id if signal is subscription_ended else None
         unit_of_work.announce(
             signal,
             event,
+            cause=cause,
             customer_id=subscription.customer_id,
             subscription_id=subscription.id,
             status=status,
@@ -67,7 +70,7 @@ def announce_first_payment_failed(
     unit_of_work.announce(
         first_payment_failed,
         event,
-        cause=subscription.id,
+        fact=subscription.id,
         customer_id=subscription.customer_id,
         subscription_id=subscription.id,
         plan_id=subscription.plan_id,
@@ -99,9 +102,11 @@ def announce_payment(
         signal = payment_recovered
     else:
         return
+    attempt = "" if signal is payment_recovered else f":{invoice.attempt_count}"
     unit_of_work.announce(
         signal,
         event,
+        fact=f"{invoice.id}{attempt}",
         customer_id=invoice.customer_id,
         subscription_id=invoice.subscription_id,
         invoice_id=invoice.id,

@@ -7,14 +7,17 @@ from ..unit_of_work import Payer, UnitOfWork
 
 
 def charge_refunded(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
+    """What is refunded in all tells one refund from the next: each makes it more."""
     charge = event.object
+    charge_id, amount = as_id(charge.get("id")), as_integer(charge.get("amount_refunded"))
     unit_of_work.announce(
         payment_refunded,
         event,
+        fact=f"{charge_id or event.id}:{amount}",
         customer_id=as_id(charge.get("customer")),
         invoice_id=as_id(charge.get("invoice")),  # gone since 2025-03-31.basil
-        charge_id=as_id(charge.get("id")),
-        amount=as_integer(charge.get("amount_refunded")),
+        charge_id=charge_id,
+        amount=amount,
         currency=as_text(charge.get("currency")),
     )
 
@@ -22,17 +25,19 @@ def charge_refunded(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
 def charge_dispute_changed(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
     """A dispute names its charge alone, not the customer: see `payers`."""
     dispute = event.object
-    payer = unit_of_work.payers.get(as_id(dispute.get("id")) or "", Payer())
+    dispute_id, status = as_id(dispute.get("id")), as_text(dispute.get("status"))
+    payer = unit_of_work.payers.get(dispute_id or "", Payer())
     unit_of_work.announce(
         payment_disputed,
         event,
+        fact=f"{dispute_id or event.id}:{status}",
         customer_id=payer.customer_id,
         subscription_id=payer.subscription_id,
         invoice_id=payer.invoice_id,
-        dispute_id=as_id(dispute.get("id")),
+        dispute_id=dispute_id,
         charge_id=as_id(dispute.get("charge")),
         amount=as_integer(dispute.get("amount")),
         currency=as_text(dispute.get("currency")),
-        status=as_text(dispute.get("status")),
+        status=status,
         reason=as_text(dispute.get("reason")),
     )

@@ -51,6 +51,7 @@ def subscription_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
         unit_of_work.announce(
             trial_ending,
             event,
+            fact=f"{subscription.id}:{subscription.trial_end}",
             customer_id=subscription.customer_id,
             subscription_id=subscription.id,
             trial_end=subscription.trial_end,
