@@ -6,12 +6,18 @@ from sqlalchemy import ColumnElement
 from sqlmodel import and_, case, col, func, or_, select
 
 from ..db.models import Customer, Subscription
+from ..db.outdated import RULED_MODELS, is_outdated
 from ..db.ownership import unlinked_customers
 from ..entitlements import WEAK
 from .finding import LIVE, MOST, Check, Context, Finding, Scope, counted, named
+from .jobs import load_job
 
 UNLINKED_SECONDS = 600
 """How long a live subscription may be nobody's: the link may come with an event that is under way."""
+
+REAPPLY = "rules"
+OUTDATED_SECONDS = 900
+"""A running service looks for outdated rows every five minutes: after so long nothing reapplies them."""
 
 
 async def users_have_one_subscription(context: Context, scope: Scope | None) -> list[Finding]:
@@ -142,6 +148,34 @@ async def _cut_records(context: Context, scope: Scope | None) -> list[Finding]:
     ]
 
 
+async def rows_follow_the_rules(context: Context, scope: Scope | None) -> list[Finding]:
+    """Rows that a process of another release wrote, until the backfill has reapplied them."""
+    ids, stale = [], 0
+    job = await load_job(context, REAPPLY)
+    is_running = job is not None and job.lease_until > context.now
+    async with context.database.reading() as session:
+        for model in RULED_MODELS:
+            query = select(model.id, model.updated_at).where(is_outdated(model)).order_by(col(model.id))
+            for id, updated_at in await session.exec(query.limit(MOST)):
+                ids.append(str(id))
+                stale += not is_running and updated_at <= context.now - OUTDATED_SECONDS
+    if not ids:
+        return []
+    ids = ids[:MOST]
+    return [
+        Finding(
+            "warning" if stale else "hint",
+            f"{counted(len(ids), 'row')} that a process of another release wrote: {named(ids)}. "
+            "Until they are reapplied, the rules of that release answer for them.",
+            "The running service reapplies them: start one of this release, or see its log for why it cannot."
+            if stale
+            else "Nothing: the running service reapplies them within minutes.",
+            "Rows by the rules of another release",
+            ids,
+        )
+    ]
+
+
 CHECKS = (
     Check(
         "two-subscriptions",
@@ -158,4 +192,5 @@ CHECKS = (
         slow=True,
     ),
     Check("needs-refresh", "The events determine every record.", records_are_fetched, of_account=True),
+    Check("outdated-rows", "Every row follows today's rules.", rows_follow_the_rules, slow=True),
 )

@@ -138,4 +138,5 @@ CHECKS = (
     of_catalogue("two-subscriptions", "records"),
     of_catalogue("unlinked-customers", "records"),
     of_catalogue("needs-refresh", "records"),
+    of_catalogue("outdated-rows", "records"),
 )

@@ -12,12 +12,12 @@ from contextlib import suppress
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, or_
 from sqlmodel import col, func, select
 
 from ..db import Batch, Database
 from ..db.keyset import in_key_order
-from ..db.models import RULES_VERSION, Customer, Invoice, Subscription, WebhookEvent, follows_rules, table_of
+from ..db.models import Customer, Invoice, Subscription, WebhookEvent, follows_rules, table_of
+from ..db.outdated import RULED_MODELS, RuledModel, is_outdated
 from ..inbox.delivery import Delivery
 from ..inbox.dependents import load_dependents
 from ..inbox.reapply import EVENTS_OF, MAX_EVENTS, PAID_OF, reapply, stored_events
@@ -35,19 +35,9 @@ EVERY_SECONDS = 300
 PAGE = 200
 REST = 3
 """How many times as long as a row took is rested then: the webhooks come first."""
-RuledModel = type[Subscription] | type[Customer] | type[Invoice]
-ORDER: tuple[RuledModel, ...] = (Subscription, Customer, Invoice)
+ORDER = RULED_MODELS
 EVENT = "SELECT id, body, source, received_at FROM billing_event WHERE id = ?"
 INVOICES_OF = "SELECT * FROM billing_invoice WHERE subscription_id = ?"
-
-
-def is_outdated(model: RuledModel) -> ColumnElement[bool]:
-    """The condition on rows that do not follow today's rules."""
-    return or_(
-        col(model.rules_version).is_(None),
-        col(model.rules_version) != RULES_VERSION,
-        col(model.rules_row_version) != col(model.version),
-    )
 
 
 async def count_outdated(database: Database) -> int:

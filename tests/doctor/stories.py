@@ -226,6 +226,20 @@ STORIES = {
         "1 record",
         f"Set {API}",
     ),
+    "rows of another release": Story(
+        "outdated-rows",
+        "hint",
+        sql("UPDATE billing_customer SET rules_version = NULL"),
+        "1 row that a process of another release wrote",
+        "within minutes",
+    ),
+    "rows of another release that nothing reapplies": Story(
+        "outdated-rows",
+        "warning",
+        sql("UPDATE billing_customer SET rules_row_version = 0, updated_at = 1"),
+        "1 row that a process of another release wrote",
+        "start one of this release",
+    ),
     "cut list without a key": Story(
         "needs-refresh",
         "error",

@@ -1,0 +1,19 @@
+"""Which stored rows do not follow today's rules: a process of another release wrote or changed them."""
+
+from sqlalchemy import ColumnElement, or_
+from sqlmodel import col
+
+from .models import RULES_VERSION, Customer, Invoice, Subscription
+
+RuledModel = type[Subscription] | type[Customer] | type[Invoice]
+RULED_MODELS: tuple[RuledModel, ...] = (Subscription, Customer, Invoice)
+"""In the order in which the backfill reapplies their rows."""
+
+
+def is_outdated(model: RuledModel) -> ColumnElement[bool]:
+    """The condition on rows that do not follow today's rules (`follows_rules` says the same of one row)."""
+    return or_(
+        col(model.rules_version).is_(None),
+        col(model.rules_version) != RULES_VERSION,
+        col(model.rules_row_version) != col(model.version),
+    )
