@@ -45,6 +45,9 @@ class Subscription(Record, table=True):
     __table_args__ = (
         partial_index("ix_billing_subscription_needs_refresh", "needs_refresh"),
         partial_index("ix_billing_subscription_past_due", "status = 'past_due'"),
+        partial_index("ix_billing_subscription_unpaid", "status = 'unpaid'"),
+        partial_index("ix_billing_subscription_first_payment_failed", "first_payment_failed_at IS NOT NULL"),
+        partial_index("ix_billing_subscription_activation", "activation IS NOT NULL"),
         partial_index(
             "ix_billing_subscription_unlinked", "user_id IS NULL AND links IS NOT NULL", "customer_id"
         ),
@@ -94,10 +97,15 @@ class Subscription(Record, table=True):
     """The newest moment at which Stripe said that it was active or trialing."""
     due_at: list[int] | None = Field(default=None, sa_type=Json)
     """Moments since `running_at` at which Stripe said that a payment was due, the earliest first."""
+    due_invoices: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    """What its invoices say of when a payment became due, while Stripe has never said that it was running:
+    see `past_due`."""
     first_payment_failed_at: int | None = Field(default=None, sa_type=BigInteger)
     """When Stripe voided its first invoice after a failed payment, as it does for bank debits."""
     ever_paid: bool | None = None
     """Whether any invoice of it was paid; null in rows from before this was recorded."""
+    activation: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    """An activation that is announced once its user is known, or after some seconds without one."""
     livemode: bool | None = None
     stripe_metadata: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
     needs_refresh: bool = False

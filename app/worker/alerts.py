@@ -6,6 +6,7 @@ Each is announced once across all processes.
 from collections.abc import AsyncIterator, Callable
 
 from blinker import NamedSignal
+from sqlalchemy import ColumnElement, literal_column
 from sqlmodel import col, delete, exists, func, select
 
 from ..checks.events import FAILING_SECONDS, failing_since, last_webhook
@@ -23,7 +24,7 @@ from ..db.models import (
 from ..db.ownership import user_of
 from ..entitlements import access, ended_with, owed_by_subscription
 from ..inbox.spool import Spool
-from ..plans import Catalogue
+from ..plans import AccessPolicy, Catalogue
 from ..reactions.outbox import Outbox, entry_of
 from ..signals import Reaction, backlog_old, customer_unlinked, grace_ending, webhooks_silent
 
@@ -80,7 +81,7 @@ class Alerts:
 
     async def _check_ending_grace(self) -> None:
         now = int(self._clock())
-        async for subscription, customer, invoices in self._past_due():
+        async for subscription, customer, invoices in self._in_grace():
             owed = owed_by_subscription(invoices).get(subscription.id)
             deleted = ended_with(customer, subscription)
             granted = access(subscription, deleted, owed, self._catalogue.access, now)
@@ -95,30 +96,28 @@ class Alerts:
                     facts={"grace_ends_at": ends_at, "plan_id": subscription.plan_id},
                 )
 
-    async def _past_due(self) -> AsyncIterator[tuple[Subscription, Customer | None, list[Invoice]]]:
-        """Every subscription that is past due, with its customer and open invoices."""
-        last = None
-        past_due = (
-            select(Subscription, Customer)
-            .join(Customer, col(Customer.id) == col(Subscription.customer_id), isouter=True)
-            .where(col(Subscription.status) == "past_due")
-        )
-        while True:
-            query = in_key_order(past_due, [col(Subscription.id)], last).limit(PAGE)
-            async with self._database.reading() as session:
-                found = list(await session.exec(query))
-                theirs = col(Invoice.subscription_id).in_([subscription.id for subscription, _ in found])
-                open_ones = await session.exec(select(Invoice).where(theirs, col(Invoice.status) == "open"))
-                invoices = list(open_ones)
-            for subscription, customer in found:
-                yield (
-                    subscription,
-                    customer,
-                    [each for each in invoices if each.subscription_id == subscription.id],
-                )
-            if len(found) < PAGE:
-                return
-            last = [found[-1][0].id]
+    async def _in_grace(self) -> AsyncIterator[tuple[Subscription, Customer | None, list[Invoice]]]:
+        """Every subscription that may be in a grace for a payment, with its customer and open invoices."""
+        for condition in _grace_conditions(self._catalogue.access):
+            query = (
+                select(Subscription, Customer)
+                .join(Customer, col(Customer.id) == col(Subscription.customer_id), isouter=True)
+                .where(condition)
+            )
+            last: list[str] | None = None
+            while True:
+                page = in_key_order(query, [col(Subscription.id)], last).limit(PAGE)
+                async with self._database.reading() as session:
+                    found = list(await session.exec(page))
+                    theirs = col(Invoice.subscription_id).in_([subscription.id for subscription, _ in found])
+                    rows = await session.exec(select(Invoice).where(theirs, col(Invoice.status) == "open"))
+                    invoices = list(rows)
+                for subscription, customer in found:
+                    own = [each for each in invoices if each.subscription_id == subscription.id]
+                    yield subscription, customer, own
+                if len(found) < PAGE:
+                    break
+                last = [found[-1][0].id]
 
     async def _check_backlog(self) -> None:
         waiting_since = await self._backlog_since()
@@ -181,3 +180,16 @@ class Alerts:
                 return
             await batch.write({table: [note, *self._outbox.entries([reaction])]}, ())
         self._outbox.announce([reaction])
+
+
+def _grace_conditions(policy: AccessPolicy) -> list[ColumnElement[bool]]:
+    """The conditions on subscriptions to which the [access] policy gives a grace; each has an index."""
+    rules = {status: policy.of_status(status) for status in ("past_due", "unpaid")}
+    found: list[ColumnElement[bool]] = [
+        col(Subscription.status) == literal_column(f"'{status}'")  # as the index has it
+        for status, rule in rules.items()
+        if rule is not None and rule.level == "grace"
+    ]
+    if policy.never_paid.level == "grace":
+        found.append(col(Subscription.first_payment_failed_at).is_not(None))
+    return found

@@ -95,8 +95,8 @@ class Story:
         }
         self._event("checkout.session.completed", whole | content, at, None)
 
-    def open_invoice(self, name: str, at: int = 0) -> None:
-        """An invoice for `sub<name>_<tag>` whose payment failed."""
+    def invoice(self, name: str, at: int = 0, *, type_: str = "invoice.finalized", **content: Any) -> None:
+        """An open invoice for `sub<name>_<tag>`, as it is at that moment."""
         whole = {
             "id": self.id(f"in{name}"),
             "object": "invoice",
@@ -105,13 +105,17 @@ class Story:
             "amount_due": 900,
             "amount_remaining": 900,
             "currency": "eur",
-            "attempt_count": 1,
+            "attempt_count": 0,
             "created": T + at,
             "hosted_invoice_url": f"https://invoice.example.com/{name}_{self.tag}",
             "parent": {"subscription_details": {"subscription": self.id(f"sub{name}")}},
             "lines": {"object": "list", "data": []},
         }
-        self._event("invoice.payment_failed", whole, at, None)
+        self._event(type_, whole | content, at, None)
+
+    def open_invoice(self, name: str, at: int = 0) -> None:
+        """An invoice for `sub<name>_<tag>` whose payment failed."""
+        self.invoice(name, at, type_="invoice.payment_failed", attempt_count=1)
 
 
 Build = Callable[[str], Story]

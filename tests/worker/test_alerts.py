@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -17,6 +18,7 @@ from app.checks.records import UNLINKED_SECONDS
 from app.db.models import OutboxState
 from app.errors import ConfigurationError
 from app.inbox.delivery import receive
+from app.plans import AccessRule
 from app.reactions.notifications import TEMPLATES, Notifier, render
 from app.reactions.outbox import Outbox
 from app.signals import Reaction, event_signal, reactions
@@ -24,6 +26,7 @@ from app.simulator import DAY, Account, play
 from app.worker.worker import Worker
 
 from ..client import Client, running
+from ..inbox.stories import Story, T
 from ..limits.test_limits import START, Clock
 from ..reactions.test_reactions import Listener, deliver_all, entries, listener, service_of
 from ..waiting import until
@@ -88,6 +91,31 @@ async def test_the_end_of_grace_is_told_a_day_before_and_once(
     assert (reaction.user_id, reaction.subscription_id) == ("ada", subscription.id)
     assert reaction.facts["grace_ends_at"] == entitlements["grace_ends_at"]
     assert await announced(client, listener, "grace_ending") == []
+
+
+async def test_the_end_of_grace_is_told_of_a_first_payment_that_failed_late_and_of_an_unpaid_one(
+    client: Client, listener: Listener, clock: Clock
+) -> None:
+    debit, unpaid = Story("debit"), Story("unpaid")
+    for story in (debit, unpaid):
+        story.customer(metadata={"user_id": f"user_{story.tag}"})
+        story.subscription("A")
+    failed = {"billing_reason": "subscription_create", "attempt_count": 1}
+    debit.invoice("A", 4 * DAY, type_="invoice.voided", status="void", **failed)
+    unpaid.subscription("A", 5 * DAY, status="unpaid", previous={"status": "active"})
+    for event in (*debit.events, *unpaid.events):
+        await client.send(event)
+    clock.now = T + 10 * DAY
+    [reaction] = await announced(client, listener, "grace_ending")
+    assert (reaction.user_id, reaction.facts["grace_ends_at"]) == ("user_debit", T + 11 * DAY)
+    assert await announced(client, listener, "grace_ending") == []
+
+    service = service_of(client)
+    access = replace(service.limits.catalogue.access, unpaid=AccessRule("grace", 9 * DAY))
+    service.alerts._catalogue = replace(service.limits.catalogue, access=access)
+    clock.now = T + 13 * DAY
+    [reaction] = await announced(client, listener, "grace_ending")
+    assert (reaction.user_id, reaction.facts["grace_ends_at"]) == ("user_unpaid", T + 14 * DAY)
 
 
 async def test_a_backlog_is_told_once_and_again_only_after_it_was_over(
