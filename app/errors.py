@@ -32,6 +32,10 @@ class InvalidSignature(ServiceError):
     title = "Invalid signature"
 
 
+class UntimelySignature(InvalidSignature):
+    """Rightly signed, but too long ago, or in the future."""
+
+
 class InvalidPayload(ServiceError):
     """Rightly signed, yet not UTF-8 or not a JSON object: nothing that Stripe sends."""
 

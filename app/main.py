@@ -107,6 +107,7 @@ def _webhook(service: Service) -> StripeWebhook:
     return StripeWebhook(
         service.inbox,
         service.spool,
+        service.arrivals,
         secrets=service.settings.signing_secrets,
         max_body_bytes=service.settings.max_body_bytes,
         clock=service.clock,

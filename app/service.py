@@ -14,6 +14,7 @@ from .db import Database, open_database
 from .db.migrations import behind, migrate_async
 from .errors import ConfigurationError
 from .inbox import handlers
+from .inbox.arrivals import Arrivals
 from .inbox.inbox import Inbox
 from .inbox.readiness import ReadinessCheck
 from .inbox.spool import Spool
@@ -47,6 +48,7 @@ class Service:
     database: Database
     outbox: Outbox
     inbox: Inbox
+    arrivals: Arrivals
     limits: Limits
     alerts: Alerts
     worker: Worker
@@ -94,6 +96,7 @@ class Service:
             await self.inbox.stop()
             await self.outbox.stop()
             disconnect_notifications()
+            await self.arrivals.store()
 
     async def close(self) -> None:
         """Close all connections."""
@@ -153,6 +156,7 @@ def make_service(settings: Settings, clock: Callable[[], float]) -> Service:
         clock=clock,
         link_keys=settings.link_metadata_keys,
     )
+    arrivals = Arrivals(database, clock=clock)
     limits = Limits(database, catalogue, clock)
     users_changed.connect(limits.snapshots.on_users_changed)
     spool = Spool(settings.spool_dir, secrets=settings.signing_secrets)
@@ -168,12 +172,12 @@ def make_service(settings: Settings, clock: Callable[[], float]) -> Service:
     )
     over_limits = OverLimits(database, limits, outbox, clock=clock)
     users_changed.connect(over_limits.on_users_changed)
-    worker = Worker(database, inbox, spool, alerts, pruner, over_limits, clock=clock)
+    worker = Worker(database, inbox, spool, alerts, pruner, over_limits, arrivals, clock=clock)
     stripe = _stripe_api(settings)
     backfill = Backfill(database, catalogue=catalogue, clock=clock, link_keys=settings.link_metadata_keys)
     readiness = ReadinessCheck(database, spool, inbox)
     service = Service(
-        settings, database, outbox, inbox, limits, alerts, worker, spool, backfill, readiness, clock
+        settings, database, outbox, inbox, arrivals, limits, alerts, worker, spool, backfill, readiness, clock
     )
     return service if stripe is None else _with_stripe(service, stripe)
 
@@ -182,7 +186,7 @@ def _with_stripe(service: Service, stripe: StripeApi) -> Service:
     """The same, with all that talks to Stripe."""
     settings, database, clock = service.settings, service.database, service.clock
     objects = StripeObjects(database, service.inbox, stripe, clock=clock)
-    catch_up = CatchUp(database, service.inbox, stripe, clock=clock)
+    catch_up = CatchUp(database, service.inbox, service.arrivals, stripe, clock=clock)
     catalogue = service.limits.catalogue
     reconcile = Reconcile(database, objects, stripe, catalogue=catalogue, clock=clock)
     schedule = Schedule(

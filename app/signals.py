@@ -58,6 +58,10 @@ event_dead = reactions.signal("event_dead")
 """An event failed for three days and is not tried again by itself."""
 backlog_old = reactions.signal("backlog_old")
 """The oldest event that is not applied has waited for more than five minutes."""
+webhooks_refused = reactions.signal("webhooks_refused")
+"""Every webhook is refused for its signature: a wrong signing secret, or a clock that is off."""
+webhooks_missed = reactions.signal("webhooks_missed")
+"""Events come by catch-up, and none by webhook."""
 webhooks_silent = reactions.signal("webhooks_silent")
 """No event came for longer than `SILENCE_HOURS`."""
 

@@ -43,6 +43,11 @@ def _reasons(service: Service, state: Readiness) -> list[str]:
 def notes(service: Service, state: Readiness) -> list[str]:
     """What is worth knowing, though nothing is wrong."""
     found = [state.note] if state.note else []
+    if refused := service.arrivals.refused_all:
+        found.append(
+            f"Webhooks refused for their signatures since the start: {refused}, and none was accepted. If "
+            "Stripe sent them, STRIPE_WEBHOOK_SECRET is not the signing secret of its endpoint: see doctor."
+        )
     if service.settings.livemode is None:
         found.append("LIVEMODE is unset: events of test mode and live mode both count. Set it in production.")
     return found

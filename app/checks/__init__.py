@@ -7,14 +7,20 @@ these checks say. What only the doctor can see, at Stripe and in the settings, i
 
 import structlog
 
-from . import events, jobs, records, spool
+from . import events, jobs, records, spool, webhooks
 from .finding import Check, Context, Finding, Level, Scope
 
 __all__ = ["BY_NAME", "CHECKS", "Check", "Context", "Finding", "Level", "Scope", "run_checks"]
 
 log = structlog.get_logger(__name__)
 
-CHECKS: tuple[Check, ...] = (*spool.CHECKS, *records.CHECKS, *events.CHECKS, *jobs.CHECKS)
+CHECKS: tuple[Check, ...] = (
+    *spool.CHECKS,
+    *records.CHECKS,
+    *events.CHECKS,
+    *webhooks.CHECKS,
+    *jobs.CHECKS,
+)
 BY_NAME = {check.name: check for check in CHECKS}
 
 

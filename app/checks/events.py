@@ -1,4 +1,4 @@
-"""Checks of the inbox and the outbox: what was given up, what keeps failing, what waits, and silence."""
+"""Checks of the inbox and the outbox: what was given up, what keeps failing, and what waits."""
 
 from typing import Any
 
@@ -135,40 +135,9 @@ async def dead_reactions(context: Context, scope: Scope | None) -> list[Finding]
     ]
 
 
-async def silence(context: Context, scope: Scope | None) -> list[Finding]:
-    if not context.silence_hours:
-        return []
-    async with context.database.reading() as session:
-        last = await last_webhook(session)
-    if last is None or context.now - last <= context.silence_hours * 3600:
-        return []
-    return [
-        Finding(
-            "warning",
-            f"No webhook has arrived for {(context.now - last) / 3600:.0f} hours; SILENCE_HOURS is "
-            f"{context.silence_hours:g}.",
-            "See in Stripe's Dashboard, Developers > Webhooks, whether the endpoint is enabled and reaches "
-            f"this service; `{COMMAND} doctor` looks for it.",
-            "No webhooks arrive",
-        )
-    ]
-
-
-async def last_webhook(session: AsyncSession) -> int | None:
-    """When the newest webhook was received, in Unix seconds."""
-    query = (
-        select(WebhookEvent.received_at)
-        .where(col(WebhookEvent.source) == "stripe")
-        .order_by(col(WebhookEvent.received_at).desc())
-        .limit(1)
-    )
-    return (await session.exec(query)).first()
-
-
 CHECKS = (
     Check("dead-events", "No event is dead.", dead_events, of_account=True),
     Check("failing-events", "No event keeps failing.", failing_events, of_account=True),
     Check("thin-events", "No thin event waits for Stripe.", thin_events, of_account=True),
     Check("dead-reactions", "No reaction is dead.", dead_reactions),
-    Check("silence", "Webhooks arrive.", silence),
 )

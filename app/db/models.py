@@ -10,12 +10,13 @@ from .price_model import Price
 from .rules import RULES_VERSION, RuledRow, follows_rules
 from .table import IdText, Json, Record, Table, default_row, partial_index, table_of
 from .usage_models import Override, Usage, UsageKey, UsagePeriod, User
-from .work_models import AuditEntry, Job
+from .work_models import AuditEntry, EventArrival, Job
 
 __all__ = [
     "RULES_VERSION",
     "AuditEntry",
     "Customer",
+    "EventArrival",
     "EventState",
     "Invoice",
     "Job",

@@ -45,3 +45,16 @@ class Job(Table, table=True):
     """Where it was, to go on from there."""
     result: dict[str, Any] | None = Field(default=None, sa_type=Json)
     """What it found, when it last came to its end."""
+
+
+class EventArrival(Table, table=True):
+    """How many events arrived in an hour in one of the ways of `inbox.arrivals`, such as refused."""
+
+    __tablename__ = "billing_event_arrival"
+
+    hour: int = Field(primary_key=True, sa_type=BigInteger)
+    """When the hour began, in Unix seconds."""
+    way: str = Field(primary_key=True, sa_type=Text)
+    count: int = Field(sa_type=BigInteger)
+    first_at: int = Field(sa_type=BigInteger)
+    last_at: int = Field(sa_type=BigInteger)

@@ -12,11 +12,12 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..errors import InvalidPayload, ServiceError, Unavailable
+from ..errors import InvalidPayload, InvalidSignature, ServiceError, Unavailable, UntimelySignature
 from ..observability import metrics
-from ..stripe.signatures import verify
+from ..stripe.signatures import has_stripes_shape, verify
 from ..web.bodies import bounded, path_of
 from ..web.problems import problem_of
+from .arrivals import Arrivals, Way
 from .delivery import Delivery, receive
 from .inbox import Inbox
 from .outcome import Status
@@ -26,6 +27,8 @@ log = structlog.get_logger(__name__)
 
 PATH = "/webhook/stripe"
 DATABASE_TIMEOUT_SECONDS = 3
+STRIPES_AGENT = b"Stripe/"
+"""How the header User-Agent of Stripe's webhooks begins."""
 
 
 class StripeWebhook:
@@ -35,6 +38,7 @@ class StripeWebhook:
         self,
         inbox: Inbox,
         spool: Spool,
+        arrivals: Arrivals,
         *,
         secrets: Sequence[str],
         max_body_bytes: int,
@@ -42,6 +46,7 @@ class StripeWebhook:
     ) -> None:
         self._inbox = inbox
         self._spool = spool
+        self._arrivals = arrivals
         self._secrets = secrets
         self._max_body_bytes = max_body_bytes
         self._clock = clock
@@ -65,9 +70,15 @@ class StripeWebhook:
         body = await read_body(bounded(scope, channel, self._max_body_bytes))
         signature = _signature_header(scope["headers"])
         now = self._clock()
-        verify(body, signature, self._secrets, now)
+        try:
+            verify(body, signature, self._secrets, now)
+        except InvalidSignature as error:
+            if (way := _refused_way(error, signature, scope["headers"])) is not None:
+                self._arrivals.note(way)
+            raise
         delivery = receive(body, signature=signature, received_at=int(now))
         status = await self._keep(delivery)
+        self._arrivals.note("webhook")
         metrics.webhook_answered(200, status)
         answer = {"received": True, "event_id": delivery.event.id, "status": status}
         return Response(orjson.dumps(answer), media_type="application/json")
@@ -105,6 +116,18 @@ async def read_body(receive: Receive) -> bytes:
         chunks.append(message.get("body", b""))
         if not message.get("more_body", False):
             return b"".join(chunks)
+
+
+def _refused_way(
+    error: InvalidSignature, signature: str | None, headers: Sequence[tuple[bytes, bytes]]
+) -> Way | None:
+    """Why Stripe's own request may have been refused; None for what hardly comes from Stripe."""
+    if isinstance(error, UntimelySignature):
+        return "wrong-clock"
+    if signature:
+        return "wrong-secret" if has_stripes_shape(signature) else None
+    stripes = any(name == b"user-agent" and value.startswith(STRIPES_AGENT) for name, value in headers)
+    return "no-signature" if stripes else None
 
 
 def _signature_header(headers: Sequence[tuple[bytes, bytes]]) -> str | None:

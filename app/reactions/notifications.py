@@ -83,6 +83,8 @@ TEMPLATES: dict[str, tuple[str, str]] = {
         "The oldest event that is not applied came {waiting_since}. "
         "GET /internal/events?state=failed has the errors; /readyz says whether the database answers.",
     ),
+    "webhooks_refused": ("Every webhook from Stripe is refused", "{what} {remedy}"),
+    "webhooks_missed": ("No event comes by webhook", "{what} {remedy}"),
     "webhooks_silent": (
         "No event from Stripe since {last}",
         "That is longer than SILENCE_HOURS. Check in Stripe's Dashboard under Developers > Webhooks that the "

@@ -17,6 +17,7 @@ from ..concurrency import run_all
 from ..db import Database
 from ..db.models import WebhookEvent
 from ..errors import StripeRefused
+from ..inbox.arrivals import Arrivals
 from ..inbox.delivery import receive
 from ..inbox.handlers import stripe_types
 from ..inbox.inbox import Inbox
@@ -55,10 +56,17 @@ class CatchUp:
     """Takes in what never arrived. `clock` gives Unix seconds."""
 
     def __init__(
-        self, database: Database, inbox: Inbox, api: StripeApi, *, clock: Callable[[], float]
+        self,
+        database: Database,
+        inbox: Inbox,
+        arrivals: Arrivals,
+        api: StripeApi,
+        *,
+        clock: Callable[[], float],
     ) -> None:
         self._database = database
         self._inbox = inbox
+        self._arrivals = arrivals
         self._api = api
         self._clock = clock
 
@@ -157,4 +165,6 @@ class CatchUp:
             if event["id"] not in known
         ]
         await run_all(self._inbox.accept(delivery) for delivery in missing)
+        if missing:
+            self._arrivals.note("catch-up", len(missing))
         return len(missing)

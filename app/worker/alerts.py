@@ -1,16 +1,18 @@
-"""Periodic alerts: unlinked customers, expiring grace, backlog, silence.
+"""Periodic alerts: unlinked customers, expiring grace, backlog, webhooks that are refused or do not come.
 
 Each is announced once across all processes.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from blinker import NamedSignal
 from sqlalchemy import ColumnElement, literal_column
 from sqlmodel import col, delete, exists, func, select
 
-from ..checks.events import FAILING_SECONDS, failing_since, last_webhook
+from ..checks import Finding
+from ..checks.events import FAILING_SECONDS, failing_since
 from ..checks.records import UNLINKED_SECONDS, unlinked
+from ..checks.webhooks import last_webhook, missed_webhooks, refused_webhooks
 from ..db import Database, Row
 from ..db.keyset import in_key_order
 from ..db.models import (
@@ -26,7 +28,15 @@ from ..entitlements import access, ended_with, owed_by_subscription
 from ..inbox.spool import Spool
 from ..plans import AccessPolicy, Catalogue
 from ..reactions.outbox import Outbox, entry_of
-from ..signals import Reaction, backlog_old, customer_unlinked, grace_ending, webhooks_silent
+from ..signals import (
+    Reaction,
+    backlog_old,
+    customer_unlinked,
+    grace_ending,
+    webhooks_missed,
+    webhooks_refused,
+    webhooks_silent,
+)
 
 CHECK_EVERY_SECONDS = 60
 GRACE_WARNING_SECONDS = 86_400
@@ -66,6 +76,7 @@ class Alerts:
         await self._check_unlinked_customers()
         await self._check_ending_grace()
         await self._check_backlog()
+        await self._check_webhooks()
         await self._check_silence()
 
     async def _check_unlinked_customers(self) -> None:
@@ -138,6 +149,21 @@ class Alerts:
         if (on_disk := await self._spool.waiting_since()) is not None:
             ages.append(on_disk)
         return min(ages, default=None)
+
+    async def _check_webhooks(self) -> None:
+        now = int(self._clock())
+        async with self._database.reading() as session:
+            refused = [each for each in await refused_webhooks(session, now) if each.level == "error"]
+            missed = await missed_webhooks(session, now)
+        await self._announce_finding(webhooks_refused, refused)
+        await self._announce_finding(webhooks_missed, missed)
+
+    async def _announce_finding(self, signal: NamedSignal, found: Sequence[Finding]) -> None:
+        if not found:
+            await self._is_over(signal)
+            return
+        facts = {"what": found[0].what, "remedy": found[0].remedy}
+        await self._announce_until_over(signal, facts=facts)
 
     async def _check_silence(self) -> None:
         if not self._silence_seconds:

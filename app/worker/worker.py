@@ -9,6 +9,7 @@ import structlog
 
 from ..concurrency import run_all
 from ..db import Database
+from ..inbox.arrivals import Arrivals
 from ..inbox.delivery import Delivery
 from ..inbox.inbox import Inbox
 from ..inbox.outcome import Outcome
@@ -46,6 +47,7 @@ class Worker:
         alerts: Alerts,
         pruner: Pruner,
         over_limits: OverLimits | None = None,
+        arrivals: Arrivals | None = None,
         *,
         clock: Callable[[], float],
     ) -> None:
@@ -55,6 +57,7 @@ class Worker:
         self._alerts = alerts
         self.pruner = pruner
         self.over_limits = over_limits
+        self._arrivals = arrivals
         self._clock = clock
         self.server = ServerReport(database, clock)
         self._woken = asyncio.Event()
@@ -92,6 +95,7 @@ class Worker:
                     self._alerts.check_when_due,
                     self._check_over_limits,
                     self.server.store_when_seen,
+                    self._store_arrivals,
                 ):
                     await self._try(work)
                 if self._clock() >= prune_at and (pruning is None or pruning.done()):
@@ -101,6 +105,7 @@ class Worker:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._woken.wait(), POLL_SECONDS)
                 self._woken.clear()
+            await self._try(self._store_arrivals)
 
     async def _try(self, work: Callable[[], Awaitable[object]]) -> None:
         """What fails must not keep the rest from being done."""
@@ -111,6 +116,10 @@ class Worker:
 
     async def _drain(self) -> None:
         await self._spool.drain(self._inbox)
+
+    async def _store_arrivals(self) -> None:
+        if self._arrivals is not None:
+            await (self._arrivals.store() if self._stopping else self._arrivals.store_when_due())
 
     async def _check_over_limits(self) -> None:
         if self.over_limits is not None:

@@ -184,6 +184,19 @@ async def dead_reaction(patient: Patient) -> None:
     )
 
 
+async def other_secret(patient: Patient) -> None:
+    body = event_body(patient.account.events[-1], NEW)
+    patient.account.advance(60)
+    async with patient.serving() as client:
+        assert (await client.post_signed(body, secret="whsec_test_of_another")).status_code == 400
+
+
+async def events_by_catch_up_alone(patient: Patient) -> None:
+    patient.account.advance(60)
+    async with patient.serving() as client:
+        client.app.state.billing.arrivals.note("catch-up", 3)
+
+
 async def forgotten_migration(patient: Patient) -> None:
     await patient.write("UPDATE billing_alembic_version SET version_num = '0004'")
 

@@ -15,6 +15,7 @@ from .mistakes import (
     env_file_for_all,
     env_file_in_latin_1,
     event_in_the_spool,
+    events_by_catch_up_alone,
     failing_event,
     forgotten_migration,
     junk_for_a_database,
@@ -23,6 +24,7 @@ from .mistakes import (
     newer_database,
     no_endpoint,
     no_endpoint_and_no_url,
+    other_secret,
     plain_http,
     plain_server,
     price_without_stripe,
@@ -306,6 +308,12 @@ STORIES = {
     ),
     "refresh failed": Story(
         "refresh", "warning", sql(JOB.format("finished_at = NULL", "refresh")), "did not finish", "log"
+    ),
+    "wrong signing secret": Story(
+        "refused-webhooks", "error", other_secret, "1 webhook of the last 24 hours refused", SECRET
+    ),
+    "events by catch-up alone": Story(
+        "catch-up-only", "warning", events_by_catch_up_alone, "none by webhook since", "Developers > Webhooks"
     ),
     "server without deadlines": Story(
         "connections", "warning", plain_server, "keep a connection for ever", "app serve"
