@@ -5,7 +5,7 @@ import secrets
 import time
 from collections.abc import Sequence
 from functools import partial
-from typing import Annotated
+from typing import Annotated, get_args
 
 import httpx
 import typer
@@ -16,6 +16,8 @@ from ..errors import ConfigurationError
 from ..simulator import SCENARIOS, SHAPES
 from ..simulator.api import API_KEY, serving
 from .output import complaint, stopped_by_signal
+
+PAYLOADS: tuple[simulator.Payload, ...] = get_args(simulator.Payload)
 
 
 def simulate(
@@ -33,6 +35,9 @@ def simulate(
     shape: Annotated[
         str, typer.Option(help="API version: old (2024-06-20) or new (2026-10-28.endive).")
     ] = "new",
+    payload: Annotated[
+        str, typer.Option(help="Events to send: snapshot, thin, or both, each with an id of its own.")
+    ] = "snapshot",
     duplicates: Annotated[float, typer.Option(help="Share of events sent twice, 0 to 1.", min=0, max=1)] = 0,
     delayed: Annotated[float, typer.Option(help="Share of events sent last, 0 to 1.", min=0, max=1)] = 0,
     reorder: Annotated[bool, typer.Option(help="Send in random order.")] = False,
@@ -58,6 +63,7 @@ def simulate(
                 scenario or tuple(SCENARIOS),
                 seed,
                 SHAPES[shape],
+                _payload(payload),
                 simulator.Faults(duplicates, reorder, delayed),
                 api_port,
             )
@@ -71,12 +77,20 @@ def simulate(
     raise typer.Exit(1 if report.refused else 0)
 
 
+def _payload(name: str) -> simulator.Payload:
+    for known in PAYLOADS:
+        if known == name:
+            return known
+    raise typer.BadParameter(f"The payload is one of {', '.join(PAYLOADS)}.")
+
+
 async def _simulate(
     url: str,
     secret: str,
     scenarios: Sequence[str],
     seed: int,
     shape: simulator.Shape,
+    payload: simulator.Payload,
     faults: simulator.Faults,
     api_port: int | None,
 ) -> simulator.Report:
@@ -88,6 +102,7 @@ async def _simulate(
         scenarios=scenarios,
         seed=seed,
         shape=shape,
+        payload=payload,
         faults=faults,
         account=account,
     )
@@ -97,7 +112,7 @@ async def _simulate(
         report = _tell(await play())
         typer.echo(f"Stripe's API: {base_url}, with the key {API_KEY}; what is done there is sent to {url}.")
         typer.echo("Ctrl-C ends it.")
-        sending = asyncio.create_task(simulator.send_on(account, url, secret, shape=shape))
+        sending = asyncio.create_task(simulator.send_on(account, url, secret, shape=shape, payload=payload))
         await stopped_by_signal().wait()
         sending.cancel()
     return report

@@ -19,12 +19,13 @@ Nothing here imports the service: it is the truth that the service is held again
 """
 
 from .account import DAY, PRICES, Account
-from .delivery import SHAPES, Faults, Report, deliver, deliveries, send_on, simulate
+from .delivery import SHAPES, Faults, Payload, Report, deliver, deliveries, send_on, simulate
 from .histories import random_history
-from .model import Customer, Event, Invoice, Price, Subscription
-from .render import NEW, OLD, Shape, difference, event_body, render, render_event, thin_event
+from .model import Customer, Event, EventDestination, Invoice, Price, Subscription
+from .render import NEW, OLD, Shape, difference, event_body, render, render_event
 from .scenarios import SCENARIOS, play
 from .signing import sign, signed_event
+from .thin import ThinEvent, thin_body, thin_event, thin_events
 from .truth import Truth, truth
 
 __all__ = [
@@ -37,12 +38,15 @@ __all__ = [
     "Account",
     "Customer",
     "Event",
+    "EventDestination",
     "Faults",
     "Invoice",
+    "Payload",
     "Price",
     "Report",
     "Shape",
     "Subscription",
+    "ThinEvent",
     "Truth",
     "deliver",
     "deliveries",
@@ -56,6 +60,8 @@ __all__ = [
     "sign",
     "signed_event",
     "simulate",
+    "thin_body",
     "thin_event",
+    "thin_events",
     "truth",
 ]

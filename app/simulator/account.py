@@ -176,6 +176,7 @@ class Account(Checkouts, Bulk):
         charge = self._charge(invoice)
         charge.disputed = True
         dispute = Dispute(self.new_id("dp"), self.now, charge.id, charge.amount, charge.currency)
+        self.disputes[dispute.id] = dispute
         self._emit("charge.dispute.created", dispute)
         return dispute
 
@@ -191,6 +192,16 @@ class Account(Checkouts, Bulk):
     def change_quantity(self, subscription: Subscription, quantity: int) -> None:
         with self._update("customer.subscription.updated", subscription):
             subscription.items[0].quantity = quantity
+
+    def change_tax_rates(self, subscription: Subscription, *tax_rates: str) -> None:
+        """Give the first item tax rates of its own, by id."""
+        with self._update("customer.subscription.updated", subscription):
+            subscription.items[0].tax_rates = tax_rates
+
+    def change_payment_method(self, subscription: Subscription, payment_method: str | None) -> None:
+        """Charge another payment method from now on; None: the customer's default."""
+        with self._update("customer.subscription.updated", subscription):
+            subscription.default_payment_method = payment_method
 
     def add_item(self, subscription: Subscription, price: str, quantity: int = 1) -> None:
         first = subscription.items[0]

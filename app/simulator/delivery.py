@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Literal, TypeVar
 
 import httpx
 
@@ -15,7 +16,13 @@ from .model import Event
 from .scenarios import SCENARIOS, duration, play
 from .shapes import NEW, OLD, Shape
 from .signing import signed_event
+from .thin import ThinEvent, thin_events
 from .truth import Truth, truth
+
+Payload = Literal["snapshot", "thin", "both"]
+"""What is sent: snapshot events, thin events, or both, as while one destination replaces the other."""
+
+Sent = TypeVar("Sent", Event, ThinEvent, Event | ThinEvent)
 
 
 @dataclass(frozen=True)
@@ -27,7 +34,18 @@ class Faults:
     delayed: float = 0.0
 
 
-def deliveries(events: Iterable[Event], rng: random.Random, faults: Faults) -> list[Event]:
+def payloads(account: Account, payload: Payload, first: int = 0) -> list[Event | ThinEvent]:
+    """What is sent of the account's events, from the one at `first` on."""
+    made: list[Event | ThinEvent] = []
+    for event in account.events[first:]:
+        if payload != "thin":
+            made.append(event)
+        if payload != "snapshot":
+            made += thin_events(event, livemode=account.livemode)
+    return made
+
+
+def deliveries(events: Iterable[Sent], rng: random.Random, faults: Faults) -> list[Sent]:
     """The events in the order in which they are delivered; the same for the same seed."""
     sent = [event for event in events for _ in range(2 if rng.random() < faults.duplicates else 1)]
     if faults.reorder:
@@ -51,22 +69,29 @@ class Report:
 
 async def deliver(
     url: str,
-    events: Sequence[Event],
+    events: Sequence[Event | ThinEvent],
     secret: str,
     *,
     shape: Shape = NEW,
     livemode: bool = False,
+    account: str | None = None,
+    context: str | None = None,
     concurrency: int = 8,
     client: httpx.AsyncClient | None = None,
     now: Callable[[], float] = time.time,
 ) -> Report:
-    """Post the events, signed with `secret`, at most `concurrency` at once."""
+    """Post the events, signed with `secret`, at most `concurrency` at once.
+
+    `account` and `context` as in `render_event`.
+    """
     report = Report(sent=len(events), events=len({event.id for event in events}))
     queue = iter(events)
 
     async def send_all(client: httpx.AsyncClient) -> None:
         for event in queue:
-            body, headers = signed_event(event, secret, int(now()), shape, livemode=livemode)
+            body, headers = signed_event(
+                event, secret, int(now()), shape, livemode=livemode, account=account, context=context
+            )
             _record(report, event, await client.post(url, content=body, headers=headers))
 
     if client is not None:  # it is the caller's to close
@@ -77,7 +102,7 @@ async def deliver(
     return report
 
 
-def _record(report: Report, event: Event, response: httpx.Response) -> None:
+def _record(report: Report, event: Event | ThinEvent, response: httpx.Response) -> None:
     report.by_code[response.status_code] += 1
     if response.status_code == httpx.codes.OK:
         report.by_status[_status(response)] += 1
@@ -106,6 +131,7 @@ async def simulate(
     faults: Faults | None = None,
     concurrency: int = 8,
     account: Account | None = None,
+    payload: Payload = "snapshot",
 ) -> Report:
     """Play scenarios, each for a user of its own, and deliver their events to a running server.
 
@@ -122,7 +148,7 @@ async def simulate(
         account.now = end - duration(name)
         play(account, name, user_id=f"user_{name}")
     account.mark_undelivered(event.id for event in account.events)
-    order = deliveries(account.events, random.Random(seed), faults or Faults())
+    order = deliveries(payloads(account, payload), random.Random(seed), faults or Faults())
     report = await deliver(url, order, secret, shape=shape, concurrency=concurrency)
     _mark(account, order, report)
     report.truth = truth(account)
@@ -135,6 +161,7 @@ async def send_on(
     secret: str,
     *,
     shape: Shape = NEW,
+    payload: Payload = "snapshot",
     pause: float = 0.2,
     client: httpx.AsyncClient | None = None,
 ) -> None:
@@ -145,16 +172,23 @@ async def send_on(
     sent = len(account.events)
     while True:
         await asyncio.sleep(pause)
-        new, sent = account.events[sent:], len(account.events)
-        account.mark_undelivered(event.id for event in new)
+        new = payloads(account, payload, sent)
+        sent = len(account.events)
+        account.mark_undelivered(_snapshot_ids(new))
         for event in new:
             with suppress(httpx.HTTPError):
                 _mark(account, [event], await deliver(url, [event], secret, shape=shape, client=client))
 
 
-def _mark(account: Account, sent: Iterable[Event], report: Report) -> None:
-    account.mark_delivered(event.id for event in sent)
-    account.mark_undelivered(report.undelivered)
+def _mark(account: Account, sent: Iterable[Event | ThinEvent], report: Report) -> None:
+    account.mark_delivered(_snapshot_ids(sent))
+    failed = set(report.undelivered)
+    account.mark_undelivered(_snapshot_ids(event for event in sent if event.id in failed))
+
+
+def _snapshot_ids(sent: Iterable[Event | ThinEvent]) -> list[str]:
+    """The ids that `/v1/events` knows: Stripe keeps no record of failed deliveries of thin events."""
+    return [event.id for event in sent if isinstance(event, Event)]
 
 
 SHAPES: dict[str, Shape] = {"old": OLD, "new": NEW}

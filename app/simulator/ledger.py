@@ -9,8 +9,10 @@ from .model import (
     Charge,
     CheckoutSession,
     Customer,
+    Dispute,
     Entity,
     Event,
+    EventDestination,
     Invoice,
     Line,
     Price,
@@ -18,6 +20,7 @@ from .model import (
     WebhookEndpoint,
     frozen,
 )
+from .thin import ThinEvent, thin_events, thin_id
 
 ALPHABET = string.ascii_letters + string.digits
 DAY = 86_400
@@ -47,10 +50,15 @@ class Ledger:
         self.sessions: dict[str, CheckoutSession] = {}
         self.charges: dict[str, Charge] = {}
         """By the invoice that they paid."""
+        self.disputes: dict[str, Dispute] = {}
         self.endpoints: dict[str, WebhookEndpoint] = {}
+        self.destinations: dict[str, EventDestination] = {}
+        self.pings: list[ThinEvent] = []
         self.events: list[Event] = []
         self.undelivered: set[str] = set()
         self._random = random.Random(seed)
+        self.id = f"acct_1{random.Random(f'account {seed}').getrandbits(64):020d}"[:21]
+        """The account's own id, which `context` and `account` of an event name."""
 
     def new_id(self, prefix: str) -> str:
         """An id as Stripe makes them: its order says nothing about time."""
@@ -73,6 +81,18 @@ class Ledger:
 
     def mark_delivered(self, ids: Iterable[str]) -> None:
         self.undelivered.difference_update(ids)
+
+    def thin_events(self) -> list[ThinEvent]:
+        """All thin events in the order in which they happened: of every change, and of every ping."""
+        made = [thin for event in self.events for thin in thin_events(event, livemode=self.livemode)]
+        return sorted([*made, *self.pings], key=lambda event: event.created) if self.pings else made
+
+    def ping(self, destination: EventDestination) -> ThinEvent:
+        """What Stripe sends to a destination that is tried out."""
+        name = "v2.core.event_destination.ping"
+        id = thin_id(self.new_id("ping"), name, livemode=self.livemode)
+        self.pings.append(ThinEvent(id, name, self.now, destination))
+        return self.pings[-1]
 
     # Invoices
 

@@ -131,7 +131,7 @@ def render_item(item: Item, subscription: str, shape: Shape) -> Json:
         "price": render_price(item.price),
         "quantity": item.quantity,
         "subscription": subscription,
-        "tax_rates": [],
+        "tax_rates": [render_tax_rate(id) for id in item.tax_rates],
     }
     if shape == NEW:
         content |= {
@@ -139,6 +139,30 @@ def render_item(item: Item, subscription: str, shape: Shape) -> Json:
             "current_period_start": item.current_period_start,
         }
     return content
+
+
+def render_tax_rate(id: str) -> Json:
+    """A tax rate, of which the simulator keeps only the id: it computes no taxes."""
+    return {
+        "id": id,
+        "object": "tax_rate",
+        "active": True,
+        "country": None,
+        "created": 1_700_000_000,
+        "description": None,
+        "display_name": "Tax",
+        "effective_percentage": 0.0,
+        "flat_amount": None,
+        "inclusive": False,
+        "jurisdiction": None,
+        "jurisdiction_level": None,
+        "livemode": False,
+        "metadata": {},
+        "percentage": 0.0,
+        "rate_type": "percentage",
+        "state": None,
+        "tax_type": None,
+    }
 
 
 def render_price(price: Price) -> Json:

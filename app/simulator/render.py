@@ -1,28 +1,48 @@
 """Objects and events as Stripe renders them, in a version before 2025-03-31.basil or in the newest."""
 
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 from . import charges, invoices, objects
+from .differences import difference
 from .model import Charge, CheckoutSession, Customer, Dispute, Entity, Event, Invoice, Price, Subscription
 from .shapes import NEW, OLD, Json, Shape
 
-__all__ = ["NEW", "OLD", "Json", "Shape", "difference", "event_body", "render", "render_event", "thin_event"]
+__all__ = ["NEW", "OLD", "Json", "Shape", "difference", "event_body", "render", "render_event"]
 
 
-def event_body(event: Event, shape: Shape, *, livemode: bool = False) -> bytes:
+def event_body(
+    event: Event,
+    shape: Shape,
+    *,
+    livemode: bool = False,
+    account: str | None = None,
+    context: str | None = None,
+) -> bytes:
     """The bytes of a webhook delivery, indented as Stripe indents them."""
-    return json.dumps(render_event(event, shape, livemode=livemode), indent=2).encode()
+    content = render_event(event, shape, livemode=livemode, account=account, context=context)
+    return json.dumps(content, indent=2).encode()
 
 
-def render_event(event: Event, shape: Shape, *, livemode: bool = False) -> Json:
-    """The event in one API version, with true `previous_attributes` where Stripe gives them."""
+def render_event(
+    event: Event,
+    shape: Shape,
+    *,
+    livemode: bool = False,
+    account: str | None = None,
+    context: str | None = None,
+) -> Json:
+    """The event in one API version, with true `previous_attributes` where Stripe gives them.
+
+    `account`: the connected account that it is of, for a Connect endpoint. `context`: the account that it is
+    of, for an organization's destination.
+    """
     content = render(event.after, shape, livemode=livemode)
     data: Json = {"object": content}
     if event.before is not None:
         data["previous_attributes"] = difference(render(event.before, shape, livemode=livemode), content)
-    return {
+    origin = {"account": account, "context": context}
+    return {name: value for name, value in origin.items() if value is not None} | {
         "id": event.id,
         "object": "event",
         "api_version": shape,
@@ -33,31 +53,6 @@ def render_event(event: Event, shape: Shape, *, livemode: bool = False) -> Json:
         "request": {"id": None, "idempotency_key": None},
         "type": event.type,
     }
-
-
-def thin_event(event: Event, *, livemode: bool = False) -> Json:
-    """The same event as a thin one: it names the object and says nothing of it."""
-    kind = render(event.after, NEW, livemode=livemode)["object"]
-    return {
-        "id": event.id,
-        "object": "v2.core.event",
-        "type": f"v1.{event.type}",
-        "created": datetime.fromtimestamp(event.created, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z"),
-        "livemode": livemode,
-        "related_object": {"id": event.after.id, "type": kind, "url": f"/v1/{kind}s/{event.after.id}"},
-    }
-
-
-def difference(before: Json, after: Json) -> Json:
-    """`previous_attributes`: nested hashes hold only what changed, arrays are whole, absent is null."""
-    changed: Json = {}
-    for key in [*before, *(key for key in after if key not in before)]:
-        old, new = before.get(key), after.get(key)
-        if old == new:
-            continue
-        nested = isinstance(old, dict) and isinstance(new, dict)
-        changed[key] = difference(old, new) if nested else old  # type: ignore[arg-type]
-    return changed
 
 
 def render(entity: Entity, shape: Shape, *, livemode: bool = False) -> Json:

@@ -6,6 +6,7 @@ import hmac
 from .model import Event
 from .render import event_body
 from .shapes import NEW, Shape
+from .thin import ThinEvent, thin_body
 
 
 def sign(body: bytes, secret: str, timestamp: int) -> str:
@@ -15,10 +16,23 @@ def sign(body: bytes, secret: str, timestamp: int) -> str:
 
 
 def signed_event(
-    event: Event, secret: str, timestamp: int, shape: Shape = NEW, *, livemode: bool = False
+    event: Event | ThinEvent,
+    secret: str,
+    timestamp: int,
+    shape: Shape = NEW,
+    *,
+    livemode: bool = False,
+    account: str | None = None,
+    context: str | None = None,
 ) -> tuple[bytes, dict[str, str]]:
-    """The body and the headers of a webhook delivery, signed at `timestamp` (Unix seconds)."""
-    body = event_body(event, shape, livemode=livemode)
+    """The body and the headers of a webhook delivery, signed at `timestamp` (Unix seconds).
+
+    `account` and `context` as in `render_event`; a thin event has only the context.
+    """
+    if isinstance(event, ThinEvent):
+        body = thin_body(event, livemode=livemode, context=context)
+    else:
+        body = event_body(event, shape, livemode=livemode, account=account, context=context)
     return body, {
         "Stripe-Signature": sign(body, secret, timestamp),
         "Content-Type": "application/json; charset=utf-8",

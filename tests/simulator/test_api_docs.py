@@ -15,7 +15,7 @@ DOCUMENT = (ROOT / "docs" / "simulator.md").read_text()
 
 def test_the_python_examples_run() -> None:
     examples = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
-    assert len(examples) == 3
+    assert len(examples) == 4
     for example in examples:  # in a process of its own: an example does not show how to close the client
         subprocess.run([sys.executable, "-c", example], cwd=ROOT, check=True, timeout=LONGEST_SECONDS)
 

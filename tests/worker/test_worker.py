@@ -168,10 +168,11 @@ async def test_an_ignored_event_is_applied_when_its_type_is_handled_later(client
 
 async def test_a_thin_event_waits_and_is_never_tried_nor_dead(client: Client, clock: Clock) -> None:
     account = signed_up()
-    await client.send(thin_event(account.events[-1]))
+    thin = thin_event(account.events[-1])
+    await client.send(thin)
     clock.now += 30 * DAY
     assert await service_of(client).worker.retry_due() == 0
-    assert await state_of(client, account.events[-1].id) == ("pending", 0)
+    assert await state_of(client, thin["id"]) == ("pending", 0)
 
 
 async def test_what_a_killed_worker_had_is_taken_when_its_lease_has_run_out(

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable
 from email.utils import formatdate
 from typing import TypedDict
-from urllib.parse import parse_qsl
 
 import orjson
 from starlette.requests import Request
@@ -27,6 +26,7 @@ from .routes import Handler, route
 logger = logging.getLogger(__name__)
 
 VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(\.\w+)?")
+APIS = ("/v1/", "/v2/")
 FIRST_NEW = "2025-03-31"
 """From this version on, periods are on the items."""
 
@@ -103,7 +103,7 @@ class _Api:
         if self.clock is not None:
             self.account.now = max(self.account.now, int(self.clock()))
         headers = {"Date": formatdate(self.account.now, usegmt=True)}
-        if not request.url.path.startswith("/v1/"):
+        if not request.url.path.startswith(APIS):
             return self._page(request, headers)
         headers |= {
             "Request-Id": f"req_{self._random.randbytes(7).hex()}",
@@ -149,11 +149,10 @@ class _Api:
         other_mode = (mode == "live") != self.account.livemode
         if other_mode and request.method == "POST" and not id:
             raise invalid(f"This simulated account has no {mode} mode.")
-        try:
-            encoded = request.url.query if request.method == "GET" else form.decode()
-            params = forms.parse(parse_qsl(encoded, keep_blank_values=True))
-        except UnicodeDecodeError:
-            raise invalid("The form is not UTF-8.") from None
+        encoded = request.url.query.encode() if request.method == "GET" else form
+        as_json = request.method == "POST" and request.url.path.startswith("/v2/")
+        params = forms.parse_json(encoded) if as_json else forms.parse_form(encoded)
+        self._require_own_account(request)
         shape = self._shape(request.headers.get("stripe-version"))
         base_url = str(request.base_url).rstrip("/")
         return Call(
@@ -167,6 +166,22 @@ class _Api:
             other_mode,
             self.portals,
         )
+
+    def _require_own_account(self, request: Request) -> None:
+        """`Stripe-Account` and `Stripe-Context` may name this account, and no other.
+
+        Raises:
+            ApiError: 403 for another one.
+        """
+        for name in ("stripe-account", "stripe-context"):
+            wanted = request.headers.get(name, "").rpartition("/")[2]
+            if wanted not in ("", self.account.id):
+                raise ApiError(
+                    403,
+                    f"The provided key does not have access to account '{wanted}' (or that account does not "
+                    "exist). Application access may have been revoked.",
+                    code="account_invalid",
+                )
 
     def _shape(self, version: str | None) -> Shape:
         if version is None:

@@ -5,7 +5,17 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ..account import Account
-from ..model import CheckoutSession, Customer, Event, Invoice, Price, Subscription, WebhookEndpoint
+from ..model import (
+    Charge,
+    CheckoutSession,
+    Customer,
+    Dispute,
+    Event,
+    Invoice,
+    Price,
+    Subscription,
+    WebhookEndpoint,
+)
 from ..shapes import Shape
 from .catalogue import Catalogue, Product
 from .errors import no_such
@@ -20,7 +30,18 @@ class PortalPage:
     return_url: str | None
 
 
-Found = Customer | Subscription | Invoice | CheckoutSession | Price | Product | Event | WebhookEndpoint
+Found = (
+    Customer
+    | Subscription
+    | Invoice
+    | CheckoutSession
+    | Price
+    | Product
+    | Event
+    | WebhookEndpoint
+    | Charge
+    | Dispute
+)
 T = TypeVar("T")
 
 EVENT_SECONDS = 30 * 86_400

@@ -56,7 +56,8 @@ class Fault:
 class ApiFaults:
     """A plan of faults, the same for the same seed: for the next requests, or a share (0 to 1) of all.
 
-    `seconds` goes with the shares; only paths that begin with `path` are hit.
+    `seconds` goes with the shares; only paths that begin with `path` are hit: those of both APIs, `/v1/` and
+    `/v2/`, unless it says otherwise.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class ApiFaults:
         cut: float = 0.0,
         disconnect: float = 0.0,
         seconds: float = 1.0,
-        path: str = "/v1/",
+        path: str = "/v",
     ) -> None:
         """
         Raises:
@@ -84,11 +85,11 @@ class ApiFaults:
         self._random = random.Random(seed)
         self._planned: list[tuple[str, Fault]] = []
 
-    def next(self, kind: FaultKind, n: int = 1, *, seconds: float = 1.0, path: str = "/v1/") -> None:
+    def next(self, kind: FaultKind, n: int = 1, *, seconds: float = 1.0, path: str = "/v") -> None:
         """Plan a fault for each of the next `n` requests to paths that begin with `path`."""
         self._planned += [(path, Fault(kind, seconds))] * n
 
-    def hold(self, kind: Literal["delay", "late"], n: int = 1, *, path: str = "/v1/") -> Hold:
+    def hold(self, kind: Literal["delay", "late"], n: int = 1, *, path: str = "/v") -> Hold:
         """Keep the next `n` requests to paths that begin with `path` waiting until the hold is released.
 
         `kind` says whether they wait before they are done or after. For tests that must not depend on time.

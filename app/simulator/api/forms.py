@@ -3,6 +3,9 @@
 import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
+from urllib.parse import parse_qsl
+
+import orjson
 
 from .errors import invalid, missing
 
@@ -14,6 +17,33 @@ That is because a form does not tell a list from a hash whose keys are numbers, 
 
 NAME = re.compile(r"[^\[\]]+(\[[^\[\]]*\])*")
 DEEPEST = 6
+
+
+def parse_form(encoded: bytes) -> Params:
+    """The parameters of a query or a form.
+
+    Raises:
+        ApiError: 400 where it is not UTF-8, and as `parse`.
+    """
+    try:
+        return parse(parse_qsl(encoded.decode(), keep_blank_values=True))
+    except UnicodeDecodeError:
+        raise invalid("The form is not UTF-8.") from None
+
+
+def parse_json(encoded: bytes) -> Params:
+    """The parameters of a POST of API v2; an empty body has none.
+
+    Raises:
+        ApiError: 400 where it is no JSON object.
+    """
+    try:
+        content = orjson.loads(encoded) if encoded else {}
+    except orjson.JSONDecodeError:
+        raise invalid("The request body could not be parsed as JSON.", code="invalid_json") from None
+    if not isinstance(content, dict):
+        raise invalid("The request body must be a JSON object.", code="invalid_json")
+    return content
 
 
 def parse(pairs: Iterable[tuple[str, str]]) -> Params:

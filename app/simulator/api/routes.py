@@ -4,7 +4,19 @@ import re
 from collections.abc import Callable
 
 from ..shapes import Json
-from . import checkouts, customers, endpoints, nested, portal, reads, subscriptions
+from . import (
+    accounts,
+    charges,
+    checkouts,
+    customers,
+    destinations,
+    endpoints,
+    nested,
+    portal,
+    reads,
+    subscriptions,
+    v2,
+)
 from .call import Call
 from .errors import ApiError
 
@@ -42,6 +54,20 @@ ROUTES: dict[tuple[str, str], Handler] = {
     ("POST", "/v1/webhook_endpoints"): endpoints.create_endpoint,
     ("POST", "/v1/webhook_endpoints/{id}"): endpoints.update_endpoint,
     ("DELETE", "/v1/webhook_endpoints/{id}"): endpoints.delete_endpoint,
+    ("GET", "/v1/account"): accounts.get_account,
+    ("GET", "/v1/accounts/{id}"): accounts.get_account,
+    ("GET", "/v1/charges/{id}"): charges.get_charge,
+    ("GET", "/v1/disputes/{id}"): charges.get_dispute,
+    ("GET", "/v2/core/events"): v2.list_events,
+    ("GET", "/v2/core/events/{id}"): v2.get_event,
+    ("GET", "/v2/core/event_destinations"): destinations.list_destinations,
+    ("GET", "/v2/core/event_destinations/{id}"): destinations.get_destination,
+    ("POST", "/v2/core/event_destinations"): destinations.create_destination,
+    ("POST", "/v2/core/event_destinations/{id}"): destinations.update_destination,
+    ("POST", "/v2/core/event_destinations/{id}/enable"): destinations.enable_destination,
+    ("POST", "/v2/core/event_destinations/{id}/disable"): destinations.disable_destination,
+    ("POST", "/v2/core/event_destinations/{id}/ping"): destinations.ping_destination,
+    ("DELETE", "/v2/core/event_destinations/{id}"): destinations.delete_destination,
 }
 
 _PATTERNS = [
