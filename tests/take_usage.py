@@ -1,7 +1,8 @@
-"""A process whose tasks take and give back at once: `python -m tests.take_usage URL PLANS SEED TASKS`.
+"""A process whose tasks consume and release at once: `python -m tests.take_usage URL PLANS SEED TASKS`.
 
-Prints what it committed without a key, how much was denied, and for every grant what was used then and
-between which versions of the user it was made.
+It begins with the first line of its input. Once it has made and was denied enough it prints `enough`, and
+goes on until the next line. Then it prints what it committed without a key, how much was denied, and for each
+grant what was used then and between which versions of the user it was made.
 """
 
 import asyncio
@@ -20,7 +21,12 @@ from app.errors import Conflict, Unavailable
 from app.limits import LimitExceeded, Limits
 from app.plans import load_catalogue
 
-STEPS = 10
+from .waiting import until
+
+GRANTS, DENIALS = 20, 5
+"""What is enough of each, for the tasks of one process together."""
+KEYS = 10
+"""Idempotency keys that are used again and again; what they take stays taken."""
 USER, FEATURE = "ada", "projects"
 
 
@@ -39,8 +45,8 @@ class Worker:
         self.denied = 0
         self.grants: list[tuple[int, int, int]] = []
 
-    async def run(self) -> None:
-        for _ in range(STEPS):
+    async def run(self, stopped: asyncio.Event) -> None:
+        while not stopped.is_set():
             try:
                 self.balance += await self.step()
             except (RolledBack, Conflict, Unavailable, OperationalError):
@@ -53,7 +59,7 @@ class Worker:
         amount, kind = self.random.randint(1, 3), self.random.random()
         async with self.database.session() as session:
             if kind < 0.25:
-                key = f"key-{self.random.randint(1, 30)}"
+                key = f"key-{self.random.randint(1, KEYS)}"
                 await self.limits.consume(session, USER, FEATURE, amount, key=key)
                 return 0
             if kind < 0.55 and self.balance >= amount:
@@ -76,18 +82,37 @@ async def version_in_force(session: AsyncSession) -> int:
     return int((await connection.execute(text("SELECT version FROM billing_user"))).scalar_one())
 
 
+def denials(workers: list[Worker]) -> int:
+    return sum(worker.denied for worker in workers)
+
+
+def say(word: str) -> None:
+    sys.stdout.write(f"{word}\n")
+    sys.stdout.flush()
+
+
 async def main(url: str, plans: str, seed: int, tasks: int) -> None:
     database = open_database(url, patient=True)
     limits = Limits(database, load_catalogue(Path(plans)), time.time)
     workers = [Worker(database, limits, seed * 1000 + number) for number in range(tasks)]
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
+    say("ready")
     await asyncio.to_thread(sys.stdin.readline)
-    await asyncio.gather(*(worker.run() for worker in workers))
+    stopped = asyncio.Event()
+
+    def have_enough() -> bool:
+        return sum(len(each.grants) for each in workers) >= GRANTS and denials(workers) >= DENIALS
+
+    async def stop() -> None:
+        await until(have_enough)
+        say("enough")
+        await asyncio.to_thread(sys.stdin.readline)
+        stopped.set()
+
+    await asyncio.gather(stop(), *(worker.run(stopped) for worker in workers))
     await database.close()
     result = {
         "balance": sum(worker.balance for worker in workers),
-        "denied": sum(worker.denied for worker in workers),
+        "denied": denials(workers),
         "grants": [grant for worker in workers for grant in worker.grants],
     }
     sys.stdout.write(json.dumps(result))
