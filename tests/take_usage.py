@@ -1,15 +1,17 @@
 """A process whose tasks consume and release at once: `python -m tests.take_usage URL PLANS SEED TASKS`.
 
-It begins with the first line of its input. Once it has made and was denied enough it prints `enough`, and
-goes on until the next line. Then it prints what it committed without a key, how much was denied, and for each
-grant what was used then and between which versions of the user it was made.
+It begins with the first line of its input and goes on until the next. After every ten steps it prints how
+many grants and denials there were. In the end it prints what it committed without a key, and for every grant
+what was used then and between which versions of the user it was made.
 """
 
 import asyncio
+import itertools
 import json
 import random
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import text
@@ -23,8 +25,8 @@ from app.plans import load_catalogue
 
 from .waiting import until
 
-GRANTS, DENIALS = 20, 5
-"""What is enough of each, for the tasks of one process together."""
+ROUND = 10
+"""Steps from one report to the next."""
 KEYS = 10
 """Idempotency keys that are used again and again; what they take stays taken."""
 USER, FEATURE = "ada", "projects"
@@ -42,11 +44,13 @@ class Worker:
         self.limits = limits
         self.random = random.Random(seed)
         self.balance = 0
+        self.steps = 0
         self.denied = 0
         self.grants: list[tuple[int, int, int]] = []
 
     async def run(self, stopped: asyncio.Event) -> None:
         while not stopped.is_set():
+            self.steps += 1
             try:
                 self.balance += await self.step()
             except (RolledBack, Conflict, Unavailable, OperationalError):
@@ -82,13 +86,21 @@ async def version_in_force(session: AsyncSession) -> int:
     return int((await connection.execute(text("SELECT version FROM billing_user"))).scalar_one())
 
 
-def denials(workers: list[Worker]) -> int:
-    return sum(worker.denied for worker in workers)
-
-
-def say(word: str) -> None:
-    sys.stdout.write(f"{word}\n")
+def say(words: object) -> None:
+    sys.stdout.write(f"{json.dumps(words)}\n")
     sys.stdout.flush()
+
+
+async def report(workers: list[Worker]) -> None:
+    """Print after every round how many grants and denials there were."""
+    goal = itertools.count(ROUND, ROUND)
+    while True:
+        await until(partial(have_made, workers, next(goal)))
+        say([sum(len(worker.grants) for worker in workers), sum(worker.denied for worker in workers)])
+
+
+def have_made(workers: list[Worker], steps: int) -> bool:
+    return sum(worker.steps for worker in workers) >= steps
 
 
 async def main(url: str, plans: str, seed: int, tasks: int) -> None:
@@ -98,24 +110,15 @@ async def main(url: str, plans: str, seed: int, tasks: int) -> None:
     say("ready")
     await asyncio.to_thread(sys.stdin.readline)
     stopped = asyncio.Event()
-
-    def have_enough() -> bool:
-        return sum(len(each.grants) for each in workers) >= GRANTS and denials(workers) >= DENIALS
-
-    async def stop() -> None:
-        await until(have_enough)
-        say("enough")
-        await asyncio.to_thread(sys.stdin.readline)
-        stopped.set()
-
-    await asyncio.gather(stop(), *(worker.run(stopped) for worker in workers))
+    running = [asyncio.create_task(worker.run(stopped)) for worker in workers]
+    reporting = asyncio.create_task(report(workers))
+    await asyncio.to_thread(sys.stdin.readline)
+    reporting.cancel()
+    stopped.set()
+    await asyncio.gather(*running)
     await database.close()
-    result = {
-        "balance": sum(worker.balance for worker in workers),
-        "denied": denials(workers),
-        "grants": [grant for worker in workers for grant in worker.grants],
-    }
-    sys.stdout.write(json.dumps(result))
+    balance = sum(worker.balance for worker in workers)
+    say({"balance": balance, "grants": [grant for worker in workers for grant in worker.grants]})
 
 
 if __name__ == "__main__":

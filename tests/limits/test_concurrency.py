@@ -1,6 +1,7 @@
 """Never one over: many tasks in two processes, while the limit goes up and down."""
 
 import asyncio
+import itertools
 import json
 import sys
 import time
@@ -32,7 +33,7 @@ async def taking_usage(url: str, plans: Path, seed: int, tasks: int) -> AsyncIte
     command = [sys.executable, "-m", "tests.take_usage", url, str(plans), str(seed), str(tasks)]
     process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdin=PIPE, stdout=PIPE)
     try:
-        await says(process, "ready")
+        assert await line(process) == "ready"
         yield process
     finally:
         if process.returncode is None:
@@ -40,29 +41,30 @@ async def taking_usage(url: str, plans: Path, seed: int, tasks: int) -> AsyncIte
             await process.communicate()
 
 
-async def says(process: Process, word: str) -> None:
-    """Wait for this line."""
+async def line(process: Process) -> Any:
+    """The next line that it prints."""
     assert process.stdout is not None
     async with asyncio.timeout(LONGEST_SECONDS):
-        assert (await process.stdout.readline()).decode() == f"{word}\n"
+        return json.loads(await process.stdout.readline())
 
 
 async def results(processes: list[Process], change_limit: Callable[[], Awaitable[None]]) -> list[Any]:
-    """What the processes print, once each has made and was denied enough and the limit has changed enough."""
+    """What the processes print that go on until each has made and was denied enough.
+
+    The limit changes after as many steps on any machine.
+    """
     for process in processes:
         assert process.stdin is not None
         process.stdin.write(b"go\n")
-    enough = [asyncio.create_task(says(process, "enough")) for process in processes]
-    changes = 0
-    while changes < len(CHANGES) or not all(each.done() for each in enough):
-        await change_limit()
-        changes += 1
-        await asyncio.sleep(0.02)
-    await asyncio.gather(*enough)
     async with asyncio.timeout(LONGEST_SECONDS):
+        for changes in itertools.count(1):
+            await change_limit()
+            reports = [await line(process) for process in processes]
+            if changes >= len(CHANGES) and all(grants >= 20 and denied >= 5 for grants, denied in reports):
+                break
         printed = await asyncio.gather(*(process.communicate(b"stop\n") for process in processes))
     assert [process.returncode for process in processes] == [0, 0]
-    return [json.loads(output) for output, _ in printed]
+    return [json.loads(output.splitlines()[-1]) for output, _ in printed]
 
 
 async def set_limit(client: Client, limit: int) -> None:
