@@ -80,7 +80,7 @@ class Inbox:
         link_keys: Sequence[str] = ("user_id",),
     ) -> None:
         self.database = database
-        self._transactions = Transactions(
+        self.transactions = Transactions(
             database,
             catalogue=catalogue,
             outbox=outbox,
@@ -173,7 +173,7 @@ class Inbox:
         began = time.perf_counter()
         try:
             async with asyncio.timeout(BATCH_TIMEOUT_SECONDS):
-                outcomes = await self._transactions.commit([waiting.delivery for waiting in batch])
+                outcomes = await self.transactions.commit([waiting.delivery for waiting in batch])
         except Exception as error:
             metrics.batch_ended(len(batch), time.perf_counter() - began, committed=False)
             await self._resolve_error(batch, error)
@@ -207,7 +207,7 @@ class Inbox:
             return
         try:
             async with asyncio.timeout(BATCH_TIMEOUT_SECONDS):
-                outcome = await self._transactions.keep_as_failed(waiting.delivery, error)
+                outcome = await self.transactions.keep_as_failed(waiting.delivery, error)
         except Exception as second:
             log.error("event_not_stored", event_id=event_id, error=type(second).__name__)
             cause = Unavailable if self.database.is_unavailable(second) else NotStorable

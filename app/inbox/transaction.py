@@ -1,7 +1,7 @@
 """The transaction of one batch: lock, load, apply, write, commit; then the signals."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import structlog
 from sqlalchemy import Table
@@ -81,6 +81,29 @@ class Transactions:
             self._send_users_changed(users)
         self._outbox.announce(unit_of_work.reactions)
         return [_outcome_of(delivery, applied.get(delivery.event.id)) for delivery in deliveries]
+
+    async def change(
+        self, named: Mapping[str, Collection[str]], change: Callable[[UnitOfWork], None]
+    ) -> None:
+        """Have `change` work on the records of these ids, by their kind, and write what it makes of them.
+
+        Raises:
+            Exception: what the database raises; then nothing is stored.
+        """
+        every = {kind: set(named.get(kind, ())) for kind in KINDS}
+        async with self._database.batch() as batch:
+            await batch.begin([f"{kind}:{id}" for kind, ids in every.items() for id in ids])
+            ids = {table_of(model): every[kind] for kind, model in KINDS.items()}
+            loaded, _ = await batch.load(ids, known=(table_of(WebhookEvent), ()))
+            unit_of_work = UnitOfWork(int(self._clock()), self._catalogue, every, self._link_keys)
+            for model in KINDS.values():
+                unit_of_work.fill(model, loaded[table_of(model)])
+            change(unit_of_work)
+            users = unit_of_work.users()
+            await batch.write(self._rows(unit_of_work, ()), users)
+        if users:
+            self._send_users_changed(users)
+        self._outbox.announce(unit_of_work.reactions)
 
     async def keep_as_failed(self, delivery: Delivery, error: Exception) -> Outcome:
         """Store an event whose records the database refuses, so that it is retried.

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 from blinker import NamedSignal
 
@@ -38,7 +38,6 @@ KINDS: dict[str, type[Record]] = {
 }
 """The records that events name, by Stripe's word for the object."""
 
-
 DEFAULT_ROWS = {model: default_row(model) for model in KINDS.values()}
 
 
@@ -59,6 +58,13 @@ class Reapplied(NamedTuple):
     id: str
     newest_event_id: str | None
     needs_refresh: bool
+
+
+class Caused(Protocol):
+    """The event that a reaction follows from, by its id."""
+
+    @property
+    def id(self) -> str: ...
 
 
 class Payer(NamedTuple):
@@ -164,7 +170,7 @@ class UnitOfWork:
     def announce(
         self,
         signal: NamedSignal,
-        event: StripeEvent,
+        event: Caused,
         *,
         cause: str | None = None,
         fact: str | None = None,
@@ -184,8 +190,8 @@ class UnitOfWork:
         if fact is not None:
             if any(reaction.id == reaction_id for reaction in self.reactions):
                 return
-            self.facts[reaction_id] = event.told_as
-        user_id = self._user_of(customer_id, subscription_id)
+            self.facts[reaction_id] = event.told_as if isinstance(event, StripeEvent) else ()
+        user_id = self.user_of(customer_id, subscription_id)
         self.reactions.append(
             Reaction(
                 id=reaction_id,
@@ -200,7 +206,7 @@ class UnitOfWork:
             )
         )
 
-    def _user_of(self, customer_id: str | None, subscription_id: str | None) -> str | None:
+    def user_of(self, customer_id: str | None, subscription_id: str | None) -> str | None:
         """The subscription's own user, else the customer's."""
         subscription = self.find(Subscription, subscription_id)
         if subscription is not None and subscription.links is not None:
@@ -208,14 +214,11 @@ class UnitOfWork:
         customer = self.find(Customer, customer_id)
         return customer.user_id if customer is not None else None
 
-    def name_user(self, subscription_id: str, user_id: str) -> set[str]:
-        """Name the user in what is to be told of the subscription without one; the signals that did."""
-        named: set[str] = set()
+    def name_user(self, subscription_id: str, user_id: str) -> None:
+        """Name the user in what is to be told of the subscription without one."""
         for number, reaction in enumerate(self.reactions):
             if reaction.subscription_id == subscription_id and reaction.user_id is None:
                 self.reactions[number] = replace(reaction, user_id=user_id)
-                named.add(reaction.signal)
-        return named
 
     def record(
         self, event: StripeEvent, subject: str, before: Mapping[str, Any] | None, after: Mapping[str, Any]
@@ -273,9 +276,9 @@ class UnitOfWork:
             elif isinstance(row, Subscription):
                 users |= {row.user_id, before["user_id"] if before else None}
                 if row.links is None or (before is not None and before["links"] is None):
-                    users.add(self._user_of(values["customer_id"], None))
+                    users.add(self.user_of(values["customer_id"], None))
             else:
-                users.add(self._user_of(values["customer_id"], values["subscription_id"]))
+                users.add(self.user_of(values["customer_id"], values["subscription_id"]))
         return {user for user in users if user is not None}
 
     @contextmanager

@@ -18,6 +18,7 @@ from ..observability import metrics
 from ..signals import events
 from ..stripe.events import StripeEvent, parse
 from . import statements
+from .activations import Activations
 from .alerts import Alerts
 from .over_limits import OverLimits
 from .pruning import Pruner
@@ -59,6 +60,7 @@ class Worker:
         self.over_limits = over_limits
         self._arrivals = arrivals
         self._clock = clock
+        self.activations = Activations(database, inbox.transactions, clock=clock)
         self.server = ServerReport(database, clock)
         self._woken = asyncio.Event()
         self._stopping = False
@@ -92,6 +94,7 @@ class Worker:
                 for work in (
                     self._drain,
                     self._retry_all_due,
+                    self.activations.announce_when_due,
                     self._alerts.check_when_due,
                     self._check_over_limits,
                     self.server.store_when_seen,

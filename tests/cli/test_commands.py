@@ -361,12 +361,12 @@ def test_amounts_durations_and_texts_are_shown_for_people() -> None:
 
 
 RECEIVERS = """
-from app.signals import durable, subscription_activated
+from app.signals import durable, subscription_changed
 
 async def welcome(reaction):
     raise AssertionError("only a server tells")
 
-durable(subscription_activated, welcome, name="welcome")
+durable(subscription_changed, welcome, name="welcome")
 """
 
 

@@ -1,7 +1,9 @@
 """What a changed record means: the domain signals that are sent after the commit."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
+
+from blinker import NamedSignal
 
 from ...db.models import Invoice, Subscription
 from ...signals import (
@@ -15,7 +17,7 @@ from ...signals import (
 )
 from ...stripe.events import StripeEvent
 from ...stripe.objects import ENDED
-from ..unit_of_work import UnitOfWork
+from ..unit_of_work import Caused, UnitOfWork
 
 WATCHED = (
     "status",
@@ -43,24 +45,61 @@ def announce_changes(
     if not changes:
         return
     was, status = before["status"], now["status"]
-    signals = [subscription_changed]
+    _announce(subscription_changed, unit_of_work, event, subscription, changes)
     if status in RUNNING and was not in UNDER_WAY:
-        signals.append(subscription_activated)
+        _begin(unit_of_work, event, subscription, changes)
+    elif status not in UNDER_WAY:
+        announce_activation(unit_of_work, subscription)  # it is over before its user was known
     if status in ENDED and was not in ENDED:
-        signals.append(subscription_ended)
-    for signal in signals:
         # An end is final, so there is one for each subscription.
-        cause = subscription.id if signal is subscription_ended else None
-        unit_of_work.announce(
-            signal,
-            event,
-            cause=cause,
-            customer_id=subscription.customer_id,
-            subscription_id=subscription.id,
-            status=status,
-            plan_id=subscription.plan_id,
-            changes=changes,
-        )
+        _announce(subscription_ended, unit_of_work, event, subscription, changes, cause=subscription.id)
+
+
+def _begin(
+    unit_of_work: UnitOfWork, event: StripeEvent, subscription: Subscription, changes: Mapping[str, Any]
+) -> None:
+    """Announce that it became active; without a user only after a while, as the checkout session that names
+    the user often comes just after (`announce_activation`)."""
+    if unit_of_work.reapplied is not None:
+        return
+    held = {"id": event.id, "at": unit_of_work.now, "changes": dict(changes)}
+    unit_of_work.change(subscription, activation=held)
+    if unit_of_work.user_of(subscription.customer_id, subscription.id) is not None:
+        announce_activation(unit_of_work, subscription)
+
+
+class Held(NamedTuple):
+    """The event that activated a subscription."""
+
+    id: str
+
+
+def announce_activation(unit_of_work: UnitOfWork, subscription: Subscription) -> None:
+    """Announce the activation that waits for its user, if one does, with the user if that is known."""
+    if (held := subscription.activation) is None:
+        return
+    unit_of_work.change(subscription, activation=None)
+    _announce(subscription_activated, unit_of_work, Held(held["id"]), subscription, held["changes"])
+
+
+def _announce(
+    signal: NamedSignal,
+    unit_of_work: UnitOfWork,
+    event: Caused,
+    subscription: Subscription,
+    changes: Mapping[str, Any],
+    cause: str | None = None,
+) -> None:
+    unit_of_work.announce(
+        signal,
+        event,
+        cause=cause,
+        customer_id=subscription.customer_id,
+        subscription_id=subscription.id,
+        status=subscription.status,
+        plan_id=subscription.plan_id,
+        changes=changes,
+    )
 
 
 def announce_first_payment_failed(

@@ -9,7 +9,7 @@ from ...signals import subscription_activated
 from ...stripe.events import StripeEvent
 from ...stripe.objects import as_dict, as_id, as_seconds, named_user
 from ..unit_of_work import UnitOfWork
-from .announcements import RUNNING
+from .announcements import RUNNING, announce_activation
 from .claims import (
     NOBODY,
     NOTHING,
@@ -172,13 +172,15 @@ def settle_owner(unit_of_work: UnitOfWork, subscription: Subscription) -> None:
 
 
 def announce_user(unit_of_work: UnitOfWork, subscription: Subscription, event: StripeEvent) -> None:
-    """Announce the activation of a subscription that runs and now has its first user: it was announced
-    without one, and whoever welcomes users waits for this."""
+    """Announce the activation of a subscription that runs and now has its first user: the one that waits for
+    it, else one more, as whoever welcomes users heard only of one without a user."""
     user_id = subscription.user_id
     if user_id is None or (event.type.startswith("internal.") and event.object.get("announce") is False):
         return
-    told = unit_of_work.name_user(subscription.id, user_id)
-    if subscription.status in RUNNING and subscription_activated.name not in told:
+    unit_of_work.name_user(subscription.id, user_id)
+    if subscription.activation is not None:
+        announce_activation(unit_of_work, subscription)
+    elif subscription.status in RUNNING:
         unit_of_work.announce(
             subscription_activated,
             event,
