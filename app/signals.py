@@ -157,6 +157,17 @@ def event_signal(event_type: str) -> NamedSignal:
     return events.signal(event_type)
 
 
+INTERNAL = "internal."
+"""What the types of the internal API's own events begin with."""
+
+
+def handled_types() -> list[str]:
+    """Stripe's event types that are handled: those with a receiver, ours or the application's."""
+    return sorted(
+        name for name, signal in events.items() if signal.receivers and not name.startswith(INTERNAL)
+    )
+
+
 def has_receivers(event_type: str) -> bool:
     """Whether anybody handles events of this type. Unknown types make no signal: they come from outside."""
     signal = events.get(event_type)

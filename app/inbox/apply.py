@@ -11,6 +11,7 @@ from ..errors import ServiceError, Stale
 from ..signals import event_dead, event_signal, has_receivers
 from .delivery import Delivery
 from .outcome import Outcome, storable
+from .thin import is_awaited
 from .unit_of_work import KINDS, UnitOfWork
 
 log = structlog.get_logger(__name__)
@@ -56,7 +57,8 @@ class Applier:
             if delivery.is_internal:
                 return Outcome(delivery, EventState.FAILED, rejected=ServiceError(NOT_APPLIED))
             return self.failed(delivery, f"{type(error).__name__}: {error}", unit_of_work)
-        if not delivery.is_internal and event.object_id in unit_of_work.history:
+        is_snapshot = not delivery.is_internal and event.read_for is None
+        if is_snapshot and event.object_id in unit_of_work.history:
             unit_of_work.history[event.object_id].append(event)
         return Outcome(delivery, EventState.PROCESSED)
 
@@ -102,7 +104,7 @@ class Applier:
     def _state_unhandled(self, delivery: Delivery) -> str:
         # A thin event says only which object changed: it waits until that object is fetched from Stripe.
         event = delivery.event
-        waits = event.thin and has_receivers(event.type.removeprefix("v1.")) and self._is_ours(delivery)
+        waits = event.thin and self._is_ours(delivery) and is_awaited(event)
         return EventState.PENDING if waits else EventState.IGNORED
 
 

@@ -24,7 +24,8 @@ async def load_history(batch: Batch, unit_of_work: UnitOfWork, events: Iterable[
     arrivals: dict[tuple[type[Record], str], list[StripeEvent]] = defaultdict(list)
     for event in events:
         kind = KINDS.get(as_text(event.object.get("object")) or "")
-        if kind in (Subscription, Customer) and event.object_id and not event.problem:
+        is_snapshot = not event.problem and event.read_for is None
+        if kind in (Subscription, Customer) and event.object_id and is_snapshot:
             arrivals[kind, event.object_id].append(event)
     for (model, object_id), group in arrivals.items():
         row = cast(Subscription | Customer | None, unit_of_work.find(model, object_id))
@@ -34,9 +35,12 @@ async def load_history(batch: Batch, unit_of_work: UnitOfWork, events: Iterable[
             since = min(event.created for event in group)
             known = await _history(batch, object_id, min(since, current.created)) if current else []
             arriving = {event.id for event in group}  # one that is retried may have been applied elsewhere
-            # A thin event says nothing of its object, though it counts as processed once that was read.
+            # A thin event says nothing of its object, though it counts as processed once that was read; and
+            # what its receivers were called with is no further snapshot.
             unit_of_work.history[object_id] = [
-                event for event in known if event.id not in arriving and not event.thin
+                event
+                for event in known
+                if event.id not in arriving and not event.thin and event.read_for is None
             ]
 
 

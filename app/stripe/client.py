@@ -6,12 +6,13 @@ is given as it came, in plain dicts: `stripe_objects` reads every shape.
 """
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 import orjson
@@ -47,6 +48,11 @@ PATHS = {
     "checkout.session": "/v1/checkout/sessions/{}",
     "charge": "/v1/charges/{}",
     "dispute": "/v1/disputes/{}",
+    "price": "/v1/prices/{}",
+    "invoice_payment": "/v1/invoice_payments/{}",
+    "credit_note": "/v1/credit_notes/{}",
+    "refund": "/v1/refunds/{}",
+    "radar.early_fraud_warning": "/v1/radar/early_fraud_warnings/{}",
 }
 """Where one object of each kind is read."""
 NESTED = {
@@ -64,9 +70,18 @@ RESOURCES = (
     "billing_portal/sessions",
     "charges",
     "disputes",
+    "prices",
+    "invoice_payments",
+    "credit_notes",
+    "refunds",
+    "radar/early_fraud_warnings",
+    "core/events",
+    "account",
 )
 """What a serving process asks for."""
 NAMESPACES = frozenset(resource.split("/")[0] for resource in RESOURCES if "/" in resource)
+API_PATH = re.compile(r"/v[12]/[\w./-]+(\?[\w.%=&\[\]-]*)?")
+"""What an event may name as the path of its object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +118,7 @@ class _CountedHttp(stripe.HTTPXClient):
 
 def resource_of(url: str) -> str:
     """Which resource an address is of, without ids: each would be a time series of its own."""
-    names = urlsplit(url).path.partition("/v1/")[2].split("/")
+    names = re.sub(r"^.*?/v[12]/", "", urlsplit(url).path).split("/")
     return "/".join(names[: 2 if names[0] in NAMESPACES else 1])
 
 
@@ -165,7 +180,15 @@ class StripeApi:
         Raises:
             NotFound, StripeRefused, StripeUnavailable: as `get`.
         """
-        return await self.complete(kind, await self.get(PATHS[kind].format(object_id)))
+        return await self.complete(kind, await self.get(PATHS[kind].format(quote(object_id, safe=""))))
+
+    async def read_event(self, event_id: str) -> Answer:
+        """An event as API v2 has it, with the data that its delivery left out ("Retrieve an Event").
+
+        Raises:
+            NotFound, StripeRefused, StripeUnavailable: as `get`.
+        """
+        return await self.get(f"/v2/core/events/{quote(event_id, safe='')}")
 
     async def complete(self, kind: str, answer: Answer) -> Answer:
         """The same object with all that its nested list holds: Stripe sends the first ten ("Pagination").

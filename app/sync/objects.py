@@ -103,16 +103,25 @@ class StripeObjects:
         delivery.stated = completed_at, delivery.event.id
         return await self._inbox.accept(delivery)
 
-    async def apply_event(self, event: StripeEvent, answer: Answer) -> Outcome:
-        """Apply a thin event with the object that it named, as it is now.
+    async def apply_object(self, event_type: str, answer: Answer) -> Outcome:
+        """Apply an object that was fetched as an event of this type, by the receivers of that type.
 
         Raises:
             Unavailable: when the database cannot take it now.
         """
-        event_type = event.type.removeprefix("v1.")
-        fetched = self._delivery(event.id, event_type, answer.content, answer.at)
-        fetched.stated = event.created, event.id
-        return await self._inbox.accept(fetched)
+        name = f"{answer.content['id']}_{answer.at}"
+        return await self._inbox.accept(self._delivery(name, event_type, answer.content, answer.at))
+
+    async def tell(self, event: StripeEvent, event_type: str, answer: Answer) -> Outcome:
+        """Call the receivers of this type with what was read for a thin event. Doing it again does nothing.
+
+        Raises:
+            Unavailable: when the database cannot take it now.
+        """
+        name = event.id if event_type != event.type else f"{event.id}_{event_type}"
+        return await self._inbox.accept(
+            self._delivery(name, event_type, answer.content, answer.at, read_for=event)
+        )
 
     async def refresh_cut_invoices(self, subscription_id: str) -> None:
         """Fetch the subscription's paid invoices of which Stripe has sent no more than the first lines.
@@ -128,9 +137,11 @@ class StripeObjects:
             name = f"{invoice_id}_{answer.at}"
             await self._inbox.accept(self._delivery(name, "invoice.paid", answer.content, answer.at))
 
-    def _delivery(self, name: str, event_type: str, content: Json, at: int) -> Delivery:
-        """An event about what was fetched."""
-        envelope = {
+    def _delivery(
+        self, name: str, event_type: str, content: Json, at: int, *, read_for: StripeEvent | None = None
+    ) -> Delivery:
+        """An event about what was fetched; `read_for`: the thin event that it was fetched for."""
+        envelope: Json = {
             "id": f"{READING}{name}",
             "object": "event",
             "type": event_type,
@@ -139,6 +150,9 @@ class StripeObjects:
             "livemode": content.get("livemode", self._api.livemode),
             "data": {"object": content},
         }
+        if read_for is not None:
+            envelope["read_for"] = {"created": read_for.created, "id": read_for.id}
+            envelope["snapshot_event"] = read_for.snapshot_event
         received_at = int(self._clock())
         return receive(orjson.dumps(envelope), signature=None, received_at=received_at, source="re-read")
 

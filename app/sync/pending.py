@@ -17,10 +17,11 @@ from ..db.keyset import in_key_order
 from ..db.models import Customer, EventState, Subscription, WebhookEvent
 from ..errors import NotFound, ServiceError, Stale, StripeUnavailable, Unavailable
 from ..inbox.unit_of_work import KINDS
-from ..stripe.client import PATHS, StripeApi
+from ..stripe.client import Answer, StripeApi
 from ..stripe.events import StripeEvent, parse
 from . import leases
 from .objects import StripeObjects
+from .thin import Object, ThinEvents, named_object
 
 log = structlog.get_logger(__name__)
 
@@ -34,10 +35,15 @@ RETRY_SECONDS = 600
 """For what Stripe refuses or does not have, and what cannot be applied: each try leaves a failed event."""
 GONE = "Stripe has no such object, or not in the mode of STRIPE_API_KEY."
 
+OTHER_MODE = "The event is of {}, and STRIPE_API_KEY is not: set the key of that mode, or LIVEMODE."
+
 NO_EVENT = (-1, "")
 
-Object = tuple[str, str]
-"""Its kind, in Stripe's word, and its id."""
+IN_TURN = ("customer", "subscription", "other")
+
+
+def _turn_of(object: Object) -> str:
+    return object[0] if object[0] in IN_TURN else "other"
 
 
 class PendingFetches:
@@ -49,6 +55,7 @@ class PendingFetches:
         self._database = database
         self._objects = objects
         self._api = api
+        self._thin = ThinEvents(objects, api)
         self._clock = clock
         self._resume_at = 0.0
         self._not_before: dict[Object, float] = {}
@@ -65,7 +72,11 @@ class PendingFetches:
         if not waiting or not await leases.acquire(self._database, JOB, int(self._clock())):
             return 0
         async with leases.released_after(self._database, JOB):
-            done = await run_all(self._finish(object, events) for object, events in waiting.items())
+            done: list[bool] = []
+            # Who pays is known before what they pay for, so that reactions name the user.
+            for turn in IN_TURN:
+                of_turn = [each for each in waiting.items() if _turn_of(each[0]) == turn]
+                done += await run_all(self._finish(object, events) for object, events in of_turn)
             now = int(self._clock())
             await leases.update_job(self._database, JOB, finished_at=now, result={"read": sum(done)})
         return sum(done)
@@ -78,9 +89,7 @@ class PendingFetches:
         try:
             await self._read(object, events)
         except NotFound:
-            await self._mark(events, EventState.IGNORED, GONE)
-            self._not_before[object] = self._clock() + RETRY_SECONDS
-            log.warning("object_not_at_stripe", kind=object[0], object_id=object[1])
+            await self._finish_gone(object, events)
         except StripeUnavailable:
             self._resume_at = self._clock() + PAUSE_SECONDS
         except (Stale, Unavailable) as error:
@@ -94,19 +103,26 @@ class PendingFetches:
             return True
         return False
 
+    async def _finish_gone(self, object: Object, events: Sequence[StripeEvent]) -> None:
+        """Finish the events of an object that Stripe no longer has: what says that it is deleted is told."""
+        log.warning("object_not_at_stripe", kind=object[0], object_id=object[1])
+        self._not_before[object] = self._clock() + RETRY_SECONDS
+        told = [event for event in events if await self._thin.tell_deletion(event)]
+        await self._mark(told, EventState.PROCESSED, None)
+        await self._mark([event for event in events if event not in told], EventState.IGNORED, GONE)
+
     async def _read(self, object: Object, events: Sequence[StripeEvent]) -> None:
         kind, object_id = object
-        if kind in ("subscription", "customer"):
-            if kind == "subscription":
-                await self._objects.refresh_cut_invoices(object_id)
-            stated = max(((event.created, event.id) for event in events), default=None)
-            outcome = await self._objects.refresh(kind, object_id, stated=stated)
-            if outcome.state == EventState.FAILED:
-                raise ServiceError("What was read could not be applied: its event says why.")
+        if kind not in ("subscription", "customer"):
+            await self._thin.read(object, events)
             return
-        answer = await self._api.read(kind, object_id)
-        for event in events:
-            await self._objects.apply_event(event, answer)
+        if kind == "subscription":
+            await self._objects.refresh_cut_invoices(object_id)
+        stated = max(((event.created, event.id) for event in events), default=None)
+        outcome = await self._objects.refresh(kind, object_id, stated=stated)
+        if outcome.state == EventState.FAILED:
+            raise ServiceError("What was read could not be applied: its event says why.")
+        await self._thin.tell_all(events, Answer(outcome.event.object, outcome.event.created))
 
     async def _thin_events(self) -> dict[Object, list[StripeEvent]]:
         """The thin events that wait, by the object that each names."""
@@ -119,9 +135,11 @@ class PendingFetches:
         waiting: dict[Object, list[StripeEvent]] = defaultdict(list)
         for row in rows:
             event = parse(row.body.encode())
-            kind = event.object.get("object")
-            if kind in PATHS and event.object_id:
-                waiting[kind, event.object_id].append(event)
+            if event.livemode in (None, self._api.livemode):
+                waiting[named_object(event)].append(event)
+            elif row.last_error is None:
+                mode = "live mode" if event.livemode else "test mode"
+                await self._mark([event], EventState.PENDING, OTHER_MODE.format(mode))
         return waiting
 
     async def _marked(self) -> list[Object]:
@@ -141,7 +159,8 @@ class PendingFetches:
         """Say what became of thin events."""
         if not events:
             return
-        values = {"state": state, "last_error": error, "processed_at": int(self._clock())}
+        done = None if state == EventState.PENDING else int(self._clock())
+        values = {"state": state, "last_error": error, "processed_at": done}
         waiting = col(WebhookEvent.id).in_([event.id for event in events])
         still = col(WebhookEvent.state) == EventState.PENDING
         async with self._database.session() as session:

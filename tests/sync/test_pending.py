@@ -74,7 +74,7 @@ async def test_when_all_deliveries_are_thin_the_records_equal_the_truth(
         await refresh_all(both)
         expected = as_the_api_tells_it(account)
         assert await stored(both.service.database, expected) == expected
-        assert await states(both) == {EventState.PROCESSED, EventState.IGNORED}
+        assert await states(both) <= {EventState.PROCESSED, EventState.IGNORED}
 
 
 async def test_a_burst_on_one_subscription_is_one_read(database_url: str, beside: Start) -> None:
@@ -182,7 +182,7 @@ async def test_while_stripe_is_down_thin_events_wait_and_webhooks_do_not(
         assert await both.refresh() > 0
         expected = truth(account)
         assert await stored(both.service.database, expected) == expected
-        assert await states(both) == {EventState.PROCESSED, EventState.IGNORED}
+        assert await states(both) <= {EventState.PROCESSED, EventState.IGNORED}
 
 
 async def test_what_stripe_does_not_have_is_not_asked_for_again_and_again(

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from ...signals import event_signal, has_receivers
+from ...signals import INTERNAL, event_signal, handled_types, has_receivers
+from ...stripe.event_types import snapshot_types
 from ...stripe.events import StripeEvent
 from ..unit_of_work import UnitOfWork
 from .charge import charge_dispute_changed, charge_refunded
@@ -11,7 +12,7 @@ from .customer import customer_snapshot
 from .internal import internal_customer_linked, internal_subscription_updated
 from .invoice import invoice_snapshot
 from .price import price_snapshot
-from .subscription import subscription_snapshot
+from .subscription import subscription_snapshot, subscription_status_reached, trial_will_end
 
 Handler = Callable[[StripeEvent, UnitOfWork], None]
 
@@ -21,9 +22,14 @@ HANDLERS: dict[str, Handler] = {
     "customer.subscription.deleted": subscription_snapshot,
     "customer.subscription.paused": subscription_snapshot,
     "customer.subscription.resumed": subscription_snapshot,
-    "customer.subscription.trial_will_end": subscription_snapshot,
+    "customer.subscription.trial_will_end": trial_will_end,
     "customer.subscription.pending_update_applied": subscription_snapshot,
     "customer.subscription.pending_update_expired": subscription_snapshot,
+    # These have no snapshot: thin events alone say when a status was reached.
+    "customer.subscription.active": subscription_status_reached,
+    "customer.subscription.trialing": subscription_status_reached,
+    "customer.subscription.past_due": subscription_status_reached,
+    "customer.subscription.unpaid": subscription_status_reached,
     "invoice.payment_succeeded": invoice_snapshot,
     "invoice.payment_failed": invoice_snapshot,
     "invoice.paid": invoice_snapshot,
@@ -46,9 +52,18 @@ HANDLERS: dict[str, Handler] = {
 }
 
 
+READ_BEFORE: frozenset[Handler] = frozenset({subscription_snapshot, customer_snapshot})
+"""The handlers that have applied what was read for a thin event before its receivers are called."""
+
+
+def handled() -> set[str]:
+    """Stripe's event types that have a receiver here, ours or the application's."""
+    return {*handled_types(), *(name for name in HANDLERS if not name.startswith(INTERNAL))}
+
+
 def stripe_types() -> list[str]:
-    """The event types of Stripe's that are handled."""
-    return sorted(name for name in HANDLERS if not name.startswith("internal."))
+    """The handled types that a webhook endpoint can send, and that Stripe lists."""
+    return snapshot_types(handled())
 
 
 def connect() -> None:

@@ -13,6 +13,8 @@ UNKNOWN: Values = {"created": 0, "event_id": ""}
 
 
 def customer_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
+    if event.read_for is not None:
+        return  # applied as a reading of the customer
     customer = ensure_customer(unit_of_work, required_id(event.object, "id"))
     unsure = is_near_a_reading(event, customer, unit_of_work)
     judgement = judge_snapshot(event, customer, unit_of_work)

@@ -200,7 +200,8 @@ def _stated(unit_of_work: UnitOfWork, event: StripeEvent, object_id: str) -> Cla
 
 def _claim(user_id: str | None, event: StripeEvent, unit_of_work: UnitOfWork) -> Claim:
     delivery = unit_of_work.delivery
-    created, event_id = (delivery and delivery.stated) or (event.created, event.id)
+    stated = event.read_for or (delivery.stated if delivery is not None else None)
+    created, event_id = stated or (event.created, event.id)
     claim: Claim = {
         "user_id": user_id,
         "created": created,

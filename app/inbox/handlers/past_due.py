@@ -34,6 +34,11 @@ def evidence_of(event: StripeEvent) -> Evidence:
     return Evidence(event.created if running else None, event.created if due else None)
 
 
+def evidence_of_status(status: str, at: int) -> Evidence:
+    """What a thin event says by its type: the status that began. `at` in Unix seconds."""
+    return Evidence(at if status in RUNNING else None, at if status in DUE else None)
+
+
 def merged(row: Mapping[str, Any], evidence: Evidence) -> dict[str, Any]:
     """The columns `running_at` and `due_at` with what one more event says."""
     running_at = max((at for at in (row["running_at"], evidence.running_at) if at is not None), default=None)

@@ -11,7 +11,7 @@ from .announcements import RUNNING, announce_changes, announce_first_payment_fai
 from .customer import ensure_customer
 from .item_history import cut_values, history_of, remembered
 from .links import announce_user, claim_by_metadata, owner_before, settle_owner
-from .past_due import evidence_of, merged, past_due_since
+from .past_due import evidence_of, evidence_of_status, merged, past_due_since
 from .price import announce_unmapped, learn_prices
 from .snapshots import current_position, is_near_a_reading, is_reading, judge_snapshot, ordering_values
 from .subscription_columns import Columns, derived_again, overlay_values, subscription_columns
@@ -19,6 +19,8 @@ from .usage_periods import with_period_changes
 
 
 def subscription_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
+    if event.read_for is not None:
+        return  # applied as a reading of the subscription
     check_subscription(event.object)
     subscription = ensure_subscription(unit_of_work, required_id(event.object, "id"))
     customer = ensure_customer(unit_of_work, required_id(event.object, "customer"))
@@ -47,16 +49,36 @@ def subscription_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
         announce_first_payment_failed(unit_of_work, event, subscription)
     if owner is None and before["status"] in RUNNING:
         announce_user(unit_of_work, subscription, event)
-    if event.type == "customer.subscription.trial_will_end" and subscription.status == "trialing":
-        unit_of_work.announce(
-            trial_ending,
-            event,
-            fact=f"{subscription.id}:{subscription.trial_end}",
-            customer_id=subscription.customer_id,
-            subscription_id=subscription.id,
-            trial_end=subscription.trial_end,
-            plan_id=subscription.plan_id,
-        )
+
+
+def trial_will_end(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
+    """`customer.subscription.trial_will_end`: three days before, or when Stripe was told to end it."""
+    subscription_snapshot(event, unit_of_work)
+    subscription = ensure_subscription(unit_of_work, required_id(event.object, "id"))
+    if subscription.status != "trialing":
+        return
+    unit_of_work.announce(
+        trial_ending,
+        event,
+        fact=f"{subscription.id}:{subscription.trial_end}",
+        customer_id=subscription.customer_id,
+        subscription_id=subscription.id,
+        trial_end=subscription.trial_end,
+        plan_id=subscription.plan_id,
+    )
+
+
+def subscription_status_reached(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
+    """`customer.subscription.past_due` and its like: when the status began, which no reading says.
+
+    Thin events only ("Event types"); what the subscription is now was read before.
+    """
+    subscription = ensure_subscription(unit_of_work, required_id(event.object, "id"))
+    at = event.read_for[0] if event.read_for is not None else event.created
+    evidence = evidence_of_status(event.type.rpartition(".")[2], at)
+    unit_of_work.change(subscription, **merged(subscription.__dict__, evidence))
+    place = current_position(subscription)
+    unit_of_work.change(subscription, **_since(subscription.status, subscription, place))
 
 
 def columns_of(event: StripeEvent, subscription: Subscription, unit_of_work: UnitOfWork) -> Columns:
