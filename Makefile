@@ -6,26 +6,40 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN = .venv/bin
 STAMP = .venv/.installed
+RUNTIME = .venv/.runtime
 
-.PHONY: help install demo run test test-long test-wheel test-deep test-browser bench bench-quick bench-limits bench-admin chaos fuzz check format \
+.PHONY: help install docs reference screenshots demo run test test-long test-wheel test-deep test-browser bench bench-quick bench-limits bench-admin chaos fuzz check format \
 	migrate migration lock audit clean wheel
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 16
 
-install: $(STAMP) ## Make .venv from the lock
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
-$(STAMP): requirements-dev.lock
-	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or name it with PYTHON=…" >&2; exit 1; }
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+install: $(STAMP) ## Make .venv with everything that development needs, from the lock
+
+$(STAMP): requirements-dev.lock $(RUNTIME)
+	$(PIP) -r requirements-dev.lock
 	@touch $(STAMP)
 
-demo: install ## Play Stripe into a server of its own and show the records
+# What runs the service, and no more: `make demo` and `make run` need nothing else.
+$(RUNTIME): requirements.lock
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or name it with PYTHON=…" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(PIP) -r requirements.lock
+	@touch $(RUNTIME)
+
+demo: $(RUNTIME) ## Start a server, send it simulated events, show the records
 	$(BIN)/python -m app demo
 
-run: install ## Serve on port 8000, with a .env made on first use
+run: $(RUNTIME) ## Serve on port 8000, with a .env that the first run writes
 	$(BIN)/python -m app run
+
+docs: install ## Build the documentation site into site/; a broken link fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+reference: install ## Write the reference pages of the documentation from the code
+	$(BIN)/python -m tools.reference
 
 test: install ## The whole suite, on SQLite and PostgreSQL
 	$(BIN)/python -m pytest
@@ -71,20 +85,20 @@ check: install ## Format, lint, types, layers, migrations
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.check_migrations
 
-format: install ## Format and mend what can be mended
+format: install ## Format the code and fix what ruff can fix
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
 wheel: install ## Build the package into dist/
 	$(BIN)/python -m hatchling build -t wheel
 
-migrate: install ## Bring the database of DATABASE_URL up to the code
+migrate: $(RUNTIME) ## Apply the migrations that the database of DATABASE_URL lacks
 	$(BIN)/python -m app migrate
 
 migration: install ## Write a migration from the models: make migration m="what it does"
 	$(BIN)/alembic revision --autogenerate -m "$(m)"
 
-lock: install ## Make both locks anew from pyproject.toml
+lock: install ## Compile both locks from pyproject.toml, with the newest versions
 	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --all-extras pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -c requirements.lock --all-extras pyproject.toml --group dev -o requirements-dev.lock
 

@@ -10,45 +10,10 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from . import COMMAND, ROOT
+from . import ROOT
 from .api_keys import PLACEHOLDER, ApiKey, new_key, read_key
 from .errors import ConfigurationError
-
-REMEDIES = {
-    "stripe_webhook_secret": (
-        "set STRIPE_WEBHOOK_SECRET to the endpoint's signing secret (whsec_…), shown in Stripe's Dashboard "
-        "under Developers > Webhooks, or printed by `stripe listen`; several are separated by commas"
-    ),
-    "internal_api_key": (
-        "set INTERNAL_API_KEY to a random key of 128 bits or more that your other services send as "
-        f"X-API-Key (`{COMMAND} keys new` makes one), or to its sha256:…; several are separated by commas"
-    ),
-    "internal_api_read_key": f"make each key with `{COMMAND} keys new`, or leave the variable unset",
-    "stripe_api_key": (
-        "set STRIPE_API_KEY to a secret or restricted key (sk_… or rk_…), shown in Stripe's Dashboard under "
-        "Developers > API keys, or leave it unset"
-    ),
-    "stripe_api_base": "leave STRIPE_API_BASE unset, but for tests",
-    "allowed_return_origins": (
-        "set ALLOWED_RETURN_ORIGINS to origins without a path, separated by commas, such as "
-        "https://app.example.com"
-    ),
-    "catch_up_minutes": "set CATCH_UP_MINUTES to a number of minutes, or 0 for never",
-    "reconcile_hour": "set RECONCILE_HOUR to an hour from 0 to 23 (UTC), or leave it unset",
-    "notify_urls": "see apprise's list of services for how each address is written",
-    "link_metadata_keys": (
-        "set LINK_METADATA_KEYS to metadata keys of at most 40 characters without square brackets, separated "
-        "by commas, or leave it unset for user_id"
-    ),
-    "silence_hours": "set SILENCE_HOURS to a number of hours, or 0 for never",
-    "livemode": "set LIVEMODE to true or false, or leave it unset to take both while trying out",
-    "admin_password_hash": (
-        f"set ADMIN_PASSWORD_HASH to what `{COMMAND} admin password` prints, in single quotes; "
-        "leave it and ADMIN_USERNAME unset to have no admin screen"
-    ),
-    "plans_file": "set PLANS_FILE to the path of your plans.toml",
-    "database_url": "set DATABASE_URL to postgresql://user:password@host/name, or leave it unset for SQLite",
-}
+from .setting_remedies import REMEDIES
 
 SIGNING_SECRET_PREFIX = "whsec_"
 MIN_SIGNING_SECRET = 16
@@ -73,7 +38,8 @@ class DatabaseSettings(BaseSettings):
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", hide_input_in_errors=True)
 
     database_url: str = DEFAULT_DATABASE_URL
-    """`postgresql://…` in production; SQLite (a file) when unset."""
+    """`postgresql://user:password@host/name`. `?sslmode=require` and `postgres://` work too. Behind pgbouncer
+    in transaction mode add `?pgbouncer=true`; ports 6432 and 6543 imply it."""
 
     @field_validator("database_url", mode="before")
     @classmethod
@@ -85,65 +51,73 @@ class Settings(DatabaseSettings):
     """Every setting, named as in the environment (there in capitals)."""
 
     stripe_webhook_secret: Secrets
-    """The endpoint's signing secret; several, separated by commas, while one is rolled."""
+    """The endpoint's signing secret (`whsec_…`). Several are separated by commas while you rotate one."""
 
     internal_api_key: Secrets
-    """The key of the internal API; several, separated by commas, while one is rolled. See `api_keys`."""
+    """The key of the internal API, 128 bits or more: `python -m app keys new` makes one. Or `sha256:<hex>` of
+    it. A name for the audit trail goes in front: `billing-page=sha256:…`. Several are separated by commas."""
 
     internal_api_read_key: Secrets = ()
-    """Keys that may only read, written alike."""
+    """Keys that may only read (`GET`), in the same form."""
 
     livemode: bool | None = None
-    """Which of Stripe's modes counts: `true`, `false`; unset takes both, for trying out."""
+    """`true` or `false`: which of Stripe's modes counts. Events of the other mode are stored and ignored.
+    Unset accepts both, for development."""
 
     plans_file: Path = SHIPPED_PLANS
-    """The plan catalogue, in TOML; the example that ships with the service when unset."""
+    """The plan catalogue in TOML: features, plans, add-ons, access policy."""
 
     spool_dir: Path | None = Path("var/spool")
-    """Where events wait on disk while the database is down; empty switches that off."""
+    """The folder where events wait while the database cannot take them. Empty switches the spool off."""
 
     event_retention_days: int = Field(default=90, ge=0)
-    """Processed events are deleted after so many days; 0 keeps all."""
+    """Processed events are deleted after this many days, except those that the ordering rule needs. 0 keeps
+    all."""
 
     audit_retention_days: int = Field(default=400, ge=0)
-    """Entries of the audit trail are deleted after so many days; 0 keeps all."""
+    """Entries of the audit trail are deleted after this many days. 0 keeps all."""
 
     usage_retention_days: int = Field(default=400, ge=0)
-    """The usage of closed periods is deleted so many days after their end; 0 keeps all."""
+    """The usage of a closed period is deleted this many days after the period's end. 0 keeps all."""
 
     max_body_bytes: int = Field(default=1024 * 1024, ge=1024)
-    """A webhook body over this many bytes is answered with 413."""
+    """A larger body, in bytes, is answered with 413; at the webhook and at the internal API."""
 
     api_docs: bool = False
-    """Whether `/docs`, `/redoc` and `/openapi.json` are served; `make run` switches them on."""
+    """`true` serves `/docs`, `/redoc` and `/openapi.json`. `make run` sets it."""
 
     stripe_api_key: SecretStr | None = None
-    """A secret or restricted key of the account (`sk_…`, `rk_…`), for what webhooks alone cannot do."""
+    """A secret or restricted key (`sk_…`, `rk_…`) for checkout, portal, changes, catch-up and reconcile.
+    Everything else works without it."""
 
     stripe_api_base: str | None = None
-    """Another address than Stripe's own, such as the simulator's."""
+    """Another address than Stripe's, such as the simulator's API."""
 
     allowed_return_origins: Origins = ()
-    """Where checkout and portal may send people back to, such as `https://app.example.com`."""
+    """Origins to which checkout and portal may send people back, separated by commas:
+    `https://app.example.com`."""
 
     catch_up_minutes: float = Field(default=15, ge=0)
-    """How often Stripe is asked for events that never arrived; 0 never asks. Needs STRIPE_API_KEY."""
+    """How often, in minutes, the service asks Stripe for events that never arrived. 0 is never. Needs
+    STRIPE_API_KEY."""
 
     reconcile_hour: int | None = Field(default=None, ge=0, le=23)
-    """At which hour (UTC) all records are compared with Stripe and repaired; unset never does."""
+    """The hour (0 to 23, UTC) at which all records are compared with Stripe and repaired. Unset is never."""
 
     notify_urls: Secrets = ()
-    """Where messages to people go: addresses of the library apprise, separated by commas or spaces."""
+    """Where messages to people go: addresses of the library apprise, separated by commas or spaces, such as
+    `mailto://user:password@host` or `slack://…`."""
 
     receivers: Names = ()
-    """Modules that connect the application's receivers, separated by commas; commands import them."""
+    """Modules that connect your application's receivers, separated by commas: `shop.billing_receivers`. The
+    worker and the commands import them."""
 
     link_metadata_keys: Names = ("user_id",)
-    """The metadata keys at Stripe that name a user, separated by commas; the first that is there counts, and
-    what is created here carries the first."""
+    """The metadata keys at Stripe that name your user, separated by commas. The first key that is present
+    counts. Objects that this service creates carry the first."""
 
     silence_hours: float = Field(default=0, ge=0, le=24 * 365)
-    """After so many hours without an event somebody is told; 0 never tells."""
+    """After this many hours without an event a message is sent. 0 is never."""
 
     @field_validator("allowed_return_origins", mode="before")
     @classmethod
@@ -181,10 +155,10 @@ class Settings(DatabaseSettings):
         return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
 
     admin_username: str = ""
-    """Who may log in at `/admin`; with `admin_password_hash` it switches the admin screen on."""
+    """Who may log in at `/admin`. Unset, together with the hash, means that there is no admin screen."""
 
     admin_password_hash: SecretStr = Field(default=SecretStr(""), validate_default=True)
-    """The argon2 hash of that user's password."""
+    """The argon2 hash that `python -m app admin password` prints. Put it in single quotes in a shell."""
 
     @field_validator("admin_password_hash")
     @classmethod
@@ -314,7 +288,7 @@ def _problems(error: ValidationError) -> list[Problem]:
         name = str(problem["loc"][0])
         missing = problem["type"] == "missing"
         what = "is missing" if missing else problem["msg"].removeprefix("Value error, ")
-        found.append(Problem(name.upper(), what, REMEDIES.get(name, "see the settings in the README")))
+        found.append(Problem(name.upper(), what, REMEDIES.get(name, "see docs/reference/settings.md")))
     return found
 
 

@@ -1,4 +1,4 @@
-"""Amounts and times for people. Stripe has amounts in the currency's minor unit."""
+"""Amounts, counts and times for people. Stripe has amounts in the currency's minor unit."""
 
 from typing import Final
 
@@ -25,6 +25,11 @@ def shown_amount(amount: int | None, currency: str | None) -> str:
     whole, part = divmod(abs(amount), 10**decimals)
     fraction = f".{part:0{decimals}}" if decimals else ""
     return f"{'-' if amount < 0 else ''}{whole:,}{fraction} {currency.upper()}"
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 event`, `2 events`, `1,000 events`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def duration(seconds: float) -> str:

@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from . import admin, api, limits
 from .api import health, metrics
+from .api.home import home
 from .config import Settings, load_settings
 from .errors import ConfigurationError, ServiceError
 from .inbox import handlers, webhook
@@ -36,6 +37,7 @@ def create_app(settings: Settings | None = None, *, clock: Callable[[], float] =
     app = FastAPI(title="Subscription service", description=DESCRIPTION, openapi_url=description)
     install(app, settings, clock=clock, in_openapi=True)
     install_error_handlers(app)
+    app.router.routes.append(home(settings))
     return app
 
 

@@ -25,45 +25,50 @@ users_changed: NamedSignal = domain.signal("users_changed")
 reactions = Namespace()
 
 subscription_activated = reactions.signal("subscription_activated")
-"""A subscription began to be active or trialing: new, resumed, or paid after it was unpaid."""
+"""A subscription became active or trialing: new, resumed, or paid after it was unpaid. Announced once more
+when its first user becomes known later."""
 subscription_changed = reactions.signal("subscription_changed")
-"""Anything of a subscription changed, its beginning and end included; `facts["changes"]` says what."""
+"""Any column of a subscription changed, its beginning and end included. `facts["changes"]` is
+`{column: [before, after]}`."""
 subscription_ended = reactions.signal("subscription_ended")
-"""A subscription is canceled, or expired before its first payment."""
+"""A subscription was canceled, or expired before its first payment."""
 trial_ending = reactions.signal("trial_ending")
-"""A trial ends in three days, or at once when Stripe was told to end it."""
+"""A trial ends in three days, or at once where Stripe was asked to end it."""
 payment_failed = reactions.signal("payment_failed")
-"""An attempt to collect an invoice failed."""
+"""An attempt to collect an invoice failed. Not announced when the invoice is already paid."""
 first_payment_failed = reactions.signal("first_payment_failed")
-"""The first payment of a subscription failed late, as a bank debit does, and Stripe keeps it active."""
+"""The first payment of a subscription failed late, as a bank debit does, and Stripe keeps the subscription
+active. Once for each subscription."""
 payment_recovered = reactions.signal("payment_recovered")
-"""An invoice was paid whose earlier attempt had failed."""
+"""An invoice was paid after an attempt had failed."""
 payment_action_required = reactions.signal("payment_action_required")
-"""An invoice waits for its customer to confirm the payment."""
+"""The customer has to confirm the payment of an invoice."""
 payment_refunded = reactions.signal("payment_refunded")
-"""A charge was refunded, wholly or in part."""
+"""A charge was refunded, in full or in part. Access does not change."""
 payment_disputed = reactions.signal("payment_disputed")
-"""A dispute about a charge was opened, or closed: `facts["status"]` says how it stands.
-
-It names user, customer, subscription and invoice, where the payment is known here: see `inbox.payers`."""
+"""A dispute about a charge was opened or closed: `facts["status"]` is its status. It names user, customer,
+subscription and invoice where the payment is known here: see `inbox.payers`."""
 price_unmapped = reactions.signal("price_unmapped")
-"""A live subscription has a price that the plans file does not list; once for each price."""
+"""A live subscription has a price that the plans file does not list. Once for each price; `facts["remedy"]`
+is the line to add."""
 over_limit = reactions.signal("over_limit")
-"""Somebody has more of an allocated feature than their limit, as after a downgrade; once for each time."""
+"""A user has more of an allocated feature in use than the limit, as after a downgrade. Once for each time.
+`facts` has `feature`, `used`, `limit`, `over_since` and, with `[over_limit] days`, `over_until`."""
 grace_ending = reactions.signal("grace_ending")
-"""The access of somebody who owes a payment ends within a day."""
+"""The access of a user with an overdue payment ends within a day."""
 customer_unlinked = reactions.signal("customer_unlinked")
-"""For ten minutes a customer has been paying and belongs to no user: that user may be locked out."""
+"""For ten minutes a customer has had a live subscription that belongs to no user."""
 event_dead = reactions.signal("event_dead")
-"""An event failed for three days and is not tried again by itself."""
+"""An event failed for three days and is a dead letter: it is not retried by itself."""
 backlog_old = reactions.signal("backlog_old")
-"""The oldest event that is not applied has waited for more than five minutes."""
+"""The oldest event that is not applied has waited for more than five minutes. Announced again only after the
+backlog was gone."""
 webhooks_refused = reactions.signal("webhooks_refused")
 """Every webhook is refused for its signature: a wrong signing secret, or a clock that is off."""
 webhooks_missed = reactions.signal("webhooks_missed")
 """Events come by catch-up, and none by webhook."""
 webhooks_silent = reactions.signal("webhooks_silent")
-"""No event came for longer than `SILENCE_HOURS`."""
+"""No event came for longer than `SILENCE_HOURS`. Announced again only after one came."""
 
 
 @dataclass(frozen=True, slots=True)

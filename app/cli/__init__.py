@@ -12,7 +12,7 @@ import typer
 import uvicorn
 from rich.console import Console
 
-from .. import COMMAND, NAME, __version__
+from .. import NAME, __version__
 from ..config import DatabaseSettings, load_settings
 from ..db.migrations import migrate as migrate_database
 from ..errors import ConfigurationError
@@ -32,6 +32,7 @@ from .spool import spool
 from .status import status
 from .stripe import stripe
 from .sync import catch_up, reconcile
+from .typed import typed_command
 from .users import users
 
 cli = typer.Typer(
@@ -74,6 +75,7 @@ cli.add_typer(admin, name="admin")
 
 APP = f"{NAME}.main:app"
 GRACEFUL_SHUTDOWN_SECONDS = 20
+Port = Annotated[int, typer.Option(help="Port to listen on.", envvar="PORT")]
 PLAIN_WIDTH = 100
 """Columns of output that goes to no terminal."""
 
@@ -81,8 +83,8 @@ PLAIN_WIDTH = 100
 @cli.command()
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
-    workers: Annotated[int, typer.Option(help="Processes; on SQLite one is best.", min=1)] = 1,
+    port: Port = 8000,
+    workers: Annotated[int, typer.Option(help="Processes. On SQLite, use one.", min=1)] = 1,
 ) -> None:
     """Serve the app with the environment's settings."""
     try:
@@ -106,22 +108,37 @@ def serve(
 
 
 @cli.command()
-def run(port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000) -> None:
-    """Serve for development, with a `.env` that is written on first use."""
+def run(port: Port = 8000) -> None:
+    """Serve for development. The first run writes a `.env` with random secrets."""
     if _write_env(Path(".env")):
-        typer.echo("Wrote .env with random secrets, readable by you alone.")
-    typer.echo(f"Webhook       http://127.0.0.1:{port}/webhook/stripe")
-    typer.echo(f"Internal API  http://127.0.0.1:{port}/docs  (X-API-Key: INTERNAL_API_KEY in .env)")
-    typer.echo(f"Try it        {COMMAND} simulate --url http://127.0.0.1:{port}/webhook/stripe")
-    typer.echo(f"From Stripe   stripe listen --forward-to 127.0.0.1:{port}/webhook/stripe")
-    typer.echo("              (put the whsec_… that it prints into .env as STRIPE_WEBHOOK_SECRET)")
+        typer.echo("Wrote .env with random secrets. Only you can read it.")
+    typer.echo(_next_steps(port))
     os.environ.setdefault("API_DOCS", "true")
     serve(host="127.0.0.1", port=port, workers=1)
 
 
+def _next_steps(port: int) -> str:
+    address = f"127.0.0.1:{port}"
+    to = "" if port == 8000 else f" --url http://{address}/webhook/stripe"
+    return f"""\
+Webhook       http://{address}/webhook/stripe
+Internal API  http://{address}/docs  (send the INTERNAL_API_KEY of .env as X-API-Key)
+
+In a second terminal, in this folder:
+
+  {typed_command()} simulate --scenario sign_up{to}
+
+For events from your Stripe account:
+
+  stripe listen --forward-to {address}/webhook/stripe
+
+Put the whsec_… that it prints into .env as STRIPE_WEBHOOK_SECRET, and start again.
+"""
+
+
 @cli.command()
 def migrate() -> None:
-    """Bring the database of DATABASE_URL up to the code."""
+    """Apply the migrations that the database of DATABASE_URL lacks."""
     try:
         note = migrate_database(DatabaseSettings().database_url)
     except ConfigurationError as error:
@@ -131,10 +148,10 @@ def migrate() -> None:
 
 @cli.command()
 def worker() -> None:
-    """Retry failed events and drain the spool, without serving HTTP; every server does the same beside.
+    """Retry failed events, drain the spool, deliver reactions; without HTTP. Each server does this too.
 
-    RECEIVERS names the modules that connect the application's receivers. Event types that only others handle
-    are left to the application's processes.
+    RECEIVERS names the modules that connect your application's receivers. Event types that only your
+    application handles are left to its own processes.
     """
     configure_logging()
     try:
@@ -153,7 +170,7 @@ def worker() -> None:
 
 @cli.command()
 def demo() -> None:
-    """Play Stripe into a server of its own, and show the records; ends by itself."""
+    """Start a server, send it simulated events, show the records, and stop."""
     try:
         is_right = run_demo(Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH))
     except ConfigurationError as error:
@@ -162,7 +179,7 @@ def demo() -> None:
 
 
 def _write_env(path: Path) -> bool:
-    """Write the settings that must not be empty, once; False when the file is there."""
+    """Write the required settings, once; False when the file exists."""
     lines = (
         "# Made by `make run`. For a real endpoint put its signing secret here.",
         f"STRIPE_WEBHOOK_SECRET=whsec_{secrets.token_hex(24)}",

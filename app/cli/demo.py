@@ -1,4 +1,4 @@
-"""`make demo`: a server of its own, Stripe's scenarios played into it with faults, and the records shown."""
+"""`make demo`: starts a server, sends it simulated events with faults, and shows the records."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ Json = dict[str, Any]
 
 
 def run_demo(console: Console) -> bool:
-    """Play the demo; whether the records equal the simulator's truth in the end.
+    """Play the demo; return whether the records equal the simulator's in the end.
 
     Raises:
         ConfigurationError: outside a checkout of the repository, whose example application the demo serves.
@@ -47,8 +47,8 @@ def run_demo(console: Console) -> bool:
         )
     with tempfile.TemporaryDirectory(prefix="billing-demo-") as folder, _server(Path(folder)) as server:
         url, key, secret = server
-        console.print(f"A server of its own on SQLite: [bold]{url}[/]")
-        console.print("Stripe's events come signed, out of order, and some of them twice.\n")
+        console.print(f"The demo runs its own server on SQLite: [bold]{url}[/]")
+        console.print("It gets signed events of Stripe's, out of order, and some of them twice.\n")
         faults = Faults(duplicates=0.3, reorder=True, delayed=0.2)
         report = asyncio.run(simulate(f"{url}/webhook/stripe", secret, seed=SEED, faults=faults))
         with httpx.Client(base_url=url, headers={"X-API-Key": key}, trust_env=False) as client:
@@ -63,7 +63,7 @@ def run_demo(console: Console) -> bool:
         told = play_story(console, url, secret)
         right = told and not wrong and stored == report.events and not report.refused
         console.print(
-            "[green]The records equal Stripe's truth.[/]" if right else "[red]They differ from Stripe's.[/]"
+            "[green]The records equal Stripe's.[/]" if right else "[red]The records differ from Stripe's.[/]"
         )
         return right
 

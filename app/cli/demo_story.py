@@ -1,4 +1,4 @@
-"""A user's story in the demo: free, stopped, upgraded, past due, canceled. Played against `examples/`."""
+"""A user of the demo: free, denied, upgraded, past due, canceled. Played against `examples/`."""
 
 import asyncio
 import time
@@ -9,6 +9,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from ..formatting import counted
 from ..simulator import DAY, Account, Event, deliver
 
 USER = "story"
@@ -44,7 +45,7 @@ class Story:
         self._stripe_says("the subscription is canceled")
         self._create("zeta", "creates a sixth one, back on free", 403)
         names = self._client.get("/projects", headers={"X-User": USER}).json()["names"]
-        self._add("looks", 200, f"all {len(names)} projects are kept", len(names) == 5)
+        self._add("lists the projects", 200, f"all {len(names)} projects are kept", len(names) == 5)
         return self.as_expected
 
     def _create(self, name: str, what: str, expected: int) -> None:
@@ -57,7 +58,7 @@ class Story:
         fresh: Sequence[Event] = self._account.events[self._delivered :]
         self._delivered = len(self._account.events)
         report = asyncio.run(deliver(self._webhook, fresh, self._secret))
-        self._add(f"Stripe: {what}", 200, f"{report.sent} events", not report.refused)
+        self._add(f"Stripe: {what}", 200, counted(report.sent, "event"), not report.refused)
 
     def _add(self, what: str, status: int, says: str, as_expected: bool) -> None:
         self.as_expected &= as_expected

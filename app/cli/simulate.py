@@ -1,4 +1,4 @@
-"""`simulate`: Stripe in a box, played into a running server."""
+"""`simulate`: sends the events of the simulated Stripe to a running server."""
 
 import asyncio
 import secrets
@@ -13,9 +13,11 @@ import typer
 from .. import simulator
 from ..config import load_settings
 from ..errors import ConfigurationError
+from ..formatting import counted
 from ..simulator import SCENARIOS, SHAPES
 from ..simulator.api import API_KEY, serving
 from .output import complaint, stopped_by_signal
+from .typed import typed_command
 
 PAYLOADS: tuple[simulator.Payload, ...] = get_args(simulator.Payload)
 
@@ -24,13 +26,13 @@ def simulate(
     url: Annotated[str, typer.Option(help="The webhook's address.")] = "http://127.0.0.1:8000/webhook/stripe",
     scenario: Annotated[
         list[str] | None,
-        typer.Option(help=f"One of {', '.join(SCENARIOS)}; may be repeated; all if left out."),
+        typer.Option(help=f"One of {', '.join(SCENARIOS)}. May be repeated. Default: all."),
     ] = None,
     secret: Annotated[
-        str | None, typer.Option(help="The signing secret; that of the environment or .env if left out.")
+        str | None, typer.Option(help="The signing secret. Default: that of the environment or .env.")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(help="The same seed makes the same events; another each time if left out.")
+        int | None, typer.Option(help="The same seed makes the same events. Default: random.")
     ] = None,
     shape: Annotated[
         str, typer.Option(help="API version: old (2024-06-20) or new (2026-10-28.endive).")
@@ -46,7 +48,7 @@ def simulate(
         typer.Option(help="Afterwards serve Stripe's API of this account on this port of 127.0.0.1."),
     ] = None,
 ) -> None:
-    """Play scenarios of Stripe into a running server, each for a user of its own."""
+    """Send the events of Stripe's scenarios to a running server, each scenario for its own user."""
     if seed is None:
         seed = secrets.randbelow(2**31)
     if unknown := sorted(set(scenario or ()) - SCENARIOS.keys()):
@@ -69,7 +71,7 @@ def simulate(
             )
         )
     except httpx.HTTPError as error:
-        raise complaint(f"{url} cannot be reached: {error}. Start it with `make run`.") from None
+        raise complaint(f"{url} cannot be reached: {error}. Start it with `{typed_command()} run`.") from None
     except ConfigurationError as error:
         raise complaint(error.detail) from None
     except OSError as error:
@@ -119,7 +121,9 @@ async def _simulate(
 
 
 def _tell(report: simulator.Report) -> simulator.Report:
-    typer.echo(f"Sent {report.sent} deliveries of {report.events} events: {dict(report.by_status)}")
+    results = ", ".join(f"{count} {status}" for status, count in sorted(report.by_status.items()))
+    events = counted(report.events, "event")
+    typer.echo(f"Sent {events} in {counted(report.sent, 'request')}: {results or 'no answers'}.")
     for subscription in report.truth["subscriptions"].values():
         typer.echo(
             f"  {subscription['user_id']}: {subscription['status']} ({subscription['subscription_id']})"

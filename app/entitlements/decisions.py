@@ -1,7 +1,7 @@
 """May this user do that? The answer, and on denial why, and what would help."""
 
-from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, Literal, NamedTuple
 
 from ..errors import InvalidRequest
 from ..plans import HeldItem, Plan
@@ -12,15 +12,27 @@ from .subscriptions import JudgedSubscription, bought
 
 Reason = Literal[
     "ok",
-    "ok_soft",  # over a soft limit: allowed, and worth reporting
-    "ok_grace",  # allowed while a payment is due
+    "ok_soft",
+    "ok_grace",
     "not_in_plan",
     "limit_reached",
-    "over_limit",  # more is used than the limit, as after a downgrade
+    "over_limit",
     "no_subscription",
-    "payment_required",  # the user's own plan would allow it, once its invoice is paid
-    "paused",  # the user's own plan would allow it, once it is resumed
+    "payment_required",
+    "paused",
 ]
+REASONS: Final[Mapping[Reason, str]] = {
+    "ok": "Within the limit.",
+    "ok_soft": "Over a soft limit. It is allowed, and worth reporting.",
+    "ok_grace": "Allowed while a payment is due.",
+    "not_in_plan": "The user's plan does not have the feature.",
+    "limit_reached": "The request would exceed the limit.",
+    "over_limit": "More is in use than the limit, as after a downgrade. A release works, a consume does not.",
+    "no_subscription": "The user has no subscription with access, and there is no default plan.",
+    "payment_required": "The user's own plan would allow it, once its open invoice is paid.",
+    "paused": "The user's own plan would allow it, once its subscription is resumed.",
+}
+"""What each reason means; the reference pages show it."""
 
 
 class Decision(NamedTuple):

@@ -34,16 +34,16 @@ def configure_logging(level: int = logging.INFO) -> None:
     Our own do not go through the standard library's logging: a line takes four times as long there, of
     the time in which the process could take events in.
     """
+    terminal = sys.stderr.isatty()
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.TimeStamper(fmt="%H:%M:%S" if terminal else "iso", utc=not terminal),
         describe_exception,
     ]
-    terminal = sys.stderr.isatty()
     rendering: list[Processor] = [to_json]
     if terminal:
-        rendering = [escape, structlog.dev.ConsoleRenderer()]
+        rendering = [escape, structlog.dev.ConsoleRenderer(pad_event_to=0, pad_level=False)]
     structlog.configure(
         processors=[*shared, *rendering],
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),

@@ -50,7 +50,9 @@ def answers(url: str) -> bool:
 def test_the_demo_ends_by_itself_with_the_records_equal_to_the_truth(tmp_path: Path) -> None:
     result = app("demo", cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "The records equal Stripe's truth." in result.stdout
+    assert "The records equal Stripe's." in result.stdout
+    assert re.search(r"\b1 event\b", result.stdout)
+    assert "1 events" not in result.stdout
     assert re.search(r"user_failed_payment +price_team .* past_due +grace", result.stdout)
 
 
@@ -73,6 +75,7 @@ def test_run_writes_its_env_once_and_the_simulator_reaches_it(tmp_path: Path) ->
         server.send_signal(signal.SIGINT)
         output, _ = server.communicate(timeout=LONGEST_SECONDS)
     assert "stripe listen --forward-to" in output
+    assert f"  {sys.executable} -m app simulate --scenario sign_up --url {url}\n" in output
     written = tmp_path / ".env"
     assert stat.S_IMODE(written.stat().st_mode) == 0o600
     assert (tmp_path / "var" / "app.db").exists()
@@ -154,4 +157,4 @@ def test_simulate_says_what_is_wrong(tmp_path: Path) -> None:
     assert "sign_up" in unknown.stderr
     nobody = app("simulate", "--secret", "whsec_test_x", "--url", "http://127.0.0.1:1/", cwd=tmp_path)
     assert nobody.returncode == 1
-    assert "make run" in nobody.stderr
+    assert "-m app run" in nobody.stderr

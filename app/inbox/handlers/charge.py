@@ -7,7 +7,10 @@ from ..unit_of_work import Payer, UnitOfWork
 
 
 def charge_refunded(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
-    """What is refunded in all tells one refund from the next: each makes it more."""
+    """Announces `payment_refunded`. No record changes.
+
+    The total that was refunded tells one refund from the next: each makes it greater.
+    """
     charge = event.object
     charge_id, amount = as_id(charge.get("id")), as_integer(charge.get("amount_refunded"))
     unit_of_work.announce(
@@ -23,7 +26,10 @@ def charge_refunded(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
 
 
 def charge_dispute_changed(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
-    """A dispute names its charge alone, not the customer: see `payers`."""
+    """Announces `payment_disputed`. No record changes.
+
+    A dispute names its charge alone, not the customer: see `payers`.
+    """
     dispute = event.object
     dispute_id, status = as_id(dispute.get("id")), as_text(dispute.get("status"))
     payer = unit_of_work.payers.get(dispute_id or "", Payer())

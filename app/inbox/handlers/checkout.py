@@ -10,6 +10,7 @@ from .subscription import ensure_subscription
 
 
 def checkout_session_completed(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
+    """Links the subscription and its customer to the user who bought."""
     customer_id = as_id(event.object.get("customer"))
     if customer_id is None:
         return  # a one-off payment by a guest

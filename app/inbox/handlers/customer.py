@@ -13,8 +13,9 @@ UNKNOWN: Values = {"created": 0, "event_id": ""}
 
 
 def customer_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
+    """Writes the customer's record and its user. A deletion ends the customer's subscriptions."""
     if event.read_for is not None:
-        return  # applied as a reading of the customer
+        return  # applied as a fetched state of the customer
     customer = ensure_customer(unit_of_work, required_id(event.object, "id"))
     unsure = is_near_a_reading(event, customer, unit_of_work)
     judgement = judge_snapshot(event, customer, unit_of_work)

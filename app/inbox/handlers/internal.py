@@ -19,6 +19,7 @@ OWN_COLUMNS = ("plan_id", "quantity", "status", "start_date", "expiry_date")
 
 
 def internal_subscription_updated(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
+    """Lays an update of the internal API over the subscription, until Stripe sends a newer snapshot."""
     update = event.object
     known = unit_of_work.find(Subscription, update["subscription_id"])
     if known is not None:
@@ -61,6 +62,7 @@ def _past_due_since(before: Values, status: str, event: StripeEvent) -> int | No
 
 
 def internal_customer_linked(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
+    """Links a customer to a user, or to nobody, as the internal API was asked to."""
     customer = unit_of_work.find(Customer, event.object["customer_id"])
     if customer is None:
         raise NotFound(f"No customer {event.object['customer_id']} is known here.")

@@ -20,6 +20,7 @@ from .subscription import ensure_subscription
 
 
 def invoice_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
+    """Writes the invoice's record, and until when its subscription is paid."""
     values = invoice_values(event.object)
     invoice_id = required_id(event.object, "id")
     if values["customer_id"]:

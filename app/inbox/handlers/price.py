@@ -13,7 +13,10 @@ log = structlog.get_logger(__name__)
 
 
 def price_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
-    """`price.created`, `price.updated`, `price.deleted`: who pays a deleted price keeps paying it."""
+    """Stores the price's lookup keys and product, by which the catalogue finds its plan.
+
+    A deletion takes nothing back: a subscriber with a deleted price keeps paying it.
+    """
     learn_prices(event, unit_of_work)
 
 

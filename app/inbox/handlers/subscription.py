@@ -19,6 +19,7 @@ from .usage_periods import with_period_changes
 
 
 def subscription_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
+    """Writes the newest snapshot of the subscription as its record."""
     if event.read_for is not None:
         return  # applied as a reading of the subscription
     check_subscription(event.object)
