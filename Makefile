@@ -36,7 +36,10 @@ run: $(RUNTIME) ## Serve on port 8000, with a .env that the first run writes
 	$(BIN)/python -m app run
 
 docs: install ## Build the documentation site into site/; a broken link fails
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+screenshots: install ## Take the pictures of the documentation with a headless Chromium
+	DOCS_IMAGES=docs/images $(BIN)/python -m pytest -n 0 tests/browser/test_admin.py -k pictures
 
 reference: install ## Write the reference pages of the documentation from the code
 	$(BIN)/python -m tools.reference

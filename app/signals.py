@@ -25,8 +25,8 @@ users_changed: NamedSignal = domain.signal("users_changed")
 reactions = Namespace()
 
 subscription_activated = reactions.signal("subscription_activated")
-"""A subscription became active or trialing: new, resumed, or paid after it was unpaid. Announced once more
-when its first user becomes known later."""
+"""A subscription became active or trialing: new, resumed, or paid after it was unpaid. Without a user it is
+announced only after 30 seconds, and once more when its first user becomes known."""
 subscription_changed = reactions.signal("subscription_changed")
 """Any column of a subscription changed, its beginning and end included. `facts["changes"]` is
 `{column: [before, after]}`."""
@@ -55,7 +55,7 @@ over_limit = reactions.signal("over_limit")
 """A user has more of an allocated feature in use than the limit, as after a downgrade. Once for each time.
 `facts` has `feature`, `used`, `limit`, `over_since` and, with `[over_limit] days`, `over_until`."""
 grace_ending = reactions.signal("grace_ending")
-"""The access of a user with an overdue payment ends within a day."""
+"""The access of a user for whom a payment is due ends within a day."""
 customer_unlinked = reactions.signal("customer_unlinked")
 """For ten minutes a customer has had a live subscription that belongs to no user."""
 event_dead = reactions.signal("event_dead")
@@ -64,9 +64,10 @@ backlog_old = reactions.signal("backlog_old")
 """The oldest event that is not applied has waited for more than five minutes. Announced again only after the
 backlog was gone."""
 webhooks_refused = reactions.signal("webhooks_refused")
-"""Every webhook is refused for its signature: a wrong signing secret, or a clock that is off."""
+"""Every webhook is refused for its signature: a wrong signing secret, or a wrong clock. Announced again only
+after one was accepted."""
 webhooks_missed = reactions.signal("webhooks_missed")
-"""Events come by catch-up, and none by webhook."""
+"""Events come by catch-up, and none by webhook. Announced again only after one was accepted."""
 webhooks_silent = reactions.signal("webhooks_silent")
 """No event came for longer than `SILENCE_HOURS`. Announced again only after one came."""
 

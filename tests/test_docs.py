@@ -1,68 +1,58 @@
-"""What the code has, the README tells; and what the README shows, runs."""
+"""The documentation says what the code has, and what it shows runs."""
 
 import doctest
+import pkgutil
 import re
+from pathlib import Path
 
 import pytest
-from fastapi.routing import APIRoute
 
-from app import api, simulator
+from app import simulator
 from app.admin.actions import ACTIONS
 from app.admin.table_definitions import TABLES
-from app.api import health, metrics
-from app.cli import cli
 from app.config import Settings
 from app.doctor import CHECKS
 from app.inbox import handlers
 from app.inbox.handlers import HANDLERS
-from app.reactions.notifications import TEMPLATES
 from app.signals import reactions
 from app.simulator import SCENARIOS
+from tools import reference
 
 from . import ROOT
 
-README = (ROOT / "README.md").read_text()
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 
-@pytest.mark.parametrize("name", list(Settings.model_fields))
-def test_every_setting_is_in_the_readme(name: str) -> None:
-    assert f"`{name.upper()}`" in README
+PAGES = reference.pages()
 
 
-@pytest.mark.parametrize("event_type", list(HANDLERS))
-def test_every_signal_is_in_the_readme(event_type: str) -> None:
-    assert f"`{event_type}`" in README
+@pytest.mark.parametrize("name", list(PAGES))
+def test_the_reference_is_what_the_code_says(name: str) -> None:
+    written = (reference.FOLDER / name).read_text()
+    assert written == PAGES[name], "The code has changed: run `make reference`."
 
 
-def routes() -> list[str]:
-    found = []
-    for part in (
-        api.subscription_changes,
-        api.checkout,
-        api.customers,
-        api.events,
-        api.limits,
-        api.overrides,
-        api.portal,
-        api.subscriptions,
-        api.summary,
-        api.users,
-    ):
-        for route in part.router.routes:
-            assert isinstance(route, APIRoute)
-            found += [f"`{method} /internal{route.path}`" for method in route.methods or ()]
-    open_or_not = [*health.router.routes, *metrics.router.routes]
-    found += [f"`GET {route.path}`" for route in open_or_not if isinstance(route, APIRoute)]
-    return found
+def test_the_reference_lists_every_setting_event_signal_and_route() -> None:
+    pages = PAGES
+    assert [
+        name for name in Settings.model_fields if f"| `{name.upper()}` |" not in pages["settings.md"]
+    ] == []
+    assert [name for name in HANDLERS if f"`{name}`" not in pages["events.md"]] == []
+    assert [name for name in reactions if f"| `{name}` |" not in pages["signals.md"]] == []
+    assert pages["routes.md"].count("| `") > 25
+    assert pages["commands.md"].count("\n## `python -m app ") > 20
 
 
-def test_every_route_is_in_the_readme() -> None:
-    assert len(routes()) > 8
-    assert [route for route in routes() if route not in README] == []
+def test_a_page_of_the_reference_has_no_empty_meaning() -> None:
+    for name, page in PAGES.items():
+        for row in re.findall(r"^\| `.*\|$", page, re.MULTILINE):
+            cells = [cell.strip() for cell in row.strip("|").split(" | ")]
+            meaning = cells[2] if name in ("settings.md", "commands.md") else cells[1]
+            assert meaning or name == "metrics.md", row
 
 
-def test_every_page_of_the_admin_screen_is_in_the_readme() -> None:
+def test_every_page_of_the_admin_screen_is_in_its_document() -> None:
+    document = (ROOT / "docs" / "admin.md").read_text()
     pages = [
         "",
         "search",
@@ -73,35 +63,12 @@ def test_every_page_of_the_admin_screen_is_in_the_readme() -> None:
         *TABLES,
         *(f"action/{name}" for name in ACTIONS),
     ]
-    assert [page for page in pages if f"`/admin/{page}`" not in README] == []
-
-
-def test_every_command_is_in_a_document_or_a_make_target() -> None:
-    told = README + (ROOT / "Makefile").read_text() + (ROOT / "Dockerfile").read_text()
-    commands = [
-        command.name or command.callback.__name__.replace("_", "-")
-        for command in cli.registered_commands
-        if command.callback
-    ]
-    assert "simulate" in commands
-    assert [name for name in commands if f"python -m app {name}" not in told] == []
+    assert [page for page in pages if f"`/admin/{page}`" not in document] == []
 
 
 def test_every_check_of_the_doctor_is_in_its_document_in_order() -> None:
     told = re.findall(r"^\| `([a-z-]+)` \|", (ROOT / "docs" / "doctor.md").read_text(), re.MULTILINE)
     assert told == [check.name for check in CHECKS]
-
-
-def test_every_command_of_a_group_is_in_a_document() -> None:
-    told = "".join(document.read_text() for document in DOCUMENTS)
-    commands = [
-        f"python -m app {group.name} {command.name or getattr(command.callback, '__name__', '')}"
-        for group in cli.registered_groups
-        if group.typer_instance
-        for command in group.typer_instance.registered_commands
-    ]
-    assert len(commands) > 3
-    assert [command for command in commands if command not in told] == []
 
 
 def test_every_make_target_that_the_documents_name_exists() -> None:
@@ -117,32 +84,22 @@ def test_every_link_between_documents_leads_somewhere() -> None:
             assert (document.parent / target).exists(), f"{document.name}: {target}"
 
 
-def test_every_reaction_is_in_its_document() -> None:
-    told = (ROOT / "docs" / "reactions.md").read_text()
-    assert len(reactions) > 10
-    assert [name for name in reactions if f"| `{name}` |" not in told] == []
-
-
-def test_every_message_has_a_signal_and_a_mark_in_the_document() -> None:
-    told = (ROOT / "docs" / "reactions.md").read_text()
-    marked = set(re.findall(r"^\| `(\w+)` \|.*\| yes \|$", told, re.MULTILINE))
-    assert marked == set(TEMPLATES)
-    assert marked < set(reactions)
-
-
-def test_the_python_examples_of_the_readme_run() -> None:
-    examples = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+@pytest.mark.parametrize("name", ["README.md", "docs/embedding.md", "docs/reactions.md"])
+def test_the_python_examples_of_a_page_run(name: str) -> None:
+    examples = re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), re.DOTALL)
     assert examples
     for example in examples:
-        exec(compile(example, "README.md", "exec"), {})  # noqa: S102
+        exec(compile(example, name, "exec"), {})  # noqa: S102
 
 
 def test_the_examples_in_the_simulators_docstring_run() -> None:
     assert doctest.testmod(simulator) == doctest.TestResults(failed=0, attempted=10)
 
 
-def test_scenarios_named_in_the_readme_exist() -> None:
-    assert set(re.findall(r"--scenario (\w+)", README)) <= SCENARIOS.keys()
+def test_scenarios_that_the_documents_name_exist() -> None:
+    for document in DOCUMENTS:
+        named = set(re.findall(r"--scenario (\w+)", document.read_text()))
+        assert named <= SCENARIOS.keys(), document.name
 
 
 def test_a_handled_event_without_a_receiver_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,3 +119,56 @@ def test_locks_carry_hashes_and_no_addresses() -> None:
         text = lock.read_text()
         assert "--hash=sha256:" in text
         assert "://" not in text
+
+
+FILES = re.compile(r"`((?:app|tests|tools|examples|deploy|docs|benchmarks)/[\w./-]+)`")
+DATED = ("CHANGELOG.md", "decisions")
+"""What these say was so when it was written."""
+
+
+def undated() -> list[Path]:
+    return [path for path in DOCUMENTS if not {path.name, path.parent.name} & set(DATED)]
+
+
+def test_every_file_and_folder_that_a_document_names_exists() -> None:
+    named = {(document, name) for document in undated() for name in FILES.findall(document.read_text())}
+    assert len(named) > 40
+    assert [f"{document.name}: {name}" for document, name in named if not (ROOT / name).exists()] == []
+
+
+def test_every_function_that_a_document_names_with_its_file_is_there() -> None:
+    found = 0
+    for document in undated():
+        for name, path in re.findall(r"`(\w+)(?:\(\))?` in `([\w/]+\.py)`", document.read_text()):
+            found += 1
+            assert re.search(
+                rf"^\s*(async )?(def|class) {name}\b|^{name}\b", (ROOT / path).read_text(), re.M
+            ), name
+    assert found
+
+
+def test_every_module_that_a_document_names_can_be_imported() -> None:
+    for document in undated():
+        for name in set(re.findall(r"`((?:app\.)[a-z_]+(?:\.\w+)*)`", document.read_text())):
+            assert pkgutil.resolve_name(name) is not None, f"{document.name}: {name}"
+
+
+def test_the_glossary_is_sorted_and_each_of_its_terms_is_used() -> None:
+    glossary = (ROOT / "docs" / "glossary.md").read_text()
+    terms = [term.lower() for term in re.findall(r"^\*\*(.+?)\*\*:", glossary, re.MULTILINE)]
+    assert len(terms) > 40
+    assert terms == sorted(terms)
+    others = [path.read_text().lower() for path in undated() if path.name != "glossary.md"]
+    code = "".join(path.read_text().lower() for path in ROOT.glob("app/**/*.py"))
+    text = " ".join([*others, code])
+    assert [term for term in terms if term.removesuffix(" feature") not in text] == []
+
+
+def test_the_readme_has_at_most_120_lines() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 120
+
+
+def test_every_page_is_in_the_navigation_of_the_site() -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text()
+    pages = [path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").glob("**/*.md")]
+    assert [page for page in pages if page not in navigation and not page.startswith("decisions/")] == []

@@ -8,6 +8,7 @@ import ast
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
@@ -15,6 +16,7 @@ from typing import Any, get_args
 import click
 import typer
 from fastapi import FastAPI
+from prometheus_client import Counter, Histogram
 from pydantic.fields import FieldInfo
 
 from app import ROOT as PACKAGE
@@ -110,8 +112,9 @@ def docstrings(module: ModuleType) -> dict[str, str]:
     """The docstring under each assignment of a module and of its classes, on one line, by the name."""
     tree = ast.parse(Path(str(module.__file__)).read_text())
     found: dict[str, str] = {}
-    for node in [tree, *(each for each in ast.walk(tree) if isinstance(each, ast.ClassDef))]:
-        for statement, following in zip(node.body, node.body[1:], strict=False):
+    bodies = [tree.body, *(each.body for each in tree.body if isinstance(each, ast.ClassDef))]
+    for body in bodies:
+        for statement, following in pairwise(body):
             target = statement.targets[0] if isinstance(statement, ast.Assign) else None
             target = statement.target if isinstance(statement, ast.AnnAssign) else target
             if not isinstance(target, ast.Name) or not isinstance(following, ast.Expr):
@@ -226,7 +229,7 @@ def _metrics() -> Iterator[str]:
 
 def _metric_rows() -> Iterator[tuple[str, ...]]:
     for each in vars(metrics).values():
-        if isinstance(each, metrics.Counter | metrics.Histogram):
+        if isinstance(each, Counter | Histogram):
             (family,) = each.describe()
             name = f"{family.name}_total" if family.type == "counter" else family.name
             labels = ", ".join(f"`{label}`" for label in each._labelnames)

@@ -75,6 +75,7 @@ cli.add_typer(admin, name="admin")
 
 APP = f"{NAME}.main:app"
 GRACEFUL_SHUTDOWN_SECONDS = 20
+WROTE_ENV = "Wrote .env with random secrets. Only you can read it."
 Port = Annotated[int, typer.Option(help="Port to listen on.", envvar="PORT")]
 PLAIN_WIDTH = 100
 """Columns of output that goes to no terminal."""
@@ -108,10 +109,16 @@ def serve(
 
 
 @cli.command()
+def init() -> None:
+    """Write a `.env` with random secrets into the current folder, unless there is one."""
+    typer.echo(WROTE_ENV if _write_env(Path(".env")) else "There is a .env already. Nothing was changed.")
+
+
+@cli.command()
 def run(port: Port = 8000) -> None:
     """Serve for development. The first run writes a `.env` with random secrets."""
     if _write_env(Path(".env")):
-        typer.echo("Wrote .env with random secrets. Only you can read it.")
+        typer.echo(WROTE_ENV)
     typer.echo(_next_steps(port))
     os.environ.setdefault("API_DOCS", "true")
     serve(host="127.0.0.1", port=port, workers=1)
@@ -181,7 +188,7 @@ def demo() -> None:
 def _write_env(path: Path) -> bool:
     """Write the required settings, once; False when the file exists."""
     lines = (
-        "# Made by `make run`. For a real endpoint put its signing secret here.",
+        "# Random secrets. For an endpoint at Stripe, put its signing secret (whsec_…) here.",
         f"STRIPE_WEBHOOK_SECRET=whsec_{secrets.token_hex(24)}",
         f"INTERNAL_API_KEY={secrets.token_urlsafe(32)}",
         "",

@@ -28,6 +28,9 @@ def simulate(
         list[str] | None,
         typer.Option(help=f"One of {', '.join(SCENARIOS)}. May be repeated. Default: all."),
     ] = None,
+    user: Annotated[
+        str | None, typer.Option(help="The user's id. Default: user_<scenario>, one for each scenario.")
+    ] = None,
     secret: Annotated[
         str | None, typer.Option(help="The signing secret. Default: that of the environment or .env.")
     ] = None,
@@ -48,7 +51,7 @@ def simulate(
         typer.Option(help="Afterwards serve Stripe's API of this account on this port of 127.0.0.1."),
     ] = None,
 ) -> None:
-    """Send the events of Stripe's scenarios to a running server, each scenario for its own user."""
+    """Send the events of Stripe's scenarios to a running server."""
     if seed is None:
         seed = secrets.randbelow(2**31)
     if unknown := sorted(set(scenario or ()) - SCENARIOS.keys()):
@@ -68,6 +71,7 @@ def simulate(
                 _payload(payload),
                 simulator.Faults(duplicates, reorder, delayed),
                 api_port,
+                user,
             )
         )
     except httpx.HTTPError as error:
@@ -95,6 +99,7 @@ async def _simulate(
     payload: simulator.Payload,
     faults: simulator.Faults,
     api_port: int | None,
+    user: str | None,
 ) -> simulator.Report:
     account = simulator.Account(seed)
     play = partial(
@@ -103,6 +108,7 @@ async def _simulate(
         secret,
         scenarios=scenarios,
         seed=seed,
+        user_id=user,
         shape=shape,
         payload=payload,
         faults=faults,

@@ -14,14 +14,14 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
-from .. import NAME, ROOT
+from .. import COMMAND, NAME, ROOT
 from ..errors import ConfigurationError
 from . import Database, open_database
 
 FIRST = Path("versions") / "0001_records.py"
 """What tells our migrations from those of the application that the folder was copied into."""
 VERSION_TABLE = "billing_alembic_version"
-REMEDY = f"run `python -m {NAME} migrate` (or `make migrate`) with the same DATABASE_URL"
+REMEDY = f"run `{COMMAND} migrate` (or `make migrate`) with the same DATABASE_URL"
 
 
 @dataclass(frozen=True, slots=True)

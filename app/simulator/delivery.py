@@ -127,16 +127,18 @@ async def simulate(
     scenarios: Sequence[str] = tuple(SCENARIOS),
     seed: int = 1,
     shape: Shape = NEW,
+    user_id: str | None = None,
     end: int | None = None,
     faults: Faults | None = None,
     concurrency: int = 8,
     account: Account | None = None,
     payload: Payload = "snapshot",
 ) -> Report:
-    """Play scenarios, each for a user of its own, and deliver their events to a running server.
+    """Play scenarios and deliver their events to a running server.
 
-    Every scenario ends at `end` (Unix seconds), which is now if left out. They are played in `account`, or in
-    one of their own; there the events that are not taken are marked as undelivered.
+    Each scenario is for its own user, `user_<scenario>`, or all are for `user_id`. Each ends at `end` (Unix
+    seconds; default: now). They are played in `account`, or in a new one. There the events that the server
+    does not accept are marked as undelivered.
 
     Raises:
         KeyError: for a scenario that there is not.
@@ -146,7 +148,7 @@ async def simulate(
     account = Account(seed) if account is None else account
     for name in scenarios:
         account.now = end - duration(name)
-        play(account, name, user_id=f"user_{name}")
+        play(account, name, user_id=user_id or f"user_{name}")
     account.mark_undelivered(event.id for event in account.events)
     order = deliveries(payloads(account, payload), random.Random(seed), faults or Faults())
     report = await deliver(url, order, secret, shape=shape, concurrency=concurrency)

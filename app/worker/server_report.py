@@ -5,6 +5,7 @@ from typing import Final
 
 import structlog
 
+from .. import COMMAND
 from .. import NAME as PACKAGE
 from ..db import Database
 from ..db.models import Job
@@ -15,7 +16,7 @@ ROW: Final = "server"
 """Its name among the jobs."""
 ENDS_CONNECTIONS: Final = "ends_connections"
 REMEDY: Final = (
-    f"Start it with `python -m {PACKAGE} serve`, or uvicorn with `--http "
+    f"Start it with `{COMMAND} serve`, or uvicorn with `--http "
     f"{PACKAGE}.web.protocol:BoundedHttp`; or put a proxy before it, with the limits of docs/operations.md, "
     "Connections."
 )

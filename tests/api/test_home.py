@@ -4,14 +4,16 @@ import re
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from ..admin.visitor import USERNAME, password_hash
 from ..client import running
 
 
 async def test_every_link_on_the_first_page_is_served(sqlite_database: str) -> None:
-    admin = {"admin_username": USERNAME, "admin_password_hash": password_hash()}
-    async with running(sqlite_database, **admin) as client:
+    async with running(
+        sqlite_database, admin_username=USERNAME, admin_password_hash=SecretStr(password_hash())
+    ) as client:
         page = await client.http.get("/", headers={"Accept": "text/html,*/*"})
         links = re.findall(r'href="([^"]+)"', page.text)
         assert links[:2] == ["/admin/", "/docs"]

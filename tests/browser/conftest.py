@@ -22,6 +22,8 @@ from .. import ROOT
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 SCREENSHOTS = ROOT / "var" / "screenshots"
+DOCUMENTED = Path(os.environ.get("DOCS_IMAGES") or SCREENSHOTS)
+"""Where the pictures of the documentation go: `make screenshots` names `docs/images`."""
 FLAGS = (
     "--headless",
     "--no-sandbox",  # in CI we may be root
@@ -104,6 +106,11 @@ class Browser:
     async def picture(self, name: str) -> None:
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         await self.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+
+    async def documented(self, name: str) -> None:
+        """Take the picture of the documentation: what fits on the screen."""
+        DOCUMENTED.mkdir(parents=True, exist_ok=True)
+        await self.page.screenshot(path=DOCUMENTED / f"{name}.png")
 
     async def text(self) -> str:
         return await self.page.locator("main").inner_text()

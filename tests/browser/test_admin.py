@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.async_api import expect
 
-from .conftest import Browser
+from .conftest import DOCUMENTED, Browser
 
 NARROW = {"viewport": {"width": 380, "height": 800}, "color_scheme": "light"}
 DARK = {"viewport": {"width": 1280, "height": 900}, "color_scheme": "dark"}
@@ -35,6 +35,15 @@ async def test_logging_in_leads_to_the_overview(browser: Browser) -> None:
         await browser.picture(name)
         wide = await browser.page.evaluate("document.documentElement.scrollWidth")
         assert wide <= 1280, path
+
+
+async def test_the_pictures_of_the_documentation_are_taken(browser: Browser) -> None:
+    await browser.log_in()
+    await browser.documented("admin-overview")
+    await browser.open("/user?id=user_pastgrace")
+    await browser.documented("admin-user")
+    for name in ("admin-overview", "admin-user"):
+        assert (DOCUMENTED / f"{name}.png").stat().st_size < 250_000
 
 
 async def test_a_wrong_password_is_refused_and_then_throttled(browser: Browser) -> None:
