@@ -123,9 +123,12 @@ class Catalogue:
         self, price_id: str | None, lookup_keys: Iterable[str] = (), product_id: str | None = None
     ) -> Offer | Ignored | None:
         """What lists the price: its id, else the first of its lookup keys that is listed, or its product."""
-        by_key = (self._by_lookup_key.get(key) for key in lookup_keys)
-        found = (self._by_price.get(price_id or ""), *by_key, self._by_product.get(product_id or ""))
-        return next((owner for owner in found if owner is not None), None)
+        found = self._by_price.get(price_id) if price_id else None
+        for key in lookup_keys:
+            if found is not None:
+                break
+            found = self._by_lookup_key.get(key)
+        return found or (self._by_product.get(product_id) if product_id else None)
 
     def plan_of_price(self, price_id: str | None) -> Plan | None:
         """The plan that lists the price by its id."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from .catalogue import Addon, Offer, Plan
+from .catalogue import Addon, Ignored, Offer, Plan
 from .prices import PriceList
 
 Values = Mapping[str, Any]
@@ -80,11 +80,12 @@ def price_ids(items: Iterable[Values], history: Values | None, plan_id: str | No
 
 def _held(item: Values, memory: "_Memory") -> Iterator[HeldItem]:
     price_id, product_id = item.get("price_id"), item.get("product_id")
-    unmapped = memory.prices.is_unmapped(price_id, product_id)
+    owner = memory.prices.owner(price_id, product_id)
+    unmapped = price_id is not None and owner is None
     made = HeldItem(
         item_id=_item_id(item),
         price_id=price_id,
-        offer=memory.prices.offer(price_id, product_id),
+        offer=None if isinstance(owner, Ignored) else owner,
         quantity=item.get("quantity"),
         metered=bool(item.get("metered")),
         unmapped=unmapped,

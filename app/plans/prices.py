@@ -38,7 +38,7 @@ class PriceList:
 
     def offer(self, price_id: str | None, product_id: str | None = None) -> Offer | None:
         """What the price buys; None for one that nothing lists, or that is ignored."""
-        found = self._owner(price_id, product_id)
+        found = self.owner(price_id, product_id)
         return None if isinstance(found, Ignored) else found
 
     def plan(self, price_id: str | None) -> Plan | None:
@@ -53,9 +53,12 @@ class PriceList:
 
     def is_unmapped(self, price_id: str | None, product_id: str | None = None) -> bool:
         """Whether nothing in the catalogue lists the price, not even `[ignored]`."""
-        return price_id is not None and self._owner(price_id, product_id) is None
+        return price_id is not None and self.owner(price_id, product_id) is None
 
-    def _owner(self, price_id: str | None, product_id: str | None) -> Offer | Ignored | None:
+    def owner(self, price_id: str | None, product_id: str | None = None) -> Offer | Ignored | None:
+        """What lists the price, `[ignored]` included."""
+        if (listed := self.catalogue.owner_of(price_id)) is not None:
+            return listed  # most prices are listed by their id
         known = self.known.get(price_id, UNKNOWN) if price_id else UNKNOWN
         return self.catalogue.owner_of(price_id, known.lookup_keys, product_id or known.product_id)
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from ..errors import MalformedEvent
 
 MAX_ID_LENGTH = 255
+MIN_INTEGER, MAX_INTEGER = -(2**63), 2**63 - 1
 MAX_SECONDS = 253_402_300_799  # the last second of the year 9999
 
 ENDED = frozenset({"canceled", "incomplete_expired"})
@@ -19,9 +20,9 @@ Values = dict[str, Any]
 
 
 def subscription_values(content: Values) -> Values:
-    """The columns of a subscription that its snapshot says by itself.
+    """The columns of a subscription that its snapshot says by itself, without those of its items.
 
-    Plan, quantity and term are of the main item, which the catalogue decides: see `subscription_terms`.
+    Plan, quantity and term are of the main item, which the catalogue decides: see `terms`.
 
     Raises:
         MalformedEvent: when the customer or the status is missing.
@@ -31,7 +32,6 @@ def subscription_values(content: Values) -> Values:
     return {
         "customer_id": required_id(content, "customer"),
         "status": status,
-        "items": subscription_items(content),
         "start_date": as_seconds(content.get("start_date")) or as_seconds(content.get("created")),
         "billing_cycle_anchor": as_seconds(content.get("billing_cycle_anchor")),
         "trial_end": as_seconds(content.get("trial_end")),
@@ -69,7 +69,7 @@ def is_cut(value: Any) -> bool:
 def _item(item: Values) -> Values:
     price = _price(item)
     recurring = as_dict(price.get("recurring")) or price
-    known = {
+    kept = {
         "item_id": as_id(item.get("id")),
         "price_id": as_id(item.get("price")) or as_id(item.get("plan")),
         "product_id": as_id(price.get("product")),
@@ -81,7 +81,7 @@ def _item(item: Values) -> Values:
         "current_period_start": as_seconds(item.get("current_period_start")),
         "current_period_end": as_seconds(item.get("current_period_end")),
     }
-    return as_item(known, metered=recurring.get("usage_type") == "metered")
+    return kept | {"metered": True} if recurring.get("usage_type") == "metered" else kept
 
 
 ITEM_MEMBERS = (
@@ -288,15 +288,12 @@ def as_bool(value: Any) -> bool | None:
 
 def as_integer(value: Any) -> int | None:
     """A whole number that the database can hold."""
-    if isinstance(value, bool) or not isinstance(value, int) or not -(2**63) <= value < 2**63:
-        return None
-    return value
+    return value if type(value) is int and MIN_INTEGER <= value <= MAX_INTEGER else None
 
 
 def as_seconds(value: Any) -> int | None:
     """Unix seconds, between 1970 and 9999; None for what is no time."""
-    number = as_integer(value)
-    return number if number is not None and 0 <= number <= MAX_SECONDS else None
+    return value if type(value) is int and 0 <= value <= MAX_SECONDS else None
 
 
 def as_dict(value: Any) -> dict[str, Any]:

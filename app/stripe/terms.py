@@ -16,10 +16,13 @@ DAYS = {"day": 1, "week": 7}
 DAY_SECONDS = 86_400
 
 
-def with_periods(items: list[Values], content: Values) -> tuple[list[Values], bool]:
+ShownItems = tuple[list[Values], bool]
+"""The items of a subscription with their periods; and whether any of those had to be counted."""
+
+
+def with_periods(items: list[Values], content: Values) -> ShownItems:
     """The items, each with its period as far as it is known; and whether any of them had to be counted."""
-    start = as_seconds(content.get("current_period_start"))
-    end = as_seconds(content.get("current_period_end"))
+    start, end = period_of(None, content)
     if start is None or end is None or all(item["current_period_end"] is not None for item in items):
         return items, False
     shortest = min((_length(item) for item in items), default=0)
@@ -44,13 +47,16 @@ def term_values(values: Values, main: Any, content: Values, created: int) -> Val
     `values` are the columns of the snapshot at `created` (Unix seconds), `main` the item that the plan comes
     from, with `period_start` and `period_end`; None where there is no item.
     """
-    start = main.period_start if main is not None else None
-    end = main.period_end if main is not None else None
-    if end is None:
-        start = as_seconds(content.get("current_period_start"))
-        end = as_seconds(content.get("current_period_end"))
+    start, end = period_of(main, content)
     term = {"current_period_start": start, "current_period_end": end}
     return term | {"expiry_date": _expiry_date(values, end, created)}
+
+
+def period_of(main: Any, content: Values) -> tuple[int | None, int | None]:
+    """The main item's own period, else that of the subscription: start and end, in Unix seconds."""
+    if main is not None and main.period_end is not None:
+        return main.period_start, main.period_end
+    return as_seconds(content.get("current_period_start")), as_seconds(content.get("current_period_end"))
 
 
 def _expiry_date(values: Values, period_end: int | None, created: int) -> int | None:

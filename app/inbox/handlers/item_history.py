@@ -12,31 +12,45 @@ was fetched from Stripe's API says no step; it is compared with the record (`rea
 than the first ones (`cut`), every item that was seen since then, and that it does not show, still counts.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ...stripe.events import StripeEvent
-from ...stripe.objects import Values, as_item, is_cut, subscription_items
+from ...stripe.objects import Values, as_item, is_cut
 from ...stripe.ordering import put_back
 
 MAX_SIGHTINGS = 100
 """Of so many items and prices the newest are kept: Stripe allows 20 items on a subscription."""
 OF_ITEMS = frozenset({"items", "plan", "quantity"})
+OF_PERIODS = frozenset({"status", "current_period_start", "billing_cycle_anchor"})
 
 Sighting = list[Any]
 _NOTHING: Values = {"removed": (), "beside": ()}
 
 
-def remembered(history: Values | None, event: StripeEvent, known: Iterable[Values] | None = None) -> Values:
-    """The history with what this event shows; `known` are the record's items, for what was fetched."""
+def content_before(event: StripeEvent) -> Values | None:
+    """The object before the event; None where the event tells of no change of items or period."""
+    previous = event.previous_attributes
+    if not previous or (OF_ITEMS.isdisjoint(previous) and OF_PERIODS.isdisjoint(previous)):
+        return None
+    return put_back(event.object, previous)
+
+
+def remembered(
+    history: Values | None,
+    event: StripeEvent,
+    after: Sequence[Values],
+    before: Sequence[Values] | None,
+    known: Sequence[Values] | None = None,
+) -> Values:
+    """The history with what this event shows: the items after it, and before it where it tells of those.
+    `known` are the record's items, for what was fetched."""
     memory = history or {}
     prices = {item: dict(seen) for item, seen in (memory.get("prices") or {}).items()}
     replaced = dict(memory.get("replaced") or {})
     complete_at = memory.get("complete_at")
     if not is_cut(event.object.get("items")):
         complete_at = max(event.created, complete_at or 0)
-    after = subscription_items(event.object)
-    before = _items_before(event)
     _see(prices, after, event.created, 1)
     if before is not None:
         _see(prices, before, event.created, 0)
@@ -81,14 +95,6 @@ def cut_values(history: Values | None, content: Values) -> Values:
     """The column that says whether the snapshot which the record holds shows all of its items."""
     known = {name: value for name, value in (history or {}).items() if name != "cut"}
     return {"item_history": known | {"cut": True} if is_cut(content.get("items")) else known}
-
-
-def _items_before(event: StripeEvent) -> list[Values] | None:
-    """The items before the event; None where it does not say that they changed."""
-    previous = event.previous_attributes
-    if not previous or OF_ITEMS.isdisjoint(previous):
-        return None
-    return subscription_items(put_back(event.object, previous))
 
 
 def _see(prices: dict[str, dict[str, Sighting]], items: Iterable[Values], created: int, part: int) -> None:

@@ -57,9 +57,10 @@ def with_lines(known: Lines, lines: Iterable[PaidLine]) -> Lines:
         ends = known.setdefault(line.item_id or UNKNOWN, {})
         price = line.price_id or UNKNOWN
         ends[price] = max(line.end, ends.get(price, line.end))
-    every = sorted((end, item, price) for item, ends in known.items() for price, end in ends.items())
-    for _, item, price in every[:-MAX_LINES]:
-        del known[item][price]
+    if sum(map(len, known.values())) > MAX_LINES:
+        every = sorted((end, item, price) for item, ends in known.items() for price, end in ends.items())
+        for _, item, price in every[:-MAX_LINES]:
+            del known[item][price]
     return {item: ends for item, ends in known.items() if ends}
 
 

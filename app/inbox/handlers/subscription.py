@@ -9,12 +9,20 @@ from ...stripe.ordering import Judgement, Position
 from ..unit_of_work import UnitOfWork
 from .announcements import RUNNING, announce_changes, announce_first_payment_failed
 from .customer import ensure_customer
-from .item_history import cut_values, history_of, remembered
+from .item_history import content_before, cut_values, history_of, remembered
 from .links import announce_user, claim_by_metadata, owner_before, settle_owner
 from .past_due import evidence_of, evidence_of_status, merged, past_due_since
 from .price import announce_unmapped, learn_prices
 from .snapshots import current_position, is_near_a_reading, is_reading, judge_snapshot, ordering_values
-from .subscription_columns import Columns, derived_again, overlay_values, subscription_columns
+from .subscription_columns import (
+    Columns,
+    columns_of_items,
+    derived_again,
+    items_shown,
+    overlay_values,
+    period_columns,
+    subscription_columns,
+)
 from .usage_periods import with_period_changes
 
 
@@ -90,15 +98,19 @@ def columns_of(event: StripeEvent, subscription: Subscription, unit_of_work: Uni
 def _remember(event: StripeEvent, subscription: Subscription, unit_of_work: UnitOfWork) -> Columns:
     """Keep what this event says of before, be it the newest or not; the columns that its snapshot gives."""
 
-    def columns(content: Values) -> Values:
-        return subscription_columns(content, event.created, subscription, unit_of_work.prices)[0]
-
     is_fetched = unit_of_work.read_at_version is not None
     known = subscription.items if is_fetched else None
     history = subscription.item_history or history_of(subscription.items, subscription.snapshot_created)
-    unit_of_work.change(subscription, item_history=remembered(history, event, known))
-    own = columns_of(event, subscription, unit_of_work)
-    changes = with_period_changes(event, own[0], subscription, columns, is_fetched=is_fetched)
+    shown, before = items_shown(event.object), content_before(event)
+    shown_before = items_shown(before) if before is not None else None
+    history = remembered(history, event, shown[0], shown_before[0] if shown_before else None, known)
+    unit_of_work.change(subscription, item_history=history)
+    prices = unit_of_work.prices
+    own = columns_of_items(shown, event.object, event.created, subscription, prices)
+    was = None
+    if before is not None and shown_before is not None:
+        was = period_columns(shown_before, before, event.created, subscription, prices)
+    changes = with_period_changes(event, own[0], was, subscription, is_fetched=is_fetched)
     merges = merged(subscription.__dict__, evidence_of(event))
     unit_of_work.change(subscription, period_changes=changes, **merges)
     return own

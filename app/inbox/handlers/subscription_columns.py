@@ -5,9 +5,16 @@ from typing import Any, Protocol
 
 from ...db.models import Subscription
 from ...plans import PriceList, held_items, main_item
-from ...stripe.objects import Values, is_cut, subscription_values
+from ...stripe.objects import (
+    Values,
+    as_seconds,
+    as_text,
+    is_cut,
+    subscription_items,
+    subscription_values,
+)
 from ...stripe.ordering import Position, overlay_applies
-from ...stripe.terms import term_values, with_periods
+from ...stripe.terms import ShownItems, period_of, term_values, with_periods
 from .item_history import unseen_items
 from .paid_through import known_lines, paid_until
 from .snapshots import current_position
@@ -35,15 +42,48 @@ def subscription_columns(content: Values, created: int, memory: Memory | None, p
     Raises:
         MalformedEvent: when the customer or the status is missing.
     """
+    return columns_of_items(items_shown(content), content, created, memory, prices)
+
+
+def items_shown(content: Values) -> ShownItems:
+    """The items that a snapshot shows, each with its period; and whether one of those had to be counted."""
+    return with_periods(subscription_items(content), content)
+
+
+def columns_of_items(
+    shown: ShownItems, content: Values, created: int, memory: Memory | None, prices: PriceList
+) -> Columns:
+    """`subscription_columns` of a content whose items have been read (`items_shown`).
+
+    Raises:
+        MalformedEvent: when the customer or the status is missing.
+    """
+    items, counted = shown
     values = subscription_values(content)
-    values["items"], counted = with_periods(values["items"], content)
     history = memory.item_history if memory is not None else None
     cut = is_cut(content.get("items"))
-    if cut:
-        values["items"] = [*values["items"], *unseen_items(history, values["items"], created)]
+    values["items"] = [*items, *unseen_items(history, items, created)] if cut else items
     values |= _of_main_item(values, history, prices, content, created)
     values["paid_through"] = paid_until(values["items"], known_lines(memory))
     return values, counted or cut
+
+
+def period_columns(
+    shown: ShownItems, content: Values, created: int, memory: Memory, prices: PriceList
+) -> Values:
+    """Only the columns that say the period of a content, and what was bought for it."""
+    items = shown[0]
+    if is_cut(content.get("items")):
+        items = [*items, *unseen_items(memory.item_history, items, created)]
+    main = main_item(held_items(items, memory.item_history, prices))
+    start, end = period_of(main, content)
+    return {
+        "status": as_text(content.get("status")),
+        "items": items,
+        "billing_cycle_anchor": as_seconds(content.get("billing_cycle_anchor")),
+        "current_period_start": start,
+        "current_period_end": end,
+    }
 
 
 def derived_again(row: Subscription, prices: PriceList) -> Values:

@@ -1,36 +1,31 @@
 """Which events opened a usage period of a subscription, and which did not: see `entitlements.cycles`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ...db.models import Subscription
 from ...entitlements.cycles import Fact, merged
 from ...stripe.events import StripeEvent
 from ...stripe.objects import Values, as_seconds
-from ...stripe.ordering import put_back
-
-TELLING = frozenset({"items", "status", "current_period_start", "billing_cycle_anchor", "plan"})
-"""The members of `previous_attributes` that may tell of a period."""
 
 
 def with_period_changes(
     event: StripeEvent,
     values: Values,
+    before: Values | None,
     subscription: Subscription,
-    read: Callable[[Values], Values],
     *,
     is_fetched: bool,
 ) -> list[Fact] | None:
     """The record's facts with those of this event, in whatever order events come; None where there are none.
 
-    `values` are the columns that the event's object gives, `read` gives those of another content of it.
-    `is_fetched`: the object was fetched from Stripe, and no event sent it.
+    `values` are the columns that the event's object gives, `before` those of before the event where it says
+    so. `is_fetched`: the object was fetched from Stripe, and no event sent it.
     """
     found = _first_period(event, values)
     if is_fetched:
         found += _since_the_record(values, subscription.__dict__)
-    elif event.previous_attributes and not TELLING.isdisjoint(event.previous_attributes):
-        before = read(put_back(event.object, event.previous_attributes))
+    elif before is not None:
         found += _step(before, values, event.created)
     return merged(subscription.period_changes, found) or None
 
