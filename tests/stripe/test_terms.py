@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.stripe.objects import subscription_values
+from app.stripe.objects import subscription_items, subscription_values
 from app.stripe.terms import anchored_period, step, term_values, with_periods
 
 
@@ -43,15 +43,15 @@ OLD = subscription(
 def term(content: dict[str, Any], of: int = 0) -> dict[str, Any]:
     """The term where item number `of` is the main one."""
     values = subscription_values(content)
-    values["items"], _ = with_periods(values["items"], content)
+    values["items"], _ = with_periods(subscription_items(content), content)
     main = values["items"][of]
     held = SimpleNamespace(period_start=main["current_period_start"], period_end=main["current_period_end"])
     return term_values(values, held, content, created=7)
 
 
 def test_an_older_version_and_a_newer_one_give_the_same_periods() -> None:
-    new, counted_new = with_periods(subscription_values(NEW)["items"], NEW)
-    old, counted_old = with_periods(subscription_values(OLD)["items"], OLD)
+    new, counted_new = with_periods(subscription_items(NEW), NEW)
+    old, counted_old = with_periods(subscription_items(OLD), OLD)
     assert old == new
     assert (counted_new, counted_old) == (False, True)
 
@@ -64,14 +64,14 @@ def test_one_interval_alone_is_counted_from_nothing() -> None:
         current_period_end=MONTH_END,
         billing_cycle_anchor=None,
     )
-    items, counted = with_periods(subscription_values(content)["items"], content)
+    items, counted = with_periods(subscription_items(content), content)
     assert [each["current_period_end"] for each in items] == [MONTH_END, MONTH_END]
     assert not counted
 
 
 def test_without_an_anchor_a_longer_period_is_not_guessed() -> None:
     content = OLD | {"billing_cycle_anchor": None}
-    items, counted = with_periods(subscription_values(content)["items"], content)
+    items, counted = with_periods(subscription_items(content), content)
     assert ([each["current_period_end"] for each in items], counted) == ([None, MONTH_END], True)
 
 
