@@ -97,8 +97,9 @@ async def test_a_thin_event_waits_for_stripes_api(client: Client) -> None:
 async def test_a_thin_event_of_no_interest_is_ignored(client: Client) -> None:
     account = Account(1)
     account.create_customer()
-    thin = thin_event(account.events[-1]) | {"type": "v1.billing.meter.no_meter_found"}
-    assert await client.send(thin) == "ignored"
+    meter = {"id": "mtr_1", "type": "billing.meter", "url": "/v1/billing/meters/mtr_1"}
+    unread = {"type": "v1.billing.meter.no_meter_found", "related_object": meter}
+    assert await client.send(thin_event(account.events[-1]) | unread) == "ignored"
 
 
 @pytest.mark.parametrize(
