@@ -37,6 +37,8 @@ class StripeEvent:
     """Of a thin event: the id of the snapshot event about the same change, where Stripe names it."""
     read_for: tuple[int, str] | None = None
     """Of what was read for a thin event: the `created` (Unix seconds) and the id of that event."""
+    changes: dict[str, Any] = field(default_factory=dict)
+    """Of a thin event, and of what was read for it: what changed (`before`, `after`), if Stripe says so."""
     body: str = ""
     problem: str | None = None
     """Why the envelope cannot be handled, when it cannot."""
@@ -84,6 +86,7 @@ def parse(body: bytes) -> StripeEvent:
         thin=thin,
         snapshot_event=as_id(payload.get("snapshot_event")),
         read_for=_read_for(payload),
+        changes=as_dict(payload.get("changes")),
         body=text,
         # A thin event need not name an object: what it says is fetched with the event itself.
         problem=_problem(event_id, event_type, created, content if not thin else {"object": "any"}),

@@ -1,4 +1,4 @@
-"""The lines of an invoice that pay for a time, in every API shape."""
+"""The lines of an invoice that pay for a time, and the charges that failed, in every API shape."""
 
 from typing import NamedTuple
 
@@ -25,6 +25,14 @@ def billed_until(invoice: Values, subscription_id: str) -> int | None:
     lines = [line for line in list_of(invoice.get("lines")) if line_subscription(line) == subscription_id]
     ends = (as_seconds(as_dict(line.get("period")).get("end")) for line in lines)
     return max((end for end in ends if end is not None), default=None)
+
+
+def failed_at(invoice: Values) -> int | None:
+    """When the first charge for the invoice failed, as far as its payment intent shows its charges (before
+    2022-11-15, and where they were fetched). Unix seconds."""
+    charges = list_of(as_dict(invoice.get("payment_intent")).get("charges"))
+    failed = (as_seconds(each.get("created")) for each in charges if each.get("status") == "failed")
+    return min((at for at in failed if at is not None), default=None)
 
 
 def _paid_line(line: Values) -> PaidLine | None:

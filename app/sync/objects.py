@@ -5,6 +5,7 @@ without any lock or transaction, and applied only if the record has not changed 
 again.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -13,8 +14,9 @@ import structlog
 
 from ..db import Database
 from ..db.models import AuditEntry, Customer, Subscription
-from ..errors import Stale
+from ..errors import NotFound, Stale, StripeRefused
 from ..inbox.delivery import Delivery, receive
+from ..inbox.handlers.past_due import DUE
 from ..inbox.inbox import Inbox
 from ..inbox.outcome import Outcome
 from ..inbox.unit_of_work import KINDS
@@ -22,6 +24,7 @@ from ..stripe.client import Answer, StripeApi
 from ..stripe.events import StripeEvent
 from ..stripe.objects import ENDED
 from ..stripe.ordering import READING
+from .due_invoices import unpaid_invoices
 
 log = structlog.get_logger(__name__)
 
@@ -87,7 +90,37 @@ class StripeObjects:
             name += f"_{audit.id}"  # not taken for a mere fetch of the same version
         delivery = self._delivery(name, _type_of(kind, content), content, at)
         delivery.read_at_version, delivery.audit, delivery.stated = version, audit, stated
-        return await self._inbox.accept(delivery)
+        if kind != "subscription" or content.get("status") not in DUE:
+            return await self._inbox.accept(delivery)
+        invoices = await self._invoices_of_import(str(content["id"]))
+        # In one batch where possible, this one first: it may be applied only to the record as it was.
+        outcome, *others = await asyncio.gather(
+            *(self._inbox.accept(each) for each in (delivery, *invoices)), return_exceptions=True
+        )
+        for each in (outcome, *others):
+            if isinstance(each, BaseException):
+                raise each
+        assert not isinstance(outcome, BaseException)
+        return outcome
+
+    async def _invoices_of_import(self, subscription_id: str) -> list[Delivery]:
+        """The invoices that tell since when a subscription is past due that was never seen running here.
+
+        None where Stripe does not give them: then that is when it was first read.
+        """
+        async with self._database.reading() as session:
+            row = await session.get(Subscription, subscription_id)
+        if row is not None and (row.running_at is not None or row.due_invoices is not None):
+            return []
+        try:
+            found = [invoice async for invoice in unpaid_invoices(self._api, subscription_id)]
+        except (NotFound, StripeRefused) as error:
+            log.warning("invoices_not_read", subscription_id=subscription_id, error=error.detail)
+            return []
+        return [
+            self._delivery(f"{each.content['id']}_{each.at}", "invoice.finalized", each.content, each.at)
+            for each in found
+        ]
 
     async def apply_checkout(self, content: Json, completed_at: int) -> Outcome:
         """Apply a completed checkout session that was fetched: the link of its customer.
@@ -153,6 +186,7 @@ class StripeObjects:
         if read_for is not None:
             envelope["read_for"] = {"created": read_for.created, "id": read_for.id}
             envelope["snapshot_event"] = read_for.snapshot_event
+            envelope["changes"] = read_for.changes
         received_at = int(self._clock())
         return receive(orjson.dumps(envelope), signature=None, received_at=received_at, source="re-read")
 

@@ -13,7 +13,7 @@ from ..signals import event_signal, has_receivers
 from ..stripe.client import API_PATH, PATHS, Answer, StripeApi
 from ..stripe.event_types import plain_type
 from ..stripe.events import StripeEvent
-from ..stripe.objects import as_text
+from ..stripe.objects import as_dict, as_text
 from .objects import StripeObjects
 
 Object = tuple[str, str]
@@ -99,7 +99,10 @@ def _in_order(events: Sequence[StripeEvent]) -> list[StripeEvent]:
 
 def _to_be_told(event: StripeEvent) -> list[str]:
     """The signals whose receivers are called with what was read, beside the record that it changed."""
-    return [name for name in names_of(event) if _has_other_receivers(name)]
+    says_status = "status" in as_dict(event.changes.get("after"))  # no reading says since when
+    return [
+        name for name in names_of(event) if _has_other_receivers(name) or (says_status and name in HANDLERS)
+    ]
 
 
 def _has_other_receivers(name: str) -> bool:

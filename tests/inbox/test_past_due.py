@@ -9,7 +9,7 @@ from app.db.models import Subscription
 from app.service import Service
 
 from ..client import AUTH, Client, running
-from ..story import DAY, HOUR, MONTH, Story, orders
+from ..story import DAY, HOUR, MONTH, Story, listed, orders
 
 NOW = 1_893_456_000  # 2030-01-01 00:00:00 UTC
 WEEK = 7 * DAY
@@ -132,6 +132,64 @@ def within_one_second() -> tuple[Story, int]:
     return story, NOW - DAY
 
 
+def imported(at: int, *, older: int = 60 * DAY) -> Story:
+    """Only what says that it is past due is known, and a metadata edit of an hour later."""
+    story = Story(at - older, collection_method="send_invoice", status="past_due")
+    story.events.pop()
+    story.change(at, metadata={"note": "first seen"})
+    story.change(at + HOUR, metadata={"note": "seen again"})
+    return story
+
+
+def imported_with_a_due_date() -> tuple[Story, int]:
+    """The newest due date that has passed counts: older ones and what is not due yet do not."""
+    story = imported(NOW - DAY)
+    for number, due in enumerate((NOW - 40 * DAY, NOW - 3 * DAY, NOW + 20 * DAY)):
+        story.invoice("invoice.finalized", due - 30 * DAY, number=number, due_date=due)
+    return story, NOW - 3 * DAY
+
+
+def imported_after_the_newest_due_invoice_was_paid() -> tuple[Story, int]:
+    story = imported(NOW - DAY)
+    for number, due in enumerate((NOW - 6 * DAY, NOW - 3 * DAY)):
+        story.invoice("invoice.finalized", due - 30 * DAY, number=number, due_date=due)
+    story.invoice("invoice.paid", NOW - 2 * DAY, number=1, status="paid")
+    return story, NOW - 6 * DAY
+
+
+def imported_after_a_failed_charge() -> tuple[Story, int]:
+    """The first failure of the latest invoice; an older one that stayed open shortens nothing."""
+    story = imported(NOW - DAY)
+    story.invoice("invoice.payment_failed", NOW - 33 * DAY, number=1, attempt_count=4)
+    story.invoice("invoice.payment_failed", NOW - 4 * DAY, number=2, attempt_count=1)
+    story.invoice("invoice.payment_failed", NOW - 2 * DAY, number=2, attempt_count=2)
+    return story, NOW - 4 * DAY
+
+
+def imported_after_charges_that_the_invoice_shows() -> tuple[Story, int]:
+    story = imported(NOW - DAY)
+    charges = [
+        {"id": f"ch_{at}", "object": "charge", "status": status, "created": at}
+        for at, status in ((NOW - 2 * DAY, "failed"), (NOW - 5 * DAY, "failed"), (NOW - 6 * DAY, "pending"))
+    ]
+    payment = {"id": "pi_1", "object": "payment_intent", "charges": listed(charges)}
+    story.invoice("invoice.finalized", NOW - 6 * DAY, payment_intent=payment)
+    return story, NOW - 5 * DAY
+
+
+def imported_alone() -> tuple[Story, int]:
+    return imported(NOW - DAY), NOW - DAY
+
+
+def imported_and_seen_running_later() -> tuple[Story, int]:
+    """Once a step is known, it counts and nothing else."""
+    story = imported(NOW - 10 * DAY)
+    story.invoice("invoice.finalized", NOW - 50 * DAY, due_date=NOW - 20 * DAY)
+    story.change(NOW - 5 * DAY, status="active")
+    story.change(NOW - 2 * DAY, status="past_due")
+    return story, NOW - 2 * DAY
+
+
 CASES: list[Callable[[], tuple[Story, int]]] = [
     net_30,
     bank_debit,
@@ -143,6 +201,12 @@ CASES: list[Callable[[], tuple[Story, int]]] = [
     step_was_lost,
     after_a_trial,
     within_one_second,
+    imported_with_a_due_date,
+    imported_after_the_newest_due_invoice_was_paid,
+    imported_after_a_failed_charge,
+    imported_after_charges_that_the_invoice_shows,
+    imported_alone,
+    imported_and_seen_running_later,
 ]
 
 
@@ -210,3 +274,35 @@ async def test_an_internal_update_begins_grace_when_it_says_past_due(client: Cli
         "/internal/subscription/update", json=update | {"status": "active"}, headers=AUTH
     )
     assert (await record(client, story)).past_due_since is None
+
+
+async def read_for_thin(client: Client, story: Story, kind: str, at: int, **changes: Any) -> Subscription:
+    """What was read of the subscription for a thin event of this type, stamped `at`."""
+    event = story.emit(kind, story.object, NOW)
+    event |= {"read_for": {"created": at, "id": "evt_thin"}, "changes": changes}
+    await client.send(event)
+    return await record(client, story)
+
+
+async def test_a_thin_event_says_by_its_type_when_a_status_began(client: Client) -> None:
+    story = imported(NOW - DAY)
+    for event in story.events:
+        await client.send(event)
+    found = await read_for_thin(client, story, "customer.subscription.past_due", NOW - 4 * DAY)
+    assert found.past_due_since == NOW - 4 * DAY
+    found = await read_for_thin(client, story, "customer.subscription.active", NOW - 3 * DAY)
+    assert found.past_due_since == NOW - DAY, "the first that said so since it was active"
+    found = await read_for_thin(client, story, "customer.subscription.unpaid", NOW - 2 * DAY)
+    assert found.past_due_since == NOW - 2 * DAY
+
+
+async def test_a_thin_event_says_by_its_changes_what_the_status_was(client: Client) -> None:
+    story = imported(NOW - 2 * DAY)
+    for event in story.events:
+        await client.send(event)
+    resumed = {"before": {"status": "paused"}, "after": {"status": "past_due"}}
+    found = await read_for_thin(client, story, "customer.subscription.past_due", NOW - DAY, **resumed)
+    assert found.past_due_since == NOW - 2 * DAY, "a pause in between breaks nothing"
+    stepped = {"before": {"status": "active"}, "after": {"status": "past_due"}}
+    found = await read_for_thin(client, story, "customer.subscription.updated", NOW - HOUR, **stepped)
+    assert found.past_due_since == NOW - HOUR

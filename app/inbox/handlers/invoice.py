@@ -16,6 +16,7 @@ from ..unit_of_work import UnitOfWork
 from .announcements import announce_first_payment_failed, announce_payment
 from .customer import ensure_customer
 from .paid_through import known_lines, paid_until, with_lines
+from .past_due import note_invoice
 from .subscription import ensure_subscription
 
 
@@ -30,6 +31,8 @@ def invoice_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
         if subscription.customer_id is None:
             unit_of_work.change(subscription, customer_id=values["customer_id"])
         _note_first_payment(event, unit_of_work, subscription, values)
+        if values["subscription_id"] == subscription_id:
+            note_invoice(unit_of_work, subscription, event, values)
     if values["status"] == "paid":
         _extend_paid_through(event, unit_of_work)
         _note_cut_lines(event, unit_of_work, invoice_id)

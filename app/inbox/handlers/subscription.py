@@ -5,13 +5,13 @@ from ...entitlements import is_doubtful, never_paid
 from ...signals import trial_ending
 from ...stripe.events import StripeEvent
 from ...stripe.objects import Values, check_subscription, required_id
-from ...stripe.ordering import Judgement, Position
+from ...stripe.ordering import Judgement
 from ..unit_of_work import UnitOfWork
 from .announcements import RUNNING, announce_changes, announce_first_payment_failed
 from .customer import ensure_customer
 from .item_history import content_before, cut_values, history_of, remembered
 from .links import announce_user, claim_by_metadata, owner_before, settle_owner
-from .past_due import evidence_of, evidence_of_status, merged, past_due_since
+from .past_due import evidence_of, evidence_of_thin, merged, since_values
 from .price import announce_unmapped, learn_prices
 from .snapshots import current_position, is_near_a_reading, is_reading, judge_snapshot, ordering_values
 from .subscription_columns import (
@@ -29,7 +29,8 @@ from .usage_periods import with_period_changes
 def subscription_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
     """Writes the newest snapshot of the subscription as its record."""
     if event.read_for is not None:
-        return  # applied as a reading of the subscription
+        note_thin_status(event, unit_of_work)  # what was read has been applied as a reading
+        return
     check_subscription(event.object)
     subscription = ensure_subscription(unit_of_work, required_id(event.object, "id"))
     customer = ensure_customer(unit_of_work, required_id(event.object, "customer"))
@@ -82,12 +83,17 @@ def subscription_status_reached(event: StripeEvent, unit_of_work: UnitOfWork) ->
 
     Thin events only ("Event types"); what the subscription is now was read before.
     """
+    note_thin_status(event, unit_of_work)
+
+
+def note_thin_status(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
+    """Keep what the thin event says of the status for which the subscription was read."""
+    if (evidence := evidence_of_thin(event)) is None:
+        return
     subscription = ensure_subscription(unit_of_work, required_id(event.object, "id"))
-    at = event.read_for[0] if event.read_for is not None else event.created
-    evidence = evidence_of_status(event.type.rpartition(".")[2], at)
     unit_of_work.change(subscription, **merged(subscription.__dict__, evidence))
     place = current_position(subscription)
-    unit_of_work.change(subscription, **_since(subscription.status, subscription, place))
+    unit_of_work.change(subscription, **since_values(subscription.status, subscription, place))
 
 
 def columns_of(event: StripeEvent, subscription: Subscription, unit_of_work: UnitOfWork) -> Columns:
@@ -120,7 +126,7 @@ def _of_the_record(subscription: Subscription, unit_of_work: UnitOfWork) -> Valu
     """The columns by the snapshot that the record holds, now that more is remembered."""
     place = current_position(subscription)
     values = derived_again(subscription, unit_of_work.prices)
-    return values | _since(subscription.status, subscription, place)
+    return values | since_values(subscription.status, subscription, place)
 
 
 def _of_the_newest(
@@ -132,14 +138,8 @@ def _of_the_newest(
     # What was fetched says all that Stripe does: fetching it again would never end.
     unsure = unsure or (lacking and not is_reading(newest.id)) or bool(subscription.cut_invoices)
     values |= ordering_values(judgement, unsure) | cut_values(subscription.item_history, newest.object)
-    values |= _since(values["status"], subscription, judgement.position)
+    values |= since_values(values["status"], subscription, judgement.position)
     return values | overlay_values(subscription.overlay, judgement.position)
-
-
-def _since(status: str | None, subscription: Subscription, place: Position | None) -> Values:
-    """The column `past_due_since`, unless an internal update says the status."""
-    over = overlay_values(subscription.overlay, place)
-    return {} if "status" in over else {"past_due_since": past_due_since(status, subscription.__dict__)}
 
 
 def ensure_subscription(unit_of_work: UnitOfWork, subscription_id: str) -> Subscription:
