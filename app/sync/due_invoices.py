@@ -7,8 +7,13 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
+import structlog
+
+from ..errors import NotFound, StripeRefused
 from ..stripe.client import Answer, StripeApi
 from ..stripe.objects import invoice_payment
+
+log = structlog.get_logger(__name__)
 
 Json = dict[str, Any]
 
@@ -39,6 +44,14 @@ async def unpaid_invoices(api: StripeApi, subscription_id: str) -> AsyncIterator
 
 
 async def _with_charges(api: StripeApi, invoice: Json) -> Json:
+    try:
+        return await _read_charges(api, invoice)
+    except (NotFound, StripeRefused) as error:
+        log.warning("charges_not_read", invoice_id=invoice.get("id"), error=error.detail)
+        return invoice
+
+
+async def _read_charges(api: StripeApi, invoice: Json) -> Json:
     payment = invoice_payment(invoice)
     if payment is None:
         # Since 2025-03-31.basil the payments of an invoice are shown where they are asked for.
