@@ -21,6 +21,8 @@ MIN_SIGNING_SECRET = 16
 MAX_METADATA_KEY = 40
 """Characters ("Metadata" in Stripe's API reference), without square brackets."""
 
+OPTIONAL = ("livemode", "spool_dir", "stripe_api_key", "stripe_account", "stripe_api_base", "reconcile_hour")
+
 Names = Annotated[tuple[str, ...], NoDecode]
 Origins = Annotated[tuple[str, ...], NoDecode]
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
@@ -89,6 +91,10 @@ class Settings(DatabaseSettings):
     stripe_api_key: SecretStr | None = None
     """A secret or restricted key (`sk_…`, `rk_…`) for checkout, portal, changes, catch-up and reconcile.
     Everything else works without it."""
+
+    stripe_account: str | None = Field(default=None, pattern="^acct_")
+    """The id (`acct_…`) of the account whose events count. Unset, it is learned with STRIPE_API_KEY. Set it
+    where an endpoint of an organization or of Connect sends events of several accounts and no key is set."""
 
     stripe_api_base: str | None = None
     """Another address than Stripe's, such as the simulator's API."""
@@ -209,9 +215,7 @@ class Settings(DatabaseSettings):
         """The secrets themselves."""
         return [secret.get_secret_value() for secret in self.stripe_webhook_secret]
 
-    @field_validator(
-        "livemode", "spool_dir", "stripe_api_key", "stripe_api_base", "reconcile_hour", mode="before"
-    )
+    @field_validator(*OPTIONAL, mode="before")
     @classmethod
     def empty_is_unset(cls, value: object) -> object:
         return None if value == "" else value

@@ -25,6 +25,8 @@ from .reactions.notifications import connect_notifications, disconnect_notificat
 from .reactions.outbox import Outbox
 from .signals import users_changed
 from .stripe.client import StripeApi
+from .stripe.own_account import OwnAccount
+from .sync.account import AccountLookup
 from .sync.backfill import Backfill
 from .sync.catch_up import CatchUp
 from .sync.objects import StripeObjects
@@ -148,6 +150,7 @@ def make_service(settings: Settings, clock: Callable[[], float]) -> Service:
     database = open_database(settings.database_url)
     catalogue = load_catalogue(settings.plans_file)
     outbox = Outbox(database, clock=clock)
+    account = OwnAccount(settings.stripe_account)
     inbox = Inbox(
         database,
         catalogue=catalogue,
@@ -155,6 +158,7 @@ def make_service(settings: Settings, clock: Callable[[], float]) -> Service:
         livemode=settings.livemode,
         clock=clock,
         link_keys=settings.link_metadata_keys,
+        account=account,
     )
     arrivals = Arrivals(database, clock=clock)
     limits = Limits(database, catalogue, clock)
@@ -179,10 +183,10 @@ def make_service(settings: Settings, clock: Callable[[], float]) -> Service:
     service = Service(
         settings, database, outbox, inbox, arrivals, limits, alerts, worker, spool, backfill, readiness, clock
     )
-    return service if stripe is None else _with_stripe(service, stripe)
+    return service if stripe is None else _with_stripe(service, stripe, account)
 
 
-def _with_stripe(service: Service, stripe: StripeApi) -> Service:
+def _with_stripe(service: Service, stripe: StripeApi, account: OwnAccount) -> Service:
     """The same, with all that talks to Stripe."""
     settings, database, clock = service.settings, service.database, service.clock
     objects = StripeObjects(database, service.inbox, stripe, clock=clock)
@@ -194,6 +198,7 @@ def _with_stripe(service: Service, stripe: StripeApi) -> Service:
         PendingFetches(database, objects, stripe, clock=clock),
         catch_up,
         reconcile,
+        AccountLookup(stripe, account),
         catch_up_minutes=settings.catch_up_minutes,
         reconcile_hour=settings.reconcile_hour,
         clock=clock,

@@ -19,6 +19,7 @@ REMEDIES: Final[Mapping[str, str]] = {
         "set STRIPE_API_KEY to a secret or restricted key (sk_… or rk_…), shown in Stripe's Dashboard under "
         "Developers > API keys, or leave it unset"
     ),
+    "stripe_account": "set STRIPE_ACCOUNT to the account's id, acct_…, or leave it unset",
     "stripe_api_base": "leave STRIPE_API_BASE unset, except in tests",
     "allowed_return_origins": (
         "set ALLOWED_RETURN_ORIGINS to origins without a path, separated by commas, such as "

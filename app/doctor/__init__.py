@@ -7,7 +7,7 @@ import structlog
 from ..checks import Finding, Level
 from ..config import Problem, Settings
 from ..errors import StripeRefused, StripeUnavailable
-from . import account, backlog, configuration, endpoint, jobs, records, server, storage
+from . import account, backlog, configuration, endpoint, jobs, owner, records, server, storage
 from .checks import Check
 from .findings import Report, Skipped
 from .installation import Installation, installed
@@ -21,6 +21,7 @@ CHECKS: tuple[Check, ...] = (
     *configuration.CHECKS,
     *storage.CHECKS,
     *account.CHECKS,
+    *owner.CHECKS,
     *endpoint.CHECKS,
     *records.CHECKS,
     *backlog.CHECKS,

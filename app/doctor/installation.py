@@ -36,6 +36,8 @@ class Installation:
     lacking: dict[Need, str] = field(default_factory=dict)
     endpoints: list[dict[str, Any]] = field(default_factory=list)
     skew: float = 0
+    account: str | None = None
+    """The account's id, as STRIPE_ACCOUNT or the key says it."""
     _database: Database | None = None
     _catalogue: Catalogue | None = None
 

@@ -9,6 +9,7 @@ from ..backoff import next_attempt_at
 from ..db.models import EventState
 from ..errors import ServiceError, Stale
 from ..signals import event_dead, event_signal, has_receivers
+from ..stripe.own_account import UNKNOWN, OwnAccount
 from .delivery import Delivery
 from .outcome import Outcome, storable
 from .thin import is_awaited
@@ -24,10 +25,13 @@ LEFT_SECONDS = 120
 
 
 class Applier:
-    """Applies events. `livemode` None takes both modes; `clock` gives Unix seconds."""
+    """Applies events. `livemode` None takes both modes; `clock` gives Unix seconds; `account`: ours."""
 
-    def __init__(self, *, livemode: bool | None, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, *, livemode: bool | None, clock: Callable[[], float], account: OwnAccount | None = None
+    ) -> None:
         self._livemode = livemode
+        self._account = account or OwnAccount()
         self._clock = clock
         self._random = random.Random()
 
@@ -37,9 +41,11 @@ class Applier:
         The changes are in the unit of work; where a receiver raised, nothing is changed.
         """
         event = delivery.event
+        if self._has_unknown_owner(delivery):
+            return self._left_for_later(delivery, UNKNOWN)
         if not self.is_handled(delivery):
             if delivery.retry and delivery.has_failed and not event.thin and self._is_ours(delivery):
-                return self._left_to_another_process(delivery)
+                return self._left_for_later(delivery, NO_RECEIVER)
             return Outcome(delivery, self._state_unhandled(delivery))
         if event.problem:
             return self.failed(delivery, event.problem, unit_of_work)
@@ -82,11 +88,11 @@ class Applier:
             next_attempt_at=due,
         )
 
-    def _left_to_another_process(self, delivery: Delivery) -> Outcome:
-        """The event failed in a receiver that this process does not have: no attempt is counted here."""
+    def _left_for_later(self, delivery: Delivery, why: str) -> Outcome:
+        """The event cannot be applied by this process now: no attempt is counted."""
         since, due = delivery.failing_since, int(self._clock()) + LEFT_SECONDS
         return Outcome(
-            delivery, EventState.FAILED, NO_RECEIVER, failing_since=since, next_attempt_at=due, tried=False
+            delivery, EventState.FAILED, why, failing_since=since, next_attempt_at=due, tried=False
         )
 
     def is_handled(self, delivery: Delivery) -> bool:
@@ -99,7 +105,15 @@ class Applier:
         if delivery.is_internal:
             return True
         event = delivery.event
-        return event.account is None and self._livemode in (None, event.livemode)
+        return self._livemode in (None, event.livemode) and self._account.owns(event) is True
+
+    def _has_unknown_owner(self, delivery: Delivery) -> bool:
+        """Whether the event would be handled, were it ours, and whose it is cannot be told yet."""
+        event = delivery.event
+        if delivery.is_internal or self._account.owns(event) is not None:
+            return False
+        wanted = is_awaited(event) if event.thin else has_receivers(event.type)
+        return wanted and self._livemode in (None, event.livemode)
 
     def _state_unhandled(self, delivery: Delivery) -> str:
         # A thin event says only which object changed: it waits until that object is fetched from Stripe.

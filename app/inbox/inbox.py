@@ -21,6 +21,7 @@ from ..errors import NotStorable, ServiceError, Unavailable
 from ..observability import metrics
 from ..plans import Catalogue
 from ..reactions.outbox import Outbox
+from ..stripe.own_account import OwnAccount
 from .apply import NOT_APPLIED
 from .delivery import Delivery
 from .outcome import Outcome
@@ -67,7 +68,7 @@ class _Waiting:
 
 class Inbox:
     """Stores events and applies them. `livemode` None takes both modes; `clock` gives Unix seconds;
-    `link_keys` are the metadata keys that name a user."""
+    `link_keys` are the metadata keys that name a user; `account` is ours."""
 
     def __init__(
         self,
@@ -78,6 +79,7 @@ class Inbox:
         livemode: bool | None,
         clock: Callable[[], float],
         link_keys: Sequence[str] = ("user_id",),
+        account: OwnAccount | None = None,
     ) -> None:
         self.database = database
         self.transactions = Transactions(
@@ -87,6 +89,7 @@ class Inbox:
             livemode=livemode,
             clock=clock,
             link_keys=link_keys,
+            account=account,
         )
         self._queue: deque[_Waiting] = deque()
         self._queued_bytes = 0

@@ -58,7 +58,7 @@ def event_row(outcome: Outcome, now: int) -> Row:
         "created": event.created or None,
         "api_version": event.api_version,
         "livemode": event.livemode,
-        "account": event.account,
+        "account": event.account or (event.context or "").rpartition("/")[2] or None,
         "source": delivery.source,
         "body": event.body,
         "signature": delivery.signature,

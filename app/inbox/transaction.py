@@ -12,6 +12,7 @@ from ..observability import metrics
 from ..plans import Catalogue
 from ..reactions.outbox import Outbox
 from ..signals import users_changed
+from ..stripe.own_account import OwnAccount
 from .announced import drop_announced, notes, unrecorded_objects
 from .apply import Applier
 from .delivery import Delivery
@@ -39,11 +40,12 @@ class Transactions:
         livemode: bool | None,
         clock: Callable[[], float],
         link_keys: Sequence[str] = ("user_id",),
+        account: OwnAccount | None = None,
     ) -> None:
         self._database = database
         self._catalogue = catalogue
         self._outbox = outbox
-        self._applier = Applier(livemode=livemode, clock=clock)
+        self._applier = Applier(livemode=livemode, clock=clock, account=account)
         self._clock = clock
         self._link_keys = link_keys
 

@@ -51,6 +51,12 @@ class StripeEvent:
         return as_id(self.object.get("id"))
 
     @property
+    def owners(self) -> set[str]:
+        """The accounts that the event names as its own: none, one, or two that contradict each other."""
+        last = self.context.rpartition("/")[2] if self.context is not None else None
+        return {owner for owner in (self.account, last) if owner}
+
+    @property
     def told_as(self) -> tuple[str, ...]:
         """The ids of the events that tell the same change: this one and, where Stripe names it, its twin."""
         ids = (self.id, self.read_for[1] if self.read_for else None, self.snapshot_event)

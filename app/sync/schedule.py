@@ -10,6 +10,7 @@ import structlog
 from ..db import Database
 from ..errors import ServiceError
 from . import leases
+from .account import AccountLookup
 from .catch_up import CatchUp
 from .pending import PendingFetches
 from .reconcile import JOB as RECONCILE
@@ -32,6 +33,7 @@ class Schedule:
         pending: PendingFetches,
         catch_up: CatchUp,
         reconcile: Reconcile,
+        account: AccountLookup,
         *,
         catch_up_minutes: float,
         reconcile_hour: int | None,
@@ -41,6 +43,7 @@ class Schedule:
         self._pending = pending
         self._catch_up = catch_up
         self._reconcile = reconcile
+        self._account = account
         self._catch_up_minutes = catch_up_minutes
         self._reconcile_hour = reconcile_hour
         self._clock = clock
@@ -50,6 +53,7 @@ class Schedule:
         """Run until stopped; an interrupted job is resumed by the next process that runs it."""
         try:
             await asyncio.gather(
+                self._every(LOOK_EVERY_SECONDS, self._account.learn),
                 self._every(REFRESH_EVERY_SECONDS, self._pending.refresh_due),
                 self._every(LOOK_EVERY_SECONDS, self.catch_up_when_due),
                 self._every(LOOK_EVERY_SECONDS, self.reconcile_when_due),

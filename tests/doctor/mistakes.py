@@ -158,6 +158,24 @@ async def thin_event_that_nobody_reads(patient: Patient) -> None:
     patient.account.advance(301)
 
 
+def received(**more: Any) -> Mistake:
+    """An event about the customer that Stripe's account has, with more members than usual."""
+
+    async def make(patient: Patient) -> None:
+        content: dict[str, Any] = {"id": "cus_1", "object": "customer", "email": None, "metadata": {}}
+        event: dict[str, Any] = {
+            "id": "evt_other",
+            "object": "event",
+            "type": "customer.updated",
+            "created": patient.account.now,
+        }
+        livemode = patient.account.livemode
+        async with patient.serving() as client:
+            await client.send(event | {"livemode": livemode, "data": {"object": content}} | more)
+
+    return make
+
+
 async def failing_event(patient: Patient) -> None:
     broken = {
         "id": "evt_broken",

@@ -28,6 +28,7 @@ from .mistakes import (
     plain_http,
     plain_server,
     price_without_stripe,
+    received,
     rejected_in_the_spool,
     second_endpoint,
     setting,
@@ -180,6 +181,33 @@ STORIES = {
         sql("UPDATE billing_event SET livemode = :mode", mode=True),
         "all of live mode, which are ignored",
         f"{SECRET} to the signing secret of the endpoint in test mode",
+    ),
+    "account of another key": Story(
+        "account",
+        "error",
+        setting(STRIPE_ACCOUNT="acct_other"),
+        "STRIPE_ACCOUNT is acct_other",
+        "same account",
+    ),
+    "event of an account while ours is unknown": Story(
+        "unknown-account", "error", received(context="acct_1"), "1 event not applied", "Set STRIPE_ACCOUNT"
+    ),
+    "events of another account": Story(
+        "events-account",
+        "error",
+        sql("UPDATE billing_event SET account = 'acct_other'"),
+        "all of other accounts than acct_1",
+        "stripe setup",
+    ),
+    "thin event of the other mode": Story(
+        "thin-events-mode",
+        "error",
+        both(
+            thin_event_that_nobody_reads,
+            sql("UPDATE billing_event SET livemode = :mode WHERE state = 'pending'", mode=True),
+        ),
+        "1 thin event of live mode cannot be read",
+        "a key of live mode",
     ),
     "records of the other mode": Story(
         "records-mode",

@@ -22,6 +22,7 @@ from app.simulator import (
     render,
     render_event,
     sign,
+    thin_events,
     truth,
 )
 from app.stripe.ordering import canonical, put_back
@@ -112,6 +113,7 @@ def test_every_handled_event_type_is_played_somewhere() -> None:
     account.update_price("price_old", active=False, lookup_key="old_monthly")
     account.delete_price("price_old")
     played = {event.type for event in account.events}
+    played |= {thin.type.removeprefix("v1.") for event in account.events for thin in thin_events(event)}
     assert {name for name in HANDLERS if not name.startswith("internal.")} <= played
 
 
