@@ -129,7 +129,7 @@ async def review_reread(submission: Submission) -> list[str]:
     row = await _stored(submission, Subscription, "subscription")
     return [
         f"Subscription {row.id} is {row.status or 'of unknown status'} here.",
-        "It is marked to be read again from Stripe, whose answer then replaces the record.",
+        "It is marked to be fetched again from Stripe, whose answer then replaces the record.",
     ]
 
 

@@ -140,9 +140,9 @@ ACTIONS: dict[str, Action] = {
         ),
         Action(
             "reread",
-            "Have a subscription read again",
+            "Fetch a subscription again",
             "Mark it",
-            "The subscription is marked to be read again from Stripe.",
+            "The subscription is marked to be fetched again from Stripe.",
             (Field("subscription", "Subscription", hint="Stripe's id: sub_…"),),
             action_handlers.review_reread,
             action_handlers.reread,

@@ -209,7 +209,7 @@ def _override(account: Account, feature: str = "") -> tuple[Remedy, ...]:
 
 def _reread(subscription_id: str | None) -> tuple[Remedy, ...]:
     path = f"/action/reread?subscription={encoded(subscription_id or '')}"
-    return (Remedy("Have it read again from Stripe", path),)
+    return (Remedy("Fetch it again from Stripe", path),)
 
 
 def _no_links(account: Account, ids: Sequence[str]) -> tuple[Remedy, ...]:

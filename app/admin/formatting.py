@@ -22,6 +22,7 @@ LONGEST = 20_000
 
 LONGEST_CURRENCY = 8
 """Currency codes have three letters; a longer one is cut, so that it cannot stretch a table."""
+ACRONYMS = frozenset(["api", "sso", "sms", "mb", "gb", "id", "url", "ai"])
 _HIDDEN = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
 )
@@ -101,6 +102,14 @@ def size(count: int) -> str:
     return f"{amount:,.2f}".rstrip("0").rstrip(".") + f" {unit}"
 
 
+def display_name(key: str) -> str:
+    """A feature's or plan's key for people: `storage_bytes` as `Storage`, `sso` as `SSO`."""
+    words = key.removesuffix("_bytes").replace("_", " ").split()
+    shown = [word.upper() if word in ACRONYMS else word for word in words]
+    text = " ".join(shown) or key
+    return text[:1].upper() + text[1:]
+
+
 def pretty(value: Any) -> str:
     """JSON for people."""
     if isinstance(value, str):
@@ -137,4 +146,5 @@ FILTERS = {
     "web_address": web_address,
     "plain": plain,
     "money": money,
+    "display_name": display_name,
 }

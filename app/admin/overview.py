@@ -23,6 +23,8 @@ STATUS_TONES = {
     "unpaid": "bad",
     "incomplete": "warn",
 }
+LATE_SECONDS = 300
+"""A median lag above this is a warning; the alert BillingEventsLate has the same bound."""
 MAX_NAMED = 3
 """How many prices a card names."""
 
@@ -64,7 +66,7 @@ class Overview:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One number. `link` leads to where it is mended."""
+    """One number. `link` leads to where it is fixed."""
 
     title: str
     value: str
@@ -91,7 +93,7 @@ def failed(overview: Overview) -> Card:
 def deferred(overview: Overview) -> Card:
     count = overview.queue.pending
     oldest = _oldest(overview, overview.queue.oldest_pending)
-    note = f"wait to be read from Stripe, {oldest}" if count else "none"
+    note = f"wait to be fetched from Stripe, {oldest}" if count else "none"
     if fault := overview.note("thin-events"):
         note = f"{oldest}. {fault}"
     level = overview.level("thin-events")
@@ -110,7 +112,7 @@ def spooled(overview: Overview) -> Card:
 def needs_refresh(overview: Overview) -> Card:
     note = overview.note("needs-refresh") or "the events determine every record"
     count, level = capped(overview.queue.needs_refresh), overview.level("needs-refresh")
-    return Card("To be re-read", count, note, level, "/subscriptions?needs_refresh=yes")
+    return Card("To be fetched again", count, note, level, "/subscriptions?needs_refresh=yes")
 
 
 def past_due(overview: Overview) -> Card:
@@ -141,25 +143,33 @@ def unmapped(overview: Overview) -> Card:
 def speed(overview: Overview) -> Card:
     if overview.events is None:
         return Card("From Stripe to here", "…", "is being counted")
-    note = "median from an event's “created” to applied, last hour"
-    return Card("From Stripe to here", duration(overview.events.median_seconds), note)
+    note = "median time from an event's creation at Stripe until it was applied, last hour"
+    lag = overview.events.median_seconds
+    late = lag is not None and lag > LATE_SECONDS
+    if late:
+        note += (
+            ". Events arrive late: look at the webhook endpoint in Stripe's Dashboard, and at the backlog."
+        )
+    return Card("From Stripe to here", duration(lag), note, "warn" if late else "")
 
 
 def caught_up(overview: Overview) -> Card:
     if overview.jobs is None:
-        return Card("Last catch-up", "not set up", "without STRIPE_API_KEY nobody asks for lost events")
+        return Card("Last catch-up", "not set up", "without STRIPE_API_KEY lost events are not fetched")
     return _job("catch-up", overview.jobs.catch_up, overview, _caught, "catch-up")
 
 
 def _caught(result: Mapping[str, Any]) -> str:
     if missing := int(result["missing"]):
-        return f"{missing:,} events had never arrived, and were taken in"
-    return f"no event was lost; {result['listed']:,} looked at"
+        return f"{missing:,} events had never arrived, and were fetched"
+    return f"no event was lost; {result['listed']:,} compared"
 
 
 def reconciled(overview: Overview) -> Card:
     if overview.jobs is None:
-        return Card("Last reconcile", "not set up", "without STRIPE_API_KEY nobody compares with Stripe")
+        return Card(
+            "Last reconcile", "not set up", "without STRIPE_API_KEY records are not compared with Stripe"
+        )
     return _job("reconcile", overview.jobs.reconcile, overview, _compared, "reconcile", "differences")
 
 

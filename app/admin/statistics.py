@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 import structlog
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from ..checks.finding import LIVE
 from ..db.models import Job
 from ..limits.prices import known_prices, unmapped_prices
 from ..operations.checks import Found, check_service
@@ -31,9 +32,6 @@ SUBSCRIPTIONS_SECONDS, EVENTS_SECONDS = 60, 10
 TIMEOUT_SECONDS = 0.1
 """How long a page waits for slow numbers that are not computed yet."""
 
-PAYING = ("active", "past_due")
-"""The statuses whose subscriptions are revenue."""
-
 MONTHS = {"day": Fraction(12, 365), "week": Fraction(12, 52), "month": Fraction(1), "year": Fraction(12)}
 """The length of an interval in months."""
 
@@ -52,7 +50,7 @@ class Revenue:
 class SubscriptionStatistics:
     by_status: Mapping[str, int]
     by_plan: Mapping[str, int]
-    """Those that pay: as the revenue counts them."""
+    """The live ones: active, trialing, past due."""
     revenue: Revenue
     unmapped: list[str]
     """Prices that the catalogue does not list."""
@@ -166,7 +164,7 @@ async def read_subscription_statistics(service: Service) -> SubscriptionStatisti
     by_plan: Counter[str] = Counter()
     for row in counts:
         by_status[row.status or "unknown"] += row.number
-        if row.status in PAYING:
+        if row.status in LIVE:
             by_plan[plan_name(prices, row.plan_id)] += row.number
     found = await check_service(service, slow=True)
     return SubscriptionStatistics(by_status, by_plan, revenue_of(amounts), unmapped, found)

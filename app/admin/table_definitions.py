@@ -103,12 +103,14 @@ TABLES: dict[str, Table] = {
             Column("plan_id", "Price"),
             Column("quantity", "Quantity"),
             Column("expiry_date", "Term ends", "time"),
-            Column("needs_refresh", "To be re-read", "flag"),
+            Column("needs_refresh", "To be fetched again", "flag"),
             Column("updated_at", "Updated", "time"),
         ),
         (
             Filter("status", "Status", literally("status", STATUSES), STATUSES, indexed=("past_due",)),
-            Filter("needs_refresh", "To be re-read", flag("needs_refresh"), ("yes", "no"), indexed=("yes",)),
+            Filter(
+                "needs_refresh", "To be fetched again", flag("needs_refresh"), ("yes", "no"), indexed=("yes",)
+            ),
             Filter("customer_id", "Customer", equals(col(Subscription.customer_id)), indexed=True),
             Filter("plan_id", "Price", equals(col(Subscription.plan_id))),
         ),
@@ -127,7 +129,7 @@ TABLES: dict[str, Table] = {
         (
             Filter("linked", "Linked", linked, ("no", "yes"), indexed=("no",)),
             Filter("user_id", "User", equals(col(Customer.user_id)), indexed=True),
-            Filter("needs_refresh", "To be re-read", flag("needs_refresh"), ("yes",), indexed=("yes",)),
+            Filter("needs_refresh", "To be fetched again", flag("needs_refresh"), ("yes",), indexed=("yes",)),
         ),
         intro="“Linked: no” shows those with a live subscription that is no user’s: they pay for nobody.",
     ),

@@ -16,7 +16,8 @@ from ..operations.accounts import Account
 from ..stripe.events import StripeEvent, parse
 from . import diff
 from .diff import Change
-from .formatting import day, duration, encoded
+from .formatting import day, display_name, duration, encoded
+from .sentences import date_of, sentence
 
 PAGE = 25
 MOST_EVENT_IDS = 1000
@@ -102,7 +103,12 @@ async def _events(session: AsyncSession, account: Account, before: Place | None)
     for place, row in enumerate(rows):
         event = parsed[row.id]
         entries.append(
-            event_entry(row, event, await _changes(session, row, event, rows[place + 1 :], parsed))
+            event_entry(
+                row,
+                event,
+                await _changes(session, row, event, rows[place + 1 :], parsed),
+                consequence=consequence(account, event),
+            )
         )
     return entries
 
@@ -173,13 +179,28 @@ def internal_changes(row: WebhookEvent) -> list[Change]:
 TONES = {"dead": "bad", "failed": "bad", "pending": "warn", "ignored": "quiet"}
 
 
-def event_entry(row: WebhookEvent, event: StripeEvent | None, changed: Sequence[Change]) -> Entry:
+def consequence(account: Account, event: StripeEvent | None) -> str:
+    """What a failed payment means for access now, while its invoice is open."""
+    if event is None or event.type != "invoice.payment_failed":
+        return ""
+    invoice = next((each for each in account.invoices if each.id == event.object_id), None)
+    judged = account.judged(invoice.subscription_id or "") if invoice and invoice.status == "open" else None
+    if judged is None:
+        return ""
+    if judged.access.level == "grace":
+        return f"; access continues until {date_of(judged.access.grace_ends_at)}"
+    return "; access has ended" if judged.access.reason == "grace_over" else ""
+
+
+def event_entry(
+    row: WebhookEvent, event: StripeEvent | None, changed: Sequence[Change], *, consequence: str = ""
+) -> Entry:
     replayable = row.source != "internal" and row.state in ("dead", "failed")
     return Entry(
         at=row.created if row.created is not None else row.received_at,
         id=row.id,
         kind="internal update" if row.source == "internal" else "event",
-        title=row.type or "event of no type",
+        title=_event_title(row, event) + consequence,
         notes=tuple(_event_notes(row, event)),
         tone=TONES.get(row.state, ""),
         changes=changed,
@@ -190,7 +211,20 @@ def event_entry(row: WebhookEvent, event: StripeEvent | None, changed: Sequence[
     )
 
 
+def _event_title(row: WebhookEvent, event: StripeEvent | None) -> str:
+    if row.source == "internal":
+        return INTERNAL_TITLES.get(row.type, row.type)
+    return (sentence(event) if event else row.type) or "An event without a type"
+
+
+INTERNAL_TITLES = {
+    "internal.subscription.updated": "The internal API updated the subscription",
+    "internal.customer.linked": "The internal API linked the customer",
+}
+
+
 def _event_notes(row: WebhookEvent, event: StripeEvent | None) -> Iterable[str]:
+    yield row.type or "no type"
     yield row.object_id or "no object"
     yield row.state
     if row.created is not None and row.received_at - row.created > 60 and row.source != "internal":
@@ -198,7 +232,7 @@ def _event_notes(row: WebhookEvent, event: StripeEvent | None) -> Iterable[str]:
     if row.attempts > 1:
         yield f"{row.attempts} attempts"
     if event is not None and event.thin:
-        yield "thin: it says only which object changed"
+        yield "thin: it names only the object that changed"
     if row.last_error:
         yield f"error: {row.last_error}"
 
@@ -222,14 +256,14 @@ async def _reactions(session: AsyncSession, account: Account, before: Place | No
 
 
 def reaction_entry(row: OutboxEntry) -> Entry:
-    notes = [f"to {row.receiver}", row.state] if row.receiver else ["announced"]
+    notes = [row.signal, *([f"to {row.receiver}", row.state] if row.receiver else ["announced"])]
     if row.last_error:
         notes.append(f"error: {row.last_error}")
     return Entry(
         at=row.created_at,
         id=row.id,
         kind="reaction",
-        title=row.signal,
+        title=f"Announced: {row.signal.replace('_', ' ')}",
         notes=tuple(notes),
         tone="bad" if row.state == "dead" else "",
         raw=orjson.dumps(row.reaction, option=orjson.OPT_INDENT_2).decode()[:MOST_RAW],
@@ -272,6 +306,6 @@ def override_entry(row: Override) -> Entry:
         at=row.created_at,
         id=f"override:{row.feature}",
         kind="override",
-        title=f"{row.feature}: {row.op}{value}{until}",
-        notes=(f"by {row.actor or 'unknown'}", row.reason or "no reason given"),
+        title=f"Override of {display_name(row.feature)}: {row.op}{value}{until}",
+        notes=(row.feature, f"by {row.actor or 'unknown'}", row.reason or "no reason given"),
     )

@@ -120,7 +120,9 @@ async def records_are_fetched(context: Context, scope: Scope | None) -> list[Fin
             f"{counted(len(ids), 'record')} whose events do not determine what is true now (needs_refresh): "
             f"{named(ids)}.",
             remedy,
-            "The record is to be read again from Stripe" if len(ids) == 1 else "Records are to be read again",
+            "The record is to be fetched again from Stripe"
+            if len(ids) == 1
+            else "Records are to be fetched again",
             ids,
         ),
     ]

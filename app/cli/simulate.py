@@ -1,6 +1,7 @@
 """`simulate`: sends the events of the simulated Stripe to a running server."""
 
 import asyncio
+import os
 import secrets
 import time
 from collections.abc import Sequence
@@ -23,7 +24,10 @@ PAYLOADS: tuple[simulator.Payload, ...] = get_args(simulator.Payload)
 
 
 def simulate(
-    url: Annotated[str, typer.Option(help="The webhook's address.")] = "http://127.0.0.1:8000/webhook/stripe",
+    url: Annotated[
+        str | None,
+        typer.Option(help="The webhook's address. Default: port 8000, or PORT, of this machine."),
+    ] = None,
     scenario: Annotated[
         list[str] | None,
         typer.Option(help=f"One of {', '.join(SCENARIOS)}. May be repeated. Default: all."),
@@ -52,6 +56,7 @@ def simulate(
     ] = None,
 ) -> None:
     """Send the events of Stripe's scenarios to a running server."""
+    url = url or f"http://127.0.0.1:{os.environ.get('PORT') or 8000}/webhook/stripe"
     if seed is None:
         seed = secrets.randbelow(2**31)
     if unknown := sorted(set(scenario or ()) - SCENARIOS.keys()):

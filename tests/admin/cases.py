@@ -174,9 +174,11 @@ CASES = (
     Case("canceled", "user_canceled", "The subscription is canceled", "Set an override", canceled),
     Case("overlimit", "user_overlimit", "Over the limit of projects", "Correct the usage", over_limit),
     Case("ended", "user_ended", "An override of sso has ended", "Set an override", override_ended),
-    Case("refresh", "user_refresh", "The record is to be read again from Stripe", "Open sub_", needs_refresh),
+    Case(
+        "refresh", "user_refresh", "The record is to be fetched again from Stripe", "Open sub_", needs_refresh
+    ),
     Case("twice", "user_twice", "2 subscriptions at the same time", "Open sub_", duplicate_subscription),
-    Case("thin", "user_thin", "A thin event is deferred", "Have it read again from Stripe", deferred_event),
+    Case("thin", "user_thin", "A thin event is deferred", "Fetch it again from Stripe", deferred_event),
 )
 
 

@@ -74,7 +74,7 @@ async def test_the_overview_shows_revenue_by_currency_and_what_wants_a_hand(data
         assert "Dead events 0" in page
 
 
-async def test_only_what_is_paid_for_is_counted_by_plan_and_as_revenue(database_url: str) -> None:
+async def test_live_subscriptions_are_counted_by_plan_and_paying_ones_as_revenue(database_url: str) -> None:
     fixed = {"price_id": "price_team", "unit_amount": 2900, "currency": "usd", "interval": "month"}
     metered = {"price_id": "price_calls", "unit_amount": 7, "currency": "usd", "interval": "month"}
     async with logged_in(database_url) as (client, _):
@@ -85,12 +85,12 @@ async def test_only_what_is_paid_for_is_counted_by_plan_and_as_revenue(database_
                 row = Subscription(id=f"sub_{status}", status=status, plan_id="price_team", items=items)
                 session.add(row)
         figures = await statistics.read_subscription_statistics(service)
-    assert figures.by_plan == {"team": 2}
+    assert figures.by_plan == {"team": 3}
     assert figures.revenue.paying == {"usd": 5800}
     assert figures.revenue.unpriced == 2, "the metered items of those that pay"
 
 
-async def test_what_wants_a_hand_is_marked_and_leads_to_where_it_is_mended(database_url: str) -> None:
+async def test_what_needs_attention_is_marked_and_links_to_where_it_is_fixed(database_url: str) -> None:
     async with logged_in(database_url) as (client, visitor):
         for case in CASES:
             await case.prepare(case, client)
@@ -99,11 +99,34 @@ async def test_what_wants_a_hand_is_marked_and_leads_to_where_it_is_mended(datab
         marked = {words(card.split("<h2>")[1].split("</h2>")[0]): card.split('"')[0] for card in cards}
         assert marked["Dead events"] == "bad"
         assert marked["Customers of no user"] == "bad"
-        assert marked["To be re-read"] == marked["Past due"] == "warn"
+        assert marked["To be fetched again"] == marked["Past due"] == "warn"
         assert marked["Spool"] == marked["Failed events"] == ""
         for link in ("/events?state=dead", "/customers?linked=no", "/subscriptions?needs_refresh=yes"):
             assert f'href="/admin{link}"' in page
             assert "<tbody>" in await visitor.open(link)
+
+
+@pytest.mark.parametrize(("seconds", "level"), [(300, ""), (301, "warn"), (86_400, "warn")])
+async def test_a_median_lag_over_five_minutes_is_a_warning(
+    sqlite_database: str, seconds: int, level: str
+) -> None:
+    async with logged_in(sqlite_database) as (client, visitor):
+        now = int(client.app.state.billing.clock())
+        async with client.app.state.billing.database.session() as session:
+            session.add(
+                WebhookEvent(
+                    id="evt_late",
+                    type="invoice.paid",
+                    created=now - seconds,
+                    received_at=now,
+                    processed_at=now,
+                    body="{}",
+                    state="processed",
+                )
+            )
+        cards = (await visitor.open("/")).split('<li class="card number ')[1:]
+        (card,) = [each for each in cards if "From Stripe to here" in each]
+        assert card.split('"')[0] == level
 
 
 async def test_counts_stop_at_the_cap(database_url: str) -> None:
@@ -115,7 +138,7 @@ async def test_counts_stop_at_the_cap(database_url: str) -> None:
                 session.add(Subscription(id=f"sub_{number}", needs_refresh=number < 3, items=[]))
         page = words(await visitor.open("/"))
         assert "Dead events 1,000+" in page
-        assert "To be re-read 3" in page
+        assert "To be fetched again 3" in page
 
 
 async def statistics_of(cached: Cached[int]) -> tuple[int | None, int]:

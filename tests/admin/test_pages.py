@@ -87,11 +87,11 @@ async def test_reactions_overrides_internal_updates_and_audit_stand_in_one_timel
         await visitor.act("override", user="user_ada", feature="sso", op="set", value="true", reason="Trial")
         page = words(await visitor.open("/user?id=user_ada"))
         for entry in (
-            "internal update internal.subscription.updated",
-            "reaction payment_failed",
-            "override sso: set True",
+            "internal update The internal API updated the subscription",
+            "reaction Announced: payment failed",
+            "override Override of SSO: set True",
             "audit override.set",
-            "event customer.subscription.created",
+            "event The subscription to price_starter began",
         ):
             assert entry in page, entry
         assert "plan_id is price_team" in page

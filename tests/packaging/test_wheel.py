@@ -24,15 +24,6 @@ KEY = "key_test_wheel_0123456789abcdef0123"
 START_SECONDS = 60
 
 
-@pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("dist")
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
-    (built,) = folder.glob("*.whl")
-    return built
-
-
 def environment(folder: Path, wheel: Path, *extras: str) -> Path:
     """A virtual environment that holds the wheel and these extras, in the locked versions; its `bin`."""
     uv = str(Path(sys.executable).parent / "uv")
