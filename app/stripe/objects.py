@@ -40,7 +40,7 @@ def subscription_values(content: Values) -> Values:
         "canceled_at": as_seconds(content.get("canceled_at")),
         "ended_at": as_seconds(content.get("ended_at")),
         "pause_collection": _pause(content.get("pause_collection")),
-        "pause_cause": _pause_cause(content, status),
+        "pause_cause": pause_cause_of(content, status),
         "livemode": as_bool(content.get("livemode")),
         "stripe_metadata": metadata(content),
     }
@@ -112,7 +112,7 @@ def _items_of_one_plan(content: Values) -> list[Values]:
 TRIAL_ENDED = "trial_end_without_payment_method"
 
 
-def _pause_cause(content: Values, status: str) -> str | None:
+def pause_cause_of(content: Values, status: str | None) -> str | None:
     """Why Stripe has paused it ("Pause subscriptions"); None where it is not paused, or Stripe is silent.
 
     Endpoints of versions before 2026-09-30.endive are silent. There a trial that ends without a payment

@@ -45,6 +45,7 @@ class SubscriptionStory:
             "cancel_at": None,
             "cancel_at_period_end": False,
             "ended_at": None,
+            "status_details": None,
             "metadata": {},
             "livemode": False,
             "items": {"object": "list", "data": list(items), "has_more": False},

@@ -154,8 +154,34 @@ def paused_and_resumed(user: str) -> SubscriptionStory:
 
 def paused_for_a_payment_and_paid(user: str) -> SubscriptionStory:
     story = SubscriptionStory(user, monthly(JAN_10, FEB_10), at=JAN_10)
-    story.change(JAN_10 + HOUR, status="paused")
-    story.change(JAN_20, status="active")
+    details = {"paused": {"type": "subscription", "subscription": {"type": "first_payment_failure"}}}
+    story.change(JAN_10 + HOUR, status="paused", status_details=details)
+    story.change(JAN_20, status="active", status_details=None)
+    story.change(JAN_20, kind="resumed")
+    return story
+
+
+def paused_and_resumed_with_the_same_anchor(user: str) -> SubscriptionStory:
+    story = SubscriptionStory(user, monthly(JAN_10, FEB_10), at=JAN_10)
+    details = {"paused": {"type": "subscription", "subscription": {"type": "pause_requested"}}}
+    story.change(day(2030, 1, 15), status="paused", status_details=details)
+    story.change(JAN_20, status="active", status_details=None)
+    return story
+
+
+def resumed_in_a_later_period(user: str) -> SubscriptionStory:
+    """Stripe goes on with the period that surrounds the moment."""
+    story = SubscriptionStory(user, monthly(JAN_10, FEB_10), at=JAN_10)
+    story.change(day(2030, 1, 15), status="paused")
+    story.change(FEB_20, monthly(FEB_10, MAR_10), status="active")
+    return story
+
+
+def resumed_and_only_that_is_told(user: str) -> SubscriptionStory:
+    """The event that says what was before is lost."""
+    story = paused_and_resumed_with_the_same_anchor(user)
+    story.events.pop()
+    story.change(JAN_20, kind="resumed")
     return story
 
 
@@ -203,6 +229,13 @@ CASES = {
     ),
     "a renewal on another price": Case(renewed_on_another_price, FEB_20, "calls", (FEB_10, day(2031, 2, 10))),
     "a resume": Case(paused_and_resumed, MAR_10 + 1, "calls", (MAR_10, day(2030, 4, 10))),
+    "a resume with the same anchor": Case(
+        paused_and_resumed_with_the_same_anchor, JAN_20 + 1, "calls", (JAN_20, FEB_10)
+    ),
+    "a resume in a later period": Case(resumed_in_a_later_period, FEB_20 + 1, "calls", (FEB_20, MAR_10)),
+    "a resume that only its own event tells of": Case(
+        resumed_and_only_that_is_told, JAN_20 + 1, "calls", (JAN_20, FEB_10)
+    ),
     "a pause for a payment opens nothing": Case(
         paused_for_a_payment_and_paid, JAN_20 + 1, "calls", (JAN_10, FEB_10)
     ),

@@ -10,6 +10,7 @@ from ...stripe.objects import (
     as_seconds,
     as_text,
     is_cut,
+    pause_cause_of,
     subscription_items,
     subscription_values,
 )
@@ -77,8 +78,10 @@ def period_columns(
         items = [*items, *unseen_items(memory.item_history, items, created)]
     main = main_item(held_items(items, memory.item_history, prices))
     start, end = period_of(main, content)
+    status = as_text(content.get("status"))
     return {
-        "status": as_text(content.get("status")),
+        "status": status,
+        "pause_cause": pause_cause_of(content, status),
         "items": items,
         "billing_cycle_anchor": as_seconds(content.get("billing_cycle_anchor")),
         "current_period_start": start,

@@ -5,8 +5,9 @@ from typing import Any
 
 from ...db.models import Subscription
 from ...entitlements.cycles import Fact, merged
+from ...plans import pause_cause
 from ...stripe.events import StripeEvent
-from ...stripe.objects import Values, as_seconds
+from ...stripe.objects import ENDED, Values, as_seconds
 
 
 def with_period_changes(
@@ -24,9 +25,11 @@ def with_period_changes(
     """
     found = _first_period(event, values)
     if is_fetched:
-        found += _since_the_record(values, subscription.__dict__)
+        found += _since_the_record(values, subscription.__dict__, event.created)
     elif before is not None:
         found += _step(before, values, event.created)
+    elif event.type == "customer.subscription.resumed":
+        found += _resumed(values, event.created)
     return merged(subscription.period_changes, found) or None
 
 
@@ -42,6 +45,8 @@ def _step(before: Mapping[str, Any], after: Mapping[str, Any], at: int) -> list[
     """What one change says; a renewal says nothing, as a new period at Stripe is one of usage without it."""
     was, start = before["current_period_start"], after["current_period_start"]
     end = before["current_period_end"]
+    if start is not None and _is_resumed(before, after):
+        return [{"start": start, "opened": start if _paid_what_failed(before) else max(start, at)}]
     if was is None or start is None or end is None:
         return []
     if start == was:
@@ -49,18 +54,33 @@ def _step(before: Mapping[str, Any], after: Mapping[str, Any], at: int) -> list[
         return [{"start": start, "opened": at}] if paid_first and at > start else []
     if not was < start < end:
         return []
-    if before["status"] == "paused" and after["status"] != "paused":
-        return [{"start": start, "opened": max(start, at)}]
     trial_ended = before["status"] == "trialing" and after["status"] != "trialing"
     if trial_ended or _bought(before) == _bought(after):
         return [{"start": start, "opened": start}]
     return [_goes_on(before, start)]
 
 
-def _since_the_record(after: Mapping[str, Any], record: Mapping[str, Any]) -> list[Fact]:
+def _is_resumed(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    return before["status"] == "paused" and after["status"] not in ENDED | {"paused"}
+
+
+def _paid_what_failed(before: Mapping[str, Any]) -> bool:
+    """Whether the pause was for a failed payment: paid, the period goes on that was paid for."""
+    return pause_cause(before["pause_cause"]) == "payment_failed"
+
+
+def _resumed(values: Mapping[str, Any], at: int) -> list[Fact]:
+    """What `.resumed` says alone; `.updated` of the same moment says it better."""
+    start = values["current_period_start"]
+    return [{"start": start, "opened": at, "weak": True}] if start is not None and start < at else []
+
+
+def _since_the_record(after: Mapping[str, Any], record: Mapping[str, Any], at: int) -> list[Fact]:
     """What an object that was fetched says beside the record, which has not changed since it was fetched."""
     was, start = record["current_period_start"], after["current_period_start"]
     end = record["current_period_end"]
+    if start == was and _is_resumed(record, after) and not _paid_what_failed(record):
+        return _resumed(after, at)
     if was is None or start is None or end is None or not was < start < end:
         return []
     opens = record["status"] in ("paused", "trialing") and record["status"] != after["status"]
