@@ -21,6 +21,8 @@ Claim = dict[str, Any]
 
 CUSTOMER_SOURCES = ("internal", "metadata", "checkout", "update", "session")
 """The strongest first."""
+MAX_MOVES = 50
+"""How many internal links a customer keeps."""
 NOTHING: Claim = {"user_id": None, "created": 0, "event_id": "", "object_id": None}
 
 
@@ -75,13 +77,20 @@ def _moved(source: str, claim: Claim, customer_links: Links) -> Owner:
 
 
 def _after_moves(user_id: str | None, links: Links, is_later: Callable[[Claim], bool]) -> str | None:
-    moves = moves_of(links)
-    held_by = _held_before(links, moves[0]) if moves else None
-    for move in moves:
+    for move, held_by in _with_holders(links):
         if user_id == held_by and is_later(move):
             user_id = move["user_id"]
-        held_by = move["user_id"]
     return user_id
+
+
+def _with_holders(links: Links) -> list[tuple[Claim, str | None]]:
+    """Each internal link with the user whom it took the customer from. Where links between were left out
+    (`_bounded`), a link says that itself."""
+    moves = moves_of(links)
+    if not moves:
+        return []
+    before = [_held_before(links, moves[0]), *(move["user_id"] for move in moves)]
+    return [(move, move.get("from", held_by)) for move, held_by in zip(moves, before, strict=False)]
 
 
 def moves_of(links: Links) -> list[Claim]:
@@ -125,7 +134,25 @@ def with_internal_link(links: Links, claim: Claim) -> Links:
         return links
     move = claim | {"number": moves[-1]["number"] + 1 if moves else 1}
     base = _base(links, (moves or [move])[0])
-    return links | {"internal": claim, "moves": [*moves, move], "base": base}
+    linked = links | {"internal": claim, "moves": [*moves, move], "base": base}
+    return linked | {"moves": _bounded(linked)}
+
+
+def _bounded(links: Links) -> list[Claim]:
+    """The internal links that still decide something, of many.
+
+    A claim that names a user follows the last link that took the customer from that user, and ends with the
+    last of all. The first link stays, as what was said before it may come late.
+    """
+    moves = moves_of(links)
+    if len(moves) <= MAX_MOVES:
+        return moves
+    first, *rest = _with_holders(links)
+    last = {held_by: move | {"from": held_by} for move, held_by in rest}
+    kept = sorted(last.values(), key=lambda move: move["number"])[1 - MAX_MOVES :]
+    final = rest[-1][0]["user_id"]
+    # Whoever followed one that is left out went on to the last holder.
+    return [first[0] | {"user_id": final}, *(move | {"user_id": final} for move in kept)]
 
 
 def with_statement(links: Links, claim: Claim) -> Links:
