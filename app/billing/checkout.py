@@ -16,6 +16,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from ..db.models import Customer, Subscription
 from ..db.ownership import user_of
 from ..errors import Conflict, InvalidRequest, NotFound, ServiceError, Stale
+from ..plans import Offer, Plan
 from ..service import Service
 from ..stripe.client import PATHS, Answer, promptly
 from ..stripe.objects import as_dict, as_id, as_seconds, named_user
@@ -29,7 +30,7 @@ from .customers import (
     stripe_of,
 )
 from .portal import open_portal
-from .price_choice import check_quantity
+from .price_choice import check_quantity, first_price, offer_of
 from .return_urls import check_return_url
 
 log = structlog.get_logger(__name__)
@@ -92,8 +93,8 @@ async def create_checkout_session(service: Service, order: Order, *, actor: str)
     """Open a checkout session, for the user's own customer; one is made where there is none.
 
     Raises:
-        Conflict: when the user subscribes already (with a link into the portal), or the key was used for
-            another order.
+        Conflict: when the user subscribes already (with a link into the portal), the key was used for
+            another order, or the plan is sold at several prices (with `choices`).
         InvalidRequest: when an address is not on one of ALLOWED_RETURN_ORIGINS, or the quantity buys nothing.
         NotFound: when the catalogue has no such plan or price.
         StripeKeyMissing, StripeRefused, StripeUnavailable, Unavailable: when it cannot be done now.
@@ -102,8 +103,8 @@ async def create_checkout_session(service: Service, order: Order, *, actor: str)
     allowed = service.settings.allowed_return_origins
     check_return_url(order.success_url, allowed, "success_url")
     check_return_url(order.cancel_url, allowed, "cancel_url")
-    price_id = _price_of(service, order)
-    check_quantity(service.limits.catalogue.plan_of_price(price_id), order.quantity)
+    price_id, offer = await _price_of(service, order)
+    check_quantity(offer if isinstance(offer, Plan) else None, order.quantity)
     customer_id = await _customer_for(service, order, actor)
     key = idempotency_key("checkout", order.user_id, order.key) if order.key else None
     params = _params(order, price_id, customer_id, service.settings.link_metadata_keys[0])
@@ -144,22 +145,15 @@ async def sync_checkout_session(
     raise Stale(f"The records of checkout session {session_id} change faster than they can be read.")
 
 
-def _price_of(service: Service, order: Order) -> str:
-    """The price to sell. One that the catalogue does not know would be paid and give nothing."""
-    catalogue = service.limits.catalogue
-    if (order.plan is None) == (order.price_id is None):
-        raise InvalidRequest("Give either a plan or a price_id.")
-    if order.plan is not None:
-        prices = catalogue.plan(order.plan).prices
-        if not prices:
-            raise InvalidRequest(
-                f"Plan {order.plan!r} has no price in the plans file, so it cannot be bought."
-            )
-        return prices[0]
-    price_id = order.price_id
-    if price_id is None or not (catalogue.plan_of_price(price_id) or catalogue.addon_of_price(price_id)):
-        raise NotFound(f"Price {price_id} is in no plan of the catalogue: add it to one in the plans file.")
-    return price_id
+async def _price_of(service: Service, order: Order) -> tuple[str, Offer]:
+    """The price to sell, and what it buys. One that the catalogue does not know would give nothing."""
+    api, _ = stripe_of(service)
+    if order.plan is not None and order.price_id is None:
+        plan = service.limits.catalogue.plan(order.plan)
+        return await first_price(api, plan), plan
+    if order.price_id is not None and order.plan is None:
+        return order.price_id, await offer_of(service, api, order.price_id)
+    raise InvalidRequest("Give either a plan or a price_id.")
 
 
 def _params(order: Order, price_id: str, customer_id: str, link_key: str) -> Json:

@@ -5,11 +5,71 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import Conflict, InvalidRequest, NotFound
-from ..plans import Plan
+from ..limits.prices import known_prices
+from ..plans import Offer, Plan, PriceList
+from ..service import Service
 from ..stripe.client import StripeApi, promptly
-from ..stripe.objects import Values, as_dict, as_id, as_integer, as_text
+from ..stripe.objects import Values, as_dict, as_id, as_integer, as_text, seen_prices
 
 SAME = ("interval", "interval_count", "currency")
+
+
+async def offer_of(service: Service, api: StripeApi, price_id: str) -> Offer:
+    """The plan or add-on that the price buys: by its id, by what was seen of it, or as Stripe shows it.
+
+    Raises:
+        NotFound: when nothing in the catalogue lists it: it would be paid and give nothing.
+        StripeRefused, StripeUnavailable: when Stripe cannot be asked.
+    """
+    catalogue = service.limits.catalogue
+    async with service.database.reading() as session:
+        known = await known_prices(await session.connection(), [price_id])
+    prices = PriceList(catalogue, known)
+    if (found := prices.offer(price_id)) is not None:
+        return found
+    price = await _price(api, price_id) if prices.is_unmapped(price_id) else None
+    for seen in seen_prices(price | {"object": "price"}) if price else ():
+        keys = (seen.lookup_key,) if seen.lookup_key else ()
+        owner = catalogue.owner_of(price_id, keys, seen.product_id)
+        if isinstance(owner, Offer):
+            return owner
+    raise NotFound(f"Price {price_id} is in no plan of the catalogue: add it to one in the plans file.")
+
+
+async def plan_of_price(service: Service, api: StripeApi, price_id: str) -> Plan:
+    """The plan that the price buys.
+
+    Raises:
+        InvalidRequest: when it is an add-on's.
+        NotFound, StripeRefused, StripeUnavailable: as `offer_of`.
+    """
+    offer = await offer_of(service, api, price_id)
+    if not isinstance(offer, Plan):
+        raise InvalidRequest(f"Price {price_id} is an add-on's: it does not take the place of a plan.")
+    return offer
+
+
+async def first_price(api: StripeApi, plan: Plan) -> str:
+    """The price that a plan is sold at by its name: the first in the plans file, else its only one at Stripe.
+
+    Raises:
+        Conflict: with `choices`, when Stripe sells several for its products: to choose is the caller's.
+        InvalidRequest: when the plan has no price.
+        StripeRefused, StripeUnavailable: when Stripe cannot be asked.
+    """
+    if plan.prices:
+        return plan.prices[0]
+    found = [_choice(price) for price in await _prices_of(api, plan)]
+    if not found:
+        raise InvalidRequest(
+            f"Plan {plan.id!r} has no price in the plans file that Stripe sells, so it cannot be bought."
+        )
+    if len(found) > 1 and not plan.lookup_keys:
+        raise Conflict(
+            f"Plan {plan.id!r} has several prices at Stripe. Send the price_id of one of the choices.",
+            choices=found,
+        )
+    return str(found[0]["price_id"])
 
 
 async def price_like(api: StripeApi, plan: Plan, item: Mapping[str, Any]) -> str:
@@ -20,7 +80,7 @@ async def price_like(api: StripeApi, plan: Plan, item: Mapping[str, Any]) -> str
         InvalidRequest: when the plan has no price at all.
         StripeRefused, StripeUnavailable, Unavailable: when Stripe cannot be asked.
     """
-    if not (plan.prices or plan.lookup_keys or plan.products):
+    if not plan.is_sold:
         raise InvalidRequest(f"Plan {plan.id!r} has no price in the plans file: cancel the subscription.")
     choices = [_choice(price) for price in await _prices_of(api, plan)]
     for choice in choices:
@@ -40,7 +100,9 @@ async def _prices_of(api: StripeApi, plan: Plan) -> list[Values]:
     """The plan's prices that Stripe still sells, in the order of the plans file."""
     found = [price for price in await asyncio.gather(*(_price(api, id) for id in plan.prices)) if price]
     if plan.lookup_keys:
-        found += await _listed(api, lookup_keys=list(plan.lookup_keys))
+        listed = await _listed(api, lookup_keys=list(plan.lookup_keys))
+        by_key = {as_text(price.get("lookup_key")): price for price in listed}
+        found += [by_key[key] for key in plan.lookup_keys if key in by_key]
     for product in plan.products:
         found += await _listed(api, product=product)
     unique = {as_id(price.get("id")): price for price in reversed(found) if price.get("active") is not False}
@@ -56,7 +118,8 @@ async def _price(api: StripeApi, price_id: str) -> Values | None:
 
 async def _listed(api: StripeApi, **which: Any) -> Iterable[Values]:
     listed = (await promptly(api.get("/v1/prices", active=True, limit=100, **which))).content
-    return [price for price in listed.get("data") or [] if isinstance(price, dict)]
+    prices = [price for price in listed.get("data") or [] if isinstance(price, dict)]
+    return [price for price in prices if as_dict(price.get("recurring"))]  # what is paid once is no plan
 
 
 def _choice(price: Values) -> Values:

@@ -17,12 +17,12 @@ from ..entitlements import FeaturePreview
 from ..errors import Conflict, InvalidRequest, NotFound, Stale, StripeRefused, StripeUnavailable, Unavailable
 from ..inbox.handlers.subscription_columns import subscription_columns
 from ..limits.prices import read_prices
-from ..plans import Addon, HeldItem, PauseCause, Plan, PriceList, held_items, main_item, pause_cause
+from ..plans import Addon, HeldItem, Offer, PauseCause, Plan, PriceList, held_items, main_item, pause_cause
 from ..service import Service
 from ..stripe.client import Answer, promptly
 from ..stripe.objects import ENDED, Values
 from .customers import check_applied, stripe_of
-from .price_choice import price_like, quantity_for
+from .price_choice import plan_of_price, price_like, quantity_for
 
 log = structlog.get_logger(__name__)
 
@@ -97,7 +97,8 @@ async def change_subscription(
         StripeKeyMissing, StripeRefused, StripeUnavailable, Unavailable: when it cannot be done now.
     """
     api, _ = stripe_of(service)
-    wanted = _wanted_plan(service, plan, price_id, quantity)
+    wanted = _named_plan(service, plan, price_id, quantity)
+    bought = wanted if price_id is None else await plan_of_price(service, api, price_id)
     current = await _current(service, subscription_id)
     item = current.item
     if plan is not None or price_id is not None:
@@ -105,10 +106,10 @@ async def change_subscription(
     if wanted is not None and wanted is not item.plan:
         price_id = await price_like(api, wanted, current.main_values)
     price_id = price_id or item.price_id
-    bought = wanted or current.prices.plan(price_id)
+    bought = bought or current.prices.plan(price_id)
     quantity = quantity_for(bought, asked=quantity, had=item.quantity)
     if not confirm:
-        await _check_limits(service, current, price_id=price_id, quantity=quantity)
+        await _check_limits(service, current, price_id=price_id, quantity=quantity, offer=bought)
     # The quantity is always sent along: with another price, Stripe would begin again at one.
     change = {"id": item.item_id, "price": price_id, "quantity": quantity}
     items = [{key: value for key, value in change.items() if value is not None}]
@@ -172,20 +173,13 @@ def _resumption(values: Values) -> dict[str, Any]:
     return changes
 
 
-def _wanted_plan(
+def _named_plan(
     service: Service, plan: str | None, price_id: str | None, quantity: int | None
 ) -> Plan | None:
     """The plan to change to by its name; None where a price or only the quantity is given."""
     if (plan is not None and price_id is not None) or (plan, price_id, quantity) == (None, None, None):
         raise InvalidRequest("Give a plan or a price_id, or a quantity, or one of those and a quantity.")
-    catalogue = service.limits.catalogue
-    if plan is not None:
-        return catalogue.plan(plan)
-    if price_id is not None and catalogue.plan_of_price(price_id) is None:
-        if catalogue.addon_of_price(price_id) is not None:
-            raise InvalidRequest(f"Price {price_id} is an add-on's: it does not take the place of a plan.")
-        raise NotFound(f"Price {price_id} is in no plan of the catalogue: add it to one in the plans file.")
-    return None
+    return service.limits.catalogue.plan(plan) if plan is not None else None
 
 
 def _check_is_no_addon(current: Current) -> None:
@@ -230,16 +224,22 @@ async def _stored(service: Service, subscription_id: str) -> tuple[Subscription,
 
 
 async def _check_limits(
-    service: Service, current: Current, *, price_id: str | None, quantity: int | None
+    service: Service,
+    current: Current,
+    *,
+    price_id: str | None,
+    quantity: int | None,
+    offer: Offer | None = None,
 ) -> None:
-    """
+    """`offer`: what the price buys.
+
     Raises:
         Conflict: when usage would exceed a limit that the change makes smaller.
     """
     if current.user_id is None:
         return
     previews = await service.limits.preview_subscription(
-        current.user_id, current.id, price_id=price_id, quantity=quantity
+        current.user_id, current.id, price_id=price_id, quantity=quantity, offer=offer
     )
     over = {key: each for key, each in previews.items() if each.over and _shrinks(each)}
     if over:

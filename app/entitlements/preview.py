@@ -59,13 +59,16 @@ def preview_subscription(
     *,
     price_id: str | None,
     quantity: int | None = None,
+    offer: Offer | None = None,
 ) -> dict[str, FeaturePreview]:
     """Each feature, were this subscription on another price or quantity; price_id None: were it ended.
+
+    `offer`: what the price buys, where that is not known from the user's own prices.
 
     A subscription that grants nothing now is none the less changed without an effect.
     """
     catalogue = holdings.catalogue
-    target = HeldItem("", price_id, holdings.prices.offer(price_id), quantity)
+    target = HeldItem("", price_id, offer or holdings.prices.offer(price_id), quantity)
     changed = [
         each if each.id != subscription_id else each.with_main(target)
         for each in holdings.subscriptions

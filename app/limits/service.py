@@ -17,7 +17,7 @@ from ..entitlements import (
     preview_subscription,
 )
 from ..errors import InvalidRequest
-from ..plans import Catalogue
+from ..plans import Catalogue, Offer
 from . import holds, statements, usage
 from .cache import Entry
 from .drift import UNSEEN, Drift, differing, read_all
@@ -236,13 +236,20 @@ class Limits:
         return preview(entitlements, counted, plan=plan, price_id=price_id, quantity=quantity)
 
     async def preview_subscription(
-        self, user_id: str, subscription_id: str, *, price_id: str | None, quantity: int | None = None
+        self,
+        user_id: str,
+        subscription_id: str,
+        *,
+        price_id: str | None,
+        quantity: int | None = None,
+        offer: Offer | None = None,
     ) -> dict[str, FeaturePreview]:
-        """As `preview`, for one of the user's subscriptions; price_id None: were it ended."""
+        """As `preview`, for one of the user's subscriptions; price_id None: were it ended. `offer`: what the
+        price buys, where the catalogue does not list it by its id."""
         entitlements = await self.load(user_id)
         counted = entitlements.usage or {}
         return preview_subscription(
-            entitlements, counted, subscription_id, price_id=price_id, quantity=quantity
+            entitlements, counted, subscription_id, price_id=price_id, quantity=quantity, offer=offer
         )
 
     async def _repair(self, user_id: str, feature: str, counted: int, seen: int) -> bool:

@@ -68,6 +68,11 @@ class Plan:
     lookup_keys: tuple[str, ...] = ()
     products: tuple[str, ...] = ()
 
+    @property
+    def is_sold(self) -> bool:
+        """Whether the plans file names anything by which Stripe sells it."""
+        return bool(self.prices or self.lookup_keys or self.products)
+
 
 @dataclass(frozen=True, slots=True)
 class Addon:

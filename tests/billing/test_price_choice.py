@@ -1,5 +1,8 @@
 """Which price a change to a plan means, and which quantities buy something."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from app.simulator import Account
@@ -87,3 +90,90 @@ async def test_a_checkout_of_a_quantity_that_buys_nothing_is_refused(database_ur
         assert answer.status_code == 422
         assert "no limit per unit" in answer.json()["detail"]
         assert (await here.order(quantity=5)).status_code == 200
+
+
+BY_KEY_AND_PRODUCT = """
+[features]
+projects = { kind = "allocated" }
+seats = { kind = "allocated" }
+
+[plans.starter]
+prices = ["price_starter"]
+projects = 3
+
+[plans.gold]
+lookup_keys = ["gold_monthly", "gold_yearly"]
+projects = 100
+seats = { limit = 1, per_unit = true }
+
+[plans.silver]
+products = ["prod_silver"]
+projects = 50
+"""
+
+
+def account_of_keys_and_products() -> Account:
+    account = Account(1)
+    account.create_price("price_gold_y", 90_000, interval="year")
+    account.update_price("price_gold_y", lookup_key="gold_yearly")
+    account.create_price("price_gold_m", 9_000)
+    account.update_price("price_gold_m", lookup_key="gold_monthly")
+    account.create_price("price_silver", 5_000)
+    return account
+
+
+@pytest.mark.parametrize(
+    ("order", "price", "plan"),
+    [
+        ({"plan": "gold", "quantity": 2}, "price_gold_m", "gold"),
+        ({"price_id": "price_gold_y", "quantity": 2}, "price_gold_y", "gold"),
+        ({"plan": "silver"}, "price_silver", "silver"),
+        ({"price_id": "price_silver"}, "price_silver", "silver"),
+    ],
+)
+@pytest.mark.parametrize("known", [True, False], ids=["seen before", "never seen"])
+async def test_a_plan_that_lists_keys_or_products_is_bought_and_changed_to(
+    any_database_url: str, tmp_path: Path, order: dict[str, Any], price: str, plan: str, known: bool
+) -> None:
+    """`known`: whether an event has told of the price; else it is read at Stripe."""
+    plans, account = tmp_path / "plans.toml", account_of_keys_and_products()
+    plans.write_text(BY_KEY_AND_PRODUCT)
+    async with shop(any_database_url, account=account, plans_file=plans) as here:
+        here.delivered = 0 if known else len(account.events)
+        await here.hear()
+        bought = await here.bought(**order)
+        assert ([item.price.id for item in bought.items], await here.plan_of()) == ([price], plan)
+
+        other = await here.bought("user_bob", price_id="price_starter")
+        wanted = {"plan": plan} if "plan" in order else {"price_id": price}
+        changed = await here.done(f"subscriptions/{other.id}/change", wanted)
+        assert (changed["plan_id"], await here.plan_of("user_bob")) == (price, plan)
+        quantity = await here.post(f"subscriptions/{other.id}/change", {**wanted, "quantity": 5})
+        assert quantity.status_code == (200 if plan == "gold" else 422)
+
+
+async def test_a_product_of_several_prices_is_bought_by_one_of_them(
+    any_database_url: str, tmp_path: Path
+) -> None:
+    plans, account = tmp_path / "plans.toml", account_of_keys_and_products()
+    plans.write_text(BY_KEY_AND_PRODUCT.replace('["prod_silver"]', '["prod_silver", "prod_gold_m"]'))
+    async with shop(any_database_url, account=account, plans_file=plans) as here:
+        refused = await here.order(plan="silver")
+        assert refused.status_code == 409
+        assert [each["price_id"] for each in refused.json()["choices"]] == ["price_silver", "price_gold_m"]
+        account.update_price("price_silver", active=False)
+        account.update_price("price_gold_m", active=False)
+        refused = await here.order(plan="silver")
+        assert (refused.status_code, "cannot be bought" in refused.json()["detail"]) == (422, True)
+        assert (await here.order(price_id="price_team")).status_code == 404
+
+
+async def test_the_summary_offers_a_plan_that_lists_keys_or_products(
+    sqlite_database: str, tmp_path: Path
+) -> None:
+    plans, account = tmp_path / "plans.toml", account_of_keys_and_products()
+    plans.write_text(BY_KEY_AND_PRODUCT)
+    async with shop(sqlite_database, account=account, plans_file=plans) as here:
+        await here.bought(price_id="price_starter")
+        summary = await here.client.read(f"/internal/users/{USER}/summary")
+        assert [each["plan"] for each in summary["choices"]] == ["gold", "silver"]

@@ -156,7 +156,7 @@ def _choices(entitlements: Entitlements) -> Iterator[Choice]:
     """The plans with a price, in the catalogue's order, without the one that the user has or would have."""
     own = {entitlements.plan, entitlements.own_plan.plan if entitlements.own_plan else None}
     for plan in entitlements.catalogue.plans.values():
-        if plan.prices and plan.id not in own:
+        if plan.is_sold and plan.id not in own:
             yield _choice(plan.id, plan.prices, entitlements)
 
 

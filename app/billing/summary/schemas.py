@@ -103,7 +103,10 @@ class Choice(_Shape):
     """A plan of the catalogue that can be bought."""
 
     plan: str = Field(examples=["team"])
-    prices: list[str] = Field(examples=[["price_team", "price_team_yearly"]])
+    prices: list[str] = Field(
+        examples=[["price_team", "price_team_yearly"]],
+        description="Those that the plans file lists by id; a plan is bought and changed to by its name, too",
+    )
     upgrade: bool = Field(description="Nothing gets less, and something more")
     fits: bool = Field(description="What is used would be within its limits")
     changes: list[FeatureChange] = Field(description="Only what differs")

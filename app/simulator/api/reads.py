@@ -117,8 +117,14 @@ def list_sessions(call: Call) -> Json:
 def list_prices(call: Call) -> Json:
     filters, account = ("product", "currency"), call.account
     index, active = call.catalogue.prices_index, forms.boolean(call.params, "active")
-    selection = Selection(index, _facets(call, *filters), allows=lambda id: active is not False)
-    return page(call, "price", selection, account.prices.__getitem__, (*filters, "active"))
+    keys = forms.texts(call.params, "lookup_keys")
+
+    def allows(id: str) -> bool:
+        price = account.prices[id]
+        return active in (None, price.active) and (not keys or price.lookup_key in keys)
+
+    selection = Selection(index, _facets(call, *filters), allows=allows)
+    return page(call, "price", selection, account.prices.__getitem__, (*filters, "active", "lookup_keys"))
 
 
 def list_products(call: Call) -> Json:
