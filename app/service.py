@@ -1,7 +1,7 @@
 """What a running service consists of; the routes find it on their application."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -42,6 +42,23 @@ STOP_SECONDS = 10
 """How long a task may take to end by itself."""
 
 
+def import_receivers(modules: Sequence[str]) -> None:
+    """Connect our handlers, and import the modules that connect the application's receivers.
+
+    Raises:
+        ConfigurationError: when one cannot be imported.
+    """
+    handlers.connect()
+    for name in modules:
+        try:
+            import_module(name)
+        except ImportError as error:
+            raise ConfigurationError(
+                f"RECEIVERS: the module {name} cannot be imported ({error}). Name modules as "
+                "Python does, from the folder that you start in: shop.billing_receivers."
+            ) from None
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """The parts of one process. `clock` gives Unix seconds."""
@@ -73,16 +90,8 @@ class Service:
         Raises:
             ConfigurationError: when one cannot be imported.
         """
-        handlers.connect()
         self.worker.leave_unknown()
-        for name in self.settings.receivers:
-            try:
-                import_module(name)
-            except ImportError as error:
-                raise ConfigurationError(
-                    f"RECEIVERS: the module {name} cannot be imported ({error}). Name modules as "
-                    "Python does, from the folder that you start in: shop.billing_receivers."
-                ) from None
+        import_receivers(self.settings.receivers)
 
     @asynccontextmanager
     async def taking_in(self) -> AsyncIterator[None]:

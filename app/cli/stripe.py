@@ -11,6 +11,7 @@ from ..config import Settings, examine_settings
 from ..errors import ServiceError
 from ..observability.logs import configure_logging
 from ..operations.webhook_endpoint import REVEAL, SetupResult, set_up
+from ..service import import_receivers
 from ..stripe.client import StripeApi, required
 from .env_file import NAME, add_signing_secret, is_writable
 from .output import FINE, NEEDS_ATTENTION, complaint
@@ -33,8 +34,14 @@ def setup(
     new: Annotated[
         bool, typer.Option("--new", help="Create one beside an endpoint of another API version.")
     ] = False,
+    remove_others: Annotated[
+        bool, typer.Option("--remove-others", help="Take away event types that nothing here handles.")
+    ] = False,
 ) -> None:
-    """Create the webhook endpoint, or bring it to exactly the handled event types."""
+    """Create the webhook endpoint, or add the handled event types to it.
+
+    Handled are the types with a receiver: the service's own and those of the modules in RECEIVERS.
+    """
     configure_logging()
     if write_env and not is_writable(ENV_FILE):
         # Said before there is a secret that Stripe shows only once.
@@ -45,7 +52,8 @@ def setup(
     if wrong is not None:
         raise complaint(f"{wrong.setting} {wrong.what}: {wrong.remedy}.")
     try:
-        result = asyncio.run(_set_up(settings, url, new))
+        import_receivers(settings.receivers)
+        result = asyncio.run(_set_up(settings, url, new, remove_others))
     except ServiceError as error:
         raise complaint(error.detail) from None
     _print_result(result)
@@ -58,11 +66,11 @@ def setup(
     raise typer.Exit(FINE if result.pinned else NEEDS_ATTENTION)
 
 
-async def _set_up(settings: Settings, url: str, new: bool) -> SetupResult:
+async def _set_up(settings: Settings, url: str, new: bool, remove_others: bool) -> SetupResult:
     key = settings.stripe_api_key
     api = required(StripeApi(key.get_secret_value(), settings.stripe_api_base) if key else None)
     try:
-        return await set_up(api, url, livemode=settings.livemode, new=new)
+        return await set_up(api, url, livemode=settings.livemode, new=new, remove_others=remove_others)
     finally:
         await api.close()
 

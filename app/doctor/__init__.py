@@ -7,7 +7,7 @@ import structlog
 from ..checks import Finding, Level
 from ..config import Problem, Settings
 from ..errors import StripeRefused, StripeUnavailable
-from . import account, backlog, configuration, endpoint, jobs, owner, records, server, storage
+from . import account, backlog, configuration, endpoint, jobs, owner, receivers, records, server, storage
 from .checks import Check
 from .findings import Report, Skipped
 from .installation import Installation, installed
@@ -22,6 +22,7 @@ CHECKS: tuple[Check, ...] = (
     *storage.CHECKS,
     *account.CHECKS,
     *owner.CHECKS,
+    *receivers.CHECKS,
     *endpoint.CHECKS,
     *records.CHECKS,
     *backlog.CHECKS,

@@ -8,12 +8,18 @@ from ..checks.finding import Finding, Level, named
 from ..errors import InvalidRequest
 from ..inbox.handlers import stripe_types
 from ..inbox.webhook import PATH
-from ..operations.webhook_endpoint import api_version, list_endpoints, same_url, version_note, webhook_url
+from ..operations.webhook_endpoint import (
+    ALL_TYPES,
+    api_version,
+    list_endpoints,
+    same_url,
+    version_note,
+    webhook_url,
+)
 from .checks import Check
 from .findings import capital
 from .installation import Installation
 
-ALL_TYPES = "*"
 SET_UP = f"`{COMMAND} stripe setup --url {{}}`"
 
 
@@ -118,7 +124,8 @@ async def endpoint_has_no_more(installation: Installation) -> list[Finding]:
         Finding(
             "hint",
             f"The endpoint {each['id']} sends event types that are stored and ignored: {named(types)}.",
-            f"Run {SET_UP.format(_shown(each['url']))}, which takes them away.",
+            f"Where nobody else needs them, {SET_UP.format(_shown(each['url']) + ' --remove-others')} "
+            "takes them away.",
         )
         for each, types in more
         if types

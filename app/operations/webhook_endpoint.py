@@ -82,10 +82,13 @@ async def list_endpoints(api: StripeApi) -> list[Json]:
     return [endpoint async for page in api.pages(ENDPOINTS) for endpoint in page.content["data"]]
 
 
-async def set_up(api: StripeApi, url: str, *, livemode: bool | None, new: bool = False) -> SetupResult:
-    """Create the endpoint of this URL, or bring it to the handled event types. Doing it again does nothing.
+async def set_up(
+    api: StripeApi, url: str, *, livemode: bool | None, new: bool = False, remove_others: bool = False
+) -> SetupResult:
+    """Create the endpoint of this URL, or add the handled event types to it. Doing it again does nothing.
 
     `new`: create one beside an endpoint whose API version is another, which Stripe's API cannot change.
+    `remove_others`: take away the types without a receiver here; else they stay, since others may need them.
 
     Raises:
         InvalidRequest: for a URL that Stripe would not send to, and a key of the other mode.
@@ -103,7 +106,8 @@ async def set_up(api: StripeApi, url: str, *, livemode: bool | None, new: bool =
         return await _create(api, url, beside=found)
     # Of several the one that is in use, and of those the oldest.
     chosen = min(pinned or found, key=lambda each: (each["status"] != "enabled", each["created"]))
-    return await _update(api, chosen, others=[each for each in found if each is not chosen])
+    others = [each for each in found if each is not chosen]
+    return await _update(api, chosen, others=others, remove_others=remove_others)
 
 
 async def _create(api: StripeApi, url: str, *, beside: Sequence[Json]) -> SetupResult:
@@ -118,31 +122,46 @@ async def _create(api: StripeApi, url: str, *, beside: Sequence[Json]) -> SetupR
     return SetupResult("created", content["id"], url, secret=content["secret"], notes=_notes(content, beside))
 
 
-async def _update(api: StripeApi, endpoint: Json, *, others: Sequence[Json]) -> SetupResult:
+async def _update(
+    api: StripeApi, endpoint: Json, *, others: Sequence[Json], remove_others: bool
+) -> SetupResult:
     params: Json = {}
-    if set(endpoint["enabled_events"]) != set(stripe_types()):
-        params["enabled_events"] = stripe_types()
+    wanted = wanted_types(endpoint["enabled_events"], stripe_types(), remove_others=remove_others)
+    if set(endpoint["enabled_events"]) != set(wanted):
+        params["enabled_events"] = wanted
     if endpoint["status"] != "enabled":
         params["disabled"] = False
     if params:
         await api.post(f"{ENDPOINTS}/{endpoint['id']}", **params)
+    changes = types_changed(endpoint["enabled_events"], wanted)
+    if endpoint["status"] != "enabled":
+        changes.append(WAS_DISABLED)
     return SetupResult(
         "updated" if params else "unchanged",
         endpoint["id"],
         endpoint["url"],
-        changes=tuple(_change(name, endpoint) for name in params),
+        changes=tuple(changes),
         pinned=endpoint["api_version"] == api_version(),
         notes=_notes(endpoint, others),
     )
 
 
-def _change(name: str, endpoint: Json) -> str:
-    if name == "disabled":
-        return "It was disabled, and is enabled."
-    had, handled = set(endpoint["enabled_events"]), set(stripe_types())
-    more, less = sorted(handled - had), sorted(had - handled)
+ALL_TYPES = "*"
+WAS_DISABLED = "It was disabled, and is enabled."
+
+
+def wanted_types(present: Sequence[str], handled: Sequence[str], *, remove_others: bool) -> list[str]:
+    """The event types that are to be sent: the handled ones, and what is sent today."""
+    if remove_others:
+        return list(handled)
+    return list(present) if ALL_TYPES in present else sorted({*present, *handled})
+
+
+def types_changed(present: Sequence[str], wanted: Sequence[str]) -> list[str]:
+    """A sentence about what was added and taken away, where anything was."""
+    more, less = sorted(set(wanted) - set(present)), sorted(set(present) - set(wanted))
     told = [f"added {', '.join(more)}"] * bool(more) + [f"removed {', '.join(less)}"] * bool(less)
-    return f"Event types: {'; '.join(told)}."
+    return [f"Event types: {'; '.join(told)}."] if told else []
 
 
 def _notes(endpoint: Json, others: Sequence[Json]) -> tuple[str, ...]:

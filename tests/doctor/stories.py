@@ -166,11 +166,14 @@ STORIES = {
     "endpoint of the account's version": Story(
         "endpoint-version", "warning", endpoint(api_version=None), "the account's own", "--new"
     ),
+    "receivers that cannot be imported": Story(
+        "receivers", "error", setting(RECEIVERS="no_such_module"), "no_such_module", "Name modules"
+    ),
     "event types missing": Story(
         "endpoint-types", "error", lacking_types, "arrive: invoice.paid", "adds them"
     ),
     "event types superfluous": Story(
-        "endpoint-more-types", "hint", superfluous_types, "ignored: plan.created", "takes them away"
+        "endpoint-more-types", "hint", superfluous_types, "ignored: plan.created", "--remove-others"
     ),
     "all event types": Story(
         "endpoint-more-types", "hint", endpoint(enabled_events=["*"]), "*", "setup --url"

@@ -9,12 +9,16 @@ import pytest
 import stripe
 
 from app.errors import InvalidRequest, StripeRefused
-from app.inbox.handlers import HANDLERS, stripe_types
+from app.inbox.handlers import HANDLERS, handled, stripe_types
+from app.inbox.unit_of_work import UnitOfWork
 from app.operations.webhook_endpoint import SetupResult, same_url, set_up, webhook_url
+from app.signals import event_signal
 from app.simulator import OLD, Account
 from app.simulator.api import API_KEY, ApiFaults, Traffic, serving, serving_in_thread
 from app.simulator.model import WebhookEndpoint
 from app.stripe.client import StripeApi
+from app.stripe.event_types import unknown_types
+from app.stripe.events import StripeEvent
 
 from ..cli.test_cli import app
 
@@ -63,7 +67,9 @@ async def test_it_creates_the_endpoint_with_the_handled_types_and_the_librarys_v
     assert traffic.by_route["POST /v1/webhook_endpoints/{id}"] == 0
 
 
-async def test_it_enables_the_endpoint_and_brings_its_types_to_exactly_the_handled_ones() -> None:
+async def test_it_enables_the_endpoint_and_adds_the_handled_types_and_removes_others_only_when_asked() -> (
+    None
+):
     account = Account(1)
     other = endpoint_in(account, "https://billing.example/other")
     endpoint = endpoint_in(account)
@@ -71,15 +77,42 @@ async def test_it_enables_the_endpoint_and_brings_its_types_to_exactly_the_handl
     setattr(endpoint, "status", "disabled")  # noqa: B010  # for mypy it would stay so
     async with api_of(account) as api:
         done = await set_up(api, URL, livemode=None)
-    assert (done.action, done.endpoint_id, done.secret) == ("updated", endpoint.id, None)
+        assert (done.action, done.endpoint_id, done.secret) == ("updated", endpoint.id, None)
+        assert endpoint.enabled_events == sorted([*stripe_types(), "plan.created"])
+        assert endpoint.status == "enabled"
+        first = stripe_types()[0]
+        assert done.changes == (f"Event types: added {first}.", "It was disabled, and is enabled.")
+        assert (await set_up(api, URL, livemode=None)).action == "unchanged"
+        done = await set_up(api, URL, livemode=None, remove_others=True)
+    assert done.changes == ("Event types: removed plan.created.",)
     assert endpoint.enabled_events == stripe_types()
-    assert endpoint.status == "enabled"
-    first = stripe_types()[0]
-    assert done.changes == (
-        f"Event types: added {first}; removed plan.created.",
-        "It was disabled, and is enabled.",
-    )
     assert other.enabled_events == stripe_types()
+
+
+async def test_an_endpoint_of_all_types_is_left_as_it_is() -> None:
+    account = Account(1)
+    endpoint = endpoint_in(account)
+    endpoint.enabled_events = ["*"]
+    async with api_of(account) as api:
+        assert (await set_up(api, URL, livemode=None)).action == "unchanged"
+    assert endpoint.enabled_events == ["*"]
+
+
+async def test_a_type_with_a_receiver_of_the_application_is_handled_too() -> None:
+    account = Account(1)
+    endpoint = endpoint_in(account)
+    assert "payout.paid" not in endpoint.enabled_events
+
+    def hear(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
+        raise AssertionError
+
+    with event_signal("payout.paid").connected_to(hear), event_signal("no.such.type").connected_to(hear):
+        async with api_of(account) as api:
+            done = await set_up(api, URL, livemode=None)
+        assert set(unknown_types(handled())) - HANDLERS.keys() == {"no.such.type"}
+    assert done.changes == ("Event types: added payout.paid.",)
+    assert "payout.paid" in endpoint.enabled_events
+    assert "no.such.type" not in endpoint.enabled_events
 
 
 async def test_an_endpoint_of_another_version_stays_and_a_new_one_beside_it_is_created_when_asked() -> None:
