@@ -123,6 +123,7 @@ class Service:
             await migrate_async(self.settings.database_url)
         connect_notifications(self.settings.notify_urls)
         self.inbox.start()
+        looking = asyncio.create_task(self.readiness())  # the log says at the start why events are spooled
         listening = asyncio.create_task(self.database.listen(self.limits.snapshots.forget))
         working = asyncio.create_task(self.worker.run())
         delivering = asyncio.create_task(self.outbox.run())
@@ -138,11 +139,12 @@ class Service:
                 self.schedule.stop()
             listening.cancel()
             counting.cancel()
+            looking.cancel()
             # These hand events to the inbox, so they end first.
             _, hanging = await asyncio.wait(tasks, timeout=STOP_SECONDS)
             for task in hanging:
                 task.cancel()
-            await asyncio.gather(*tasks, listening, counting, return_exceptions=True)
+            await asyncio.gather(*tasks, listening, counting, looking, return_exceptions=True)
             await self.inbox.stop()
             await self.outbox.stop()
             await asyncio.wait([delivering], timeout=STOP_SECONDS)

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 from ..api_keys import find_key
 from ..errors import Forbidden, InvalidRequest, Unauthorized, Unavailable
-from ..service import service_of
+from ..service import Service, service_of
 from ..web.problems import answer_invalid_request
 
 log = structlog.get_logger(__name__)
@@ -54,13 +54,22 @@ class GuardedRoute(APIRoute):
                     raise
                 # FastAPI's word for a body that is not even text.
                 raise InvalidRequest("The body is not JSON in UTF-8. Nothing was changed.") from None
+            except Unavailable as error:
+                raise await _explained(service_of(request), error) from None
             except Exception as error:
                 if not service_of(request).database.lies_under(error):
                     raise
                 log.error("database_unavailable", error=type(error).__name__)
-                raise Unavailable("The database does not answer now. Send it again later.") from None
+                unavailable = Unavailable("The database does not answer now. Send it again later.")
+                raise await _explained(service_of(request), unavailable) from None
 
         return guarded
+
+
+async def _explained(service: Service, error: Unavailable) -> Unavailable:
+    """The error, with the remedy where the database lacks a migration: sending it again would not help."""
+    state = await service.readiness()
+    return Unavailable(state.database) if state.is_behind and state.database else error
 
 
 def actor_of(request: Request) -> str:

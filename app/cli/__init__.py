@@ -13,8 +13,10 @@ import uvicorn
 from rich.console import Console
 
 from .. import NAME, __version__
-from ..config import DatabaseSettings, load_settings
+from ..config import DEFAULT_DATABASE_URL, DatabaseSettings, Settings, load_settings
+from ..db import is_sqlite, shown
 from ..db.migrations import migrate as migrate_database
+from ..db.migrations import migrate_if_behind
 from ..errors import ConfigurationError
 from ..observability import metrics
 from ..observability.logs import configure_logging
@@ -89,7 +91,7 @@ def serve(
 ) -> None:
     """Serve the app with the environment's settings."""
     try:
-        load_settings()
+        _migrate_sqlite(load_settings())
     except ConfigurationError as error:
         raise complaint(error.detail) from None
     configure_logging()
@@ -106,6 +108,12 @@ def serve(
             server_header=False,
             timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_SECONDS,
         )
+
+
+def _migrate_sqlite(settings: Settings) -> None:
+    """Bring a SQLite file up to the code before anything runs, where an error is still one sentence."""
+    if is_sqlite(settings.database_url):
+        migrate_if_behind(settings.database_url)
 
 
 @cli.command()
@@ -146,11 +154,20 @@ Put the whsec_… that it prints into .env as STRIPE_WEBHOOK_SECRET, and start a
 @cli.command()
 def migrate() -> None:
     """Apply the migrations that the database of DATABASE_URL lacks."""
+    url = DatabaseSettings().database_url
     try:
-        note = migrate_database(DatabaseSettings().database_url)
+        name = shown(url)
+        note = migrate_database(url)
     except ConfigurationError as error:
         raise complaint(error.detail) from None
-    typer.echo(note or "The database is at the newest migration.")
+    typer.echo(f"Migrated {name}. {note or 'It is at the newest migration.'}")
+    if url == DEFAULT_DATABASE_URL:
+        typer.secho(
+            "That is the default, as DATABASE_URL is not set. For PostgreSQL set it: "
+            "postgresql://user:password@host/name.",
+            err=True,
+            fg=typer.colors.YELLOW,
+        )
 
 
 @cli.command()
@@ -162,7 +179,9 @@ def worker() -> None:
     """
     configure_logging()
     try:
-        service = make_service(load_settings(), time.time)
+        settings = load_settings()
+        _migrate_sqlite(settings)
+        service = make_service(settings, time.time)
         service.know_receivers()
     except ConfigurationError as error:
         raise complaint(error.detail) from None

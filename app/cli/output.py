@@ -27,7 +27,6 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from .. import COMMAND
 from ..config import load_settings
 from ..errors import ServiceError
 from ..observability.logs import configure_logging
@@ -67,10 +66,7 @@ def run(work: Callable[[Service], Awaitable[T]]) -> T:
     except Exception as error:
         if not service.database.lies_under(error):
             raise
-        raise complaint(
-            f"The database does not answer as it should ({type(error).__name__}). "
-            f"`{COMMAND} status` says why."
-        ) from None
+        raise complaint(service.database.why_unavailable(error)) from None
 
 
 async def _close_after(service: Service, work: Callable[[Service], Awaitable[T]]) -> T:

@@ -1,11 +1,12 @@
 """The database: the only package that knows which one it is."""
 
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 from ..errors import ConfigurationError
 from .base import Batch, Database, Row
 
-__all__ = ["Batch", "Database", "Row", "is_sqlite", "open_database", "sqlite_path"]
+__all__ = ["Batch", "Database", "Row", "is_sqlite", "open_database", "shown", "sqlite_path"]
 
 
 def open_database(url: str, *, patient: bool = False) -> Database:
@@ -50,3 +51,19 @@ def sqlite_path(url: str) -> Path:
     if not path or path == ":memory:":
         raise ConfigurationError("DATABASE_URL names no file: write sqlite:///path/to/file.db.")
     return Path(path)
+
+
+def shown(url: str) -> str:
+    """Which database an address names, without user and password.
+
+    Raises:
+        ConfigurationError: for an address of any other kind.
+    """
+    if is_sqlite(url):
+        return f"the SQLite file {sqlite_path(url)}"
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "the PostgreSQL database of DATABASE_URL"
+    host = parts.netloc.rpartition("@")[2] or next(iter(parse_qs(parts.query).get("host", ())), "localhost")
+    return f"the PostgreSQL database {parts.path.removeprefix('/') or 'of the user'} on {host}"

@@ -126,6 +126,13 @@ class Database(ABC):
             error = error.__cause__
         return False
 
+    def why_unavailable(self, error: BaseException) -> str:
+        """Why the database does not work, by an error that it lies under: the cause, a colon, the remedy."""
+        found: BaseException | None = error
+        while found is not None and not self.is_unavailable(found):
+            found = found.__cause__
+        return self.why_not_writable(found or error)
+
     def is_held(self, error: BaseException) -> bool:
         """Whether somebody else holds what was waited for, for longer than is waited."""
         return False

@@ -1,13 +1,13 @@
 """Alembic, called from the program: bring a database up to the code, and see whether it is."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
-import asyncpg
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -15,7 +15,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
 from .. import COMMAND, NAME, ROOT
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, ServiceError
 from . import Database, open_database
 
 FIRST = Path("versions") / "0001_records.py"
@@ -92,22 +92,34 @@ def migrate(url: str, revision: str = "head") -> str | None:
         ConfigurationError: when the migrations are not there, or the database cannot be reached.
     """
     config = alembic_config(url)
-    try:
-        command.upgrade(config, revision)
-    except CommandError:  # such as: "Can't locate revision"
-        if note := asyncio.run(_schema_at(url)).note:
-            return note
-        raise
-    except (
-        OSError,
-        asyncpg.InvalidAuthorizationSpecificationError,
-        asyncpg.InvalidCatalogNameError,
-    ) as error:
-        raise ConfigurationError(
-            f"The database cannot be reached ({type(error).__name__}). Check that it runs, and that "
-            "DATABASE_URL names it with the right host, user, password and database."
-        ) from None
+    with _reached(url):
+        try:
+            command.upgrade(config, revision)
+        except CommandError:  # such as: "Can't locate revision"
+            if note := asyncio.run(_schema_at(url)).note:
+                return note
+            raise
     return None
+
+
+def migrate_if_behind(url: str) -> None:
+    """Migrate only where that is needed: looking waits for nobody who writes. As `migrate` otherwise."""
+    with _reached(url):
+        schema = asyncio.run(_schema_at(url))
+    if schema.problem:
+        migrate(url)
+
+
+@contextmanager
+def _reached(url: str) -> Iterator[None]:
+    """The block, with a sentence for a database that cannot be reached or does not take what is written."""
+    try:
+        yield
+    except Exception as error:
+        database = open_database(url)
+        if isinstance(error, ServiceError) or not database.lies_under(error):
+            raise
+        raise ConfigurationError(f"Nothing was migrated. {database.why_unavailable(error)}") from None
 
 
 async def migrate_async(url: str) -> str | None:

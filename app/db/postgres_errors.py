@@ -1,11 +1,14 @@
 """What PostgreSQL's errors mean for somebody who has to repair it."""
 
+import socket
+
 import asyncpg
 from sqlalchemy import event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-REASONS: tuple[tuple[type[BaseException], str], ...] = (
+Kind = type[BaseException] | tuple[type[BaseException], ...]
+REASONS: tuple[tuple[Kind, str], ...] = (
     (
         asyncpg.ReadOnlySQLTransactionError,
         "The database is read-only, as a standby is, or a primary after failover: point DATABASE_URL at the "
@@ -30,6 +33,18 @@ REASONS: tuple[tuple[type[BaseException], str], ...] = (
     (
         asyncpg.InvalidAuthorizationSpecificationError,
         "The database refuses the user or the password of DATABASE_URL: correct them.",
+    ),
+    (
+        socket.gaierror,
+        "The host of DATABASE_URL is not known: correct the name, or look at this machine's DNS.",
+    ),
+    (
+        ConnectionRefusedError,
+        "The database refuses connections: start it, or correct host and port in DATABASE_URL.",
+    ),
+    (
+        (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError),
+        "The database lacks a migration: run the command migrate with the same DATABASE_URL.",
     ),
     (
         asyncpg.LockNotAvailableError,

@@ -13,6 +13,7 @@ import orjson
 from sqlalchemy import JSON, URL, Column, Connection, Table, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
+from ..errors import ConfigurationError
 from .base import COUNT_UP, INSERT_ONLY, UNITED, Database, Row
 from .sqlite_trial import try_to_write, why_not_writable
 
@@ -94,12 +95,25 @@ class SqliteDatabase(Database):
 
     def is_unavailable(self, error: BaseException) -> bool:
         # Locked, full, not writable, no such table; SQLite knows no error of data that is operational.
-        return isinstance(error, sqlite3.OperationalError | TimeoutError)
+        # Damaged, or no SQLite file: a DatabaseError of no kind of its own.
+        return isinstance(error, sqlite3.OperationalError | TimeoutError) or (
+            type(error) is sqlite3.DatabaseError
+        )
 
 
 def make_engine(path: Path) -> AsyncEngine:
-    """The engine for ordinary sessions, and for migrations."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """The engine for ordinary sessions, and for migrations.
+
+    Raises:
+        ConfigurationError: when the file's folder is not there and cannot be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The folder {path.parent} of the SQLite file cannot be made ({type(error).__name__}): correct "
+            "DATABASE_URL, or make a folder there that this user can write."
+        ) from None
     url = URL.create("sqlite+aiosqlite", database=str(path))
     engine = create_async_engine(url, connect_args={"timeout": SESSION_BUSY_SECONDS})
 

@@ -57,6 +57,8 @@ def why_not_writable(path: Path, error: BaseException) -> str:
             return (
                 f"{file} cannot be written durably ({error}; {disk}): free space there, or look at the disk."
             )
+        case sqlite3.SQLITE_ERROR if "no such" in str(error):
+            return f"{file} lacks a migration: run the command migrate with the same DATABASE_URL."
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
             return (
                 f"{file} is damaged, or no SQLite file: bring it back from a backup, or correct DATABASE_URL."

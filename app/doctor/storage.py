@@ -26,7 +26,7 @@ async def database_answers(installation: Installation) -> list[Finding]:
     except ConfigurationError as error:
         return [error_found(error)]
     except Exception as error:
-        return [_no_answer(error)]
+        return [_no_answer(installation, error)]
     del installation.lacking["database"]
     if schema.problem:
         installation.lacking["records"] = "The database is not at the code's migration."
@@ -58,13 +58,10 @@ def _not_there_yet(installation: Installation) -> Finding:
     )
 
 
-def _no_answer(error: Exception) -> Finding:
+def _no_answer(installation: Installation, error: Exception) -> Finding:
     # Not the error's own words: they may quote the address, and it holds the password.
-    return Finding(
-        "error",
-        f"The database does not answer ({type(error).__name__}).",
-        "Check that it runs, and that DATABASE_URL names it with the right user and password.",
-    )
+    what, _, remedy = installation.database.why_unavailable(error).partition(": ")
+    return Finding("error", f"{what}.", capital(remedy))
 
 
 def _behind(problem: str, installation: Installation) -> Finding:

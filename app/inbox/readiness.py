@@ -91,7 +91,8 @@ class ReadinessCheck:
         before, self._last = self._last, Readiness(behind or database, spool, behind is not None, note)
         self._looked_at, self._batches = self._clock(), self._contradicting()
         if self._inbox is not None and self._last.status != before.status:
-            log.info("readiness_changed", status=self._last.status, database=self._last.database, spool=spool)
+            say = log.info if self._last.database is None else log.warning
+            say("readiness_changed", status=self._last.status, database=self._last.database, spool=spool)
         return self._last
 
     async def _try_database(self) -> tuple[str | None, Schema | None]:

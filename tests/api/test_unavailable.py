@@ -3,7 +3,9 @@
 import asyncio
 
 import pytest
+import structlog
 
+from app.db.migrations import migrate
 from tests.client import AUTH, running
 from tests.databases import run_sql
 from tests.waiting import LONGEST_SECONDS
@@ -46,9 +48,40 @@ async def test_the_key_is_asked_for_while_the_database_is_down() -> None:
         assert (await client.http.get("/internal/events")).status_code == 401
 
 
-async def test_a_database_without_tables_is_503(empty_postgres_database: str) -> None:
+@pytest.mark.parametrize(("method", "path", "body"), [*ROUTES, ("GET", "/internal/checks", None)])
+async def test_a_forgotten_migration_is_503_and_named(
+    method: str, path: str, body: dict[str, object] | None, empty_postgres_database: str
+) -> None:
     async with running(empty_postgres_database) as client:
-        assert (await client.get("/internal/events")).status_code == 503
+        response = await client.http.request(method, path, json=body, headers=AUTH)
+        assert response.status_code == 503, response.text
+        assert response.headers["content-type"] == "application/problem+json"
+        assert "at migration none" in response.json()["detail"]
+        assert "python -m app migrate" in response.json()["detail"]
+
+
+async def test_an_older_schema_is_named_where_a_column_is_missing(empty_postgres_database: str) -> None:
+    await asyncio.to_thread(migrate, empty_postgres_database, "0009")
+    async with running(empty_postgres_database) as client:
+        response = await client.get("/internal/subscriptions/sub_1")
+        assert response.status_code == 503, response.text
+        assert "at migration 0009" in response.json()["detail"]
+
+
+async def test_a_database_that_is_down_is_said_by_the_checks() -> None:
+    async with running(NOWHERE) as client:
+        response = await client.get("/internal/checks")
+        assert response.status_code == 503
+        assert "refuses connections" in response.json()["detail"]
+
+
+async def test_the_log_says_at_the_start_why_the_database_takes_nothing() -> None:
+    with structlog.testing.capture_logs() as lines:
+        async with running(NOWHERE) as client:
+            await client.app.state.billing.readiness()
+    [line] = [line for line in lines if line["event"] == "readiness_changed"]
+    assert (line["log_level"], "refuses connections" in line["database"]) == ("warning", True)
+    assert "nothing" not in str(line)
 
 
 async def test_connections_that_were_cut_are_replaced_unnoticed(postgres_database: str) -> None:

@@ -128,8 +128,8 @@ STORIES = {
     ),
     "database newer": Story("database", "hint", newer_database, "newer than", "roll-out"),
     "migration forgotten": Story("database", "error", forgotten_migration, "migration 0004", "make migrate"),
-    "database down": Story("database", "error", setting(**{DB: NOBODY}), "does not answer", DB),
-    "database junk": Story("database", "error", junk_for_a_database, "does not answer", DB),
+    "database down": Story("database", "error", setting(**{DB: NOBODY}), "refuses connections", DB),
+    "database junk": Story("database", "error", junk_for_a_database, "no SQLite file", DB),
     "database not there": Story("database", "hint", missing_database, "not there yet", "Start the service"),
     "database of another kind": Story(
         "database", "error", setting(**{DB: "mysql://x/y"}), "neither PostgreSQL nor SQLite", "postgresql://"
