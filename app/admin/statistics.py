@@ -12,6 +12,7 @@ import structlog
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ..checks.finding import LIVE
+from ..db.manual import TO_REFRESH
 from ..db.models import Job
 from ..limits.prices import known_prices, unmapped_prices
 from ..operations.checks import Found, check_service
@@ -217,8 +218,8 @@ async def read_queue_statistics(service: Service) -> QueueStatistics:
             oldest_pending=await _scalar(session, statements.oldest("pending")),
             oldest_failed=await _scalar(session, statements.oldest("failed")),
             past_due=await _count(session, "billing_subscription WHERE status = 'past_due'"),
-            needs_refresh=await _count(session, "billing_subscription WHERE needs_refresh")
-            + await _count(session, "billing_customer WHERE needs_refresh"),
+            needs_refresh=await _count(session, TO_REFRESH["subscription"])
+            + await _count(session, TO_REFRESH["customer"]),
             spooled=len(await asyncio.to_thread(service.spool.waiting)),
         )
 

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, text
 from sqlmodel import and_, case, col, func, or_, select
 
+from ..db.manual import MANUAL_CUSTOMER, MANUAL_SUBSCRIPTION
 from ..db.models import Customer, Subscription
 from ..db.outdated import RULED_MODELS, is_outdated
 from ..db.ownership import unlinked_customers
@@ -99,13 +100,14 @@ async def payers_are_linked(context: Context, scope: Scope | None) -> list[Findi
 
 async def records_are_fetched(context: Context, scope: Scope | None) -> list[Finding]:
     ids: list[str] = []
-    kinds: tuple[tuple[Any, Any], ...] = (
-        (Subscription, scope.subscriptions if scope else ()),
-        (Customer, scope.customers if scope else ()),
+    kinds: tuple[tuple[Any, str, Any], ...] = (
+        (Subscription, MANUAL_SUBSCRIPTION, scope.subscriptions if scope else ()),
+        (Customer, MANUAL_CUSTOMER, scope.customers if scope else ()),
     )
     async with context.database.reading() as session:
-        for model, own in kinds:
-            query = select(model.id).where(model.needs_refresh).order_by(model.id).limit(MOST)
+        for model, manual, own in kinds:
+            marked = model.needs_refresh, text(f"NOT ({manual})")
+            query = select(model.id).where(*marked).order_by(model.id).limit(MOST)
             ids += await session.exec(query if scope is None else query.where(model.id.in_(own)))
     if not ids:
         return []

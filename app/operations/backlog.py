@@ -10,6 +10,7 @@ from sqlalchemy import TextClause, text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ..db import Database
+from ..db.manual import TO_REFRESH
 from ..db.models import EventState, OutboxState
 
 UNSETTLED_EVENTS = (EventState.PENDING, EventState.FAILED, EventState.DEAD)
@@ -25,8 +26,8 @@ COUNT_UNSETTLED_OUTBOX = text(
     "WHERE state IN ('pending', 'dead') GROUP BY state"
 )
 COUNT_NEEDS_REFRESH = text(
-    "SELECT 'subscription' AS kind, COUNT(*) AS count FROM billing_subscription WHERE needs_refresh "
-    "UNION ALL SELECT 'customer', COUNT(*) FROM billing_customer WHERE needs_refresh"
+    f"SELECT 'subscription' AS kind, COUNT(*) AS count FROM {TO_REFRESH['subscription']} "  # noqa: S608
+    f"UNION ALL SELECT 'customer', COUNT(*) FROM {TO_REFRESH['customer']}"
 )
 
 

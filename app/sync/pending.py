@@ -8,12 +8,13 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 import structlog
-from sqlalchemy import update
+from sqlalchemy import text, update
 from sqlmodel import col, select
 
 from ..concurrency import run_all
 from ..db import Database
 from ..db.keyset import in_key_order
+from ..db.manual import SETTLE
 from ..db.models import Customer, EventState, Subscription, WebhookEvent
 from ..errors import NotFound, ServiceError, Stale, StripeUnavailable, Unavailable
 from ..inbox.unit_of_work import KINDS
@@ -107,6 +108,7 @@ class PendingFetches:
         """Finish the events of an object that Stripe no longer has: what says that it is deleted is told."""
         log.warning("object_not_at_stripe", kind=object[0], object_id=object[1])
         self._not_before[object] = self._clock() + RETRY_SECONDS
+        await self._settle_manual(*object)
         told = [event for event in events if await self._thin.tell_deletion(event)]
         await self._mark(told, EventState.PROCESSED, None)
         await self._mark([event for event in events if event not in told], EventState.IGNORED, GONE)
@@ -154,6 +156,12 @@ class PendingFetches:
             self._last_record[kind] = ids[-1] if len(ids) == BATCH else ""
             found += [(kind, object_id) for object_id in ids]
         return found
+
+    async def _settle_manual(self, kind: str, object_id: str) -> None:
+        """A record that only the internal API has spoken of is not fetched again and again."""
+        if kind in SETTLE:
+            async with self._database.session() as session:
+                await (await session.connection()).execute(text(SETTLE[kind]), {"id": object_id})
 
     async def _mark(self, events: Sequence[StripeEvent], state: str, error: str | None) -> None:
         """Say what became of thin events."""

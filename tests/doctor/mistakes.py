@@ -129,6 +129,11 @@ async def price_without_stripe(patient: Patient) -> None:
     plans.write_text(plans.read_text().replace("price_starter", "price_unheard_of"))
 
 
+async def copied_catalogue(patient: Patient) -> None:
+    plans = Path(patient.environment["PLANS_FILE"])
+    plans.write_text(plans.read_text().removeprefix("# Ours.\n"))
+
+
 async def broken_catalogue(patient: Patient) -> None:
     Path(patient.environment["PLANS_FILE"]).write_text("[plans.team]\nprojects = 3\n")
 

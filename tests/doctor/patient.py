@@ -104,7 +104,7 @@ async def healthy(database_url: str, folder: Path, *, livemode: bool = False) ->
     async with serving(account, faults=faults) as base_url:
         patient = Patient(account, database_url, folder, {}, faults)
         plans = folder / "plans.toml"
-        plans.write_text(Settings.model_fields["plans_file"].default.read_text())
+        plans.write_text("# Ours.\n" + Settings.model_fields["plans_file"].default.read_text())
         patient.environment |= {
             "DATABASE_URL": database_url,
             "STRIPE_WEBHOOK_SECRET": WEBHOOK_SECRET,

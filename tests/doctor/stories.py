@@ -9,6 +9,7 @@ from .mistakes import (
     Mistake,
     both,
     broken_catalogue,
+    copied_catalogue,
     dead_event,
     dead_reaction,
     endpoint,
@@ -121,6 +122,12 @@ STORIES = {
     "told to nonsense": Story("notify", "error", setting(NOTIFY_URLS="nonsense"), "not know", "mailto://"),
     "plans of the example": Story(
         "plans-file", "hint", without("PLANS_FILE"), "example", "PLANS_FILE", livemode=True
+    ),
+    "plans of the example in test mode": Story(
+        "plans-file", "hint", without("PLANS_FILE"), "PLANS_FILE is unset", "PLANS_FILE"
+    ),
+    "plans of a copied example": Story(
+        "plans-file", "hint", copied_catalogue, "PLANS_FILE is unchanged", "PLANS_FILE"
     ),
     "catalogue broken": Story("catalogue", "error", broken_catalogue, "key 'features'", "PLANS_FILE"),
     "catalogue missing": Story(

@@ -97,7 +97,10 @@ def _refresh_doubtful(unit_of_work: UnitOfWork, customer: Customer) -> None:
 
 
 def ensure_customer(unit_of_work: UnitOfWork, customer_id: str) -> Customer:
-    """The record, or one that only links and subscriptions have spoken of so far."""
-    return unit_of_work.find(Customer, customer_id) or unit_of_work.add(
-        Customer, customer_id, needs_refresh=True
-    )
+    """The record of a customer that an event of Stripe's names; it is to be fetched until a snapshot came."""
+    customer = unit_of_work.find(Customer, customer_id)
+    if customer is None:
+        return unit_of_work.add(Customer, customer_id, needs_refresh=True)
+    if customer.snapshot_rank is None:
+        unit_of_work.change(customer, needs_refresh=True)
+    return customer

@@ -25,7 +25,9 @@ def internal_subscription_updated(event: StripeEvent, unit_of_work: UnitOfWork) 
     if known is not None:
         _check_may_change(known, update["customer_id"])
     subscription = known or ensure_subscription(unit_of_work, update["subscription_id"])
-    customer = ensure_customer(unit_of_work, update["customer_id"])
+    customer = unit_of_work.find(Customer, update["customer_id"]) or ensure_customer(
+        unit_of_work, update["customer_id"]
+    )
     owner = owner_before(subscription, customer)
 
     # Newer than all that is stored, whatever the clocks say.

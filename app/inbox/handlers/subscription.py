@@ -143,7 +143,11 @@ def _of_the_newest(
 
 
 def ensure_subscription(unit_of_work: UnitOfWork, subscription_id: str) -> Subscription:
-    """The record, or a provisional one, which any snapshot replaces."""
-    return unit_of_work.find(Subscription, subscription_id) or unit_of_work.add(
-        Subscription, subscription_id, needs_refresh=True
-    )
+    """The record of a subscription that an event of Stripe's names, or a provisional one, which any snapshot
+    replaces; it is to be fetched until one came."""
+    subscription = unit_of_work.find(Subscription, subscription_id)
+    if subscription is None:
+        return unit_of_work.add(Subscription, subscription_id, needs_refresh=True)
+    if subscription.snapshot_rank is None:
+        unit_of_work.change(subscription, needs_refresh=True)
+    return subscription
