@@ -319,7 +319,7 @@ def test_a_database_that_is_down_is_told_in_a_sentence(
     settings = Shell("postgresql://nobody:nothing@127.0.0.1:1/none", tmp_path).settings
     listed = app_process("events", "list", cwd=tmp_path, **settings)
     assert (listed.returncode, "Traceback" in listed.stderr) == (1, False)
-    assert "python -m app status" in listed.stderr
+    assert "refuses connections: start it" in listed.stderr
     status = app_process("status", "--json", cwd=tmp_path, **settings)
     assert status.returncode == 1
     assert "DATABASE_URL" in json.loads(status.stdout)["problems"][0]
