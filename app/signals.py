@@ -48,6 +48,14 @@ payment_refunded = reactions.signal("payment_refunded")
 payment_disputed = reactions.signal("payment_disputed")
 """A dispute about a charge was opened or closed: `facts["status"]` is its status. It names user, customer,
 subscription and invoice where the payment is known here: see `inbox.payers`."""
+invoice_finalization_failed = reactions.signal("invoice_finalization_failed")
+"""An invoice could not be finalized, and is not collected until its cause is mended: `facts["code"]`."""
+fraud_warning = reactions.signal("fraud_warning")
+"""A bank reports that a charge may be fraudulent: a dispute may follow, unless it is refunded."""
+checkout_payment_failed = reactions.signal("checkout_payment_failed")
+"""The delayed payment of a completed checkout session failed, as a bank debit does."""
+checkout_expired = reactions.signal("checkout_expired")
+"""A checkout session expired before anybody completed it."""
 price_unmapped = reactions.signal("price_unmapped")
 """A live subscription has a price that the plans file does not list. Once for each price; `facts["remedy"]`
 is the line to add."""

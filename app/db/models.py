@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Index, Text, text
+from sqlalchemy import BigInteger, Index, Text, false, text
 from sqlalchemy.orm import configure_mappers
 from sqlmodel import Field
 
@@ -131,7 +131,10 @@ class Invoice(Record, table=True):
     """A Stripe invoice, as far as access and billing pages need it."""
 
     __tablename__ = "billing_invoice"
-    __table_args__ = (partial_index("ix_billing_invoice_payment_id", "payment_id IS NOT NULL", "payment_id"),)
+    __table_args__ = (
+        partial_index("ix_billing_invoice_payment_id", "payment_id IS NOT NULL", "payment_id"),
+        partial_index("ix_billing_invoice_needs_refresh", "needs_refresh"),
+    )
 
     id: str = Field(primary_key=True, sa_type=IdText)
     customer_id: str | None = Field(default=None, sa_type=IdText, index=True)
@@ -151,6 +154,8 @@ class Invoice(Record, table=True):
     livemode: bool | None = None
     billing_reason: str | None = Field(default=None, sa_type=Text)
     due_date: int | None = Field(default=None, sa_type=BigInteger)
+    needs_refresh: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
+    """A payment or a credit note changed it, or two events of one second differ: read it from Stripe."""
 
     snapshot_created: int | None = Field(default=None, sa_type=BigInteger)
     snapshot_event_id: str | None = Field(default=None, sa_type=Text)

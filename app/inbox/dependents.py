@@ -36,7 +36,7 @@ def _may_reach(event: StripeEvent, customer: Customer, unit_of_work: UnitOfWork)
         return bool(customer.links.get("metadata", NOTHING)["object_id"] == event.object_id)
     if event.type.startswith("customer."):
         return _changes_customer(event, customer, unit_of_work)
-    return event.type == "checkout.session.completed" or event.type.startswith("internal.")
+    return event.type.startswith(("checkout.session.", "internal."))
 
 
 def _changes_customer(event: StripeEvent, customer: Customer, unit_of_work: UnitOfWork) -> bool:

@@ -14,13 +14,14 @@ from ..stripe.events import StripeEvent
 from ..stripe.objects import Values, as_dict, as_id, as_text
 from .unit_of_work import Payer, UnitOfWork
 
+ABOUT_A_CHARGE = frozenset({"dispute", "radar.early_fraud_warning"})
 EVENTS_OF_A_PAYMENT = 5
 """How many events of a charge or a payment intent are read."""
 
 
 async def load_payers(batch: Batch, unit_of_work: UnitOfWork, events: Iterable[StripeEvent]) -> None:
     """Find the payers of the disputes among the events, and load their rows to be looked at."""
-    disputes = [event.object for event in events if event.object.get("object") == "dispute"]
+    disputes = [event.object for event in events if event.object.get("object") in ABOUT_A_CHARGE]
     for dispute in disputes:
         payer = await _payer(batch, dispute)
         unit_of_work.payers[as_id(dispute.get("id")) or ""] = payer

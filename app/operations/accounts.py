@@ -129,7 +129,7 @@ async def _linking_objects(
     claims = [claim for row in rows for claim in (row.links or {}).values() if isinstance(claim, dict)]
     events = {claim["event_id"] for claim in claims}
     query = select(WebhookEvent.object_id).where(
-        col(WebhookEvent.id).in_(events), col(WebhookEvent.type) == "checkout.session.completed"
+        col(WebhookEvent.id).in_(events), col(WebhookEvent.type).startswith("checkout.session.")
     )
     return {object_id for object_id in await session.exec(query) if object_id is not None}
 

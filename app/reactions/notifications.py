@@ -53,6 +53,21 @@ TEMPLATES: dict[str, tuple[str, str]] = {
         "Dispute {dispute_id} about charge {charge_id} ({reason}) is now {status}. "
         "Answer it in Stripe's Dashboard before its deadline.",
     ),
+    "invoice_finalization_failed": (
+        "An invoice cannot be finalized: {amount}",
+        "Stripe cannot finalize the invoice ({code}), so it is not collected. "
+        + INVOICE
+        + " Open it in Stripe's Dashboard: it says what to correct.",
+    ),
+    "fraud_warning": (
+        "A charge may be fraudulent: {charge_id}",
+        "The bank reports charge {charge_id} ({fraud_type}). A dispute may follow, unless it is refunded. "
+        + CUSTOMER,
+    ),
+    "checkout_payment_failed": (
+        "A payment after checkout failed: {amount}",
+        "The delayed payment of checkout session {session_id} failed. " + CUSTOMER,
+    ),
     "trial_ending": (
         "A trial ends {trial_end}",
         "The trial of subscription {subscription_id} ({plan_id}) ends {trial_end}. " + CUSTOMER,

@@ -8,7 +8,7 @@ from .model import CheckoutSession, Customer, Invoice, Item, Line, Subscription
 Json = dict[str, Any]
 Truth = dict[str, dict[str, Json]]
 
-UNSENT = ("invoice.created", "price.created")
+UNSENT = ("price.created",)
 """Types that an endpoint for subscription records does not handle: they show nothing."""
 
 PLAN_RANKS = {"price_starter": 1, "price_team": 2, "price_team_yearly": 2}

@@ -139,7 +139,7 @@ def _pause(value: Any) -> Values | None:
     return {"behavior": as_text(pause.get("behavior")), "resumes_at": as_seconds(pause.get("resumes_at"))}
 
 
-INVOICE_STATUS_RANK = {"draft": 0, "open": 1, "uncollectible": 2, "paid": 3, "void": 3}
+INVOICE_STATUS_RANK = {"draft": 0, "open": 1, "uncollectible": 2, "paid": 3, "void": 3, "deleted": 3}
 
 
 def invoice_values(content: Values) -> Values:
@@ -253,6 +253,9 @@ def named_user(content: Values, keys: Sequence[str]) -> str | None:
     return None
 
 
+PARTS_OF_INVOICES = frozenset({"credit_note", "invoice_payment"})
+
+
 def named_records(content: Values, previous: Values | None = None) -> dict[str, set[str]]:
     """The ids of every record that the object may touch, so that they can be locked and loaded beforehand."""
     names: dict[str, set[str]] = {name: set() for name in ("subscription", "invoice", "customer", "price")}
@@ -264,6 +267,8 @@ def named_records(content: Values, previous: Values | None = None) -> dict[str, 
     names["price"] |= {price.id for price in (*seen_prices(content), *prices_before(content, previous))}
     if kind == "invoice":
         names["subscription"] |= billed_subscriptions(content)
+    if kind in PARTS_OF_INVOICES and (invoice := as_id(content.get("invoice"))):
+        names["invoice"].add(invoice)
     if kind == "checkout.session" and (subscription := as_id(content.get("subscription"))):
         names["subscription"].add(subscription)
     return names

@@ -15,7 +15,7 @@ from ..concurrency import run_all
 from ..db import Database
 from ..db.keyset import in_key_order
 from ..db.manual import SETTLE
-from ..db.models import Customer, EventState, Subscription, WebhookEvent
+from ..db.models import Customer, EventState, Invoice, Subscription, WebhookEvent
 from ..errors import NotFound, ServiceError, Stale, StripeUnavailable, Unavailable
 from ..inbox.unit_of_work import KINDS
 from ..stripe.client import Answer, StripeApi
@@ -147,7 +147,8 @@ class PendingFetches:
     async def _marked(self) -> list[Object]:
         """The records marked `needs_refresh` that have not changed for a while."""
         found: list[Object] = []
-        for kind, model in (("subscription", Subscription), ("customer", Customer)):
+        models = (("subscription", Subscription), ("customer", Customer), ("invoice", Invoice))
+        for kind, model in models:
             unchanged = col(model.updated_at) <= int(self._clock()) - UNCHANGED_SECONDS
             marked = select(KINDS[kind].id).where(col(model.needs_refresh), unchanged)
             query = in_key_order(marked, [col(model.id)], [self._last_record.get(kind, "")]).limit(BATCH)

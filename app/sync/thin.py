@@ -41,11 +41,13 @@ class ThinEvents:
     async def read(self, object: Object, events: Sequence[StripeEvent]) -> None:
         """Fetch what the events are about, change its record, and call the receivers of their types.
 
+        Without events, an object whose record is marked.
+
         Raises:
             NotFound: when Stripe does not have it, or the event does not say where it is.
             StripeRefused, StripeUnavailable, Unavailable: when it cannot be done now.
         """
-        answer = await self._fetch(object, events[0])
+        answer = await self._fetch(object, events[0] if events else None)
         record_type = RECORDED.get(object[0])
         by_type = any(plain_type(event.type) in HANDLERS for event in events)
         if record_type is not None and not by_type:
@@ -79,8 +81,10 @@ class ThinEvents:
             await self._objects.tell(event, name, Answer(content, event.created))
         return True
 
-    async def _fetch(self, object: Object, event: StripeEvent) -> Answer:
-        kind = object[0]
+    async def _fetch(self, object: Object, event: StripeEvent | None) -> Answer:
+        kind, object_id = object
+        if event is None:
+            return await self._api.read(kind, object_id)
         if kind == EVENT:
             answer = await self._api.read_event(event.id)
             data = answer.content.get("data")

