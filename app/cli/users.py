@@ -19,6 +19,7 @@ from ..limits.prices import read_prices
 from ..operations.accounts import Account, load_account
 from ..operations.checks import as_json, check_account, problems
 from ..operations.erasure import erase_user
+from ..operations.export import export_user
 from ..operations.lookup import Person, find_one
 from ..service import Service
 from .events import events_table
@@ -40,7 +41,10 @@ def erase(
     user_id: Annotated[str, typer.Argument(help="The application's id of the user.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Remove a user's personal data: e-mail, names, metadata, raw events. Ids, amounts and states stay."""
+    """Remove a user's personal data: e-mail, names, metadata, raw events. Ids, amounts and states stay.
+
+    What comes later about the same customers does not bring it back. Run it again if it was interrupted.
+    """
     if not yes:
         typer.confirm(f"Erase the personal data of {user_id}? There is no way back.", abort=True)
     erased = run(
@@ -53,6 +57,12 @@ def erase(
         )
     )
     typer.echo("Erased in " + ", ".join(f"{count} {kind}" for kind, count in erased.items()) + ".")
+
+
+@users.command()
+def export(user_id: Annotated[str, typer.Argument(help="The application's id of the user.")]) -> None:
+    """Print everything that is stored of a user, as JSON: records, usage, events with bodies, audit trail."""
+    print_json(run(lambda service: export_user(service.database, user_id)))
 
 
 @users.command()

@@ -111,6 +111,8 @@ class Subscription(Record, table=True):
     stripe_metadata: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
     needs_refresh: bool = False
     """The events alone do not settle the state: read it again from Stripe."""
+    erased_at: int | None = Field(default=None, sa_type=BigInteger)
+    """When its personal data was erased, in Unix seconds; what says who it is about is not stored again."""
 
     snapshot_rank: int | None = None
     """With `snapshot_created`, where the newest snapshot stands in the order (see `ordering`)."""
@@ -190,6 +192,8 @@ class Customer(Record, table=True):
     """Where the e-mail comes from while the newest statement is a deletion without it: the `created` and
     `event_id` of a snapshot."""
     needs_refresh: bool = False
+    erased_at: int | None = Field(default=None, sa_type=BigInteger)
+    """When its personal data was erased, in Unix seconds; what says who it is about is not stored again."""
 
     snapshot_rank: int | None = None
     snapshot_created: int | None = Field(default=None, sa_type=BigInteger)

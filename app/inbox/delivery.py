@@ -19,6 +19,8 @@ class Delivery:
     signature: str | None = None
     retry: bool = False
     """Whether the inbox has stored the event already, and applies it again."""
+    leased_until: int | None = None
+    """Until when the worker that retries it has it, as its row says; another value there: it lost it."""
     attempts: int = 0
     """How often it was tried since it was last replayed."""
     has_failed: bool = False

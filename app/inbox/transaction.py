@@ -17,12 +17,15 @@ from .announced import drop_announced, notes, unrecorded_objects
 from .apply import Applier
 from .delivery import Delivery
 from .dependents import load_dependents
+from .erased import Erased
 from .history import load_history, load_prices
 from .outcome import Outcome, event_row
 from .payers import load_payers
 from .unit_of_work import KINDS, UNLOCKED, UnitOfWork
 
 log = structlog.get_logger(__name__)
+
+NOTHING: Mapping[str, Row] = {}
 
 
 class Transactions:
@@ -65,8 +68,9 @@ class Transactions:
             unit_of_work = UnitOfWork(int(self._clock()), self._catalogue, named, self._link_keys)
             for model in KINDS.values():
                 unit_of_work.fill(model, loaded[table_of(model)])
-            retried = {delivery.event.id for delivery in deliveries if delivery.retry}
-            known -= retried - await _finished(batch, retried)
+            retried = await _still_leased(batch, deliveries, self._database.name)
+            known -= retried.keys()
+            known |= {each.event.id for each in deliveries if each.retry} - retried.keys()
             fresh = [delivery for delivery in _once(deliveries) if delivery.event.id not in known]
             handled = [delivery.event for delivery in fresh if self._applier.is_handled(delivery)]
             await load_prices(batch, unit_of_work)
@@ -77,7 +81,7 @@ class Transactions:
             await drop_announced(batch, unit_of_work)
             unit_of_work.audit += _audited(applied.values())
             users = unit_of_work.users()
-            await batch.write(self._rows(unit_of_work, applied.values()), users)
+            await batch.write(self._rows(unit_of_work, applied.values(), retried), users)
         self._count(applied.values())
         if users:
             self._send_users_changed(users)
@@ -121,9 +125,12 @@ class Transactions:
         event_id = delivery.event.id
         async with self._database.batch() as batch:
             await batch.begin([f"event:{event_id}"])
-            if await _finished(batch, {event_id}):
+            retried = await _still_leased(batch, [delivery], self._database.name)
+            if delivery.retry and event_id not in retried:
                 return Outcome(delivery, EventState.PROCESSED, duplicate=True)
-            await batch.write(self._rows(unit_of_work, [outcome]), ())
+            if not delivery.retry and await _is_finished(batch, event_id):
+                return Outcome(delivery, EventState.PROCESSED, duplicate=True)
+            await batch.write(self._rows(unit_of_work, [outcome], retried), ())
         self._outbox.announce(unit_of_work.reactions)
         metrics.events_settled(outcome.state, 1)
         return outcome
@@ -147,15 +154,25 @@ class Transactions:
             except Exception as error:
                 log.error("receiver_failed", receiver=str(receiver), error=type(error).__name__)
 
-    def _rows(self, unit_of_work: UnitOfWork, outcomes: Iterable[Outcome]) -> dict[Table, list[Row]]:
+    def _rows(
+        self, unit_of_work: UnitOfWork, outcomes: Iterable[Outcome], retried: Mapping[str, Row] = NOTHING
+    ) -> dict[Table, list[Row]]:
+        """What the batch writes. `retried`: what the rows of retried events keep."""
         rows: dict[Table, list[Row]] = defaultdict(list)
+        erased = Erased(unit_of_work)
+        erased.forget()
         for model, values in unit_of_work.written():
             rows[table_of(model)].append(values)
         # In one order, as whoever replays them locks them: neither waits for the other in a circle.
         stored = sorted(
             (outcome for outcome in outcomes if outcome.rejected is None), key=lambda each: each.event.id
         )
-        rows[table_of(WebhookEvent)] = [event_row(outcome, unit_of_work.now) for outcome in stored]
+        rows[table_of(WebhookEvent)] = [
+            erased.reduce(
+                outcome.event, event_row(outcome, unit_of_work.now) | retried.get(outcome.event.id, {})
+            )
+            for outcome in stored
+        ]
         rows[table_of(AuditEntry)] = [entry.model_dump() for entry in unit_of_work.audit]
         rows[table_of(OutboxEntry)] = [*self._outbox.entries(unit_of_work.reactions), *notes(unit_of_work)]
         return rows
@@ -181,14 +198,30 @@ def _once(deliveries: Iterable[Delivery]) -> Iterable[Delivery]:
     return {delivery.event.id: delivery for delivery in deliveries}.values()
 
 
-async def _finished(batch: Batch, ids: Collection[str]) -> set[str]:
-    """Which of these events are finished: another process may have applied them meanwhile."""
-    if not ids:
-        return set()
-    marks = ", ".join("?" * len(ids))
-    select = f"SELECT id FROM {WebhookEvent.__tablename__} WHERE id IN ({marks})"  # noqa: S608
-    rows = await batch.fetch(f"{select} AND state IN ('processed', 'ignored')", *ids)
-    return {row["id"] for row in rows}
+async def _still_leased(batch: Batch, deliveries: Iterable[Delivery], dialect: str) -> dict[str, Row]:
+    """What the rows of the retried events keep, by their ids, without those that are not ours any more.
+
+    Meanwhile another process may have applied one, or have taken it when our lease had run out; somebody may
+    have replayed it: whoever has it now goes on. The body stays as the row has it: it may have been erased.
+    """
+    leases = {each.event.id: each.leased_until for each in deliveries if each.retry}
+    if not leases:
+        return {}
+    marks = ", ".join("?" * len(leases))
+    lock = "FOR UPDATE" if dialect == "postgresql" else ""
+    rows = await batch.fetch(
+        f"SELECT id, next_attempt_at, body, signature FROM {WebhookEvent.__tablename__} "  # noqa: S608
+        f"WHERE id IN ({marks}) AND state = 'failed' ORDER BY id {lock}",
+        *leases,
+    )
+    ours = (row for row in rows if leases[row["id"]] == row["next_attempt_at"])
+    return {row["id"]: {"body": row["body"], "signature": row["signature"]} for row in ours}
+
+
+async def _is_finished(batch: Batch, event_id: str) -> bool:
+    """Whether another process has stored and applied the event meanwhile."""
+    select = f"SELECT id FROM {WebhookEvent.__tablename__} WHERE id = ?"  # noqa: S608
+    return bool(await batch.fetch(f"{select} AND state IN ('processed', 'ignored')", event_id))
 
 
 def _outcome_of(delivery: Delivery, applied: Outcome | None) -> Outcome:

@@ -1,154 +1,167 @@
-"""Removing a person's data: what the records are about stays, who it was goes.
+"""Removes a person's data: what the records are about stays, who it was goes, and stays away.
 
 Kept are ids, amounts, states and times, which access and bookkeeping rest on; removed are e-mail addresses,
-names, metadata, and everything else in the raw events. The user's own id is the application's, and stays.
+names, metadata, links to invoices, and all other text of the raw events. The user's own id is the
+application's, and stays. The records are marked as erased, so that nothing that comes later brings it back:
+see `inbox.erased`. `docs/decisions/0022-erased-people-stay-forgotten.md` has the reasons.
 """
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-import orjson
-from sqlalchemy import and_, or_, update
+from sqlalchemy import update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ..db import Database
 from ..db.audit import audit_entry
-from ..db.keyset import in_key_order
 from ..db.models import AuditEntry, Customer, Invoice, Override, Subscription, WebhookEvent
-from ..db.ownership import owned_by
-from ..errors import NotFound
+from ..inbox.erased import impersonal_columns
+from ..stripe.reduction import reduced, reduced_value
+from .personal_data import (
+    PersonalData,
+    StoredEvent,
+    events_about,
+    find_personal_data,
+    reactions_about,
+    records_of,
+    steps,
+)
 
-WINDOW = 2000
-"""Events that one statement looks through."""
-# fmt: off
-KEPT = frozenset((
-    "id", "object", "type", "api_version", "created", "livemode", "account", "status", "currency",
-    "customer", "subscription", "invoice", "price", "plan", "product", "charge", "payment_intent",
-    "latest_invoice", "default_payment_method", "interval", "usage_type", "billing_reason",
-    "collection_method", "reason", "mode", "payment_status", "behavior", "client_reference_id", "user_id",
-    "subscription_details", "parent", "pricing", "price_details", "subscription_item_details",
-    "related_object",
-))
-# fmt: on
-"""The members whose texts say nothing of a person. Numbers, truth values and nulls are kept everywhere."""
+ERASED = "[erased]"
+FREE_TEXT = frozenset({"reason", "email", "name", "description", "note", "last_error", "metadata"})
+"""The members of an audit entry that somebody wrote about a person."""
 
 
 async def erase_user(
     database: Database, user_id: str, *, actor: str, at: int, link_keys: Sequence[str] = ("user_id",)
 ) -> dict[str, int]:
     """Remove the personal data of a user, of its subscriptions and of the customers linked to it; how many
-    rows of each kind. `link_keys`: the metadata keys that name a user, which stay.
+    rows of each kind. `link_keys`: the metadata keys that name a user, which stay. `at` in Unix seconds.
 
-    In one transaction; it reads every stored event once, for those that name a customer inside.
+    In steps, each a transaction of its own, so that webhooks are taken meanwhile; it looks at every stored
+    event once, for those that name a customer inside. One that was interrupted is run again.
 
     Raises:
         NotFound: when nothing is known of the user.
     """
+    data = await find_personal_data(database, user_id)
+    # The trail first: it needs the addresses, which the records lose.
+    audited = await _erase_audit(database, data, [user_id, *data.customers, *data.subscriptions])
+    overrides = await _erase_overrides(database, data)
+    records = await _erase_records(database, data, at, link_keys)
+    reactions = await _erase_reactions(database, data, link_keys)
+    events = 0
+    async for found in events_about(database, data):
+        changed = [(id, left) for id, body in found if (left := reduced(body, link_keys)) != body]
+        await _erase_events(database, changed)
+        audited += await _erase_audit(database, data, [id for id, _ in found])
+        events += len(changed)
+    erased = records | {
+        "overrides": overrides,
+        "events": events,
+        "reactions": reactions,
+        "audit_entries": audited,
+    }
     async with database.session() as session:
-        owned = await owned_by(session, user_id)
-        overrides = list(await session.exec(select(Override).where(Override.user_id == user_id)))
-        if not owned.customers and not owned.subscriptions and not overrides:
-            raise NotFound(f"Nothing is known of a user {user_id}.")
-        ids = [customer.id for customer in owned.customers]
-        own = [each.id for each in owned.subscriptions]
-        theirs = or_(_theirs(Subscription, ids), col(Subscription.id).in_(own))
-        await _hold(database, session, theirs, [customer.id for customer in owned.all_customers])
-        customers = list(await session.exec(select(Customer).where(col(Customer.id).in_(ids))))
-        for customer in customers:
-            customer.email = None
-            session.add(customer)
-        for override in overrides:
-            override.reason = None
-            session.add(override)
-        subscriptions = list(await session.exec(select(Subscription).where(theirs)))
-        for subscription in subscriptions:
-            subscription.stripe_metadata = {}
-            session.add(subscription)
-        erased = {
-            "customers": len(customers),
-            "subscriptions": len(subscriptions),
-            "overrides": len(overrides),
-            "events": await _erase_events(session, ids, subscriptions, KEPT | set(link_keys)),
-            "audit_entries": await _erase_reasons(session, user_id),
-        }
+        await database.count_up(session, user_id)
         session.add(audit_entry(at=at, actor=actor, action="user.erased", subject=user_id, after=erased))
     return erased
 
 
-async def _hold(database: Database, session: AsyncSession, theirs: Any, customers: Sequence[str]) -> None:
-    """A batch under way would write the rows back as it loaded them."""
-    subscriptions = await session.exec(select(Subscription.id).where(theirs))
-    names = [f"customer:{id}" for id in customers] + [f"subscription:{id}" for id in subscriptions]
-    await database.hold(session, names)
+async def _erase_records(
+    database: Database, data: PersonalData, at: int, link_keys: Sequence[str]
+) -> dict[str, int]:
+    counts = {Customer: 0, Subscription: 0, Invoice: 0}
+    for model, ids in records_of(data):
+        async with database.session() as session:
+            # A batch under way would write the rows back as it loaded them.
+            await database.hold(session, [f"{_kind(model)}:{id}" for id in ids])
+            rows = list(await session.exec(select(model).where(col(model.id).in_(ids))))
+            for row in rows:
+                values = impersonal_columns(row, link_keys)
+                _set(session, row, values if isinstance(row, Invoice) else values | {"erased_at": at})
+            counts[model] += len(rows)
+    return {"customers": counts[Customer], "subscriptions": counts[Subscription], "invoices": counts[Invoice]}
 
 
-def _theirs(model: type[Subscription] | type[Invoice], customers: Sequence[str]) -> Any:
-    return col(model.customer_id).in_(customers)
+def _kind(model: type[Customer | Subscription | Invoice]) -> str:
+    return {Customer: "customer", Subscription: "subscription", Invoice: "invoice"}[model]
 
 
-async def _erase_events(
-    session: AsyncSession,
-    customers: Sequence[str],
-    subscriptions: Sequence[Subscription],
-    kept: Collection[str],
-) -> int:
-    """Reduce the bodies of all events that are about the customers and subscriptions."""
-    own = [each.id for each in subscriptions]
-    billed = or_(_theirs(Invoice, customers), col(Invoice.subscription_id).in_(own))
-    objects = [*customers, *own, *await session.exec(select(Invoice.id).where(billed))]
-    # A checkout session or a charge names its customer only inside.
-    elsewhere = [each.id for each in subscriptions if each.customer_id not in customers]
-    inside = [col(WebhookEvent.body).contains(f'"{id}"') for id in (*customers, *elsewhere)]
-    theirs = or_(col(WebhookEvent.object_id).in_(objects), *inside)
+def _set(session: AsyncSession, row: Any, values: dict[str, Any]) -> None:
+    for name, value in values.items():
+        setattr(row, name, value)
+    session.add(row)
+
+
+async def _erase_overrides(database: Database, data: PersonalData) -> int:
+    async with database.session() as session:
+        overrides = list(await session.exec(select(Override).where(Override.user_id == data.user_id)))
+        for override in overrides:
+            actor = _without_addresses(override.actor, data.emails)
+            _set(session, override, {"reason": None, "actor": actor})
+    return len(overrides)
+
+
+async def _erase_reactions(database: Database, data: PersonalData, link_keys: Sequence[str]) -> int:
+    """Reduce what was announced, and what is still to be."""
     count = 0
-    async for window in _windows(session):
-        found = list(await session.exec(select(WebhookEvent.id, WebhookEvent.body).where(window, theirs)))
-        for event_id, body in found:
-            values = {"body": reduced(body, kept), "signature": None, "last_error": None}
-            statement = update(WebhookEvent).where(col(WebhookEvent.id) == event_id).values(**values)
-            await (await session.connection()).execute(statement)
-        count += len(found)
+    async with database.session() as session:
+        async for entries in reactions_about(session, data):
+            for entry in entries:
+                facts = reduced_value(entry.reaction.get("facts", {}), link_keys)
+                if facts == entry.reaction.get("facts", {}) and entry.last_error is None:
+                    continue
+                reaction = entry.reaction | {"facts": facts}
+                _set(session, entry, {"reaction": reaction, "last_error": None})
+                count += 1
     return count
 
 
-async def _windows(session: AsyncSession) -> AsyncIterator[Any]:
-    """All events, so many at a time that one statement never takes long."""
-    key, last = col(WebhookEvent.id), ""
-    while True:
-        query = in_key_order(select(WebhookEvent.id), [key], [last]).limit(WINDOW)
-        ids = list(await session.exec(query))
-        if not ids:
-            return
-        yield and_(key > last, key <= ids[-1])
-        last = ids[-1]
+async def _erase_events(database: Database, changed: Sequence[tuple[str, str]]) -> None:
+    for some in steps(changed):
+        async with database.session() as session:
+            connection = await session.connection()
+            for event_id, body in some:
+                values = {"body": body, "signature": None, "last_error": None}
+                statement = update(WebhookEvent).where(col(WebhookEvent.id) == event_id).values(**values)
+                await connection.execute(statement)
 
 
-async def _erase_reasons(session: AsyncSession, user_id: str) -> int:
-    """What somebody wrote about the person, in the trail of overrides."""
-    entries = list(await session.exec(select(AuditEntry).where(AuditEntry.subject == user_id)))
-    for entry in entries:
-        entry.before, entry.after = _without_reason(entry.before), _without_reason(entry.after)
-        session.add(entry)
-    return len(entries)
+async def _erase_audit(database: Database, data: PersonalData, subjects: Sequence[str]) -> int:
+    """Remove what somebody wrote about the person, and the person's own address, from the audit trail."""
+    count = 0
+    for some in steps(subjects):
+        async with database.session() as session:
+            for entry in list(
+                await session.exec(select(AuditEntry).where(col(AuditEntry.subject).in_(some)))
+            ):
+                values = {
+                    "actor": _without_addresses(entry.actor, data.emails) or ERASED,
+                    "before": _without_free_text(entry.before, data.emails),
+                    "after": _without_free_text(entry.after, data.emails),
+                }
+                _set(session, entry, values)
+                count += 1
+    return count
 
 
-def _without_reason(values: dict[str, Any] | None) -> dict[str, Any] | None:
-    return values and {key: None if key == "reason" else value for key, value in values.items()}
-
-
-def reduced(body: str, kept: Collection[str] = KEPT) -> str:
-    """A raw event with nothing left that names a person, but for the texts of the members that are kept; what
-    cannot be read is emptied."""
-    try:
-        return orjson.dumps(_reduced(orjson.loads(body), kept)).decode()
-    except orjson.JSONDecodeError:
-        return "{}"
-
-
-def _reduced(value: Any, names: Collection[str], kept: bool = True) -> Any:
+def _without_free_text(value: Any, emails: Collection[str]) -> Any:
     if isinstance(value, dict):
-        return {key: _reduced(inner, names, key in names) for key, inner in value.items()}
+        return {
+            name: None if name in FREE_TEXT else _without_free_text(inner, emails)
+            for name, inner in value.items()
+        }
     if isinstance(value, list):
-        return [_reduced(inner, names, kept) for inner in value]
-    return value if kept or not isinstance(value, str) else None
+        return [_without_free_text(inner, emails) for inner in value]
+    return _without_addresses(value, emails) if isinstance(value, str) else value
+
+
+def _without_addresses(text: str | None, emails: Collection[str]) -> str | None:
+    if text is None or not any(email.lower() in text.lower() for email in emails):
+        return text
+    return ERASED
+
+
+__all__ = ["StoredEvent", "erase_user", "reduced"]

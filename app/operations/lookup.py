@@ -65,7 +65,7 @@ async def find_people(session: AsyncSession, words: str) -> list[Person]:
     found: dict[str, Person] = {}
     words = words.replace("\x00", "")  # which PostgreSQL takes in no text
     if as_id(words) is not None:
-        if await _is_user(session, words):
+        if await is_user(session, words):
             found[words] = Person(await owned_by(session, words))
         for object_id in await _objects(session, words):
             for person in await _owners(session, object_id):
@@ -76,7 +76,7 @@ async def find_people(session: AsyncSession, words: str) -> list[Person]:
     return list(found.values())[:MOST_FOUND]
 
 
-async def _is_user(session: AsyncSession, user_id: str) -> bool:
+async def is_user(session: AsyncSession, user_id: str) -> bool:
     """Whether anything is stored of a user with this id."""
     connection = await session.connection()
     for column in (User.id, Customer.user_id, Subscription.user_id, Override.user_id, Usage.user_id):

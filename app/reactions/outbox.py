@@ -35,8 +35,9 @@ PLAIN_TIMEOUT_SECONDS = 30
 MAX_WAITING_CALLS = 1000
 """For one plain receiver; what comes beyond is dropped, and said in the log."""
 STOP_SECONDS = 5
-ADDRESS = re.compile(r"\w+://\S+")
-"""A receiver's own addresses hold tokens; the error names them."""
+ADDRESS = re.compile(r"\w{1,32}://\S+|[^\s@]{1,64}@[^\s@]{1,255}")
+"""A receiver's own addresses hold tokens, and e-mail addresses name people; errors quote both. Bounded, so
+that the search takes time in proportion to the text."""
 MAX_ERROR_LENGTH = 1000
 
 PlainReceiver = Callable[[Reaction], Any]

@@ -43,6 +43,8 @@ LISTS: dict[str, tuple[type[Subscription] | type[Customer], str, Json]] = {
     "customer": (Customer, "/v1/customers", {}),
     "subscription": (Subscription, "/v1/subscriptions", {"status": "all"}),
 }
+PERSONAL = frozenset({"email", "stripe_metadata"})
+"""The columns that an erased record has not, whatever Stripe still has."""
 PERIODS = ("current_period_start", "current_period_end")
 
 OnProgress = Callable[[str, int, int], None]
@@ -208,6 +210,8 @@ class Reconcile:
         except ServiceError as error:
             log.warning("not_comparable", kind=kind, object_id=content["id"], error=error.detail)
             return
+        if row.erased_at is not None:
+            expected = {name: value for name, value in expected.items() if name not in PERSONAL}
         for column, value in expected.items():
             here = getattr(row, column)
             if _comparable(column, here) != _comparable(column, value):

@@ -18,7 +18,7 @@ def take_due(dialect: str) -> TextClause:
         "AND (:all_types OR type IN :types) "
         f"ORDER BY next_attempt_at LIMIT :count {skip}) "
         "RETURNING id, type, object_id, created, api_version, livemode, account, "
-        "body, signature, received_at, source, attempts, last_error, failing_since"
+        "body, signature, received_at, source, attempts, last_error, failing_since, next_attempt_at"
     ).bindparams(bindparam("types", expanding=True), bindparam("all_types", type_=Boolean()))
 
 

@@ -145,7 +145,7 @@ class Worker:
             *(self._inbox.accept(delivery) for delivery in due), return_exceptions=True
         )
         for delivery, outcome in zip(due, outcomes, strict=True):
-            if isinstance(outcome, Outcome):
+            if isinstance(outcome, Outcome) and not outcome.duplicate:
                 metrics.event_retried(outcome.state)
                 log.info(
                     "event_retried",
@@ -192,6 +192,7 @@ def _delivery_of(row: Any) -> Delivery:
         received_at=row.received_at,
         signature=row.signature,
         retry=True,
+        leased_until=row.next_attempt_at,
         attempts=row.attempts,
         has_failed=row.attempts > 0 or row.last_error is not None,
         failing_since=row.failing_since,
