@@ -101,7 +101,7 @@ async def events_about(database: Database, data: PersonalData) -> AsyncIterator[
     objects = {*data.customers, *data.subscriptions, *data.invoices}
     inside, payments = frozenset(data.named_inside), frozenset(data.payments)
     key, last = col(WebhookEvent.id), ""
-    columns = (WebhookEvent.id, WebhookEvent.object_id, WebhookEvent.type, WebhookEvent.body)
+    columns: tuple[Any, ...] = (WebhookEvent.id, WebhookEvent.object_id, WebhookEvent.type, WebhookEvent.body)
     while True:
         page = in_key_order(select(*columns), [key], [last]).limit(WINDOW)
         async with database.reading() as session:
