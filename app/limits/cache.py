@@ -1,5 +1,6 @@
 """Entitlements kept in memory: for seconds, and never past the moment at which the answer changes."""
 
+import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,48 +35,56 @@ def entry_of(entitlements: Entitlements, version: int) -> Entry:
 
 
 class Cache:
-    """The least recently used users go first."""
+    """The least recently used users go first. Threads may share it."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._entries: OrderedDict[str, Entry] = OrderedDict()
         self._loading: dict[str, object] = {}
 
     def get(self, user_id: str, now: float) -> Entry | None:
-        entry = self._entries.get(user_id)
-        if entry is None or now >= entry.expires_at:
-            return None
-        self._entries.move_to_end(user_id)
-        return entry
+        with self._lock:
+            entry = self._entries.get(user_id)
+            if entry is None or now >= entry.expires_at:
+                return None
+            self._entries.move_to_end(user_id)
+            return entry
 
     @contextmanager
     def loading(self, user_id: str) -> Iterator[object]:
         """While the user is being read: what is forgotten meanwhile will not be kept by `put`."""
-        token = self._loading[user_id] = object()
+        token = object()
+        with self._lock:
+            self._loading[user_id] = token
         try:
             yield token
         finally:
-            if self._loading.get(user_id) is token:
-                del self._loading[user_id]
+            with self._lock:
+                if self._loading.get(user_id) is token:
+                    del self._loading[user_id]
 
     def put(self, user_id: str, entry: Entry, token: object) -> None:
-        if self._loading.get(user_id) is not token:
-            return
-        self._entries[user_id] = entry
-        self._entries.move_to_end(user_id)
-        if len(self._entries) > MAX_USERS:
-            self._entries.popitem(last=False)
+        with self._lock:
+            if self._loading.get(user_id) is not token:
+                return
+            self._entries[user_id] = entry
+            self._entries.move_to_end(user_id)
+            if len(self._entries) > MAX_USERS:
+                self._entries.popitem(last=False)
 
     def usage_changed(self, user_id: str) -> None:
         """What is used by the user is no longer what was read; what the user has is."""
-        self._loading.pop(user_id, None)
-        if entry := self._entries.get(user_id):
-            self._entries[user_id] = replace(entry, usage_is_current=False)
+        with self._lock:
+            self._loading.pop(user_id, None)
+            if entry := self._entries.get(user_id):
+                self._entries[user_id] = replace(entry, usage_is_current=False)
 
     def forget(self, user_id: str | None) -> None:
         """Forget a user, or (None) all of them."""
-        if user_id is None:
-            self._entries.clear()
-            self._loading.clear()
-        else:
-            self._entries.pop(user_id, None)
-            self._loading.pop(user_id, None)
+        with self._lock:
+            if user_id is None:
+                self._entries.clear()
+                self._loading.clear()
+            else:
+                self._entries.pop(user_id, None)
+                self._loading.pop(user_id, None)

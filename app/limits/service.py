@@ -28,21 +28,26 @@ from .usage import Operation, Request, check_amount, check_counted, given_back, 
 
 
 class Limits:
-    """Checks and usage over one database. `clock` gives Unix seconds."""
+    """Checks and usage over one database. `clock` gives Unix seconds.
+
+    Without a `database` only what is asked in a caller's session works.
+    """
 
     def __init__(
-        self, database: Database, catalogue: Catalogue, clock: Callable[[], float] = time.time
+        self, database: Database | None, catalogue: Catalogue, clock: Callable[[], float] = time.time
     ) -> None:
         self.catalogue = catalogue
         self.snapshots = Snapshots(database, catalogue, clock)
-        self._database = database
 
-    async def load(self, user_id: str) -> Entitlements:
-        """What the user has, with the usage as of now; ask it without I/O. Kept for seconds.
+    async def load(self, user_id: str, session: AsyncSession | None = None) -> Entitlements:
+        """What the user has, with the usage as of now; ask it without I/O.
 
-        A user never heard of has the default plan, and nothing is written.
+        Kept in memory for seconds; with a `session` it is read in that session's transaction, with all that
+        this has changed. A user never heard of has the default plan, and nothing is written.
         """
-        return await self.snapshots.load(user_id)
+        if session is None:
+            return await self.snapshots.load(user_id)
+        return (await self.snapshots.read(await session.connection(), user_id)).entitlements
 
     def default_entitlements(self) -> Entitlements:
         """What a user has of whom nothing is known: the default plan, and nothing used."""
@@ -140,13 +145,15 @@ class Limits:
         request = Request(operation, user_id, feature, 1, key)
         return await usage.is_answered(await session.connection(), request, int(self.snapshots.clock()))
 
-    async def within(self, user_id: str, feature: str, rank: int) -> bool:
+    async def within(
+        self, user_id: str, feature: str, rank: int, session: AsyncSession | None = None
+    ) -> bool:
         """Whether the user's thing of that rank may stay in use, the oldest being 1: see `is_within`.
 
         Raises:
             InvalidRequest, NotFound: the rank cannot be one; the feature is not allocated, or not known.
         """
-        return is_within(await self.load(user_id), feature, rank, int(self.snapshots.clock()))
+        return is_within(await self.load(user_id, session), feature, rank, int(self.snapshots.clock()))
 
     async def transfer(
         self, session: AsyncSession, from_user: str, to_user: str, feature: str, amount: int = 1
@@ -182,7 +189,7 @@ class Limits:
         Raises:
             InvalidRequest: when the user's id cannot be one.
         """
-        async with self._database.reading() as session:
+        async with self.snapshots.database.reading() as session:
             connection = await session.connection()
             entitlements = (await self.snapshots.read(connection, user_id)).entitlements
             return await read_history(connection, entitlements, feature=feature, before=before, count=count)
@@ -253,7 +260,7 @@ class Limits:
         )
 
     async def _repair(self, user_id: str, feature: str, counted: int, seen: int) -> bool:
-        async with self._database.session() as session:
+        async with self.snapshots.database.session() as session:
             return (await self._set(session, user_id, feature, counted, seen=seen))[1] is not None
 
     async def _set(

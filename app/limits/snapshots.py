@@ -9,20 +9,37 @@ from sqlalchemy.orm import Session, SessionTransaction
 
 from ..db import Database
 from ..entitlements import Entitlements
+from ..errors import ConfigurationError
 from ..observability.metrics import HIT, HIT_AGE, MISS
 from ..plans import Catalogue
 from .cache import Cache, Entry
 from .loading import read_entry
 
+NO_SERVICE = (
+    "This process has a catalogue and no service, so there is no database to open a session on: pass "
+    "`session`, or set the service up with create_app() or install()."
+)
+
 
 class Snapshots:
     """The entitlements of one service's users. `clock` gives Unix seconds."""
 
-    def __init__(self, database: Database, catalogue: Catalogue, clock: Callable[[], float]) -> None:
-        self.database = database
+    def __init__(self, database: Database | None, catalogue: Catalogue, clock: Callable[[], float]) -> None:
+        self._database = database
         self.catalogue = catalogue
         self.clock = clock
         self._cache = Cache()
+
+    @property
+    def database(self) -> Database:
+        """The service's own.
+
+        Raises:
+            ConfigurationError: in a process that has none.
+        """
+        if self._database is None:
+            raise ConfigurationError(NO_SERVICE)
+        return self._database
 
     async def load(self, user_id: str) -> Entitlements:
         """From memory where they are there; nothing is written, also not for a user never heard of."""

@@ -285,7 +285,8 @@ async def test_a_period_opens_with_what_happened_in_whatever_order_it_is_told(
 
 async def consume(client: Client, user: str, amount: int) -> limits.Decision:
     async with client.app.state.billing.database.session() as session:
-        return await limits.consume(session, user, "calls", amount)
+        taken: limits.Decision = await limits.consume(session, user, "calls", amount)
+        return taken
 
 
 async def test_the_first_subscription_opens_a_period_and_is_given_its_whole_allowance(
@@ -384,4 +385,5 @@ async def test_what_is_announced_is_what_happens_to_the_second(client: Client, c
 
 async def consume_mails(client: Client, amount: int) -> limits.Decision:
     async with client.app.state.billing.database.session() as session:
-        return await limits.consume(session, "ada", "mails", amount)
+        taken: limits.Decision = await limits.consume(session, "ada", "mails", amount)
+        return taken

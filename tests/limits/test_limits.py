@@ -76,14 +76,16 @@ async def consume(
     client: Client, user: str, feature: str, amount: int = 1, **options: Any
 ) -> limits.Decision:
     async with client.app.state.billing.database.session() as session:
-        return await limits.consume(session, user, feature, amount, **options)
+        taken: limits.Decision = await limits.consume(session, user, feature, amount, **options)
+        return taken
 
 
 async def release(
     client: Client, user: str, feature: str, amount: int = 1, **options: Any
 ) -> limits.Decision:
     async with client.app.state.billing.database.session() as session:
-        return await limits.release(session, user, feature, amount, **options)
+        given_back: limits.Decision = await limits.release(session, user, feature, amount, **options)
+        return given_back
 
 
 async def subscribe(
