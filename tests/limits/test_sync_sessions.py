@@ -294,7 +294,7 @@ async def test_threads_tasks_another_process_and_http_take_together_what_the_lim
         )
     engine.dispose()
     numbers = [each for each in taken if isinstance(each, int)]
-    assert len(numbers) == len(taken), taken
+    assert len(numbers) == len(taken), [each for each in taken if not isinstance(each, int)]
     assert sum(numbers) == 40
     assert await used() == 40
 
