@@ -20,6 +20,7 @@ from app.web.problems import answer_service_error
 
 from .. import ROOT
 from ..client import AUTH, Client, running
+from .test_concurrency import POOL_SIZE
 from .test_limits import PLANS, Clock, subscribe
 
 WORKER = """
@@ -260,10 +261,12 @@ async def test_threads_tasks_another_process_and_http_take_together_what_the_lim
                 return taken
         return 100
 
+    connections = asyncio.Semaphore(POOL_SIZE)
+
     async def in_a_task() -> int:
         for taken in range(100):
             try:
-                async with database.session() as session:
+                async with connections, database.session() as session:
                     await limits.consume(session, "ada", "projects")
             except LimitExceeded:
                 return taken
