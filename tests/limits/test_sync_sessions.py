@@ -20,7 +20,6 @@ from app.web.problems import answer_service_error
 
 from .. import ROOT
 from ..client import AUTH, Client, running
-from .test_concurrency import POOL_SIZE
 from .test_limits import PLANS, Clock, subscribe
 
 WORKER = """
@@ -261,16 +260,18 @@ async def test_threads_tasks_another_process_and_http_take_together_what_the_lim
                 return taken
         return 100
 
-    connections = asyncio.Semaphore(POOL_SIZE)
-
     async def in_a_task() -> int:
-        for taken in range(100):
+        taken = 0
+        while taken < 100:
             try:
-                async with connections, database.session() as session:
+                async with database.session() as session:
                     await limits.consume(session, "ada", "projects")
+                taken += 1
+            except TimeoutError:
+                pass  # the pool is empty, or the row locked, for seconds on a busy machine: nothing was taken
             except LimitExceeded:
-                return taken
-        return 100
+                break
+        return taken
 
     async def by_http() -> int:
         body = {"op": "consume", "amount": 1}
