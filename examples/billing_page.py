@@ -3,18 +3,22 @@
 Each button posts a form; the answer leads on (303) to Stripe's page or back here: a reload repeats nothing.
 """
 
-from collections.abc import Awaitable
+import asyncio
+import hmac
+from collections.abc import Awaitable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Form, Header, HTTPException, Request
+from fastapi import APIRouter, Depends, Form, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jinja2.filters import do_filesizeformat
 
 from app.billing import checkout, portal, subscription_changes
-from app.billing.summary import Summary, read_summary
+from app.billing.price_choice import OfferedPrice, offered_price, offered_prices
+from app.billing.summary import Summary, SummarySubscription, read_summary
 from app.errors import Conflict, NotFound, ServiceError
 from app.formatting import shown_amount
 from app.service import Running, Service
@@ -22,6 +26,7 @@ from app.service import Running, Service
 from .projects import User
 
 HOME = "/billing"
+DAY = 86_400
 
 templates = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -32,10 +37,20 @@ templates = Environment(
 )
 
 
-def from_our_own_page(sec_fetch_site: Annotated[str, Header()] = "same-origin") -> None:
-    """Browsers say where a form stands: another site's must not press a button here."""
-    if sec_fetch_site != "same-origin":
-        raise HTTPException(403, "This form was not sent from the billing page.")
+def token_of(service: Service, user: str, day: int | None = None) -> str:
+    """What the forms of a user's page carry for a day, and no other site can know: the proof that they were
+    sent from there. Whatever the browser says of a form's origin is not needed."""
+    day = int(service.clock()) // DAY if day is None else day
+    secret = service.settings.signing_secrets[0].encode()
+    return hmac.new(secret, f"billing-page:{day}:{user}".encode(), "sha256").hexdigest()
+
+
+def from_our_own_page(user: User, service: Running, token: Annotated[str, Form()] = "") -> None:
+    """Another site must not press a button here."""
+    today = int(service.clock()) // DAY
+    known = [token_of(service, user, day) for day in (today, today - 1)]
+    if not any(hmac.compare_digest(token.encode(), each.encode()) for each in known):
+        raise HTTPException(403, "This form was not sent from the billing page. Load the page again.")
 
 
 router = APIRouter()
@@ -55,8 +70,10 @@ async def return_from_checkout(request: Request, user: User, service: Running, s
 
 
 @pressed.post(f"{HOME}/checkout")
-async def subscribe(request: Request, user: User, service: Running, price_id: Text) -> Response:
-    return await lead_on(request, service, user, checkout_url(service, user, price_id))
+async def subscribe(
+    request: Request, user: User, service: Running, plan: Text, interval: Text = ""
+) -> Response:
+    return await lead_on(request, service, user, checkout_url(service, user, plan, interval))
 
 
 @pressed.post(f"{HOME}/portal")
@@ -71,17 +88,19 @@ async def change(
     service: Running,
     subscription_id: Text,
     action: Annotated[Literal["change", "cancel", "resume"], Form()],
-    price_id: Annotated[str | None, Form()] = None,
+    plan: Text = "",
+    interval: Text = "",
     confirm: Annotated[bool, Form()] = False,
 ) -> Response:
-    wanted = changed(service, user, action, subscription_id, price_id, confirm=confirm)
+    wanted = changed(service, user, action, subscription_id, plan, interval, confirm=confirm)
     return await lead_on(request, service, user, wanted)
 
 
 router.include_router(pressed)
 
 
-async def checkout_url(service: Service, user: str, price_id: str) -> str:
+async def checkout_url(service: Service, user: str, plan: str, interval: str) -> str:
+    price_id = await offered_price(service, plan, interval)  # anybody can write any plan into a form
     home = origin(service) + HOME
     back = f"{home}/return?session={{CHECKOUT_SESSION_ID}}"
     order = checkout.Order(user, price_id=price_id, success_url=back, cancel_url=home)
@@ -104,15 +123,23 @@ async def sync(service: Service, user: str, session_id: str) -> str:
 
 
 async def changed(
-    service: Service, user: str, action: str, subscription_id: str, price_id: str | None, *, confirm: bool
+    service: Service,
+    user: str,
+    action: str,
+    subscription_id: str,
+    plan: str,
+    interval: str,
+    *,
+    confirm: bool,
 ) -> str:
+    summary = await read_summary(service, user)
     # Anybody can write any id into a form.
-    if subscription_id not in {
-        each.subscription_id for each in (await read_summary(service, user)).subscriptions
-    }:
+    own = next((each for each in summary.subscriptions if each.subscription_id == subscription_id), None)
+    if own is None:
         raise NotFound("You have no such subscription.")
     actor = f"user:{user}"
     if action == "change":
+        price_id = await offered_price(service, plan, interval, currency_of(own))
         await subscription_changes.change_subscription(
             service, subscription_id, actor=actor, price_id=price_id, confirm=confirm
         )
@@ -128,28 +155,67 @@ async def lead_on(request: Request, service: Service, user: str, address: Awaita
     try:
         return RedirectResponse(await address, 303)
     except ServiceError as error:
-        again = dict(await request.form()) if "over" in error.facts else None
+        form = {name: value for name, value in (await request.form()).items() if name != "token"}
+        again = form if "over" in error.facts else None
         return await page(service, user, error, again)
 
 
 async def page(
     service: Service, user: str, error: ServiceError | None = None, again: dict[str, Any] | None = None
 ) -> HTMLResponse:
-    html = render(await read_summary(service, user), missing=missing(service), error=error, again=again)
+    summary = await read_summary(service, user)
+    html = render(
+        summary,
+        token=token_of(service, user),
+        offers=await offers_of(service, summary),
+        missing=missing(service),
+        error=error,
+        again=again,
+    )
     return HTMLResponse(html, error.status if error else 200, headers(service))
+
+
+async def offers_of(service: Service, summary: Summary) -> dict[str, list[OfferedPrice]]:
+    """At what each plan is offered, as Stripe says now: keep that for some minutes where many look."""
+    own = own_of(summary)
+    currency = currency_of(own) if own else None
+    plans = [choice.plan for choice in summary.choices]
+    found = await asyncio.gather(
+        *(offered_prices(service, plan, currency) for plan in plans), return_exceptions=True
+    )
+    offers: dict[str, list[OfferedPrice]] = {}
+    for plan, prices in zip(plans, found, strict=True):
+        if isinstance(prices, BaseException) and not isinstance(prices, ServiceError):
+            raise prices
+        # Without an answer there is a button all the same, which says what is in the way.
+        offers[plan] = [] if isinstance(prices, BaseException) else prices
+    return offers
+
+
+def own_of(summary: Summary) -> SummarySubscription | None:
+    """The subscription that the page's buttons change."""
+    return next((each for each in summary.subscriptions if each.plan), None)
+
+
+def currency_of(subscription: SummarySubscription) -> str | None:
+    """What it is paid in: a subscription keeps its currency."""
+    return next((price.currency for price in subscription.prices if price.currency), None)
 
 
 def render(
     summary: Summary,
     *,
+    token: str = "",
+    offers: Mapping[str, Sequence[OfferedPrice]] = MappingProxyType({}),
     missing: tuple[str, ...] = (),
     error: ServiceError | None = None,
     again: dict[str, Any] | None = None,
 ) -> str:
-    own = next((each for each in summary.subscriptions if each.plan), None)
     return templates.get_template("billing.html").render(
         summary=summary,
-        own=own,
+        own=own_of(summary),
+        token=token,
+        offers=offers,
         paused=any(banner.kind == "paused" for banner in summary.banners),
         switches={each.feature for each in summary.included if isinstance(each.value, bool)},
         missing=missing,

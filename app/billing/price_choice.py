@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import Conflict, InvalidRequest, NotFound
 from ..limits.prices import known_prices
 from ..plans import Offer, Plan, PriceList
 from ..service import Service
-from ..stripe.client import StripeApi, promptly
+from ..stripe.client import StripeApi, promptly, required
 from ..stripe.objects import Values, as_dict, as_id, as_integer, as_text, seen_prices
 
 SAME = ("interval", "interval_count", "currency")
@@ -70,6 +70,56 @@ async def first_price(api: StripeApi, plan: Plan) -> str:
             choices=found,
         )
     return str(found[0]["price_id"])
+
+
+class OfferedPrice(NamedTuple):
+    """A price that new buyers are offered. `unit_amount` in minor currency units."""
+
+    price_id: str
+    every: str
+    """How long it buys: `month`, `year`, `3 months`."""
+    unit_amount: int | None
+    currency: str | None
+
+
+async def offered_prices(service: Service, plan_id: str, currency: str | None = None) -> list[OfferedPrice]:
+    """What a plan is sold at: for each interval the first price of the plans file that Stripe still sells.
+
+    A later one of the same interval is for those who have it. In one currency: the given one, else that of
+    the plan's first price.
+
+    Raises:
+        NotFound: when the catalogue has no such plan.
+        StripeKeyMissing, StripeRefused, StripeUnavailable: when Stripe cannot be asked.
+    """
+    plan = service.limits.catalogue.plans.get(plan_id)
+    if plan is None:
+        raise NotFound(f"There is no plan {plan_id!r}.")
+    choices = [_choice(price) for price in await _prices_of(required(service.stripe), plan)]
+    offered: dict[str, OfferedPrice] = {}
+    for choice in choices:
+        if choice["interval"] is not None and choice["currency"] == (currency or choices[0]["currency"]):
+            every = _every(choice["interval"], choice["interval_count"] or 1)
+            price = OfferedPrice(choice["price_id"], every, choice["unit_amount"], choice["currency"])
+            offered.setdefault(every, price)
+    return list(offered.values())
+
+
+async def offered_price(service: Service, plan_id: str, every: str, currency: str | None = None) -> str:
+    """The id of the price that a plan is offered at for an interval, as `offered_prices` names it.
+
+    Raises:
+        NotFound, StripeKeyMissing, StripeRefused, StripeUnavailable: as `offered_prices`; when nothing is
+            offered for that interval.
+    """
+    for price in await offered_prices(service, plan_id, currency):
+        if price.every == every:
+            return price.price_id
+    raise NotFound(f"Plan {plan_id!r} is not offered for the interval {every!r}.")
+
+
+def _every(interval: str, count: int) -> str:
+    return interval if count == 1 else f"{count} {interval}s"
 
 
 async def price_like(api: StripeApi, plan: Plan, item: Mapping[str, Any]) -> str:

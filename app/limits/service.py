@@ -98,6 +98,9 @@ class Limits:
     ) -> Decision:
         """Give `amount` back, in the caller's transaction. Always allowed; usage never falls below 0.
 
+        Release only with proof of deletion, such as a row of `DELETE … RETURNING`. More than was used: the
+        reason is `over_released`. The same `key` releases once within 7 days.
+
         `at` (Unix seconds): it was taken then. A period that has closed since is lowered, not the open one;
         what is no longer kept of it changes nothing.
 

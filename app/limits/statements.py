@@ -137,13 +137,14 @@ def drop_hold(dialect: str) -> TextClause:
 
 
 @cache
-def release(dialect: str) -> TextClause:
-    """Give `:amount` back; usage never falls below 0."""
+def release(dialect: str, *, enough: bool = False) -> TextClause:
+    """Give `:amount` back; usage never falls below 0. `enough`: only where so much is used."""
     words = _Words(dialect)
+    guard = f"AND {USED} >= {AMOUNT} " if enough else ""
     left = f"CASE WHEN {USED} > {AMOUNT} THEN {USED} - {AMOUNT} ELSE 0 END"
     return text(
         f"UPDATE billing_usage AS usage SET used = {left}, {_still_over(left)}, {PERIOD}, {CHANGED} {ROW} "
-        f"RETURNING {words.returned}"
+        f"{guard}RETURNING {words.returned}"
     )
 
 

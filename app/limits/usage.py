@@ -112,11 +112,18 @@ def granted(entitlements: Entitlements, feature: str, used: int, amount: int) ->
     return decision._replace(used=used, remaining=remaining)
 
 
-def given_back(entitlements: Entitlements, feature: str, used: int, amount: int) -> Decision:
-    """The decision on what was given back, which is always allowed."""
+def given_back(
+    entitlements: Entitlements, feature: str, used: int, amount: int, *, enough: bool = True
+) -> Decision:
+    """The decision on what was given back, which is always allowed; `enough`: so much was used before."""
     decision = entitlements.look(feature, used)
     return decision._replace(
-        allowed=True, reason="ok", requested=amount, upgrade_to=(), act=None, pay_url=None
+        allowed=True,
+        reason="ok" if enough else "over_released",
+        requested=amount,
+        upgrade_to=(),
+        act=None,
+        pay_url=None,
     )
 
 
@@ -191,14 +198,29 @@ async def release(snapshots: Snapshots, connection: AsyncConnection, request: Re
         return await _remembered(connection, request, now)
     if request.at is not None and request.at < values["period_start"]:
         await _give_back_to_closed(connection, values | {"at": request.at})
-        used = entry.entitlements.look(request.feature).used
+        used, enough = entry.entitlements.look(request.feature).used, True
     else:
-        row = (await connection.execute(statements.release(connection.dialect.name), values)).first()
-        used = int(row.used) if row else 0
-    decision = given_back(entry.entitlements, request.feature, used, request.amount)
+        used, enough = await _give_back(connection, values)
+    decision = given_back(entry.entitlements, request.feature, used, request.amount, enough=enough)
     if request.key is not None:
         await connection.execute(statements.SET_KEY, request.scope | {"decision": _json(decision)})
     return decision
+
+
+async def _give_back(connection: AsyncConnection, values: Parameters) -> tuple[int, bool]:
+    """What is used then, and whether so much was used before."""
+    dialect = connection.dialect.name
+    guarded_release = statements.release(dialect, enough=True)
+    if row := (await connection.execute(guarded_release, values)).first():
+        return int(row.used), True
+    # Less was used. While the row is locked nobody takes more, so what is said of it holds.
+    row_of = {"user_id": values["user_id"], "feature": values["feature"]}
+    await connection.execute(statements.lock(dialect), row_of)
+    if row := (await connection.execute(guarded_release, values)).first():
+        return int(row.used), True
+    row = (await connection.execute(statements.release(dialect), values)).first()
+    metrics.over_released(values["feature"])
+    return int(row.used) if row else 0, False
 
 
 async def _give_back_to_closed(connection: AsyncConnection, values: Parameters) -> None:

@@ -91,6 +91,12 @@ CACHE_OUTDATED: Final = Counter(
     "Takings that found out that what was in memory no longer held, and read it again",
     registry=_own,
 )
+OVER_RELEASED: Final = Counter(
+    "billing_limit_over_released_total",
+    "Releases of more than was used: the caller released something twice, or what was never taken",
+    ("feature",),
+    registry=_own,
+)
 CONNECTIONS_ENDED: Final = Counter(
     "billing_connections_ended_total",
     "Connections that the server closed: a client was too slow, or file descriptors were running out",
@@ -175,6 +181,10 @@ def _connections_ended(reason: str) -> Counter:
 
 for _reason in ("slow_head", "slow_body", "slow_reader", "no_room"):
     _connections_ended(_reason)
+
+
+def over_released(feature: str) -> None:
+    OVER_RELEASED.labels(feature).inc()
 
 
 def batch_ended(events: int, seconds: float, *, committed: bool) -> None:

@@ -80,7 +80,7 @@ async def test_a_user_upgrades_changes_cancels_and_resumes(buyer: Browser, strip
     await expect(plan).to_contain_text("Free")
     await seen(buyer, "free")
 
-    await press(buyer, "Upgrade (price_team)")
+    await press(buyer, "Upgrade to Team")
     await page.wait_for_url(f"{buyer.url}/billing")
     await expect(plan).to_contain_text("Team")
     assert any(address.startswith(f"{stripe}/c/pay/cs_test_") for address in went)
@@ -89,7 +89,7 @@ async def test_a_user_upgrades_changes_cancels_and_resumes(buyer: Browser, strip
     await seen(buyer, "team")
 
     await use_storage(buyer, 11 * 2**30)
-    await press(buyer, "Change (price_starter)")
+    await press(buyer, "Change to Starter")
     await expect(page.get_by_role("alert")).to_contain_text("the limit would be 10.0 GiB")
     await seen(buyer, "asked")
     await press(buyer, "Do it all the same")
@@ -106,7 +106,7 @@ async def test_a_user_upgrades_changes_cancels_and_resumes(buyer: Browser, strip
 async def test_the_portal_leads_there_and_back(buyer: Browser, stripe: str) -> None:
     page = buyer.page
     await page.goto(f"{buyer.url}/billing")
-    await press(buyer, "Upgrade (price_team)")
+    await press(buyer, "Upgrade to Team")
     await page.wait_for_url(f"{buyer.url}/billing")
     await press(buyer, "Cards and invoices")
     await page.wait_for_url(f"{stripe}/p/session/*")

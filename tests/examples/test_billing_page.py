@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from html import unescape
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -45,7 +46,7 @@ async def press(here: Shop, html: str, label: str, **changes: str) -> httpx.Resp
     raise AssertionError(f"no button {label} among {words(html)}")
 
 
-async def buy(here: Shop, label: str = "Upgrade (price_team)") -> str:
+async def buy(here: Shop, label: str = "Upgrade to Team") -> str:
     """Press, pay at Stripe, come back; the page after that, before any webhook came."""
     left = await press(here, await page(here), label)
     assert left.status_code == 303, left.text
@@ -81,7 +82,7 @@ async def test_stripes_page_leads_back_to_the_allowed_origin_whatever_the_visito
 ) -> None:
     async with opened(sqlite_database) as here:
         evil = {"Host": "evil.example", "X-Forwarded-Host": "evil.example"}
-        form = {"price_id": "price_team"}
+        form = {"plan": "team", "interval": "month", "token": billing_page.token_of(here.service, USER)}
         left = await here.client.http.post("/billing/checkout", data=form, headers=HEADERS | evil)
         assert left.status_code == 303
         (session,) = here.account.sessions.values()
@@ -105,7 +106,7 @@ async def test_a_plan_is_changed_and_what_would_be_over_is_asked_about_first(dat
         html = await buy(here)
         here.account.advance(60)
         await use(here, "storage_bytes", 11 * 2**30)
-        refused = await press(here, html, "Change (price_starter)")
+        refused = await press(here, html, "Change to Starter")
         assert refused.status_code == 409
         assert "Storage bytes: you use 11.0 GiB, and the limit would be 10.0 GiB" in words(refused.text)
         assert "Your plan Team" in words(await page(here))
@@ -133,7 +134,12 @@ async def test_a_plan_is_canceled_with_its_period_and_resumed(database_url: str)
 async def test_the_subscription_of_somebody_else_cannot_be_named(database_url: str) -> None:
     async with opened(database_url) as here:
         await buy(here)
-        foreign = {"subscription_id": next(iter(here.account.subscriptions)), "action": "cancel"}
+        token = billing_page.token_of(here.service, "user_eve")
+        foreign = {
+            "subscription_id": next(iter(here.account.subscriptions)),
+            "action": "cancel",
+            "token": token,
+        }
         eve = {"X-User": "user_eve"}
         response = await here.client.http.post("/billing/subscription", data=foreign, headers=eve)
         assert response.status_code == 404
@@ -152,13 +158,65 @@ async def test_no_other_site_can_press_a_button(sqlite_database: str) -> None:
             if isinstance(route, APIRoute) and route.methods == {"POST"}
         }
         assert len(posts) == 3
+        form = {"plan": "team", "interval": "month", "action": "cancel", "subscription_id": "sub_1"}
+        days_ago = int(here.service.clock()) // DAY - 2
+        wrong = (
+            "",
+            "x",
+            billing_page.token_of(here.service, "user_eve"),
+            billing_page.token_of(here.service, USER, days_ago),
+        )
         for path in posts:
-            for site in ("cross-site", "same-site"):
-                headers = HEADERS | {"Sec-Fetch-Site": site}
-                assert (await here.client.http.post(path, headers=headers)).status_code == 403
-        form = {"price_id": "price_team"}
-        own = HEADERS | {"Sec-Fetch-Site": "same-origin"}
-        assert (await here.client.http.post("/billing/checkout", data=form, headers=own)).status_code == 303
+            assert (await here.client.http.post(path, data=form, headers=HEADERS)).status_code == 403
+            for token in wrong:
+                sent = form | {"token": token}
+                assert (await here.client.http.post(path, data=sent, headers=HEADERS)).status_code == 403
+        yesterday = int(here.service.clock()) // DAY - 1
+        sent = form | {"token": billing_page.token_of(here.service, USER, yesterday)}
+        assert (
+            await here.client.http.post("/billing/checkout", data=sent, headers=HEADERS)
+        ).status_code == 303
+
+
+PLANS = """
+default_plan = "free"
+[features]
+projects = { kind = "allocated" }
+[plans.free]
+projects = 3
+[plans.team]
+prices = ["price_team", "price_team_of_before", "price_team_yearly"]
+projects = 10
+"""
+
+
+async def test_only_what_is_offered_can_be_bought(sqlite_database: str, tmp_path: Path) -> None:
+    """An older price of a plan stays in the plans file for those who have it."""
+    (tmp_path / "plans.toml").write_text(PLANS)
+    async with opened(sqlite_database, plans_file=tmp_path / "plans.toml") as here:
+        here.account.create_price("price_team_of_before", 100)
+        here.account.create_price("price_team_yearly", 29_000, interval="year")
+        html = await page(here)
+        labels = [words(each) for each in re.findall(r"<button[^>]*>(.*?)</button>", html)]
+        assert [each for each in labels if "Team" in each] == [
+            "Upgrade to Team: 29.00 USD a month",
+            "Upgrade to Team: 290.00 USD a year",
+        ]
+        token = billing_page.token_of(here.service, USER)
+        for plan, interval in (
+            ("team", "week"),
+            ("none", "month"),
+            ("free", "month"),
+            ("price_team", "month"),
+        ):
+            form = {"plan": plan, "interval": interval, "price_id": "price_team_of_before", "token": token}
+            refused = await here.client.http.post("/billing/checkout", data=form, headers=HEADERS)
+            assert refused.status_code == 404, (plan, interval)
+        assert here.account.sessions == {}
+        left = await press(here, html, "290.00 USD a year", price_id="price_team_of_before")
+        assert left.status_code == 303
+        (session,) = here.account.sessions.values()
+        assert [price.id for price, _ in session.line_items] == ["price_team_yearly"]
 
 
 @pytest.mark.parametrize(
@@ -171,7 +229,7 @@ async def test_without_a_setting_the_buttons_say_what_is_missing(
         html = await page(here)
         assert f"The buttons wait for {setting.upper()}:" in words(html)
         assert html.count("<button") == html.count("disabled>") > 0
-        answer = await press(here, html, "Upgrade (price_team)")
+        answer = await press(here, html, "Upgrade to Team")
         assert answer.status_code in (501, 422) and setting.upper() in words(answer.text)
 
 
@@ -179,7 +237,7 @@ async def test_a_purchase_that_is_not_paid_yet_says_so_and_one_that_is_made_up_i
     sqlite_database: str,
 ) -> None:
     async with opened(sqlite_database) as here:
-        await press(here, await page(here), "Upgrade (price_team)")
+        await press(here, await page(here), "Upgrade to Team")
         (session,) = here.account.sessions
         waiting = await page(here, f"/billing/return?session={session}", 409)
         assert "Your payment is not confirmed yet" in words(waiting) and "Your plan Free" in words(waiting)
@@ -191,7 +249,7 @@ async def test_who_subscribes_already_in_another_tab_gets_to_the_portal(sqlite_d
     async with opened(sqlite_database) as here:
         before = await page(here)
         await buy(here)
-        again = await press(here, before, "Upgrade (price_team)")
+        again = await press(here, before, "Upgrade to Team")
         assert again.status_code == 303 and "/p/session/" in again.headers["location"]
         assert len(here.account.subscriptions) == 1
 
@@ -199,7 +257,7 @@ async def test_who_subscribes_already_in_another_tab_gets_to_the_portal(sqlite_d
 async def test_while_stripe_is_down_the_page_says_so_and_goes_on(sqlite_database: str) -> None:
     async with opened(sqlite_database) as here:
         here.faults.next("error", 10)
-        answer = await press(here, await page(here), "Upgrade (price_team)")
+        answer = await press(here, await page(here), "Upgrade to Team")
         assert answer.status_code == 502
         assert "Stripe cannot be reached now" in words(answer.text) and "What you use" in answer.text
 
@@ -222,7 +280,7 @@ async def test_hostile_words_in_a_form_are_text_on_the_page_that_asks_again(sqli
         here.account.advance(60)
         await use(here, "storage_bytes", 11 * 2**30)
         evil = '"><script>alert(1)</script>'
-        refused = await press(here, html, "Change (price_starter)", **{evil: evil})
+        refused = await press(here, html, "Change to Starter", **{evil: evil})
         assert refused.status_code == 409
         assert "<script" not in refused.text and "&lt;script&gt;" in refused.text
 

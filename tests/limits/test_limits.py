@@ -12,6 +12,7 @@ from app import limits
 from app.errors import Conflict, InvalidRequest, NotFound
 from app.limits import FeatureNotIncluded, LimitExceeded
 from app.limits.cache import MAX_AGE_SECONDS
+from app.observability import metrics
 from app.simulator import DAY, Account, Subscription
 
 from ..client import AUTH, Client, running
@@ -207,6 +208,28 @@ async def test_a_key_of_consume_is_none_of_release_nor_of_another_feature_or_use
     assert (await release(client, "ada", "projects", 1, key="k")).used == 1
     assert (await consume(client, "ada", "storage_bytes", 1, key="k")).used == 1
     assert (await consume(client, "bob", "projects", 3, key="k")).used == 3
+
+
+async def test_a_release_of_more_than_is_used_says_so_and_is_counted(client: Client) -> None:
+    counter = metrics.OVER_RELEASED.labels("storage_bytes")
+    before = counter._value.get()
+    await consume(client, "ada", "storage_bytes", 5)
+    enough = await release(client, "ada", "storage_bytes", 5)
+    assert (enough.allowed, enough.reason, enough.used) == (True, "ok", 0)
+    await consume(client, "ada", "storage_bytes", 5)
+    more = await release(client, "ada", "storage_bytes", 6, key="k")
+    assert (more.allowed, more.reason, more.used) == (True, "over_released", 0)
+    assert await release(client, "ada", "storage_bytes", 6, key="k") == more
+    never = await release(client, "bob", "storage_bytes")
+    assert (never.reason, never.used) == ("over_released", 0)
+    assert counter._value.get() - before == 2
+
+
+async def test_of_eight_releases_at_once_those_of_more_than_is_used_say_so(client: Client) -> None:
+    await consume(client, "ada", "storage_bytes", 5)
+    decisions = await asyncio.gather(*(release(client, "ada", "storage_bytes", 2) for _ in range(8)))
+    assert sorted(each.reason for each in decisions) == ["ok"] * 2 + ["over_released"] * 6
+    assert sorted(each.used for each in decisions) == [0] * 6 + [1, 3]
 
 
 async def test_fifty_uses_of_one_key_at_once_take_once(client: Client) -> None:
