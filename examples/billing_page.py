@@ -187,7 +187,7 @@ async def offers_of(service: Service, summary: Summary) -> dict[str, list[Offere
     for plan, prices in zip(plans, found, strict=True):
         if isinstance(prices, BaseException) and not isinstance(prices, ServiceError):
             raise prices
-        # Without an answer there is a button all the same, which says what is in the way.
+        # Without an answer nothing is offered: nobody buys at a price that was not shown.
         offers[plan] = [] if isinstance(prices, BaseException) else prices
     return offers
 

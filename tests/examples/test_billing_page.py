@@ -256,9 +256,12 @@ async def test_who_subscribes_already_in_another_tab_gets_to_the_portal(sqlite_d
 
 async def test_while_stripe_is_down_the_page_says_so_and_goes_on(sqlite_database: str) -> None:
     async with opened(sqlite_database) as here:
-        here.faults.next("error", 10)
-        answer = await press(here, await page(here), "Upgrade to Team")
+        html = await page(here)
+        here.faults.next("error", 100)
+        answer = await press(here, html, "Upgrade to Team")
         assert answer.status_code == 502
+        assert "Its prices are not known now" in words(answer.text)
+        assert answer.text.count("<button") == answer.text.count("disabled>") > 0
         assert "Stripe cannot be reached now" in words(answer.text) and "What you use" in answer.text
 
 
