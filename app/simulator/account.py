@@ -6,8 +6,9 @@ from typing import Literal
 
 from .bulk import Bulk
 from .checkout import Checkouts
-from .ledger import DAY, PRICES
-from .model import Charge, CheckoutSession, Customer, Dispute, Invoice, Item, Price, Subscription, frozen
+from .ledger import PRICES
+from .model import DAY, Charge, CheckoutSession, Customer, Dispute, Invoice, Item, Price, Subscription, frozen
+from .payments import payment_intent_id
 
 __all__ = ["DAY", "PRICES", "Account"]
 
@@ -19,8 +20,17 @@ class Account(Checkouts, Bulk):
     would send, in the order in which it happened.
     """
 
-    def __init__(self, seed: int = 1, start: int = 1_893_456_000, livemode: bool = False) -> None:
+    def __init__(
+        self,
+        seed: int = 1,
+        start: int = 1_893_456_000,
+        livemode: bool = False,
+        *,
+        sends_payments: bool = False,
+    ) -> None:
+        """`sends_payments`: with the events of invoices, those of their payments (`invoice_payment.paid`)."""
         super().__init__(seed, start, livemode)
+        self.sends_payments = sends_payments
 
     def create_price(
         self,
@@ -31,17 +41,11 @@ class Account(Checkouts, Bulk):
         interval: Literal["day", "week", "month", "year"] = "month",
     ) -> Price:
         """A recurring price of `unit_amount` minor currency units, beside those of PRICES."""
-        price = Price(id, unit_amount, currency, interval, created=self.now)
-        self.prices[id] = price
-        self._emit("price.created", price)
-        return price
+        return self.add_price(Price(id, unit_amount, currency, interval, created=self.now))
 
     def update_price(self, id: str, *, active: bool = True, lookup_key: str | None = None) -> Price:
         """Archive a price, or give it another lookup key; subscriptions keep it."""
-        before = self.prices[id]
-        price = self.prices[id] = replace(before, active=active, lookup_key=lookup_key)
-        self._emit("price.updated", price, before)
-        return price
+        return self.change_price_object(replace(self.prices[id], active=active, lookup_key=lookup_key))
 
     def delete_price(self, id: str) -> None:
         """Delete a price that nobody ever bought; Stripe refuses it for others."""
@@ -118,6 +122,7 @@ class Account(Checkouts, Bulk):
         with self._update("customer.subscription.updated", subscription):
             if subscription.status == "trialing":
                 subscription.status = "active"
+            self.begin_due_phase(subscription)
             invoice = self._next_period(subscription, "subscription_cycle")
         self._finalize(invoice)
         if paid:
@@ -165,7 +170,7 @@ class Account(Checkouts, Bulk):
 
     def refund(self, invoice: Invoice, amount: int | None = None) -> Charge:
         """Refund a paid invoice's charge, wholly or by `amount` in minor units. Its status stays."""
-        charge = self._charge(invoice)
+        charge = self.charge(invoice)
         before = frozen(charge)
         charge.amount_refunded += charge.amount - charge.amount_refunded if amount is None else amount
         self._emit("charge.refunded", charge, before)
@@ -173,9 +178,16 @@ class Account(Checkouts, Bulk):
 
     def dispute(self, invoice: Invoice) -> Dispute:
         """The customer's bank takes a payment back for now."""
-        charge = self._charge(invoice)
+        charge = self.charge(invoice)
         charge.disputed = True
-        dispute = Dispute(self.new_id("dp"), self.now, charge.id, charge.amount, charge.currency)
+        dispute = Dispute(
+            self.new_id("dp"),
+            self.now,
+            charge.id,
+            charge.amount,
+            charge.currency,
+            payment_intent=payment_intent_id(invoice.id),
+        )
         self.disputes[dispute.id] = dispute
         self._emit("charge.dispute.created", dispute)
         return dispute
@@ -226,15 +238,17 @@ class Account(Checkouts, Bulk):
         with self._update("customer.subscription.updated", subscription):
             subscription.pause_collection = None
 
-    def pause(self, subscription: Subscription) -> None:
-        """A trial ends without a payment method."""
-        self._set_status(subscription, "paused")
+    def pause(self, subscription: Subscription, cause: str = "trial_end_without_payment_method") -> None:
+        """A trial ends without a payment method, or whatever `status_details` calls the cause."""
+        with self._update("customer.subscription.updated", subscription):
+            subscription.status, subscription.paused_at = "paused", self.now
+            subscription.pause_cause = cause
         self._emit("customer.subscription.paused", subscription)
 
     def resume(self, subscription: Subscription) -> None:
         """A paused subscription goes on with a period that starts and is paid now."""
         with self._update("customer.subscription.updated", subscription):
-            subscription.status = "active"
+            subscription.status, subscription.paused_at, subscription.pause_cause = "active", None, None
             invoice = self._next_period(subscription, "subscription_update")
         self._finalize(invoice)
         self._pay(invoice)

@@ -2,8 +2,8 @@
 
 import random
 
-from .ledger import DAY, Ledger
-from .model import Customer, Item, Price, Subscription
+from .ledger import Ledger
+from .model import DAY, Customer, Item, Price, Subscription
 
 STATUSES = {"active": 80, "trialing": 5, "past_due": 4, "unpaid": 1, "paused": 1, "canceled": 9}
 """Of a hundred subscriptions."""

@@ -1,7 +1,8 @@
 """Charges and disputes: what is taken back from an account that was paid."""
 
 from .model import Charge, Dispute
-from .shapes import OLD, Json, Shape
+from .payments import payment_intent_id
+from .shapes import NEW, OLD, Json, Shape
 
 
 def render_charge(charge: Charge, shape: Shape) -> Json:
@@ -24,17 +25,59 @@ def render_charge(charge: Charge, shape: Shape) -> Json:
         "livemode": False,
         "metadata": {},
         "paid": True,
-        "payment_intent": None,
+        "payment_intent": payment_intent_id(charge.invoice),
         "receipt_email": None,
         "refunded": charge.amount_refunded == charge.amount,
         "status": "succeeded",
     }
     # 2025-03-31.basil took the invoice from the charge.
-    return content | ({"invoice": charge.invoice} if shape == OLD else {})
+    return _unused_of_charge() | content | ({"invoice": charge.invoice} if shape == OLD else {})
 
 
-def render_dispute(dispute: Dispute) -> Json:
-    return {
+def _unused_of_charge() -> Json:
+    """Members that the simulator never fills otherwise, each time as a new copy."""
+    absent = (
+        "application",
+        "application_fee",
+        "application_fee_amount",
+        "authorization_code",
+        "failure_balance_transaction",
+        "level3",
+        "on_behalf_of",
+        "payment_method",
+        "presentment_details",
+        "receipt_number",
+        "receipt_url",
+        "review",
+        "shipping",
+        "source",
+        "source_transfer",
+        "statement_descriptor",
+        "statement_descriptor_suffix",
+        "transfer",
+        "transfer_data",
+        "transfer_group",
+    )
+    return dict.fromkeys(absent) | {
+        "calculated_statement_descriptor": "EXAMPLE",
+        "fraud_details": {},
+        "outcome": {
+            "advice_code": None,
+            "network_advice_code": None,
+            "network_decline_code": None,
+            "network_status": "approved_by_network",
+            "reason": None,
+            "risk_level": "normal",
+            "seller_message": "Payment complete.",
+            "type": "authorized",
+        },
+        "payment_method_details": {"card": {"brand": "visa", "last4": "4242"}, "type": "card"},
+        "radar_options": {},
+    }
+
+
+def render_dispute(dispute: Dispute, shape: Shape) -> Json:
+    content: Json = {
         "id": dispute.id,
         "object": "dispute",
         "amount": dispute.amount,
@@ -47,7 +90,15 @@ def render_dispute(dispute: Dispute) -> Json:
         "is_charge_refundable": False,
         "livemode": False,
         "metadata": {},
-        "payment_intent": None,
+        "payment_intent": dispute.payment_intent,
         "reason": "fraudulent",
         "status": dispute.status,
     }
+    if shape == NEW:
+        content |= {
+            "enhanced_eligibility_types": [],
+            "intended_submission_method": None,
+            "network_reason_code": "10.4",
+            "payment_method_details": {"card": {"brand": "visa", "case_type": "chargeback"}, "type": "card"},
+        }
+    return content

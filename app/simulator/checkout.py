@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from .model import CheckoutSession, Subscription
+from .model import CheckoutSession, Discount, Record, Subscription
 from .sign_up import SignUps
 
 
@@ -21,6 +21,7 @@ class Checkouts(SignUps):
         trial_days: int = 0,
         success_url: str = "https://app.example/welcome",
         cancel_url: str | None = None,
+        discounts: Sequence[Discount] = (),
     ) -> CheckoutSession:
         """A session that sells a subscription of items (price id, quantity), open for a day.
 
@@ -46,7 +47,11 @@ class Checkouts(SignUps):
             line_items=lines,
             trial_days=trial_days,
             subscription_metadata=dict(subscription_metadata or {}),
+            discounts=list(discounts),
         )
+        for discount in discounts:
+            discount.checkout_session = session.id
+        session.amount_total = total - session.amount_discount
         self.sessions[session.id] = session
         return session
 
@@ -69,13 +74,38 @@ class Checkouts(SignUps):
             session.subscription_metadata,
             trial_days=session.trial_days,
             paid=None,
+            discounts=session.discounts,
         )
+        for discount in session.discounts:
+            self.count_redemption(discount)
         if not session.trial_days:
             self.complete_sign_up(subscription)
         session.customer, session.subscription = subscription.customer, subscription.id
         session.invoice, session.status, session.url = subscription.latest_invoice, "complete", None
         self._emit("checkout.session.completed", session)
         return subscription
+
+    def discount_checkout(self, session: CheckoutSession, coupon: Record, code: Record | None = None) -> None:
+        """Apply a coupon to an open session, as a buyer does with a promotion code."""
+        discount = Discount(
+            self.new_id("di"),
+            dict(coupon.content),
+            self.now,
+            promotion_code=code.id if code is not None else None,
+            checkout_session=session.id,
+        )
+        subtotal = session.amount_subtotal
+        session.discounts = [discount]
+        if subtotal is not None:
+            session.amount_total = subtotal - session.amount_discount
+
+    def fail_async_payment(self, session: CheckoutSession) -> None:
+        """A bank debit that was begun at checkout did not go through."""
+        self._emit("checkout.session.async_payment_failed", session)
+
+    def succeed_async_payment(self, session: CheckoutSession) -> None:
+        """A bank debit that was begun at checkout went through, days later."""
+        self._emit("checkout.session.async_payment_succeeded", session)
 
     def expire_checkout(self, session: CheckoutSession) -> None:
         """Nobody bought.

@@ -1,12 +1,18 @@
 """Invoices and their lines in one API version."""
 
+from .ids import derived_id
 from .model import Invoice, Line
-from .objects import render_plan, render_price
+from .prices import render_plan, render_price
 from .shapes import NESTED, OLD, Json, Shape
 
 
 def render_invoice(invoice: Invoice, shape: Shape) -> Json:
-    return _content(invoice, shape) | (_only_old(invoice) if shape == OLD else _only_new(invoice))
+    if shape != OLD:
+        return _content(invoice, shape) | _only_new(invoice)
+    content = _content(invoice, shape) | _only_old(invoice)
+    if invoice.id.startswith("upcoming_in"):
+        del content["id"]  # older versions give an invoice none before it is made
+    return content
 
 
 def _content(invoice: Invoice, shape: Shape) -> Json:
@@ -22,8 +28,13 @@ def _content(invoice: Invoice, shape: Shape) -> Json:
         "auto_advance": invoice.status in ("draft", "open"),
         "billing_reason": invoice.billing_reason,
         "created": invoice.created,
+        "collection_method": invoice.collection_method,
         "currency": invoice.currency,
         "customer": invoice.customer,
+        "default_payment_method": invoice.default_payment_method,
+        "description": invoice.description,
+        "discounts": [id for id, _ in invoice.discounts],
+        "due_date": invoice.due_date,
         "effective_at": invoice.finalized_at,
         "ending_balance": None if invoice.status == "draft" else 0,
         "hosted_invoice_url": invoice.hosted_invoice_url,
@@ -35,6 +46,7 @@ def _content(invoice: Invoice, shape: Shape) -> Json:
             "total_count": len(invoice.lines),
             "url": f"/v1/invoices/{invoice.id}/lines",
         },
+        "metadata": dict(invoice.metadata),
         "next_payment_attempt": invoice.next_payment_attempt,
         "number": invoice.number,
         "period_end": invoice.created,
@@ -46,10 +58,11 @@ def _content(invoice: Invoice, shape: Shape) -> Json:
             "paid_at": invoice.paid_at,
             "voided_at": invoice.voided_at,
         },
-        "subtotal": invoice.amount_due,
-        "subtotal_excluding_tax": invoice.amount_due,
-        "total": invoice.amount_due,
-        "total_excluding_tax": invoice.amount_due,
+        "subtotal": invoice.subtotal,
+        "subtotal_excluding_tax": invoice.subtotal,
+        "total": invoice.total,
+        "total_discount_amounts": [{"amount": amount, "discount": id} for id, amount in invoice.discounts],
+        "total_excluding_tax": invoice.total,
         "webhooks_delivered_at": invoice.created,
     }
 
@@ -70,7 +83,6 @@ def _unused() -> Json:
             "status": None,
         },
         "automatically_finalizes_at": None,
-        "collection_method": "charge_automatically",
         "custom_fields": None,
         "customer_address": None,
         "customer_email": None,
@@ -79,19 +91,14 @@ def _unused() -> Json:
         "customer_shipping": None,
         "customer_tax_exempt": "none",
         "customer_tax_ids": [],
-        "default_payment_method": None,
         "default_source": None,
         "default_tax_rates": [],
-        "description": None,
-        "discounts": [],
-        "due_date": None,
         "footer": None,
         "from_invoice": None,
         "issuer": {"type": "self"},
         "last_finalization_error": None,
         "latest_revision": None,
         "livemode": False,
-        "metadata": {},
         "on_behalf_of": None,
         "payment_settings": {
             "default_mandate": None,
@@ -107,7 +114,6 @@ def _unused() -> Json:
         "starting_balance": 0,
         "statement_descriptor": None,
         "test_clock": None,
-        "total_discount_amounts": [],
         "total_pretax_credit_amounts": [],
     }
 
@@ -118,10 +124,10 @@ def _only_old(invoice: Invoice) -> Json:
         "charge": None,
         "discount": None,
         "paid": invoice.status == "paid",
-        "paid_out_of_band": False,
+        "paid_out_of_band": invoice.paid_out_of_band,
         "payment_intent": None,
         "quote": None,
-        "subscription": invoice.subscription,
+        "subscription": invoice.subscription or None,
         "subscription_details": {"metadata": {}},
         "tax": None,
         "total_tax_amounts": [],
@@ -130,14 +136,19 @@ def _only_old(invoice: Invoice) -> Json:
 
 
 def _only_new(invoice: Invoice) -> Json:
+    details = {
+        "quote_details": None,
+        "subscription_details": {"metadata": {}, "subscription": invoice.subscription},
+        "type": "subscription_details",
+    }
+    reason = "user_forgiven" if invoice.status == "uncollectible" else None
     return {
         "amount_overpaid": 0,
+        "amount_paid_off_stripe": invoice.amount_paid if invoice.paid_out_of_band else 0,
         "customer_account": None,
-        "parent": {
-            "quote_details": None,
-            "subscription_details": {"metadata": {}, "subscription": invoice.subscription},
-            "type": "subscription_details",
-        },
+        "parent": details if invoice.subscription else None,
+        "status_details": {"uncollectible": {"reason": reason}} if reason else None,
+        "threshold_reason": None,
         "total_taxes": [],
     }
 
@@ -148,9 +159,9 @@ def render_line(line: Line, invoice: Invoice, shape: Shape) -> Json:
         "object": "line_item",
         "amount": line.amount,
         "currency": line.price.currency,
-        "description": f"{line.quantity} × {line.price.product}",
+        "description": line.description or f"{line.quantity} × {line.price.product}",
         "discount_amounts": [],
-        "discountable": True,
+        "discountable": not line.proration,
         "discounts": [],
         "invoice": invoice.id,
         "livemode": False,
@@ -158,32 +169,21 @@ def render_line(line: Line, invoice: Invoice, shape: Shape) -> Json:
         "period": {"end": line.period_end, "start": line.period_start},
         "pretax_credit_amounts": [],
         "quantity": line.quantity,
+        "subscription": line.subscription or None,
     }
     if shape == OLD:
         return content | {
-            "plan": render_plan(line.price),
+            "plan": render_plan(line.price) if line.price.recurring else None,
             "price": render_price(line.price),
-            "proration": False,
+            "proration": line.proration,
             "proration_details": {"credited_items": None},
-            "subscription": line.subscription,
-            "subscription_item": line.item,
+            "subscription_item": line.item or None,
             "tax_amounts": [],
             "tax_rates": [],
-            "type": "subscription",
+            "type": "invoiceitem" if line.invoice_item or line.proration else "subscription",
         }
-    item_details = {
-        "invoice_item": None,
-        "proration": False,
-        "proration_details": {"credited_items": None},
-        "subscription": line.subscription,
-        "subscription_item": line.item,
-    }
     return content | {
-        "parent": {
-            "invoice_item_details": None,
-            "subscription_item_details": item_details,
-            "type": "subscription_item_details",
-        },
+        "parent": _line_parent(line),
         "pricing": {
             "price_details": {"price": line.price.id, "product": line.price.product},
             "type": "price_details",
@@ -192,4 +192,25 @@ def render_line(line: Line, invoice: Invoice, shape: Shape) -> Json:
         "quantity_decimal": str(line.quantity),
         "subtotal": line.amount,
         "taxes": [],
+    }
+
+
+def _line_parent(line: Line) -> Json:
+    """A line comes from an item of the subscription, or from an invoice item, as prorations do."""
+    shared = {
+        "proration": line.proration,
+        "proration_details": {"credited_items": None},
+        "subscription": line.subscription or None,
+    }
+    if line.invoice_item or line.proration:
+        invoice_item = line.invoice_item or derived_id("ii", line.id)
+        return {
+            "invoice_item_details": {"invoice_item": invoice_item, **shared},
+            "subscription_item_details": None,
+            "type": "invoice_item_details",
+        }
+    return {
+        "invoice_item_details": None,
+        "subscription_item_details": {"invoice_item": None, "subscription_item": line.item, **shared},
+        "type": "subscription_item_details",
     }

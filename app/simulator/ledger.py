@@ -1,29 +1,28 @@
-"""The clock, the objects and the events of an account, and the life of an invoice."""
+"""The objects of an account, and the life of an invoice."""
 
-import random
-import string
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable
 
+from .cards import charge_code
+from .ids import derived_id
 from .model import (
+    DAY,
     Charge,
     CheckoutSession,
     Customer,
+    Discount,
     Dispute,
-    Entity,
-    Event,
     EventDestination,
     Invoice,
     Line,
     Price,
+    Record,
     Subscription,
     WebhookEndpoint,
-    frozen,
 )
-from .thin import ThinEvent, thin_events, thin_id
+from .payments import charge_of, payment_record
+from .products import new_product
+from .records import Records
 
-ALPHABET = string.ascii_letters + string.digits
-DAY = 86_400
 RETRY_SECONDS = 3 * DAY
 
 PRICES = {
@@ -37,12 +36,11 @@ PRICES = {
 }
 
 
-class Ledger:
-    """What an account holds, by id, and `events`: all that Stripe would send, in true order."""
+class Ledger(Records):
+    """What an account holds, by id."""
 
     def __init__(self, seed: int, start: int, livemode: bool) -> None:
-        self.now = start
-        self.livemode = livemode
+        super().__init__(seed, start, livemode)
         self.prices: dict[str, Price] = dict(PRICES)
         self.customers: dict[str, Customer] = {}
         self.subscriptions: dict[str, Subscription] = {}
@@ -53,51 +51,30 @@ class Ledger:
         self.disputes: dict[str, Dispute] = {}
         self.endpoints: dict[str, WebhookEndpoint] = {}
         self.destinations: dict[str, EventDestination] = {}
-        self.pings: list[ThinEvent] = []
-        self.events: list[Event] = []
-        self.undelivered: set[str] = set()
-        self._random = random.Random(seed)
-        self.id = f"acct_1{random.Random(f'account {seed}').getrandbits(64):020d}"[:21]
-        """The account's own id, which `context` and `account` of an event name."""
-
-    def new_id(self, prefix: str) -> str:
-        """An id as Stripe makes them: its order says nothing about time."""
-        return f"{prefix}_1{''.join(self._random.choices(ALPHABET, k=23))}"
-
-    def advance(self, seconds: int) -> None:
-        """Let time pass."""
-        self.now += seconds
-
-    def send_twice(self, event: Event | None = None) -> Event:
-        """Send a change (the latest, where none is named) once more, as an event object of its own."""
-        original = self.events[-1] if event is None else event
-        copy = original.again(self.new_id("evt"))
-        self.events.insert(self.events.index(original) + 1, copy)
-        return copy
-
-    def mark_undelivered(self, ids: Iterable[str]) -> None:
-        """Events, by id, whose webhooks have failed: Stripe lists them with `delivery_success=false`."""
-        self.undelivered.update(ids)
-
-    def mark_delivered(self, ids: Iterable[str]) -> None:
-        self.undelivered.difference_update(ids)
-
-    def thin_events(self) -> list[ThinEvent]:
-        """All thin events in the order in which they happened: of every change, and of every ping."""
-        made = [thin for event in self.events for thin in thin_events(event, livemode=self.livemode)]
-        return sorted([*made, *self.pings], key=lambda event: event.created) if self.pings else made
-
-    def ping(self, destination: EventDestination) -> ThinEvent:
-        """What Stripe sends to a destination that is tried out."""
-        name = "v2.core.event_destination.ping"
-        id = thin_id(self.new_id("ping"), name, livemode=self.livemode)
-        self.pings.append(ThinEvent(id, name, self.now, destination))
-        return self.pings[-1]
-
-    # Invoices
+        self.sends_payments = False
+        """Whether the events of invoice payments are sent beside those of their invoices."""
 
     def _invoice(self, subscription: Subscription, reason: str) -> Invoice:
-        lines = [
+        """The invoice of the subscription's present period, with the invoice items that waited for it."""
+        lines = self._period_lines(subscription) + self._take_invoice_items(
+            subscription.customer, subscription.id
+        )
+        return self._add_invoice(subscription, lines, reason)
+
+    def _add_invoice(self, subscription: Subscription, lines: list[Line], reason: str) -> Invoice:
+        invoice = Invoice(self.new_id("in"), subscription.customer, subscription.id, self.now, lines, reason)
+        customer = self.customers[subscription.customer]
+        inherited = [customer.discount] if customer.discount is not None else []
+        self._take_off(invoice, subscription.discounts or inherited)
+        for line in lines:
+            self._mark_invoiced(line, invoice)
+        self.invoices[invoice.id] = invoice
+        subscription.latest_invoice = invoice.id
+        self._emit("invoice.created", invoice)
+        return invoice
+
+    def _period_lines(self, subscription: Subscription) -> list[Line]:
+        return [
             Line(
                 self.new_id("il"),
                 subscription.id,
@@ -109,11 +86,94 @@ class Ledger:
             )
             for item in subscription.items
         ]
-        invoice = Invoice(self.new_id("in"), subscription.customer, subscription.id, self.now, lines, reason)
-        self.invoices[invoice.id] = invoice
-        subscription.latest_invoice = invoice.id
-        self._emit("invoice.created", invoice)
-        return invoice
+
+    def _take_off(self, invoice: Invoice, discounts: Iterable[Discount]) -> None:
+        """Apply discounts, one after the other; a coupon of duration `once` is used up."""
+        left = invoice.subtotal
+        for discount in discounts:
+            if discount.applies(self.now) and left > 0:
+                amount = discount.amount(left)
+                left -= amount
+                invoice.discounts.append((discount.id, amount))
+                discount.used = True
+
+    def count_redemption(self, discount: Discount) -> None:
+        """Count a coupon, and its promotion code, that was applied."""
+        for kind, id in (("coupon", discount.coupon["id"]), ("promotion_code", discount.promotion_code)):
+            record = self.record(kind, id)
+            if record is not None:
+                record.content["times_redeemed"] += 1
+
+    def pending_items(self, customer: str, subscription: str) -> list[Record]:
+        """The invoice items that the next invoice of this subscription ("": of the customer) takes."""
+        return [
+            item
+            for item in self.records.get("invoiceitem", {}).values()
+            if item.content["invoice"] is None
+            and item.content["customer"] == customer
+            and _of_subscription(item) in ("", subscription)
+        ]
+
+    def _take_invoice_items(self, customer: str, subscription: str) -> list[Line]:
+        return [self.line_of(item) for item in self.pending_items(customer, subscription)]
+
+    def line_of(self, item: Record) -> Line:
+        """The line that an invoice item becomes."""
+        content, period = item.content, item.content["period"]
+        return Line(
+            derived_id("il", item.id),
+            _of_subscription(item),
+            "",
+            self._price_of(item),
+            content["quantity"],
+            period["start"],
+            period["end"],
+            content["proration"],
+            content["amount"],
+            content["description"],
+            item.id,
+        )
+
+    def _price_of(self, item: Record) -> Price:
+        details = item.content["pricing"]["price_details"]
+        known = self.prices.get(details["price"])
+        return known or Price(
+            details["price"],
+            item.content["amount"] // max(1, item.content["quantity"]),
+            item.content["currency"],
+            product_id=details["product"],
+            recurring=False,
+        )
+
+    def _mark_invoiced(self, line: Line, invoice: Invoice) -> None:
+        item = self.record("invoiceitem", line.invoice_item)
+        if item is not None:
+            item.content["invoice"] = invoice.id
+
+    def add_price(self, price: Price) -> Price:
+        """Keep a new price, and its product."""
+        self.ensure_product(price.product, price.created)
+        self.prices[price.id] = price
+        self._emit("price.created", price)
+        return price
+
+    def change_price_object(self, price: Price) -> Price:
+        """Put a price in the place of the one with its id; subscriptions keep the one they have."""
+        before = self.prices[price.id]
+        self.prices[price.id] = price
+        if price != before:
+            self._emit("price.updated", price, before)
+        return price
+
+    def ensure_product(self, id: str, created: int) -> Record:
+        """The product of this id, which a price may name before anybody has described it."""
+        known = self.record("product", id)
+        return known or self.add_record(Record(id, created, "product", new_product(id, created)))
+
+    def decline_code(self, customer: str, *payment_methods: str | None) -> str | None:
+        """Why a payment is refused now: the first of these payment methods, else the customer's, says it."""
+        named = next((id for id in payment_methods if id), self.customers[customer].default_payment_method)
+        return charge_code(self.record("payment_method", named))
 
     def _open_invoice(self, subscription: Subscription) -> Invoice:
         assert subscription.latest_invoice is not None
@@ -129,30 +189,26 @@ class Ledger:
         invoice.attempt_count += 1
         self._emit("invoice.paid", invoice)
         self._emit("invoice.payment_succeeded", invoice)
+        if self.sends_payments:
+            self._emit("invoice_payment.paid", payment_record(invoice))
 
     def _fail(self, invoice: Invoice, *, retry: bool) -> None:
         invoice.attempt_count += 1
         invoice.next_payment_attempt = self.now + RETRY_SECONDS if retry else None
         self._emit("invoice.payment_failed", invoice)
+        if self.sends_payments:
+            self._emit("invoice_payment.failed", payment_record(invoice))
 
     def _void(self, invoice: Invoice) -> None:
         invoice.status, invoice.voided_at = "void", self.now
         invoice.next_payment_attempt = None
         self._emit("invoice.voided", invoice)
 
-    def _charge(self, invoice: Invoice) -> Charge:
+    def charge(self, invoice: Invoice) -> Charge:
+        """The charge that paid an invoice."""
         if invoice.id not in self.charges:
-            self.charges[invoice.id] = Charge(
-                self.new_id("ch"),
-                invoice.paid_at or self.now,
-                invoice.customer,
-                invoice.id,
-                invoice.amount_paid,
-                invoice.currency,
-            )
+            self.charges[invoice.id] = charge_of(invoice, self.now)
         return self.charges[invoice.id]
-
-    # Events
 
     def _set_status(
         self, subscription: Subscription, status: str, only_from: tuple[str, ...] | None = None
@@ -161,18 +217,8 @@ class Ledger:
             with self._update("customer.subscription.updated", subscription):
                 subscription.status = status
 
-    def editing(self, entity: Customer | Subscription) -> AbstractContextManager[None]:
-        """Send the object's `….updated` for what the block changes; nothing if it changes nothing."""
-        kind = "customer" if isinstance(entity, Customer) else "customer.subscription"
-        return self._update(f"{kind}.updated", entity)
 
-    @contextmanager
-    def _update(self, event_type: str, entity: Entity) -> Iterator[None]:
-        """Emit an event with what the block changed; none if it changed nothing, as Stripe does."""
-        before = frozen(entity)
-        yield
-        if entity != before:
-            self._emit(event_type, entity, before)
-
-    def _emit(self, event_type: str, entity: Entity, before: Entity | None = None) -> None:
-        self.events.append(Event(self.new_id("evt"), event_type, self.now, frozen(entity), before))
+def _of_subscription(item: Record) -> str:
+    """The subscription that an invoice item is of; "" where it is the customer's."""
+    parent = item.content["parent"]
+    return str(parent["subscription_details"]["subscription"]) if parent else ""

@@ -1,4 +1,4 @@
-"""What Stripe holds: customers, prices, subscriptions, invoices, checkout sessions. Neutral of API versions.
+"""What Stripe holds: customers, subscriptions, checkout sessions, and their events. Neutral of API versions.
 
 Times are Unix seconds, amounts minor currency units.
 """
@@ -7,29 +7,30 @@ import copy
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-DAY = 86_400
-INTERVAL_SECONDS = {"day": DAY, "week": 7 * DAY, "month": 30 * DAY, "year": 365 * DAY}
+from .billing import DAY, INTERVAL_SECONDS, Charge, Discount, Dispute, Invoice, Line, Price
+from .endpoints import EventDestination, WebhookEndpoint
+from .shapes import Json
 
-
-@dataclass(frozen=True, slots=True)
-class Price:
-    """A recurring price."""
-
-    id: str
-    unit_amount: int = 1000
-    currency: str = "usd"
-    interval: Literal["day", "week", "month", "year"] = "month"
-    created: int = 1_700_000_000
-    active: bool = True
-    lookup_key: str | None = None
-
-    @property
-    def product(self) -> str:
-        return self.id.replace("price", "prod")
-
-    @property
-    def seconds(self) -> int:
-        return INTERVAL_SECONDS[self.interval]
+__all__ = [
+    "DAY",
+    "INTERVAL_SECONDS",
+    "Charge",
+    "CheckoutSession",
+    "Customer",
+    "Discount",
+    "Dispute",
+    "Entity",
+    "Event",
+    "EventDestination",
+    "Invoice",
+    "Item",
+    "Line",
+    "Price",
+    "Record",
+    "Subscription",
+    "WebhookEndpoint",
+    "frozen",
+]
 
 
 @dataclass(slots=True)
@@ -40,6 +41,10 @@ class Customer:
     metadata: dict[str, str] = field(default_factory=dict)
     name: str | None = None
     deleted: bool = False
+    default_payment_method: str | None = None
+    discount: Discount | None = None
+    details: Json = field(default_factory=dict)
+    """Members that are kept and shown as they were given: `phone`, `address` and the like."""
 
 
 @dataclass(slots=True)
@@ -50,6 +55,7 @@ class Item:
     created: int
     current_period_start: int
     current_period_end: int
+    metadata: dict[str, str] = field(default_factory=dict)
     tax_rates: tuple[str, ...] = ()
     """Ids of the tax rates that it has instead of the subscription's own."""
 
@@ -74,11 +80,25 @@ class Subscription:
     pending_update: dict[str, object] | None = None
     latest_invoice: str | None = None
     default_payment_method: str | None = None
+    discounts: list[Discount] = field(default_factory=list)
+    schedule: str | None = None
+    paused_at: int | None = None
+    pause_cause: str | None = None
+    cancellation: dict[str, str | None] = field(default_factory=dict)
+    """The `comment` and `feedback` of whoever cancels."""
+    details: Json = field(default_factory=dict)
+    """Members that are kept and shown as they were given: `description`, `collection_method` and the like."""
 
     def end_with_period(self, now: int) -> None:
         """Cancel at the period's end, as asked for at `now` (Unix seconds)."""
         self.cancel_at_period_end = True
         self.cancel_at, self.canceled_at = self.period_end, now
+        self.cancellation_reason = "cancellation_requested"
+
+    def end_at(self, at: int, now: int) -> None:
+        """Cancel at a time, as asked for at `now` (both in Unix seconds)."""
+        self.go_on()
+        self.cancel_at, self.canceled_at = at, now
         self.cancellation_reason = "cancellation_requested"
 
     def go_on(self) -> None:
@@ -93,63 +113,6 @@ class Subscription:
     @property
     def period_end(self) -> int:
         return max(item.current_period_end for item in self.items)
-
-
-@dataclass(slots=True)
-class Line:
-    id: str
-    subscription: str
-    item: str
-    price: Price
-    quantity: int
-    period_start: int
-    period_end: int
-
-    @property
-    def amount(self) -> int:
-        return self.price.unit_amount * self.quantity
-
-
-@dataclass(slots=True)
-class Invoice:
-    id: str
-    customer: str
-    subscription: str
-    created: int
-    lines: list[Line]
-    billing_reason: str
-    status: str = "draft"
-    amount_paid: int = 0
-    attempt_count: int = 0
-    next_payment_attempt: int | None = None
-    finalized_at: int | None = None
-    paid_at: int | None = None
-    voided_at: int | None = None
-    uncollectible_at: int | None = None
-
-    @property
-    def currency(self) -> str:
-        return self.lines[0].price.currency
-
-    @property
-    def amount_due(self) -> int:
-        return sum(line.amount for line in self.lines)
-
-    @property
-    def amount_remaining(self) -> int:
-        return self.amount_due - self.amount_paid
-
-    @property
-    def hosted_invoice_url(self) -> str | None:
-        return None if self.status == "draft" else f"https://invoice.stripe.test/i/{self.id}"
-
-    @property
-    def invoice_pdf(self) -> str | None:
-        return None if self.status == "draft" else f"https://pay.stripe.test/invoice/{self.id}/pdf"
-
-    @property
-    def number(self) -> str | None:
-        return None if self.status == "draft" else f"{self.id[-8:].upper()}-0001"
 
 
 @dataclass(slots=True)
@@ -173,10 +136,31 @@ class CheckoutSession:
     line_items: list[tuple[Price, int]] = field(default_factory=list)
     trial_days: int = 0
     subscription_metadata: dict[str, str] = field(default_factory=dict)
+    discounts: list[Discount] = field(default_factory=list)
+    return_url: str | None = None
+    ui_mode: Literal["hosted", "embedded"] = "hosted"
+    details: Json = field(default_factory=dict)
+    """Members that are kept and shown as they were given: `locale`, `automatic_tax` and the like."""
 
     @property
     def expires_at(self) -> int:
         return self.created + DAY
+
+    @property
+    def amount_subtotal(self) -> int | None:
+        if self.amount_total is None:
+            return None
+        return self.amount_total + self.amount_discount
+
+    @property
+    def amount_discount(self) -> int:
+        """What the discounts take off the first invoice."""
+        if self.trial_days or not self.discounts:
+            return 0
+        left = subtotal = sum(price.unit_amount * quantity for price, quantity in self.line_items)
+        for discount in self.discounts:
+            left -= discount.amount(left)
+        return subtotal - left
 
     @property
     def payment_status(self) -> str:
@@ -186,68 +170,16 @@ class CheckoutSession:
 
 
 @dataclass(slots=True)
-class WebhookEndpoint:
-    """Where events are sent; `api_version` None: the account's own."""
+class Record:
+    """An object that is kept as it is rendered: coupons, payment methods and whatever needs no rules here."""
 
     id: str
     created: int
-    url: str
-    enabled_events: list[str]
-    secret: str
-    api_version: str | None = None
-    status: Literal["enabled", "disabled"] = "enabled"
-    description: str | None = None
-    metadata: dict[str, str] = field(default_factory=dict)
+    object: str
+    content: Json
 
 
-@dataclass(slots=True)
-class EventDestination:
-    """Where events are sent, by API v2. Of `config` is what its `type` needs; of a webhook it is the URL.
-
-    `created` and `updated` in Unix seconds. `api_version` only for the payload `snapshot`.
-    """
-
-    id: str
-    created: int
-    name: str
-    type: Literal["amazon_eventbridge", "azure_event_grid", "webhook_endpoint"]
-    payload: Literal["snapshot", "thin"]
-    enabled_events: list[str]
-    events_from: list[str]
-    config: dict[str, str]
-    secret: str
-    description: str = ""
-    api_version: str | None = None
-    status: Literal["enabled", "disabled"] = "enabled"
-    metadata: dict[str, str] = field(default_factory=dict)
-    updated: int = 0
-
-
-@dataclass
-class Charge:
-    """What an invoice's payment took. Amounts in minor currency units."""
-
-    id: str
-    created: int
-    customer: str
-    invoice: str
-    amount: int
-    currency: str
-    amount_refunded: int = 0
-    disputed: bool = False
-
-
-@dataclass
-class Dispute:
-    id: str
-    created: int
-    charge: str
-    amount: int
-    currency: str
-    status: str = "needs_response"
-
-
-Entity = Customer | Subscription | Invoice | CheckoutSession | Price | Charge | Dispute
+Entity = Record | Customer | Subscription | Invoice | CheckoutSession | Price | Charge | Dispute
 
 
 @dataclass(frozen=True, slots=True)

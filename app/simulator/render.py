@@ -1,11 +1,23 @@
 """Objects and events as Stripe renders them, in a version before 2025-03-31.basil or in the newest."""
 
 import json
+from copy import deepcopy
 from typing import Any
 
-from . import charges, invoices, objects
+from . import charges, invoices, objects, prices, sessions
 from .differences import difference
-from .model import Charge, CheckoutSession, Customer, Dispute, Entity, Event, Invoice, Price, Subscription
+from .model import (
+    Charge,
+    CheckoutSession,
+    Customer,
+    Dispute,
+    Entity,
+    Event,
+    Invoice,
+    Price,
+    Record,
+    Subscription,
+)
 from .shapes import NEW, OLD, Json, Shape
 
 __all__ = ["NEW", "OLD", "Json", "Shape", "difference", "event_body", "render", "render_event"]
@@ -63,20 +75,22 @@ def render(entity: Entity, shape: Shape, *, livemode: bool = False) -> Json:
 
 def _render(entity: Entity, shape: Shape) -> Json:
     match entity:
+        case Record():
+            return deepcopy(entity.content)
         case Customer():
-            return objects.render_customer(entity)
+            return objects.render_customer(entity, shape)
         case Subscription():
             return objects.render_subscription(entity, shape)
         case Invoice():
             return invoices.render_invoice(entity, shape)
         case CheckoutSession():
-            return objects.render_checkout_session(entity, shape)
+            return sessions.render_checkout_session(entity, shape)
         case Price():
-            return objects.render_price(entity)
+            return prices.render_price(entity)
         case Charge():
             return charges.render_charge(entity, shape)
         case Dispute():
-            return charges.render_dispute(entity)
+            return charges.render_dispute(entity, shape)
 
 
 def _live(value: Any) -> Any:

@@ -6,13 +6,12 @@ Stripe's "Migrate from snapshot events to thin events": a snapshot event `custom
 one change also makes thin events that no snapshot corresponds to, such as `v1.customer.subscription.active`.
 """
 
-import hashlib
 import json
-import string
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from .differences import difference
+from .ids import derived_id
 from .model import (
     Charge,
     CheckoutSession,
@@ -23,13 +22,14 @@ from .model import (
     EventDestination,
     Invoice,
     Price,
+    Record,
     Subscription,
 )
+from .paths import PATHS
 from .render import render
 from .semantic import semantic_types
 from .shapes import NEW, Json
 
-ALPHABET = string.digits + string.ascii_letters
 ID_LENGTH = 40
 
 WITHOUT_OBJECT = ("invoice.upcoming",)
@@ -80,12 +80,8 @@ def thin_events(event: Event, *, livemode: bool = False) -> list[ThinEvent]:
 
 def thin_id(source: str, name: str, *, livemode: bool = False) -> str:
     """An id as Stripe gives thin events; always the same for the same source and name."""
-    number = int.from_bytes(hashlib.sha256(f"{source} {name}".encode()).digest())
-    digits = []
-    for _ in range(ID_LENGTH):
-        number, digit = divmod(number, len(ALPHABET))
-        digits.append(ALPHABET[digit])
-    return f"evt_{'' if livemode else 'test_'}65{''.join(digits)}"
+    prefix = "evt" if livemode else "evt_test"
+    return derived_id(prefix, f"{source} {name}", ID_LENGTH).replace(f"{prefix}_1", f"{prefix}_65")
 
 
 def thin_event(event: Event, *, livemode: bool = False, context: str | None = None) -> Json:
@@ -133,7 +129,11 @@ def iso_time(seconds: int) -> str:
 def _related_object(event: ThinEvent) -> Json | None:
     if event.type.removeprefix("v1.") in WITHOUT_OBJECT:
         return None
-    kind, path = RELATED[type(event.after)]
+    if isinstance(event.after, Record):
+        kind = event.after.object
+        path = PATHS.get(kind, f"/v1/{kind.replace('.', '/')}s")
+    else:
+        kind, path = RELATED[type(event.after)]
     return {"id": event.after.id, "type": kind, "url": f"{path}/{event.after.id}"}
 
 

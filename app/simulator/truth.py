@@ -83,7 +83,7 @@ def _paid_through(account: Account) -> dict[str, int]:
     for invoice in account.invoices.values():
         if invoice.status == "paid":
             for line in invoice.lines:
-                if _is_current(line, account.subscriptions.get(line.subscription)):
+                if not line.proration and _is_current(line, account.subscriptions.get(line.subscription)):
                     paid[line.subscription] = max(paid.get(line.subscription, 0), line.period_end)
     return paid
 
@@ -153,7 +153,7 @@ def _expiry_date(subscription: Subscription) -> int | None:
 def _invoice(invoice: Invoice, account: Account) -> Json:
     return {
         "invoice_id": invoice.id,
-        "subscription_id": invoice.subscription,
+        "subscription_id": invoice.subscription or None,
         "status": invoice.status,
         "amount_due": invoice.amount_due,
         "amount_paid": invoice.amount_paid,

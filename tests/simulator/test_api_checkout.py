@@ -127,7 +127,10 @@ async def test_what_stripe_refuses_of_a_session_is_refused() -> None:
         ({"mode": "payment"}, "mode"),
         ({"subscription_data": {"trial_period_days": 0}}, "minimum number of trial period days"),
         ({"subscription_data": {"user_id": "u"}}, r"unknown parameter: subscription_data\[user_id\]"),
-        ({"ui_mode": "embedded_page"}, "hosted"),
+        ({"ui_mode": "elements"}, "hosted"),
+        ({"ui_mode": "embedded_page"}, "use `return_url`"),
+        ({"ui_mode": "embedded_page", "success_url": ""}, "Missing required param: return_url"),
+        ({"customer_creation": "always"}, "does not play the parameter customer_creation"),
     ]
     async with connected(account) as client:
         for change, message in wrong:

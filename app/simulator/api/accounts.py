@@ -37,3 +37,24 @@ def get_account(call: Call) -> Json:
         "settings": {"dashboard": {"display_name": "Example", "timezone": "Etc/UTC"}},
         "type": "standard",
     }
+
+
+def get_balance(call: Call) -> Json:
+    """Everything that was paid is still there: the simulator pays nothing out."""
+    forms.known(call.params, ("expand",))
+    paid: dict[str, int] = {}
+    for invoice in call.account.invoices.values():
+        if invoice.status == "paid":
+            paid[invoice.currency] = paid.get(invoice.currency, 0) + invoice.amount_paid
+    available = [
+        {"amount": amount, "currency": currency, "source_types": {"card": amount}}
+        for currency, amount in sorted(paid.items())
+    ]
+    return {
+        "object": "balance",
+        "available": available,
+        "connect_reserved": None,
+        "livemode": call.account.livemode,
+        "pending": [],
+        "refund_and_dispute_prefunding": None,
+    }

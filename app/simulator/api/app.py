@@ -5,7 +5,7 @@ import random
 import re
 from collections.abc import Callable
 from email.utils import formatdate
-from typing import TypedDict
+from typing import NamedTuple, TypedDict
 
 import orjson
 from starlette.requests import Request
@@ -17,10 +17,11 @@ from ..shapes import NEW, OLD, Shape
 from . import checkouts, forms, portal
 from .call import Call, PortalPage
 from .catalogue import Catalogue
-from .errors import ApiError, invalid
+from .errors import ApiError, invalid, not_played
 from .faults import ApiFaults, Fault, Traffic
 from .idempotency import Answer, Answers
 from .keys import mode_of
+from .official import declares
 from .routes import Handler, route
 
 logger = logging.getLogger(__name__)
@@ -61,6 +62,27 @@ def stripe_api_app(
     return _Api(account, faults or ApiFaults(), traffic or Traffic(), api_key, api_version, clock)
 
 
+class _Route(NamedTuple):
+    """The route of a request, the ids in its path, and the function that answers it."""
+
+    method: str
+    name: str
+    ids: tuple[str, ...]
+    handler: Handler
+
+    def answer(self, call: Call) -> object:
+        """
+        Raises:
+            ApiError: as the handler, but with words of its own for a parameter that Stripe knows.
+        """
+        try:
+            return self.handler(call)
+        except ApiError as error:
+            if error.code == "parameter_unknown" and declares(self.method, self.name, error.param or ""):
+                raise not_played(error.param or "") from None
+            raise
+
+
 class _Api:
     def __init__(
         self,
@@ -82,13 +104,13 @@ class _Api:
             return
         request = Request(scope, receive)
         method, path = request.method, request.url.path
-        name, id, handler = route(method, path)
+        name, ids, handler = route(method, path)
         with self.traffic.one(method, path, name):
             fault = self.faults.pick(path)
             form = await _form(request)
             if fault is not None and fault.kind == "delay":
                 await fault.wait()
-            response = self._respond(request, form, id, handler, fault)
+            response = self._respond(request, form, _Route(method, name, ids, handler), fault)
             if fault is not None and fault.kind == "late":
                 await fault.wait()
             if fault is not None and fault.kind == "disconnect":
@@ -96,9 +118,7 @@ class _Api:
             else:
                 await response(scope, receive, send)
 
-    def _respond(
-        self, request: Request, form: bytes, id: str, handler: Handler, fault: Fault | None
-    ) -> Response:
+    def _respond(self, request: Request, form: bytes, route: "_Route", fault: Fault | None) -> Response:
         """The answer, with the account's time on it; nothing else runs in between."""
         if self.clock is not None:
             self.account.now = max(self.account.now, int(self.clock()))
@@ -112,7 +132,7 @@ class _Api:
         }
         try:
             _strike(fault)
-            body, status = self._answer(request, form, id, handler, headers), 200
+            body, status = self._answer(request, form, route, headers), 200
         except ApiError as error:
             body, status = _encoded(error.body()), error.status
             headers |= error.headers
@@ -123,9 +143,7 @@ class _Api:
             body = body[: len(body) // 2]
         return Response(body, status, headers, media_type="application/json")
 
-    def _answer(
-        self, request: Request, form: bytes, id: str, handler: Handler, headers: dict[str, str]
-    ) -> bytes:
+    def _answer(self, request: Request, form: bytes, route: "_Route", headers: dict[str, str]) -> bytes:
         """The body of a 200: made now, or made before for the same idempotency key."""
         method, path = request.method, request.url.path
         mode = mode_of(request.headers.get("authorization"), self.api_key)
@@ -139,15 +157,15 @@ class _Api:
             }
             return kept.body
         self.catalogue.refresh()
-        body = _encoded(handler(self._call(request, form, id, mode)))
+        body = _encoded(route.answer(self._call(request, form, route, mode)))
         if key:
             self.answers.keep(mode, key, Answer.of(now, path, form, headers["Request-Id"], body))
             headers |= {"Idempotency-Key": key, "Original-Request": headers["Request-Id"]}
         return body
 
-    def _call(self, request: Request, form: bytes, id: str, mode: str) -> Call:
+    def _call(self, request: Request, form: bytes, route: "_Route", mode: str) -> Call:
         other_mode = (mode == "live") != self.account.livemode
-        if other_mode and request.method == "POST" and not id:
+        if other_mode and request.method == "POST" and not route.ids:
             raise invalid(f"This simulated account has no {mode} mode.")
         encoded = request.url.query.encode() if request.method == "GET" else form
         as_json = request.method == "POST" and request.url.path.startswith("/v2/")
@@ -158,8 +176,11 @@ class _Api:
         return Call(
             self.catalogue,
             params,
+            route.method,
+            route.name,
             request.url.path,
-            id,
+            route.ids[0] if route.ids else "",
+            route.ids[1] if len(route.ids) > 1 else "",
             shape,
             self.api_version,
             base_url,

@@ -13,21 +13,23 @@ from ..model import (
     Event,
     Invoice,
     Price,
+    Record,
     Subscription,
     WebhookEndpoint,
 )
 from ..shapes import Shape
-from .catalogue import Catalogue, Product
+from .catalogue import Catalogue
 from .errors import no_such
 from .forms import Params
 
 
 @dataclass(frozen=True)
 class PortalPage:
-    """What the page behind a portal session's `url` shows."""
+    """What the page behind a portal session's `url` shows; `flow`: the one task that it is for."""
 
     customer: str
     return_url: str | None
+    flow: str | None = None
 
 
 Found = (
@@ -36,7 +38,7 @@ Found = (
     | Invoice
     | CheckoutSession
     | Price
-    | Product
+    | Record
     | Event
     | WebhookEndpoint
     | Charge
@@ -50,16 +52,20 @@ EVENT_SECONDS = 30 * 86_400
 
 @dataclass(frozen=True)
 class Call:
-    """`id` is that of the path, `shape` the request's API version, `api_version` the account's.
+    """`route` is the path with `{id}` for ids; `id` is that of the path, `inner_id` the second one in it.
 
-    With a key of the `other_mode` nothing is there to be seen. The methods that look an object up by id raise
-    ApiError `resource_missing`: 404 for the id of the path, 400 for that of a parameter.
+    `shape` is the request's API version, `api_version` the account's. With a key of the `other_mode` nothing
+    is there to be seen. The methods that look an object up by id raise ApiError `resource_missing`: 404 for
+    the id of the path, 400 for that of a parameter.
     """
 
     catalogue: Catalogue
     params: Params
+    method: str
+    route: str
     path: str
     id: str
+    inner_id: str
     shape: Shape
     api_version: Shape
     base_url: str
@@ -96,9 +102,6 @@ class Call:
 
     def price(self, id: str | None = None, param: str = "id") -> Price:
         return self.find("price", self.account.prices, id, param)
-
-    def product(self) -> Product:
-        return self.find("product", self.catalogue.products)
 
     def endpoint(self) -> WebhookEndpoint:
         return self.find("webhook endpoint", self.account.endpoints)

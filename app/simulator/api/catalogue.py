@@ -1,25 +1,22 @@
 """What the lists of an account show, kept up with the account as it goes on."""
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, takewhile
 
 from ..account import Account
-from ..model import Charge, CheckoutSession, Customer, Dispute, Entity, Event, Invoice, Price, Subscription
+from ..model import (
+    Charge,
+    CheckoutSession,
+    Customer,
+    Dispute,
+    Entity,
+    Event,
+    Invoice,
+    Price,
+    Record,
+    Subscription,
+)
 from .index import Index
-
-
-@dataclass(frozen=True, slots=True)
-class Product:
-    """What prices are of; the account holds prices only."""
-
-    id: str
-    created: int
-
-    @property
-    def name(self) -> str:
-        return self.id.removeprefix("prod_").replace("_", " ").capitalize()
-
 
 Tables = (
     dict[str, Customer]
@@ -39,13 +36,12 @@ class Catalogue:
 
     def __init__(self, account: Account) -> None:
         self.account = account
-        self.products: dict[str, Product] = {}
         self.events: dict[str, Event] = {}
         self._begin()
 
     def _begin(self) -> None:
         self.customers_index, self.subscriptions_index, self.invoices_index = Index(), Index(), Index()
-        self.prices_index, self.products_index, self.sessions_index = Index(), Index(), Index()
+        self.prices_index, self.sessions_index = Index(), Index()
         self.events_index = Index()
         self.events.clear()
         self._last: Event | None = None
@@ -78,30 +74,35 @@ class Catalogue:
             (self.prices_index, account.prices),
         )
         for index, table in tables:
-            new = len(table) - len(index.places)
-            newest: list[Entity] = list(islice(reversed(table.values()), new))
-            for entity in reversed(newest):
-                self._take(index, entity)
+            known = index.places.__contains__
+            newest: list[str] = list(takewhile(lambda id: not known(id), reversed(table)))
+            for id in reversed(newest):
+                self._take(index, table[id])
 
     def _take_again(self, shown: Entity) -> None:
-        """The event shows the object as it was then; the account holds it as it is."""
+        """The event shows the object as it was then; the account holds it as it is, if it still does."""
+        account = self.account
+        now: Entity | None
         match shown:
             case Customer():
-                self._take(self.customers_index, self.account.customers[shown.id])
+                index, now = self.customers_index, account.customers.get(shown.id)
             case Subscription():
-                self._take(self.subscriptions_index, self.account.subscriptions[shown.id])
+                index, now = self.subscriptions_index, account.subscriptions.get(shown.id)
             case Invoice():
-                self._take(self.invoices_index, self.account.invoices[shown.id])
+                index, now = self.invoices_index, account.invoices.get(shown.id)
             case CheckoutSession():
-                self._take(self.sessions_index, self.account.sessions[shown.id])
-            case Price() | Charge() | Dispute():
-                pass  # never changes, or is in no list
+                index, now = self.sessions_index, account.sessions.get(shown.id)
+            case Price():
+                index, now = self.prices_index, account.prices.get(shown.id)
+            case Charge() | Dispute() | Record():
+                return  # in no index
+        if now is not None:
+            self._take(index, now)
 
     def _take(self, index: Index, entity: Entity) -> None:
         index.put(entity.id, entity.created, facets(entity))
-        if isinstance(entity, Price) and entity.product not in self.products_index.places:
-            self.products[entity.product] = Product(entity.product, entity.created)
-            self.products_index.put(entity.product, entity.created, {})
+        if isinstance(entity, Price):
+            self.account.ensure_product(entity.product, entity.created)
 
 
 def facets(entity: Entity) -> Mapping[str, Hashable]:
@@ -125,6 +126,13 @@ def facets(entity: Entity) -> Mapping[str, Hashable]:
                 "subscription": entity.subscription,
             }
         case Price():
-            return {"product": entity.product, "currency": entity.currency}
-        case Charge() | Dispute():
+            kind = "recurring" if entity.recurring else "one_time"
+            return {
+                "product": entity.product,
+                "currency": entity.currency,
+                "active": entity.active,
+                "type": kind,
+                "lookup_key": entity.lookup_key,
+            }
+        case Charge() | Dispute() | Record():
             return {}

@@ -1,13 +1,15 @@
 """Checkout sessions: opened over the API, completed on the page behind their `url`."""
 
 from ..account import Account
-from ..model import CheckoutSession, Subscription
+from ..cards import card_of
+from ..model import DAY, CheckoutSession, Subscription
 from ..shapes import Json
-from . import forms
+from . import coupons, forms
 from .call import Call
 from .errors import invalid
-from .rendering import expand, show
+from .expansion import answer
 from .subscriptions import priced_items
+from .typed import typed_members
 
 PARAMS = (
     "mode",
@@ -15,26 +17,57 @@ PARAMS = (
     "customer_email",
     "line_items",
     "client_reference_id",
+    "discounts",
     "metadata",
+    "redirect_on_completion",
+    "return_url",
     "subscription_data",
     "success_url",
     "cancel_url",
+    "ui_mode",
+    "expires_at",
     "expand",
 )
-WITHOUT_EFFECT = (
+KEPT = (
     "allow_promotion_codes",
     "automatic_tax",
     "billing_address_collection",
-    "currency",
-    "customer_update",
     "locale",
     "payment_method_collection",
     "payment_method_types",
+    "redirect_on_completion",
     "tax_id_collection",
-    "ui_mode",
 )
-HOSTED = ("hosted", "hosted_page")
-SUBSCRIPTION_DATA = ("metadata", "trial_period_days", "description")
+"""Members that are kept and shown as they are given."""
+
+DEFAULTS: dict[str, Json] = {
+    "automatic_tax": {"enabled": False, "liability": None, "provider": None, "status": None},
+    "tax_id_collection": {"enabled": False, "required": "never"},
+}
+WITHOUT_EFFECT = (
+    "currency",
+    "customer_update",
+    "consent_collection",
+    "custom_text",
+    "phone_number_collection",
+)
+UI_MODES = {
+    "hosted": "hosted",
+    "hosted_page": "hosted",
+    "embedded": "embedded",
+    "embedded_page": "embedded",
+}
+"""As older and newer API versions call them."""
+
+SUBSCRIPTION_DATA = (
+    "metadata",
+    "trial_period_days",
+    "trial_end",
+    "trial_settings",
+    "description",
+    "billing_mode",
+    "proration_behavior",
+)
 PAGE = "/c/pay/"
 
 
@@ -44,26 +77,61 @@ def create_session(call: Call) -> Json:
         ApiError: 400 for another mode than `subscription`, or what Stripe refuses.
     """
     params = call.params
-    forms.known(params, (*PARAMS, *WITHOUT_EFFECT))
-    _require_known_mode(call)
+    forms.known(params, (*PARAMS, *KEPT, *WITHOUT_EFFECT))
+    ui_mode = _ui_mode(call)
     data = forms.hashed(params, "subscription_data")
     forms.known(data, SUBSCRIPTION_DATA, "subscription_data")
-    trial = forms.integer(data, "trial_period_days", prefix="subscription_data")
-    if trial is not None and trial < 1:
-        raise invalid("The minimum number of trial period days is 1.", "subscription_data[trial_period_days]")
+    customer, kept = _customer(call), typed_members(call, KEPT)
+    return_url = _return_url(call) if ui_mode == "embedded" else None
+    made = coupons.discounts(call, forms.listed(params, "discounts"), "discounts", customer)
+    if made and kept.get("allow_promotion_codes"):
+        raise invalid("You may only specify one of these parameters: allow_promotion_codes, discounts.")
     session = call.account.open_checkout(
         priced_items(call, "line_items"),
-        customer=_customer(call),
+        customer=customer,
         customer_email=forms.text(params, "customer_email"),
         client_reference_id=forms.text(params, "client_reference_id"),
         metadata=forms.merged_metadata(params, {}),
         subscription_metadata=forms.merged_metadata(data, {}),
-        trial_days=trial or 0,
-        success_url=_success_url(call),
+        trial_days=_trial_days(call, data),
+        success_url=_address(call, "success_url") if ui_mode == "hosted" else "",
         cancel_url=forms.text(params, "cancel_url"),
+        discounts=made,
     )
-    session.url = f"{call.base_url}{PAGE}{session.id}"
-    return _answer(call, session)
+    if ui_mode == "embedded":
+        session.ui_mode, session.return_url = "embedded", return_url
+    else:
+        session.url = f"{call.base_url}{PAGE}{session.id}"
+    session.details = {
+        name: DEFAULTS[name] | value if name in DEFAULTS and isinstance(value, dict) else value
+        for name, value in kept.items()
+    }
+    return answer(call, session)
+
+
+def _trial_days(call: Call, data: forms.Params) -> int:
+    """Whole days: of `trial_period_days`, or until `trial_end`."""
+    days = forms.integer(data, "trial_period_days", prefix="subscription_data")
+    end = forms.integer(data, "trial_end", prefix="subscription_data")
+    if end is not None:
+        seconds = end - call.account.now
+        if seconds < 2 * DAY:
+            raise invalid(
+                "The `trial_end` date has to be at least 2 days in the future.",
+                "subscription_data[trial_end]",
+            )
+        return -(-seconds // DAY)
+    if days is not None and days < 1:
+        raise invalid("The minimum number of trial period days is 1.", "subscription_data[trial_period_days]")
+    return days or 0
+
+
+def update_session(call: Call) -> Json:
+    """Only its metadata can be changed here."""
+    forms.known(call.params, ("metadata", "expand"))
+    session = call.session()
+    session.metadata = forms.merged_metadata(call.params, session.metadata)
+    return answer(call, session)
 
 
 def expire_session(call: Call) -> Json:
@@ -76,29 +144,68 @@ def expire_session(call: Call) -> Json:
             f'Only Checkout Sessions with a status in ["open"] can be expired. This Checkout Session has a '
             f"status of `{session.status}`."
         ) from None
-    return _answer(call, session)
+    return answer(call, session)
 
 
-def complete_checkout(account: Account, session_id: str) -> Subscription:
+def complete_checkout(
+    account: Account,
+    session_id: str,
+    *,
+    promotion_code: str | None = None,
+    payment_method: str | None = None,
+) -> Subscription:
     """What the buyer does on the page behind the session's `url`; once done, it stays done.
+
+    `promotion_code`: what the buyer types where the session allows promotion codes. `payment_method`: a test
+    card such as `pm_card_visa`; one that is refused leaves the session open.
 
     Raises:
         KeyError: for a session that there is not.
-        ValueError: for one that has expired.
+        ValueError: for one that has expired, a code that is not valid, and a card that is refused.
     """
-    return account.pay_checkout(account.sessions[session_id])
+    session = account.sessions[session_id]
+    if promotion_code is not None:
+        _redeem(account, session, promotion_code)
+    card = card_of(payment_method) if payment_method is not None else None
+    if card is not None and card.charge_code is not None and session.status == "open":
+        raise ValueError(f"The card was declined: {card.charge_code}.")
+    return account.pay_checkout(session)
+
+
+def _redeem(account: Account, session: CheckoutSession, text: str) -> None:
+    if not session.details.get("allow_promotion_codes"):
+        raise ValueError("This checkout session allows no promotion codes.")
+    for code in account.records.get("promotion_code", {}).values():
+        if code.content["code"].lower() == text.lower() and code.content["active"]:
+            coupon = account.record("coupon", code.content["promotion"]["coupon"])
+            if coupon is not None:
+                account.discount_checkout(session, coupon, code)
+                return
+    raise ValueError(f"The promotion code {text} is not valid.")
 
 
 def success_address(session: CheckoutSession) -> str:
     """Where the buyer goes afterwards."""
-    return session.success_url.replace("{CHECKOUT_SESSION_ID}", session.id)
+    address = session.success_url or session.return_url or ""
+    return address.replace("{CHECKOUT_SESSION_ID}", session.id)
 
 
-def _require_known_mode(call: Call) -> None:
+def _ui_mode(call: Call) -> str:
     if forms.required(call.params, "mode") != "subscription":
-        raise invalid("The simulator knows only the mode `subscription`.", "mode")
-    if call.params.get("ui_mode", HOSTED[0]) not in HOSTED:
-        raise invalid("The simulator knows only hosted pages.", "ui_mode")
+        raise invalid("The simulator plays the mode `subscription` only.", "mode")
+    wanted = forms.text(call.params, "ui_mode") or "hosted"
+    if wanted not in UI_MODES:
+        raise invalid(f"The simulator plays the ui_mode {', '.join(UI_MODES)} only.", "ui_mode")
+    if UI_MODES[wanted] == "embedded" and forms.text(call.params, "success_url"):
+        raise invalid("`success_url` is not allowed with an embedded page: use `return_url`.", "success_url")
+    return UI_MODES[wanted]
+
+
+def _return_url(call: Call) -> str | None:
+    """Required unless the embedded page never redirects."""
+    if forms.text(call.params, "redirect_on_completion") == "never":
+        return None
+    return _address(call, "return_url")
 
 
 def _customer(call: Call) -> str | None:
@@ -110,12 +217,8 @@ def _customer(call: Call) -> str | None:
     return call.living_customer(id, "customer").id
 
 
-def _success_url(call: Call) -> str:
-    address = forms.required(call.params, "success_url")
+def _address(call: Call, name: str) -> str:
+    address = forms.required(call.params, name)
     if "://" not in address:
-        raise invalid("Not a valid URL", "success_url", "url_invalid")
+        raise invalid("Not a valid URL", name, "url_invalid")
     return address
-
-
-def _answer(call: Call, session: CheckoutSession) -> Json:
-    return expand(call, show(call, session), forms.texts(call.params, "expand"))

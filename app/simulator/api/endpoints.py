@@ -7,7 +7,7 @@ from ..shapes import Json
 from . import forms
 from .call import Call
 from .errors import invalid, missing
-from .rendering import expand, show
+from .expansion import answer
 
 CREATED = ("url", "enabled_events", "api_version", "description", "metadata", "connect", "expand")
 UPDATED = ("url", "enabled_events", "disabled", "description", "metadata", "expand")
@@ -71,4 +71,4 @@ def _url(address: str) -> str:
 
 
 def _answer(call: Call, endpoint: WebhookEndpoint) -> Json:
-    return expand(call, show(call, endpoint), forms.texts(call.params, "expand"))
+    return answer(call, endpoint)

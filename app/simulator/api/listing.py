@@ -8,8 +8,9 @@ from ..shapes import Json
 from . import forms
 from .call import Call, Found
 from .errors import invalid, no_such
+from .expansion import expand
 from .index import Facet, Index, Place, newest_first, oldest_first
-from .rendering import expand, show
+from .rendering import show
 
 COMMON = ("limit", "starting_after", "ending_before", "expand")
 BOUNDS = ("gt", "gte", "lt", "lte")

@@ -6,9 +6,10 @@ from ..shapes import Json
 from . import forms
 from .call import Call, Found
 from .errors import invalid
+from .expansion import answer, expand
 from .index import Facet
 from .listing import Selection, page
-from .rendering import expand, render_line_items, show
+from .rendering import render_line_items
 
 STATUSES = (
     "active",
@@ -33,7 +34,7 @@ def one(call: Call, found: Found) -> Json:
         ApiError: 400 for an unknown parameter, or one that cannot be expanded.
     """
     forms.known(call.params, ("expand",))
-    return expand(call, show(call, found), forms.texts(call.params, "expand"))
+    return answer(call, found)
 
 
 def get_customer(call: Call) -> Json:
@@ -50,14 +51,6 @@ def get_invoice(call: Call) -> Json:
 
 def get_event(call: Call) -> Json:
     return one(call, call.event())
-
-
-def get_price(call: Call) -> Json:
-    return one(call, call.price())
-
-
-def get_product(call: Call) -> Json:
-    return one(call, call.product())
 
 
 def get_session(call: Call) -> Json:
@@ -112,28 +105,6 @@ def list_sessions(call: Call) -> Json:
     _one_of("status", forms.text(call.params, "status"), SESSION_STATUSES)
     selection = Selection(call.catalogue.sessions_index, _facets(call, *filters))
     return page(call, "checkout.session", selection, call.account.sessions.__getitem__, filters)
-
-
-def list_prices(call: Call) -> Json:
-    filters, account = ("product", "currency"), call.account
-    index, active = call.catalogue.prices_index, forms.boolean(call.params, "active")
-    keys = forms.texts(call.params, "lookup_keys")
-
-    def allows(id: str) -> bool:
-        price = account.prices[id]
-        return active in (None, price.active) and (not keys or price.lookup_key in keys)
-
-    selection = Selection(index, _facets(call, *filters), allows=allows)
-    return page(call, "price", selection, account.prices.__getitem__, (*filters, "active", "lookup_keys"))
-
-
-def list_products(call: Call) -> Json:
-    active, ids = forms.boolean(call.params, "active"), forms.texts(call.params, "ids")
-    selection = Selection(
-        call.catalogue.products_index,
-        allows=lambda id: active is not False and (not ids or id in ids),
-    )
-    return page(call, "product", selection, call.catalogue.products.__getitem__, ("active", "ids"))
 
 
 def list_endpoints(call: Call) -> Json:

@@ -1,42 +1,147 @@
-"""Subscriptions: created, updated, canceled."""
+"""Subscriptions: created, updated, canceled, paused and resumed."""
 
-from dataclasses import dataclass
+from typing import Any
 
-from ..model import Item, Subscription
+from ..model import Subscription
 from ..shapes import Json
-from . import forms
+from . import coupons, forms, payment_methods
 from .call import Call
-from .errors import invalid, missing, no_such
-from .rendering import expand, show
+from .errors import declined, invalid, missing, no_such
+from .expansion import answer
+from .items import change_items, quantity_of, read_items
+from .typed import typed_members
+from .updates import Changes
 
-WITHOUT_EFFECT = (
+KEPT = (
     "automatic_tax",
     "collection_method",
-    "default_payment_method",
+    "days_until_due",
     "description",
-    "off_session",
-    "payment_behavior",
     "payment_settings",
-    "proration_behavior",
-    "proration_date",
+    "trial_settings",
 )
-"""Accepted, and of no consequence here: the simulator makes no prorations and knows no cards."""
+"""Members that are kept and shown as they are given."""
 
-CREATED = ("customer", "items", "metadata", "trial_period_days", "expand")
-UPDATED = ("items", "metadata", "cancel_at", "cancel_at_period_end", "pause_collection", "expand")
-PRORATIONS = ("always_invoice", "create_prorations", "none")
+WITHOUT_EFFECT = ("off_session", "payment_behavior", "proration_behavior", "proration_date", "currency")
+"""Accepted: they say how a change is charged, and are read where it is."""
+
+CREATED = (
+    "customer",
+    "items",
+    "metadata",
+    "trial_period_days",
+    "trial_end",
+    "cancel_at_period_end",
+    "cancel_at",
+    "default_payment_method",
+    "discounts",
+    "expand",
+)
+UPDATED = (
+    "items",
+    "metadata",
+    "cancel_at",
+    "cancel_at_period_end",
+    "cancellation_details",
+    "default_payment_method",
+    "discounts",
+    "pause_collection",
+    "trial_end",
+    "expand",
+)
+PAYMENT_BEHAVIORS = (
+    "allow_incomplete",
+    "default_incomplete",
+    "error_if_incomplete",
+    "pending_if_incomplete",
+)
 CANCELED = ("invoice_now", "prorate", "cancellation_details", "expand")
+DAY = 86_400
 
 
 def create_subscription(call: Call) -> Json:
-    """The first payment goes through at once."""
-    params = call.params
-    forms.known(params, (*CREATED, *WITHOUT_EFFECT))
+    """The first payment goes through at once, unless a card is known that is refused.
+
+    Raises:
+        ApiError: 400 for what Stripe refuses, 402 where the first payment has to go through and does not.
+    """
+    params, account = call.params, call.account
+    forms.known(params, (*CREATED, *KEPT, *WITHOUT_EFFECT))
     customer = call.living_customer(forms.required(params, "customer"), "customer")
     items = priced_items(call, "items")
-    metadata, trial = forms.merged_metadata(params, {}), forms.integer(params, "trial_period_days") or 0
-    subscription = call.account.subscribe(customer, items, metadata, trial_days=trial)
-    return _answer(call, subscription)
+    metadata, trial = forms.merged_metadata(params, {}), _trial_days(call)
+    made = coupons.discounts(call, forms.listed(params, "discounts"), "discounts", customer.id)
+    kept, behavior = kept_members(call, KEPT), _payment_behavior(call)
+    method = payment_methods.usable(
+        call, forms.text(params, "default_payment_method"), customer.id, "default_payment_method"
+    )
+    refused = account.decline_code(customer.id, method)
+    if refused and behavior == "error_if_incomplete" and not trial:
+        raise declined(refused)
+    paid = None if behavior == "default_incomplete" or _is_invoiced(kept) else refused is None
+    subscription = account.subscribe(
+        customer,
+        items,
+        metadata,
+        trial_days=trial,
+        paid=paid,
+        discounts=made,
+        default_payment_method=method,
+        details=kept,
+    )
+    coupons.redeem(call, made)
+    if _is_invoiced(kept) and not trial:
+        account.activate_unpaid(subscription, forms.integer(params, "days_until_due") or 30)
+    _cancel_later(call, subscription)
+    return answer(call, subscription)
+
+
+def _is_invoiced(kept: Json) -> bool:
+    """Whether invoices are sent instead of charged: such a subscription is active before it is paid."""
+    return kept.get("collection_method") == "send_invoice"
+
+
+def _cancel_later(call: Call, subscription: Subscription) -> None:
+    at = forms.integer(call.params, "cancel_at")
+    if forms.boolean(call.params, "cancel_at_period_end"):
+        subscription.end_with_period(call.account.now)
+    elif at is not None:
+        subscription.end_at(at, call.account.now)
+
+
+def _trial_days(call: Call) -> int:
+    """Whole days: of `trial_period_days`, or until `trial_end`."""
+    days, end = forms.integer(call.params, "trial_period_days"), forms.text(call.params, "trial_end")
+    if end in (None, "now"):
+        return max(0, days or 0)
+    seconds = (forms.integer(call.params, "trial_end") or 0) - call.account.now
+    if seconds <= 0:
+        raise invalid("Invalid timestamp: must be an integer Unix timestamp in the future.", "trial_end")
+    return -(-seconds // DAY)
+
+
+def kept_members(call: Call, names: tuple[str, ...]) -> Json:
+    """Parameters that are kept as they are, with the types that Stripe gives them.
+
+    Raises:
+        ApiError: 400 for those of another type.
+    """
+    kept = typed_members(call, names)
+    for name, default in DEFAULTS.items():
+        if isinstance(kept.get(name), dict):
+            kept[name] = default | kept[name]
+    return kept
+
+
+DEFAULTS: dict[str, Json] = {
+    "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None},
+    "payment_settings": {
+        "payment_method_options": None,
+        "payment_method_types": None,
+        "save_default_payment_method": "off",
+    },
+}
+"""The other members of hashes that are given in part."""
 
 
 def priced_items(call: Call, param: str) -> list[tuple[str, int]]:
@@ -49,30 +154,59 @@ def priced_items(call: Call, param: str) -> list[tuple[str, int]]:
     for number, item in enumerate(forms.listed(call.params, param)):
         if not isinstance(item, dict):
             raise invalid("Invalid array", param)
-        forms.known(item, ("price", "quantity", "metadata"), f"{param}[{number}]")
+        at = f"{param}[{number}]"
+        forms.known(item, ("price", "quantity", "metadata", "adjustable_quantity"), at)
         if forms.text(item, "price") is None:
-            raise missing(f"{param}[{number}][price]")
-        price = call.price(item["price"], f"{param}[{number}][price]")
-        found.append((price.id, _quantity(item, f"{param}[{number}]", 1)))
+            raise missing(f"{at}[price]")
+        price = call.price(item["price"], f"{at}[price]")
+        if not price.active:
+            raise invalid(
+                f"The price specified is inactive. This field only accepts active prices: {price.id}", at
+            )
+        found.append((price.id, quantity_of(item, at, 1)))
     if not found:
         raise missing(param)
     return found
 
 
 def update_subscription(call: Call) -> Json:
-    """All changes of a request are one event, as at Stripe."""
-    forms.known(call.params, (*UPDATED, *WITHOUT_EFFECT))
-    subscription = call.subscription()
-    if subscription.ended_at is not None and call.params.keys() - {"metadata", "expand"}:
+    """All changes of a request but those of a payment are one event, as at Stripe.
+
+    Raises:
+        ApiError: 400 for what Stripe refuses, 402 where a payment has to go through and does not.
+    """
+    forms.known(call.params, (*UPDATED, *KEPT, *WITHOUT_EFFECT))
+    subscription, account = call.subscription(), call.account
+    if subscription.ended_at is not None and call.params.keys() - {
+        "metadata",
+        "cancellation_details",
+        "expand",
+    }:
         raise invalid("A canceled subscription can only update its cancellation_details and metadata.")
-    if call.params.get("proration_behavior", "none") not in PRORATIONS:
+    if subscription.schedule and call.params.keys() & {"cancel_at", "cancel_at_period_end"}:
         raise invalid(
-            f"Invalid proration_behavior: must be one of {', '.join(PRORATIONS)}", "proration_behavior"
+            f"The subscription is managed by the subscription schedule `{subscription.schedule}`, and "
+            "updating any cancelation behavior directly is not allowed. Please update the schedule instead."
         )
-    changes = _Changes.read(call, subscription)
-    with call.account.editing(subscription):
-        changes.make(subscription, call.account.now)
-    return _answer(call, subscription)
+    changes, behavior = Changes.read(call, subscription, kept_members(call, KEPT)), _payment_behavior(call)
+    items = read_items(call, subscription, forms.listed(call.params, "items"))
+    charged = account.charges_now(subscription, items, changes.proration)
+    with account.editing(subscription):
+        changes.make(subscription, account.now)
+        if not charged:
+            account.apply_items(subscription, items, changes.proration)
+    if charged:
+        change_items(call, subscription, items, changes.proration, behavior)
+    return answer(call, subscription)
+
+
+def _payment_behavior(call: Call) -> str:
+    behavior = forms.text(call.params, "payment_behavior") or "allow_incomplete"
+    if behavior not in PAYMENT_BEHAVIORS:
+        raise invalid(
+            f"Invalid payment_behavior: must be one of {', '.join(PAYMENT_BEHAVIORS)}", "payment_behavior"
+        )
+    return behavior
 
 
 def cancel_subscription(call: Call) -> Json:
@@ -81,99 +215,42 @@ def cancel_subscription(call: Call) -> Json:
     subscription = call.subscription()
     if subscription.ended_at is not None:
         raise no_such("subscription", subscription.id)
+    subscription.cancellation |= _cancellation(call)
     call.account.cancel_now(subscription)
-    return _answer(call, subscription)
+    return answer(call, subscription)
 
 
-@dataclass(frozen=True)
-class _Changes:
-    """What an update asks for, checked before anything is changed; None leaves a thing as it is."""
-
-    items: list[Item]
-    metadata: dict[str, str]
-    at_period_end: bool | None
-    cancel_at: int | None
-    clears_cancel_at: bool
-    pause: dict[str, object] | None
-    unpauses: bool
-
-    @classmethod
-    def read(cls, call: Call, subscription: Subscription) -> "_Changes":
-        params = call.params
-        pause: dict[str, object] | None = None
-        if params.get("pause_collection"):
-            pause = {**forms.hashed(params, "pause_collection")}
-            forms.known(pause, ("behavior", "resumes_at"), "pause_collection")
-            pause["resumes_at"] = forms.integer(pause, "resumes_at")
-        return cls(
-            _items(call, subscription),
-            forms.merged_metadata(params, subscription.metadata),
-            forms.boolean(params, "cancel_at_period_end"),
-            forms.integer(params, "cancel_at"),
-            params.get("cancel_at") == "",
-            pause,
-            params.get("pause_collection") == "",
-        )
-
-    def make(self, subscription: Subscription, now: int) -> None:
-        subscription.items, subscription.metadata = self.items, self.metadata
-        if self.at_period_end and not subscription.cancel_at_period_end:
-            subscription.end_with_period(now)
-        elif self.at_period_end is False or self.clears_cancel_at:
-            subscription.go_on()
-        if self.cancel_at is not None:
-            subscription.go_on()
-            subscription.cancel_at, subscription.canceled_at = self.cancel_at, now
-            subscription.cancellation_reason = "cancellation_requested"
-        if self.unpauses or self.pause is not None:
-            subscription.pause_collection = self.pause
+def _cancellation(call: Call) -> dict[str, Any]:
+    details = forms.hashed(call.params, "cancellation_details")
+    forms.known(details, ("comment", "feedback"), "cancellation_details")
+    return {name: forms.text(details, name) for name in details}
 
 
-def _items(call: Call, subscription: Subscription) -> list[Item]:
-    """The items afterwards: those named by id are changed or deleted, the others added."""
-    items = {item.id: item for item in subscription.items}
-    for number, wanted in enumerate(forms.listed(call.params, "items")):
-        at = f"items[{number}]"
-        if not isinstance(wanted, dict):
-            raise invalid("Invalid array", "items")
-        forms.known(wanted, ("id", "price", "quantity", "deleted", "metadata"), at)
-        item = _item(call, subscription, items, wanted, at)
-        if forms.boolean(wanted, "deleted"):
-            del items[item.id]
-        else:
-            items[item.id] = item
-    if not items:
-        raise invalid("A subscription must have at least one active plan.", "items")
-    return list(items.values())
+def pause_subscription(call: Call) -> Json:
+    """Stop the service and the invoices until it is resumed."""
+    forms.known(call.params, ("type", "invoicing_behavior", "expand"))
+    subscription = call.subscription()
+    if subscription.status not in ("active", "trialing"):
+        raise invalid(f"A subscription with the status {subscription.status} cannot be paused.")
+    call.account.pause(subscription, "pause_requested")
+    return answer(call, subscription)
 
 
-def _item(
-    call: Call, subscription: Subscription, items: dict[str, Item], wanted: forms.Params, at: str
-) -> Item:
-    price_id = forms.text(wanted, "price")
-    price = call.price(price_id, f"{at}[price]") if price_id else None
-    if (id := forms.text(wanted, "id")) is not None:
-        if id not in items:
-            raise no_such("subscription item", id, param=f"{at}[id]", status=400)
-        old, start, end = items[id], items[id].current_period_start, items[id].current_period_end
-        return Item(id, price or old.price, _quantity(wanted, at, old.quantity), old.created, start, end)
-    if price is None:
-        raise missing(f"{at}[price]")
-    if any(item.price.id == price.id for item in items.values()):
+def resume_subscription(call: Call) -> Json:
+    """Go on with a period that starts now, once its invoice is paid.
+
+    Raises:
+        ApiError: 400 unless it is paused.
+    """
+    forms.known(call.params, ("billing_cycle_anchor", "payment_behavior", "proration_behavior", "expand"))
+    subscription, account = call.subscription(), call.account
+    if subscription.status != "paused":
         raise invalid(
-            f"Cannot add multiple subscription items with the same plan: {price.id}", f"{at}[price]"
+            "Only paused subscriptions can be resumed. This subscription has a status of "
+            f"{subscription.status}."
         )
-    first, now = subscription.items[0], call.account.now
-    end, quantity = first.current_period_end, _quantity(wanted, at, 1)
-    return Item(call.account.new_id("si"), price, quantity, now, first.current_period_start, end)
-
-
-def _quantity(wanted: forms.Params, at: str, default: int) -> int:
-    quantity = forms.integer(wanted, "quantity", prefix=at)
-    if quantity is not None and quantity < 0:
-        raise invalid("This value must be greater than or equal to 0.", f"{at}[quantity]")
-    return default if quantity is None else quantity
-
-
-def _answer(call: Call, subscription: Subscription) -> Json:
-    return expand(call, show(call, subscription), forms.texts(call.params, "expand"))
+    refused = account.decline_code(subscription.customer, subscription.default_payment_method)
+    if refused:
+        raise declined(refused)
+    account.resume(subscription)
+    return answer(call, subscription)

@@ -1,0 +1,100 @@
+"""Payments of invoices: each invoice has one, by one payment intent and, once paid, one charge."""
+
+from .ids import derived_id
+from .model import Charge, Invoice, Record
+from .shapes import Json
+
+
+def charge_of(invoice: Invoice, now: int) -> Charge:
+    """The charge that paid an invoice; `now` (Unix seconds) for one that is not paid."""
+    return Charge(
+        derived_id("ch", invoice.id),
+        invoice.paid_at or now,
+        invoice.customer,
+        invoice.id,
+        invoice.amount_paid,
+        invoice.currency,
+    )
+
+
+def payment_intent_id(invoice_id: str) -> str:
+    return derived_id("pi", invoice_id)
+
+
+def payment_record(invoice: Invoice) -> Record:
+    """The invoice's payment, as Stripe shows it ("The Invoice Payment object")."""
+    id, created = derived_id("inpay", invoice.id), invoice.finalized_at or invoice.created
+    canceled = invoice.voided_at or invoice.uncollectible_at
+    status = "paid" if invoice.status == "paid" else "canceled" if canceled else "open"
+    content: Json = {
+        "id": id,
+        "object": "invoice_payment",
+        "amount_paid": invoice.amount_paid if status == "paid" else None,
+        "amount_requested": invoice.amount_due,
+        "created": created,
+        "currency": invoice.currency,
+        "invoice": invoice.id,
+        "is_default": True,
+        "livemode": False,
+        "payment": {"payment_intent": payment_intent_id(invoice.id), "type": "payment_intent"},
+        "status": status,
+        "status_transitions": {"canceled_at": canceled, "paid_at": invoice.paid_at},
+    }
+    return Record(id, created, "invoice_payment", content)
+
+
+def payment_intent_record(invoice: Invoice, payment_method: str | None) -> Record:
+    """The payment intent of an invoice that was finalized."""
+    id, created = payment_intent_id(invoice.id), invoice.finalized_at or invoice.created
+    paid = invoice.status == "paid"
+    status = "succeeded" if paid else "canceled" if invoice.voided_at else "requires_payment_method"
+    content: Json = {
+        "id": id,
+        "object": "payment_intent",
+        "allowed_payment_method_types": None,
+        "amount": invoice.amount_due,
+        "amount_capturable": 0,
+        "amount_details": {"tip": {}},
+        "amount_received": invoice.amount_paid,
+        "application": None,
+        "application_fee_amount": None,
+        "automatic_payment_methods": None,
+        "canceled_at": invoice.voided_at,
+        "cancellation_reason": "void_invoice" if invoice.voided_at else None,
+        "capture_method": "automatic",
+        "client_secret": f"{id}_secret_simulated",
+        "confirmation_method": "automatic",
+        "created": created,
+        "currency": invoice.currency,
+        "customer": invoice.customer,
+        "customer_account": None,
+        "description": "Subscription update",
+        "excluded_payment_method_types": None,
+        "hooks": None,
+        "last_payment_error": None,
+        "latest_charge": derived_id("ch", invoice.id) if paid else None,
+        "livemode": False,
+        "managed_payments": None,
+        "metadata": {},
+        "next_action": None,
+        "on_behalf_of": None,
+        "payment_details": None,
+        "payment_method": payment_method,
+        "payment_method_configuration_details": None,
+        "payment_method_options": {},
+        "payment_method_types": ["card"],
+        "payment_record": None,
+        "presentment_details": None,
+        "processing": None,
+        "receipt_email": None,
+        "review": None,
+        "setup_future_usage": "off_session",
+        "shipping": None,
+        "source": None,
+        "statement_descriptor": None,
+        "statement_descriptor_suffix": None,
+        "status": status,
+        "transfer_data": None,
+        "transfer_group": None,
+    }
+    return Record(id, created, "payment_intent", content)
