@@ -58,7 +58,6 @@ def new_invoice_item(
         "id": id,
         "object": "invoiceitem",
         "amount": amount,
-        "created": now,
         "currency": currency,
         "customer": customer,
         "customer_account": None,

@@ -74,9 +74,7 @@ class Catalogue:
             (self.prices_index, account.prices),
         )
         for index, table in tables:
-            known = index.places.__contains__
-            newest: list[str] = list(takewhile(lambda id: not known(id), reversed(table)))
-            for id in reversed(newest):
+            for id in reversed(_newest(index, table)):
                 self._take(index, table[id])
 
     def _take_again(self, shown: Entity) -> None:
@@ -103,6 +101,11 @@ class Catalogue:
         index.put(entity.id, entity.created, facets(entity))
         if isinstance(entity, Price):
             self.account.ensure_product(entity.product, entity.created)
+
+
+def _newest(index: Index, table: Tables) -> list[str]:
+    """The ids that the index does not know yet, the newest first."""
+    return list(takewhile(lambda id: id not in index.places, reversed(table)))
 
 
 def facets(entity: Entity) -> Mapping[str, Hashable]:

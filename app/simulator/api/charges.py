@@ -160,8 +160,15 @@ REFUNDS = Resource(
         "balance_transaction": None,
         "customer": None,
         "customer_account": None,
+        "description": None,
         "destination_details": {"card": {"type": "refund"}, "type": "card"},
+        "failure_balance_transaction": None,
+        "failure_reason": None,
+        "instructions_email": None,
+        "next_action": None,
         "payment_method": None,
+        "pending_reason": None,
+        "presentment_details": None,
         "receipt_number": None,
         "source_transfer_reversal": None,
         "status": "succeeded",
@@ -171,6 +178,7 @@ REFUNDS = Resource(
     ("metadata",),
     filters=("charge", "payment_intent"),
     event="refund",
+    without=("livemode",),
     fill=_refund,
 )
 

@@ -268,6 +268,7 @@ INVOICE_ITEMS = Resource(
     ("amount", "description", "metadata", "quantity"),
     filters=("customer", "invoice"),
     event="invoiceitem",
+    without=("created",),
     fill=_invoice_item,
     change=_changed_item,
 )

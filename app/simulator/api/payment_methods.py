@@ -189,7 +189,9 @@ SETUP_INTENTS = Resource(
     "setup_intent",
     "seti",
     {
+        "allowed_payment_method_types": None,
         "application": None,
+        "attach_to_self": False,
         "automatic_payment_methods": {"allow_redirects": "always", "enabled": True},
         "cancellation_reason": None,
         "customer": None,

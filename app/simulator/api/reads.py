@@ -96,8 +96,10 @@ def list_invoices(call: Call) -> Json:
     filters = ("customer", "subscription", "status")
     _customer_exists(call)
     _one_of("status", forms.text(call.params, "status"), INVOICE_STATUSES)
-    selection = Selection(call.catalogue.invoices_index, _facets(call, *filters))
-    return page(call, "invoice", selection, call.account.invoices.__getitem__, filters)
+    invoices = call.account.invoices  # a draft that was deleted is in the index alone
+    facets = _facets(call, *filters)
+    selection = Selection(call.catalogue.invoices_index, facets, allows=invoices.__contains__)
+    return page(call, "invoice", selection, invoices.__getitem__, filters)
 
 
 def list_sessions(call: Call) -> Json:

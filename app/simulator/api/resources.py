@@ -36,6 +36,8 @@ class Resource:
     filters: tuple[str, ...] = ()
     event: str | None = None
     """What its events begin with; None for a kind without events."""
+    without: tuple[str, ...] = ()
+    """Of `created` and `livemode` those that this kind does not show."""
     fill: Fill = field(default=lambda call, params: params)
     change: Fill = field(default=lambda call, params: params)
 
@@ -58,6 +60,8 @@ class Resource:
             raise invalid(f"{self.noun.capitalize()} already exists.", "id", "resource_already_exists")
         content: Json = {"id": id, "object": self.object, "created": account.now, **self.defaults, **members}
         content["livemode"] = account.livemode
+        for name in self.without:
+            content.pop(name, None)
         return account.add_record(Record(id, account.now, self.object, content), self.event)
 
     def update(self, call: Call) -> Json:
