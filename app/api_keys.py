@@ -59,7 +59,7 @@ def read_key(written: str, *, read_only: bool = False) -> ApiKey:
     else:
         check_strength(value)
         digest = hashlib.sha256(value.encode()).digest()
-    # Without a name, the digest's beginning tells the keys apart and gives nothing away.
+    # Without a name, the beginning of the digest distinguishes the keys and reveals nothing.
     return ApiKey(name or f"sha256:{digest.hex()[:8]}", digest, read_only)
 
 
@@ -83,7 +83,7 @@ def bits(value: str) -> float:
 
 
 def find_key(keys: Iterable[ApiKey], sent: bytes) -> ApiKey | None:
-    """The key that was sent. Every key is compared, so that the time tells nothing."""
+    """The key that was sent. Every key is compared, so that the time reveals nothing."""
     digest = hashlib.sha256(sent).digest()
     matching = [key for key in keys if hmac.compare_digest(key.digest, digest)]
     return matching[0] if matching else None

@@ -85,7 +85,7 @@ class Service:
     def know_receivers(self) -> None:
         """Import the modules that connect the application's receivers, where the application itself is not.
 
-        What this process applies would else be told to none of them, ever.
+        Otherwise the receivers would never be called for what this process applies.
 
         Raises:
             ConfigurationError: when one cannot be imported.
@@ -95,7 +95,7 @@ class Service:
 
     @asynccontextmanager
     async def taking_in(self) -> AsyncIterator[None]:
-        """The inbox at work, and nothing beside: for commands. What is to be told is stored for a server."""
+        """Run the inbox alone: for commands. Reactions are stored, and a server delivers them."""
         self.know_receivers()
         connect_notifications(self.settings.notify_urls)
         if self.database.name == "sqlite":

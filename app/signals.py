@@ -49,7 +49,7 @@ payment_disputed = reactions.signal("payment_disputed")
 """A dispute about a charge was opened or closed: `facts["status"]` is its status. It names user, customer,
 subscription and invoice where the payment is known here: see `inbox.payers`."""
 invoice_finalization_failed = reactions.signal("invoice_finalization_failed")
-"""An invoice could not be finalized, and is not collected until its cause is mended: `facts["code"]`."""
+"""An invoice could not be finalized, and is not collected until its cause is fixed: `facts["code"]`."""
 fraud_warning = reactions.signal("fraud_warning")
 """A bank reports that a charge may be fraudulent: a dispute may follow, unless it is refunded."""
 checkout_payment_failed = reactions.signal("checkout_payment_failed")

@@ -52,7 +52,7 @@ MEMORY = Goal("Memory after 200,000 events, over idle", "at most", 50.0, unit=" 
 
 @dataclass(frozen=True)
 class Site:
-    """Where servers and databases are made, and where it is told how far the run is."""
+    """Where servers and databases are made, and where progress is reported."""
 
     folder: Path
     make_database: Callable[[str], str]

@@ -123,9 +123,9 @@ async def _stored(url: str, table: str) -> int:
         await connection.close()
 
 
-def check_stored(trials: Trials, databases: Sequence[str], patience: float = DRAIN_SECONDS) -> None:
+def check_stored(trials: Trials, databases: Sequence[str], timeout: float = DRAIN_SECONDS) -> None:
     """Whether all that was answered is there; an event that waits in the spool has some seconds."""
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout
     for url in databases:
         while (found := stored(url)) != trials.sent[url]:
             if time.monotonic() > deadline:

@@ -1,7 +1,7 @@
 """The workload: renewals as Stripe sends them, signed, every event with an id of its own.
 
 The simulator plays one renewal; every other is a copy of its bytes with ids of its own, since rendering each
-anew would take longer than the server needs to take it in. Copy number `n` has the ids that `seeding` gives
+again would take longer than the server needs to apply it. Copy number `n` has the ids that `seeding` gives
 to the row number `n`, so that renewals can be played onto subscriptions that are there already.
 """
 

@@ -58,13 +58,13 @@ async def run_sql(url: str, *statements: str) -> None:
         await connection.close()
 
 
-async def somebody_waits_for_a_lock(url: str, patience: float = 30) -> None:
-    """Returns once a connection to the PostgreSQL database waits for a lock. `patience` in seconds."""
+async def somebody_waits_for_a_lock(url: str, seconds: float = 30) -> None:
+    """Returns once a connection to the PostgreSQL database waits for a lock. `seconds` in seconds."""
     waits = "wait_event_type = 'Lock' AND datname = current_database()"
     query = f"SELECT count(*) FROM pg_stat_activity WHERE {waits}"
     connection = await asyncpg.connect(url)
     try:
-        async with asyncio.timeout(patience):
+        async with asyncio.timeout(seconds):
             while not await connection.fetchval(query):  # noqa: ASYNC110 # PostgreSQL announces it to nobody
                 await asyncio.sleep(0.02)
     finally:

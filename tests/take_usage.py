@@ -37,7 +37,7 @@ class RolledBack(Exception):
 
 
 class Worker:
-    """One task. `balance` is what it has taken without a key and not given back."""
+    """One task. `balance` is what it has used without a key and not released."""
 
     def __init__(self, database: Database, limits: Limits, seed: int) -> None:
         self.database = database

@@ -1,4 +1,4 @@
-"""Usage has a version: that nothing was taken or given back meanwhile does not show in the amount alone."""
+"""Usage has a version: a use and a release between two reads do not show in the amount alone."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -72,7 +72,7 @@ async def review_link(submission: Submission) -> list[str]:
         f"Customer {customer.id} ({customer.email or 'no e-mail'}) {now}.",
         f"It will belong to user {user_id}, with those of its subscriptions that are the former user's or "
         "nobody's. Those that name another user themselves stay with that one.",
-        "This stands above any metadata and any checkout, until somebody links it anew.",
+        "This overrides any metadata and any checkout, until somebody links it again.",
     ]
 
 

@@ -110,7 +110,7 @@ def _why_nothing(account: Account, each: JudgedSubscription) -> Finding:
     if reason == "customer_deleted":
         return Finding("bad", "The customer is deleted in Stripe", f"{each.id} went with it.", stripe)
     if reason == "provisional":
-        detail = f"Only an invoice has spoken of {each.id}: its own events are missing."
+        detail = f"{each.id} is known from an invoice alone: its own events are missing."
         return Finding("bad", "The subscription is unknown", detail, (*_reread(each.id), *stripe))
     return Finding("bad", "The subscription grants nothing", f"{each.id} is {each.status}: {reason}.", stripe)
 
@@ -232,7 +232,7 @@ def _replay(account: Account, ids: Sequence[str]) -> tuple[Remedy, ...]:
 
 def _fetch(account: Account, ids: Sequence[str]) -> tuple[Remedy, ...]:
     """For thin events: their subscriptions can be marked to be fetched."""
-    objects = dict.fromkeys(event.object_id for event in account.unsettled if event.id in ids)
+    objects = dict.fromkeys(event.object_id for event in account.unfinished if event.id in ids)
     known = [id for id in objects if id is not None and account.record(id)]
     return tuple(link for id in known for link in _reread(id)) or _customer(account)
 

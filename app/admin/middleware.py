@@ -39,7 +39,7 @@ class TooLarge(Exception):
 
 
 class AdminMiddleware:
-    """An ASGI middleware. `database` tells which errors mean that the database is down."""
+    """An ASGI middleware. `database` knows which errors mean that the database is down."""
 
     def __init__(self, app: ASGIApp, database: Database) -> None:
         self._app = app

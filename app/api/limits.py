@@ -73,7 +73,7 @@ class DecisionOut(BaseModel):
 
 
 class UsageChange(BaseModel):
-    """Take, give back, measure, or only ask."""
+    """Consume, release, set or check."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -108,7 +108,7 @@ class PreviewOut(BaseModel):
 
 @router.get("/users/{user_id}/entitlements", responses=NOT_FOUND)
 async def get_entitlements(user_id: str, service: Running) -> EntitlementsOut:
-    """What the user has; one never heard of has the default plan."""
+    """What the user has; an unknown user has the default plan."""
     return entitlements_out(await service.limits.load(_user(user_id)), user_id)
 
 
@@ -124,7 +124,7 @@ async def get_customer_entitlements(customer_id: str, service: Running) -> Entit
 async def change_usage(
     user_id: str, feature: str, change: UsageChange, service: Running, actor: Actor
 ) -> DecisionOut:
-    """Take (`consume`), give back (`release`), measure (`set`) or ask (`check`) usage of a feature.
+    """Use (`consume`), release (`release`), set (`set`) or check (`check`) usage of a feature.
 
     With a `key`, the same request may be sent again: it is done once, and answered alike for 7 days.
     """

@@ -1,4 +1,4 @@
-"""`/metrics`, for Prometheus. Behind the key of the internal API, as it tells how business goes."""
+"""`/metrics`, for Prometheus. It needs a key of the internal API, since it shows how business goes."""
 
 import asyncio
 from collections.abc import Mapping

@@ -29,7 +29,7 @@ JANUARY, FEBRUARY = 1_893_456_000, 1_896_134_400  # of 2030
 
 
 class SubscriptionUpdate(BaseModel):
-    """Sets plan, status and term of a subscription, over what Stripe says, until its next word."""
+    """Sets plan, status and term of a subscription, until Stripe sends a newer snapshot."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -106,7 +106,7 @@ class SubscriptionOut(BaseModel):
     canceled_at: Time
     ended_at: Time
     livemode: bool | None
-    needs_refresh: bool = Field(description="The events alone do not settle the state")
+    needs_refresh: bool = Field(description="The events alone do not determine the state")
     updated_at: Time = Field(examples=[JANUARY])
 
     @classmethod

@@ -16,9 +16,9 @@ router = APIRouter(route_class=GuardedRoute)
 
 @router.post("/subscription/update", responses=CONFLICT)
 async def update_subscription(update: SubscriptionUpdate, service: Running, actor: Actor) -> SubscriptionOut:
-    """Create or update a subscription, as another service knows it.
+    """Create or update a subscription from another service.
 
-    Lies over what Stripe has said so far, and ends with Stripe's next word on this subscription. 409, and
+    Overrides what Stripe has sent so far, until Stripe sends a newer snapshot of this subscription. 409, and
     nothing changed, for a subscription that Stripe has ended or that belongs to another customer.
     """
     await links.update_subscription(

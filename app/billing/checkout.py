@@ -235,7 +235,7 @@ def _is_paid(session: Json) -> bool:
 
 
 async def _apply(service: Service, answer: Answer, versions: dict[str, int]) -> bool:
-    """Apply all that the session tells, in one batch where possible; False: a record changed meanwhile."""
+    """Apply all that the session contains, in one batch where possible; False: a record changed meanwhile."""
     _, objects = stripe_of(service)
     customer, subscription = (as_dict(answer.content.get(kind)) for kind in ("customer", "subscription"))
     bare = answer.content | {"customer": customer["id"], "subscription": subscription["id"]}

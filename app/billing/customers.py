@@ -142,7 +142,7 @@ async def create_customer(
 
 
 def check_applied(outcome: Outcome) -> None:
-    """Whoever waits for what Stripe answered is told when it is kept and not applied.
+    """Raises when what Stripe answered is stored and not applied: the caller waits for it.
 
     Raises:
         ServiceError: when a handler raised; the inbox tries it again by itself.

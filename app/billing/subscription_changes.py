@@ -85,8 +85,8 @@ async def change_subscription(
 ) -> None:
     """Put the subscription on another plan, price or quantity; what is not given stays.
 
-    Of a plan's prices it is the one with the interval and currency that the subscription has. Stripe settles
-    the difference with the next invoice (its default, `create_prorations`).
+    Of a plan's prices it is the one with the interval and currency that the subscription has. Stripe
+    charges or credits the difference with the next invoice (its default, `create_prorations`).
 
     Raises:
         Conflict: with `over`, when usage would exceed a limit that falls, unless confirmed; with `choices`,
@@ -243,9 +243,9 @@ async def _check_limits(
     )
     over = {key: each for key, each in previews.items() if each.over and _shrinks(each)}
     if over:
-        told = ", ".join(f"{key} ({each.used} used, limit {each.limit_then})" for key, each in over.items())
+        listed = ", ".join(f"{key} ({each.used} used, limit {each.limit_then})" for key, each in over.items())
         raise Conflict(
-            f'It would be over: {told}. Nothing was changed. With "confirm": true it is done all the same: '
+            f'It would be over: {listed}. Nothing was changed. With "confirm": true it is done all the same: '
             "nothing is deleted, but growth is denied.",
             over={key: _shown_preview(each) for key, each in over.items()},
         )

@@ -60,8 +60,8 @@ def run_demo(console: Console) -> bool:
         wrong = list(_differences(report, records))
         for difference in wrong:
             console.print(f"[red]{difference}[/]")
-        told = play_story(console, url, secret)
-        right = told and not wrong and stored == report.events and not report.refused
+        story_is_right = play_story(console, url, secret)
+        right = story_is_right and not wrong and stored == report.events and not report.refused
         console.print(
             "[green]The records equal Stripe's.[/]" if right else "[red]The records differ from Stripe's.[/]"
         )

@@ -23,7 +23,7 @@ def doctor(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Look for every known mistake, and name its remedy. Fails where there is an error."""
+    """Check the installation for every known mistake, and name the remedy. Exit code 1 on an error."""
     configure_logging()
     settings, problems = examine_settings()
     report = asyncio.run(diagnose(settings, problems, clock=time.time, url=url))
@@ -32,8 +32,8 @@ def doctor(
     else:
         console().print(table("Findings", ("level", "check", "what", "remedy"), _rows(report)))
         levels = [finding.level for _, finding in report.findings]
-        told = [f"{levels.count(level)} {level}" for level in LEVELS]
-        typer.echo(", ".join([*told, f"{len(report.skipped)} skipped"]))
+        counts = [f"{levels.count(level)} {level}" for level in LEVELS]
+        typer.echo(", ".join([*counts, f"{len(report.skipped)} skipped"]))
     raise typer.Exit(FINE if report.ok else NEEDS_ATTENTION)
 
 

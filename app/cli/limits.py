@@ -128,7 +128,7 @@ def _facts(entitlements: Entitlements, key: str) -> Facts:
 
 
 def limits_table(found: Sequence[Facts]) -> Any:
-    columns = ("feature", ">used", ">limit", "one more", "starts anew")
+    columns = ("feature", ">used", ">limit", "one more", "resets")
     rows = [
         (each["feature"], each["used"], _limit(each), each["reason"], moment(each["resets_at"]))
         for each in found

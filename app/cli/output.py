@@ -53,7 +53,7 @@ COLOURS: Final = {
 
 
 def run(work: Callable[[Service], Awaitable[T]]) -> T:
-    """Do the work with a service of its own, which serves nothing; errors are told in a sentence."""
+    """Do the work with its own service, which serves nothing. An error is shown as one sentence."""
     configure_logging(logging.WARNING)
     try:
         service = make_service(load_settings(), time.time)

@@ -57,7 +57,7 @@ async def read_status(service: Service) -> Status:
 async def _backlog(service: Service) -> Backlog | None:
     try:
         return await read_backlog(service.database)
-    except Exception as error:  # `unready` has told of it, and how to fix it
+    except Exception as error:  # `unready` has shown it, and how to fix it
         log.debug("backlog_not_read", error=type(error).__name__)
         return None
 
@@ -108,7 +108,7 @@ def _print(found: Status) -> None:
         for name in ("inbox", "outbox")
         for state, each in (found[name] or {}).items()
     ]
-    out.print(table("Not settled", ("where", "state", ">count", ">oldest"), rows))
+    out.print(table("Not finished", ("where", "state", ">count", ">oldest"), rows))
     for note in found["notes"]:
         out.print(f"Note: {note}")
     for problem in found["problems"]:

@@ -88,9 +88,11 @@ def _keep(secret: str) -> None:
     try:
         count = add_signing_secret(ENV_FILE, secret)
     except (OSError, UnicodeDecodeError) as error:
-        told = complaint(f".env cannot be written ({type(error).__name__}): put the secret there yourself.")
+        failure = complaint(
+            f".env cannot be written ({type(error).__name__}): put the secret there yourself."
+        )
         _print_secret(secret)
-        raise told from None
+        raise failure from None
     beside = f", beside {count - 1} that were there; remove those no longer in use" if count > 1 else ""
     typer.echo(f"Its signing secret is in .env{beside}. Restart the service.")
     if NAME in os.environ:

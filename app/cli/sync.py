@@ -32,7 +32,7 @@ def catch_up(
     found = run(lambda service: _catch_up(service, start))
     if found is None:
         raise complaint(BUSY)
-    typer.echo(f"{found.listed} events listed, {found.missing} were missing and are taken in.")
+    typer.echo(f"{found.listed} events listed, {found.missing} were missing and are applied.")
 
 
 async def _catch_up(service: Service, since: int | None) -> Cursor | None:
@@ -86,8 +86,14 @@ def _print(report: Report, repair: bool, rate: float) -> None:
     if report.differences:
         rows = [(each.kind, each.id, each.column, each.here, each.at_stripe) for each in report.differences]
         console().print(table("Differences", ("kind", "id", "column", "here", "at Stripe"), rows))
-    done = f"{report.repaired} repaired" if repair else "nothing was changed; --repair makes them alike"
-    typer.echo(f"{report.compared} compared ({rate:.0f}/s), {report.differing} differ, {done}.")
+    done = (
+        f", {report.repaired} repaired"
+        if repair
+        else ", nothing was changed; --repair applies Stripe's state"
+    )
+    if not report.differing:
+        done = ""
+    typer.echo(f"{report.compared} compared ({rate:.0f}/s), {report.differing} differ{done}.")
     for object_id in report.not_repaired:
         typer.echo(
             f"Not repaired: {object_id}. Stripe has no such object in this mode, or it keeps changing."

@@ -43,7 +43,7 @@ class Batch(Protocol):
     async def write(self, rows: Mapping[Table, Sequence[Row]], users: Collection[str]) -> None:
         """Insert these rows, or replace those with the same ids (in insert-only tables they stay).
 
-        Count the version of these users up, and tell the other processes.
+        Count the version of these users up, and notify the other processes.
         """
 
 

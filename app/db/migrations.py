@@ -19,7 +19,7 @@ from ..errors import ConfigurationError, ServiceError
 from . import Database, open_database
 
 FIRST = Path("versions") / "0001_records.py"
-"""What tells our migrations from those of the application that the folder was copied into."""
+"""What distinguishes our migrations from those of the application that the folder was copied into."""
 VERSION_TABLE = "billing_alembic_version"
 REMEDY = f"run `{COMMAND} migrate` (or `make migrate`) with the same DATABASE_URL"
 

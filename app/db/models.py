@@ -40,7 +40,7 @@ __all__ = [
 
 
 class Subscription(Record, table=True):
-    """A Stripe subscription: the newest snapshot, with an internal update laid over it where there is one."""
+    """A Stripe subscription: the newest snapshot, overridden by an internal update where there is one."""
 
     __tablename__ = "billing_subscription"
     __table_args__ = (
@@ -66,7 +66,7 @@ class Subscription(Record, table=True):
     """What claims the subscription. Null in a row that only an older release has written: its user is the
     customer's."""
     status: str | None = Field(default=None, sa_type=Text)
-    """As Stripe spells it; null while only an invoice has spoken of this subscription."""
+    """As Stripe spells it; null while the subscription is known from an invoice alone."""
     items: list[dict[str, Any]] = Field(default_factory=list, sa_type=Json)
     item_history: dict[str, Any] | None = Field(default=None, sa_type=Json)
     """Which prices its items were seen with, and which items they replaced: see `item_history`."""
@@ -110,7 +110,7 @@ class Subscription(Record, table=True):
     livemode: bool | None = None
     stripe_metadata: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
     needs_refresh: bool = False
-    """The events alone do not settle the state: read it again from Stripe."""
+    """The events alone do not determine the state: fetch it from Stripe."""
     erased_at: int | None = Field(default=None, sa_type=BigInteger)
     """When its personal data was erased, in Unix seconds; what says who it is about is not stored again."""
 

@@ -1,4 +1,4 @@
-"""PostgreSQL through asyncpg: its connections, and what it tells other processes."""
+"""PostgreSQL through asyncpg: its connections, and notifications to other processes."""
 
 import asyncio
 import time
@@ -138,7 +138,7 @@ class PostgresDatabase(Database):
         connection.add_termination_listener(lambda _: cut.set())
         try:
             await connection.add_listener(USERS_CHANNEL, lambda *notice: changed(notice[3]))
-            changed(None)  # what came before is not told again
+            changed(None)  # earlier notifications are lost
             while not cut.is_set():
                 with suppress(TimeoutError):
                     await asyncio.wait_for(cut.wait(), LISTEN_CHECK_SECONDS)

@@ -27,7 +27,7 @@ PATIENCE = (
     f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT_SECONDS}s'"
 )
 
-# What is answered with 200 is on disk, also for a role or a database that was told not to wait for it.
+# What is answered with 200 is on disk, also where a role or a database is configured not to wait for it.
 DURABLE = (
     "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'"
 )

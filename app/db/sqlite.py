@@ -84,7 +84,7 @@ class SqliteDatabase(Database):
         """The session has the write lock already."""
 
     async def listen(self, changed: Callable[[str | None], None]) -> None:
-        """SQLite tells nobody; what another process changes is seen when cached answers have aged."""
+        """SQLite has no notifications: a change by another process is seen when cached answers expire."""
 
     async def close(self) -> None:
         await self._in_thread(lambda connection: connection.close())

@@ -26,7 +26,7 @@ class Usage(Table, table=True):
     feature: str = Field(primary_key=True, sa_type=IdText)
     used: int = Field(default=0, sa_type=BigInteger)
     holds: list[dict[str, Any]] = Field(default_factory=list, sa_type=Json)
-    """What is held and not settled: `[{"id", "amount", "expires_at"}]`. It counts until it expires."""
+    """What is reserved and not finished: `[{"id", "amount", "expires_at"}]`. It counts until it expires."""
     period_start: int = Field(default=0, sa_type=BigInteger)
     period_end: int = Field(sa_type=BigInteger)
     """When a consumable's usage resets, in Unix seconds; never, for an allocated feature."""

@@ -30,7 +30,7 @@ class AuditEntry(Record, table=True):
 
 
 class Job(Table, table=True):
-    """What runs now and then in one process at a time: catch-up, reconcile, re-reading."""
+    """A periodic job, which one process runs at a time: catch-up, reconcile, fetching objects."""
 
     __tablename__ = "billing_job"
 
@@ -40,11 +40,11 @@ class Job(Table, table=True):
     lease_until: int = Field(default=0, sa_type=BigInteger)
     started_at: int | None = Field(default=None, sa_type=BigInteger)
     finished_at: int | None = Field(default=None, sa_type=BigInteger)
-    """When it last came to its end."""
+    """When it last finished."""
     cursor: dict[str, Any] | None = Field(default=None, sa_type=Json)
     """Where it was, to go on from there."""
     result: dict[str, Any] | None = Field(default=None, sa_type=Json)
-    """What it found, when it last came to its end."""
+    """Its result when it last finished."""
 
 
 class EventArrival(Table, table=True):

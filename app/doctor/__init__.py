@@ -1,4 +1,4 @@
-"""The doctor: looks for every known mistake of an installation, and names its remedy. It changes nothing."""
+"""The doctor: checks an installation for every known mistake, and names the remedy. It changes nothing."""
 
 from collections.abc import Callable
 
@@ -34,7 +34,7 @@ CHECKS: tuple[Check, ...] = (
 async def diagnose(
     settings: Settings, problems: list[Problem], *, clock: Callable[[], float], url: str | None = None
 ) -> Report:
-    """Look for everything. `problems`: those of the settings; `url`: the webhook's address, if known."""
+    """Run every check. `problems` are those of the settings; `url` is the webhook's address, if known."""
     findings: list[tuple[str, Finding]] = []
     skipped: list[Skipped] = []
     async with installed(settings, problems, clock, url) as installation:

@@ -32,7 +32,7 @@ def _no_key(installation: Installation) -> Finding:
     installation.lacking["stripe"] = f"STRIPE_API_KEY is {'wrong' if wrong else 'unset'}."
     return Finding(
         "hint",
-        f"STRIPE_API_KEY is {'wrong' if wrong else 'unset'}: no checkout, portal, re-reading, catching up "
+        f"STRIPE_API_KEY is {'wrong' if wrong else 'unset'}: no checkout, portal, fetching, catching up "
         "and reconciling.",
         "Set it to a secret or restricted key, shown in Stripe's Dashboard under Developers > API keys.",
     )

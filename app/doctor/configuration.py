@@ -1,4 +1,4 @@
-"""Mistakes in the settings, which need nothing but them."""
+"""Checks of the settings alone."""
 
 import asyncio
 import stat
@@ -68,7 +68,9 @@ async def livemode_is_set(installation: Installation) -> list[Finding]:
 async def somebody_is_told(installation: Installation) -> list[Finding]:
     if not installation.settings.notify_urls:
         remedy = "Set NOTIFY_URLS to where messages should go: mailto://…, slack://…"
-        return [Finding("hint", "NOTIFY_URLS is unset: nobody is told of dead events and silence.", remedy)]
+        return [
+            Finding("hint", "NOTIFY_URLS is unset: no message is sent about dead events and silence.", remedy)
+        ]
     try:
         for url in installation.settings.notify_urls:
             Notifier(url.get_secret_value())

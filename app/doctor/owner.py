@@ -117,7 +117,7 @@ async def thin_events_are_of_the_keys_mode(installation: Installation) -> list[F
 
 CHECKS = (
     Check("account", "STRIPE_ACCOUNT is the key's.", account_is_the_keys),
-    Check("unknown-account", "No event waits to be told whose it is.", accounts_are_known, ("records",)),
+    Check("unknown-account", "Every event's account is known.", accounts_are_known, ("records",)),
     Check(
         "events-account", "The latest events are of this account.", events_are_of_the_account, ("records",)
     ),

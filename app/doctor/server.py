@@ -12,7 +12,7 @@ async def connections_end(installation: Installation) -> list[Finding]:
     return [
         Finding(
             "warning",
-            "The HTTP server lets a client keep a connection for ever: some hundreds stop all webhooks.",
+            "The HTTP server never closes a slow client's connection: some hundreds stop all webhooks.",
             REMEDY,
         )
     ]

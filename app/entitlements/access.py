@@ -19,7 +19,7 @@ AccessReason = Literal[
     "cancel_at_reached",  # it was set to cancel, and that moment has come
     "pause_collection",
     "customer_deleted",
-    "provisional",  # only an invoice has spoken of this subscription
+    "provisional",  # it is known from an invoice alone
     "unknown_status",
 ]
 Block = Literal["payment_required", "paused"]

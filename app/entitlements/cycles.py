@@ -1,4 +1,4 @@
-"""A subscription's usage periods, as its record tells them. Pure. Times are Unix seconds.
+"""A subscription's usage periods, from its record. Pure. Times are Unix seconds.
 
 Stripe's `current_period_start` moves for several reasons, and not each of them opens a usage period ("How
 subscriptions work"; "Using a custom billing cycle anchor"). A change of price or interval opens none, even
@@ -6,7 +6,7 @@ where Stripe begins a new billing period: else a yearly subscriber who changes t
 a new allowance each time. Which moves opened none is in the record's `period_changes`, a set of facts, each
 from one event: `{"start", "from": [start, end], "anchor"}` says that the period which Stripe began at `start`
 goes on with the usage period of the one before; `{"start", "opened"}` that one opened, and when. A fact that
-was seen by comparing two readings is `weak`: one from an event says it better.
+was seen by comparing two fetched states is `weak`: an event knows it better.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

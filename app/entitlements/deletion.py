@@ -32,7 +32,7 @@ def ended_with(customer: CustomerRecord | None, subscription: SubscriptionRecord
 
 
 def is_doubtful(customer: CustomerRecord | None, subscription: SubscriptionRecord) -> bool:
-    """Whether only Stripe can tell if the deletion ended the subscription."""
+    """Whether only Stripe knows if the deletion ended the subscription."""
     moment, seen = deleted_at(customer), subscription.snapshot_created
     if moment is None or seen is None or subscription.status in ENDED or _is_fetched(subscription):
         return False

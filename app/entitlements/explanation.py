@@ -20,7 +20,7 @@ _WHY_NOTHING: dict[AccessReason, str] = {
     "cancel_at_reached": "it was set to cancel, and has reached its end",
     "pause_collection": "the collection of its payments is paused",
     "customer_deleted": "its customer is deleted in Stripe",
-    "provisional": "only an invoice has spoken of it yet",
+    "provisional": "it is known from an invoice alone",
     "unknown_status": "its status is not one that this service knows",
 }
 

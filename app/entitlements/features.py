@@ -254,7 +254,7 @@ def usage_cycles(
     """What the feature's usage periods come from: of the subscriptions that give it, the first to begin.
 
     Those without access count where none has it: periods go on while a subscription is unpaid. Those that
-    are over come last: what they left open goes on to its end.
+    are over come last: a period that they left open still runs until its end.
     """
     if feature.reset != "period" and feature.anchor != "billing":
         return ()

@@ -80,7 +80,7 @@ def _left_open(over: BillingCycle, ended: int, current: Period, cycles: Iterable
 
 
 def _after(left: Period, current: Period, now: int) -> Period:
-    """The period of a subscription that is over goes on to its end, or to that of the user's next one."""
+    """The period of a subscription that is over runs until its end, or until that of the user's next one."""
     assert left.end is not None and current.end is not None
     if left.end >= current.end:
         return Period(left.start, current.end)

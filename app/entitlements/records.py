@@ -75,7 +75,7 @@ class SubscriptionRecord(Protocol):
 
 
 def is_overlaid(subscription: SubscriptionRecord) -> bool:
-    """Whether an internal update lies over the record."""
+    """Whether an internal update overrides the record."""
     rank, created = subscription.snapshot_rank, subscription.snapshot_created
     place = None if rank is None or created is None else Position(rank, created)
     return overlay_applies(subscription.overlay, place)

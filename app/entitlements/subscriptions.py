@@ -25,7 +25,7 @@ class JudgedSubscription:
     billing: BillingCycle | None = None
     expiry_date: int | None = None
     secondary: bool = False
-    """Whether it adds its limits and no more: its user is sent nowhere, and told nothing, because of it."""
+    """Whether it adds its limits and no more: it gives its user no link and no banner."""
 
     @property
     def entitles(self) -> bool:
@@ -123,7 +123,7 @@ def _items(subscription: SubscriptionRecord, prices: PriceList) -> tuple[HeldIte
 
 
 def _replaces_the_plan(subscription: SubscriptionRecord) -> bool:
-    """Whether an internal update that lies over the record says plan or quantity."""
+    """Whether an internal update that overrides the record sets plan or quantity."""
     overlay = subscription.overlay if is_overlaid(subscription) else None
     return overlay is not None and not {"plan_id", "quantity"}.isdisjoint(overlay.get("values") or {})
 
@@ -135,7 +135,7 @@ RENEWAL_LOST_SECONDS = 7 * DAY
 
 
 def _billing_cycle(subscription: SubscriptionRecord, granted: Access) -> BillingCycle | None:
-    """By Stripe's current period; by the term of an internal update where Stripe has told of none."""
+    """By Stripe's current period; by the term of an internal update where Stripe has sent none."""
     start, end = subscription.current_period_start, subscription.current_period_end
     if start is None or end is None:
         start, end = subscription.start_date, subscription.expiry_date

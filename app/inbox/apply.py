@@ -108,7 +108,7 @@ class Applier:
         return self._livemode in (None, event.livemode) and self._account.owns(event) is True
 
     def _has_unknown_owner(self, delivery: Delivery) -> bool:
-        """Whether the event would be handled, were it ours, and whose it is cannot be told yet."""
+        """Whether the event has a handler, and it is not known yet whether it is of our account."""
         event = delivery.event
         if delivery.is_internal or self._account.owns(event) is not None:
             return False

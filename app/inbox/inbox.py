@@ -35,7 +35,7 @@ MAX_BATCH_BYTES = 4 * 1024 * 1024
 WORTH_ANOTHER_BATCH = 8
 """How many must wait to begin a batch beside another: a transaction costs as much as several events."""
 BATCH_TIMEOUT_SECONDS = 8
-"""A database that answers no more must not hold the inbox for ever."""
+"""A database that stops answering must not block the inbox without end."""
 UPDATE_TIMEOUT_SECONDS = 8
 """How long a caller waits for an update of its own: nobody's request hangs for longer than 10 s."""
 LATE_CHECK_SECONDS = 0.25
@@ -170,7 +170,7 @@ class Inbox:
         return batch
 
     async def _process(self, batch: Sequence[_Waiting]) -> None:
-        """Commit the batch and tell each of its requests. Never raises."""
+        """Commit the batch and give each of its requests the result. Never raises."""
         if not batch:
             return
         began = time.perf_counter()

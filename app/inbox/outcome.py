@@ -49,7 +49,7 @@ class Outcome:
 def event_row(outcome: Outcome, now: int) -> Row:
     """The inbox's row of an event, as it stands after this outcome. `now` in Unix seconds."""
     delivery, event = outcome.delivery, outcome.event
-    is_settled = outcome.state in (EventState.PROCESSED, EventState.IGNORED)
+    is_finished = outcome.state in (EventState.PROCESSED, EventState.IGNORED)
     waits = outcome.state == EventState.PENDING or not outcome.tried
     return {
         "id": event.id,
@@ -66,7 +66,7 @@ def event_row(outcome: Outcome, now: int) -> Row:
         "state": outcome.state,
         "attempts": delivery.attempts if waits else delivery.attempts + 1,
         "last_error": outcome.error,
-        "processed_at": now if is_settled else None,
+        "processed_at": now if is_finished else None,
         "failing_since": outcome.failing_since,
         "next_attempt_at": outcome.next_attempt_at,
     }

@@ -42,11 +42,11 @@ async def _payer(batch: Batch, dispute: Values) -> Payer:
     for payment in payments:
         if (found := await _of_invoice(batch, "payment_id", payment)) is not None:
             return found
-    told = [as_dict(dispute.get(name)) for name in ("charge", "payment_intent")]
+    stated = [as_dict(dispute.get(name)) for name in ("charge", "payment_intent")]
     for payment in payments:
-        told += await _told_of(batch, payment)
-    customers = [customer for content in told if (customer := as_id(content.get("customer")))]
-    invoices = [invoice for content in told if (invoice := as_id(content.get("invoice")))]
+        stated += await _stated_by(batch, payment)
+    customers = [customer for content in stated if (customer := as_id(content.get("customer")))]
+    invoices = [invoice for content in stated if (invoice := as_id(content.get("invoice")))]
     for invoice in invoices:
         if (found := await _of_invoice(batch, "id", invoice)) is not None:
             return found
@@ -70,7 +70,7 @@ async def _of_invoice(batch: Batch, column: str, value: str) -> Payer | None:
     return Payer(rows[0]["customer_id"], rows[0]["subscription_id"], rows[0]["id"]) if rows else None
 
 
-async def _told_of(batch: Batch, payment: str) -> list[Values]:
+async def _stated_by(batch: Batch, payment: str) -> list[Values]:
     """What stored events said of a charge or a payment intent, handled here or not."""
     rows = await batch.fetch(
         "SELECT body FROM billing_event WHERE object_id = ? ORDER BY created DESC LIMIT ?",

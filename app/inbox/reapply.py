@@ -15,7 +15,7 @@ from ..errors import InvalidPayload
 from ..stripe.events import StripeEvent
 from .delivery import Delivery, receive
 from .handlers import HANDLERS
-from .handlers.links import settle_stored
+from .handlers.links import resolve_stored
 from .handlers.paid_through import explained, paid_until
 from .handlers.past_due import DUE
 from .unit_of_work import Reapplied, UnitOfWork
@@ -82,7 +82,7 @@ def reapply(
         unit_of_work.reactions.clear()  # they were announced when the events came
     if isinstance(record, Subscription):
         _fill_in(unit_of_work, record, invoices)
-        settle_stored(unit_of_work, record)
+        resolve_stored(unit_of_work, record)
     unit_of_work.follow_rules(record)
 
 

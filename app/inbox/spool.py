@@ -44,7 +44,7 @@ LOOK_AGAIN_SECONDS = 600
 LEFTOVER_SECONDS = 3600
 """From this age on, what is written aside has nobody any more who writes it."""
 FEW_FILES = 200
-"""So many are counted anew each time they are asked for: it takes less than a millisecond."""
+"""Up to this number the files are counted for each request: it takes less than a millisecond."""
 COUNT_AGAIN_SECONDS = 30
 """How often more are counted: other processes may fill or drain the folder, too."""
 ELSEWHERE = "set SPOOL_DIR to a folder on a disk with room that outlives the process"
@@ -144,10 +144,10 @@ class Spool:
             self._threads.submit(self._count, self._folder)  # whoever asks need not wait for it
         return self._counted
 
-    async def drain(self, inbox: Inbox, told: Callable[[int], object] = bool) -> int:
+    async def drain(self, inbox: Inbox, on_progress: Callable[[int], object] = bool) -> int:
         """Hand what waits to the inbox; how many it took. Stops where the database cannot take more.
 
-        `told` is called with the number of each handful that was taken.
+        `on_progress` is called with the number of each handful that was taken.
         """
         files = await self._in_thread(self._due)
         taken, start = 0, 0
@@ -156,7 +156,7 @@ class Spool:
             results = await run_all(self._drain_one(file, inbox) for file in some)
             done = results.count(_Drained.DONE)
             taken += done
-            told(done)
+            on_progress(done)
             if _Drained.NOT_NOW in results and not done:
                 self._gave_up_at = some[-1].name
                 break

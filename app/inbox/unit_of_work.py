@@ -99,7 +99,7 @@ class UnitOfWork:
         self.payers: dict[str, Payer] = {}
         """Who paid what a dispute, by its id, is about."""
         self.reactions: list[Reaction] = []
-        """What is to be told after the commit."""
+        """The reactions to announce after the commit."""
         self.facts: dict[str, tuple[str, ...]] = {}
         """The reactions that are about a fact, and the events by which an older release named theirs."""
         self.audit: list[AuditEntry] = []
@@ -215,7 +215,7 @@ class UnitOfWork:
         return customer.user_id if customer is not None else None
 
     def name_user(self, subscription_id: str, user_id: str) -> None:
-        """Name the user in what is to be told of the subscription without one."""
+        """Name the user in the reactions of the subscription that have none."""
         for number, reaction in enumerate(self.reactions):
             if reaction.subscription_id == subscription_id and reaction.user_id is None:
                 self.reactions[number] = replace(reaction, user_id=user_id)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from ..entitlements import Entitlements
 
 MAX_AGE_SECONDS = 9
-"""What another process changed is seen at the latest after this, when nothing told us of it."""
+"""A change by another process is seen at the latest after this, where no notification arrived."""
 MAX_USERS = 50_000
 
 

@@ -1,4 +1,4 @@
-"""Hold usage for work that takes a while, then settle what it really took."""
+"""Reservations: usage is held while long work runs, then committed with the amount that it really used."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -26,7 +26,7 @@ class Hold:
         self.decision = decision
         self._snapshots = snapshots
         self._request = request
-        self._settled = False
+        self._finished = False
 
     async def commit(self, actual: int) -> Decision:
         """Take `actual` in place of what is held.
@@ -44,15 +44,15 @@ class Hold:
         async with self._snapshots.database.session() as session:
             self._snapshots.changes_usage(session, self._request.user_id)
             connection = await session.connection()
-            statement = statements.settle(connection.dialect.name)
+            statement = statements.finish(connection.dialect.name)
             extra = {"hold_id": self.id}
             decision = await guarded(self._snapshots, connection, statement, asked, extra, self._held)
         assert decision is not None
-        self._settled = True
+        self._finished = True
         return decision
 
     def _held(self) -> int:
-        over = self._settled or self._snapshots.clock() >= self.expires_at
+        over = self._finished or self._snapshots.clock() >= self.expires_at
         return 0 if over else self._request.amount
 
     async def release(self) -> Decision:
@@ -65,11 +65,11 @@ class Hold:
             values = parameters(entry, request.feature, request.amount, int(self._snapshots.clock()))
             statement = statements.drop_hold(connection.dialect.name)
             row = (await connection.execute(statement, values | {"hold_id": self.id})).first()
-        self._settled = True
+        self._finished = True
         return given_back(entry.entitlements, request.feature, int(row.used) if row else 0, request.amount)
 
     async def _end(self) -> None:
-        if not self._settled:
+        if not self._finished:
             await self.release()
 
 

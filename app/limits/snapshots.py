@@ -42,7 +42,7 @@ class Snapshots:
         return self._database
 
     async def load(self, user_id: str) -> Entitlements:
-        """From memory where they are there; nothing is written, also not for a user never heard of."""
+        """From memory where they are there; nothing is written, also not for an unknown user."""
         now = self.clock()
         entry = self._cache.get(user_id, now)
         if entry is not None and entry.usage_is_current:

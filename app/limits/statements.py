@@ -114,7 +114,7 @@ def hold(dialect: str) -> TextClause:
 
 
 @cache
-def settle(dialect: str) -> TextClause:
+def finish(dialect: str) -> TextClause:
     """Take `:amount` in place of the hold `:hold_id`: always what it still holds, beyond that guarded."""
     words = _Words(dialect)
     guard = f"{USED} <= {LIMIT} - {AMOUNT} - {words.held(words.others)} AND {SAME_VERSION}"

@@ -1,4 +1,4 @@
-"""Take and give back usage: each one guarded statement inside the caller's transaction."""
+"""Consume and release usage: each is one guarded statement inside the caller's transaction."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class Request:
     amount: int
     key: str | None = None
     at: int | None = None
-    """For a release: the moment whose period it is given back to, in Unix seconds."""
+    """For a release: the moment whose period it lowers, in Unix seconds."""
 
     def __post_init__(self) -> None:
         check_amount(self.amount, least=1)
@@ -115,7 +115,7 @@ def granted(entitlements: Entitlements, feature: str, used: int, amount: int) ->
 def given_back(
     entitlements: Entitlements, feature: str, used: int, amount: int, *, enough: bool = True
 ) -> Decision:
-    """The decision on what was given back, which is always allowed; `enough`: so much was used before."""
+    """The decision on a release, which is always allowed; `enough`: so much was used before."""
     decision = entitlements.look(feature, used)
     return decision._replace(
         allowed=True,
@@ -154,7 +154,7 @@ async def guarded(
         if request.key is not None and await _answer(connection, request, now) is not None:
             return None
         # Over the limit, or the limit is not what it was when it was read. Nobody may move the usage while
-        # that is found out, or it could look too much to one statement and free to the next, for ever.
+        # that is found out, or it could look too much to one statement and free to the next, without end.
         row_of = {"user_id": request.user_id, "feature": request.feature}
         await connection.execute(statements.lock(connection.dialect.name), row_of)
         before, entry = entry, await snapshots.read(connection, request.user_id)
@@ -188,7 +188,7 @@ async def release(snapshots: Snapshots, connection: AsyncConnection, request: Re
     now = int(snapshots.clock())
     if request.at is not None and request.at > now:
         raise InvalidRequest(f"at: {request.at} lies ahead of now ({now}).")
-    # To a moment's own period nothing is given back by an answer that another process may have outdated.
+    # A release in a moment's own period never uses an answer that another process may have outdated.
     find = snapshots.known if request.at is None else snapshots.read
     entry = await find(connection, request.user_id)
     values = parameters(entry, request.feature, request.amount, now)

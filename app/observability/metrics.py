@@ -1,4 +1,4 @@
-"""Every metric there is. The places that know something call one function here; `/metrics` shows it all.
+"""All metrics. Other modules call one function here for each fact; `/metrics` serves them.
 
 With several worker processes (`PROMETHEUS_MULTIPROC_DIR`, which `serve --workers` sets) counters and
 histograms are added up over them. What the database and the spool hold is the same for all, so whichever
@@ -39,7 +39,7 @@ BATCH_EVENTS: Final = Histogram(
 )
 BATCH_SECONDS: Final = Histogram(
     "billing_batch_seconds",
-    "How long a batch took, from its begin to its commit or its error",
+    "The duration of a batch, from its beginning to its commit or error",
     buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 4, 8),
     registry=_own,
 )
@@ -54,41 +54,41 @@ EVENT_LAG: Final = Histogram(
 )
 EVENTS: Final = Counter(
     "billing_events_total",
-    "Events stored or tried again, by the state they were left in",
+    "Events stored or retried, by their state afterwards",
     ("state",),
     registry=_own,
 )
 RETRIES: Final = Counter(
     "billing_event_retries_total",
-    "Failed events tried again, by the state that left them in",
+    "Failed events that were retried, by their state afterwards",
     ("state",),
     registry=_own,
 )
 SPOOLED: Final = Counter(
     "billing_spooled_events_total",
-    "Events kept on disk since the database could not take them",
+    "Events put into the spool, as the database could not take them",
     registry=_own,
 )
 DECISIONS: Final = Counter(
     "billing_limit_decisions_total",
-    "Answers to checks and takings of a feature",
+    "Limit decisions, by feature and reason",
     ("feature", "reason"),
     registry=_own,
 )
 CACHE_ANSWERS: Final = Counter(
     "billing_limit_cache_answers_total",
-    "Entitlements asked for: a hit was in memory, a miss was read",
+    "Entitlements that were asked for: a hit was in memory, a miss was loaded",
     ("result",),
     registry=_own,
 )
 CACHE_AGE: Final = Counter(
     "billing_limit_cache_age_seconds_total",
-    "The age of the hits, added up: by their number, how stale",
+    "The ages of the hits, added up: divide by the number of hits",
     registry=_own,
 )
 CACHE_OUTDATED: Final = Counter(
     "billing_limit_cache_outdated_total",
-    "Takings that found out that what was in memory no longer held, and read it again",
+    "Consumes that found the entitlements in memory outdated, and loaded them again",
     registry=_own,
 )
 OVER_RELEASED: Final = Counter(
@@ -124,19 +124,19 @@ GAUGES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
         "Whether the database takes events, by a write that was tried within the last seconds",
         (),
     ),
-    "billing_inbox_events": ("Events that are not settled: pending, failed or dead", ("state",)),
+    "billing_inbox_events": ("Events that are not finished: pending, failed or dead", ("state",)),
     "billing_inbox_oldest_seconds": (
         "The age of the oldest event in that state, since it came; else 0",
         ("state",),
     ),
-    "billing_outbox_entries": ("Reactions not done: pending or dead", ("state",)),
+    "billing_outbox_entries": ("Reactions that are not delivered: pending or dead", ("state",)),
     "billing_outbox_oldest_seconds": ("The age of the oldest reaction in that state; else 0", ("state",)),
-    "billing_needs_refresh": ("Records whose events alone do not settle their state", ("kind",)),
+    "billing_needs_refresh": ("Records whose events alone do not determine their state", ("kind",)),
     "billing_unmapped_prices": ("Prices of live subscriptions that the plans file does not list", ()),
     "billing_spool_files": ("Files in the spool: waiting, or rejected when they were drained", ("kind",)),
     "billing_spool_bytes": ("The size of the files that wait in the spool", ()),
 }
-"""What is read when somebody asks: help and labels."""
+"""Gauges are read for each scrape: their help and labels."""
 
 Gauges = Mapping[str, Mapping[tuple[str, ...], float]]
 """A value for each gauge and its labels' values."""
@@ -158,7 +158,7 @@ def _answers(status: int, result: str) -> Counter:
     return WEBHOOK_ANSWERS.labels(str(status), result)
 
 
-# There from the start: an `increase` does not see the first of what was absent before.
+# Created at the start: `increase` does not see the first value of a series that was absent before.
 for _status, _results in (
     (200, ("processed", "duplicate", "ignored", "deferred")),
     (400, ("invalid_signature", "invalid_payload")),
@@ -214,7 +214,7 @@ def event_retried(state: str) -> None:
 
 
 def stripe_expected(resources: Iterable[str]) -> None:
-    """There from the start, as above."""
+    """Create the series at the start, as above."""
     for resource in resources:
         for status in STRIPE_STATUSES:
             _stripe_requests(resource, status)
@@ -236,7 +236,7 @@ def decision_tally(feature: str, reason: str) -> Tally:
 
 
 def flush() -> None:
-    """Bring the tallies into their counters."""
+    """Add the tallies to their counters."""
     for (feature, reason), tally in list(_decisions.items()):
         _bring(tally, _decision(feature, reason))
     _bring(HIT, _hits())
@@ -312,7 +312,7 @@ class _Now(Collector):
 
 
 class _Counted(Collector):
-    """Counters and histograms without when each began: twice the lines, for what nobody asks."""
+    """Counters and histograms without their `_created` samples, which double the lines."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry

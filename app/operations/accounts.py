@@ -19,7 +19,7 @@ MOST_OBJECTS = 1000
 MOST_UNSETTLED = 100
 UNSETTLED = ("dead", "failed", "pending")
 UNSETTLED_SCANNED = 200
-"""Of the newest unsettled events, how many bodies are searched for a customer's id."""
+"""Of the newest unfinished events, how many bodies are searched for a customer's id."""
 
 UNSETTLED_COLUMNS = [
     getattr(WebhookEvent, name)
@@ -47,7 +47,7 @@ class Account:
     overrides: Sequence[Override]
     """Those past their time included."""
     entitlements: Entitlements
-    unsettled: Sequence[Row[Any]]
+    unfinished: Sequence[Row[Any]]
     """Its events that are pending, failed or dead."""
     object_ids: Sequence[str]
     """Of everything here that events may speak of."""
@@ -99,8 +99,8 @@ async def load_account(
         made = entitle("", subscriptions, invoices, customers, [], catalogue, now, known=known)
     object_ids = [*ids, *(row.id for row in subscriptions), *(row.id for row in invoices)]
     object_ids += await _linking_objects(session, customers, subscriptions)
-    unsettled = await unsettled_events(session, ids, object_ids)
-    strangers = {row.object_id for row in unsettled if row.object_id} - set(object_ids)
+    unfinished = await unfinished_events(session, ids, object_ids)
+    strangers = {row.object_id for row in unfinished if row.object_id} - set(object_ids)
     return Account(
         user_id=user_id,
         customers=customers,
@@ -108,7 +108,7 @@ async def load_account(
         invoices=invoices[:MOST_INVOICES],
         overrides=overrides,
         entitlements=made,
-        unsettled=unsettled,
+        unfinished=unfinished,
         object_ids=[*dict.fromkeys(object_ids), *sorted(strangers)],
         now=now,
     )
@@ -134,7 +134,7 @@ async def _linking_objects(
     return {object_id for object_id in await session.exec(query) if object_id is not None}
 
 
-async def unsettled_events(
+async def unfinished_events(
     session: AsyncSession, customers: Sequence[str], object_ids: Sequence[str]
 ) -> list[Row[Any]]:
     """Those of these objects, and those whose body names a customer: a subscription that no event has yet

@@ -16,7 +16,7 @@ from ..db.models import EventState, OutboxState
 UNSETTLED_EVENTS = (EventState.PENDING, EventState.FAILED, EventState.DEAD)
 UNSETTLED_OUTBOX = (OutboxState.PENDING, OutboxState.DEAD)
 
-# The conditions are those of partial indexes, word for word, so that what is settled is never looked at.
+# The conditions are those of partial indexes, word for word, so that finished rows are never read.
 COUNT_UNSETTLED_EVENTS = text(
     "SELECT state, COUNT(*) AS count, MIN(received_at) AS oldest FROM billing_event "
     "WHERE state IN ('pending', 'failed', 'dead') GROUP BY state"

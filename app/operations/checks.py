@@ -30,7 +30,7 @@ async def check_account(service: Service, account: Account) -> Found:
         account.user_id,
         [customer.id for customer in account.customers],
         [subscription.id for subscription in account.subscriptions],
-        [event.id for event in account.unsettled],
+        [event.id for event in account.unfinished],
     )
     return await run_checks(context, scope)
 

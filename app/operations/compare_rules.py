@@ -227,7 +227,7 @@ class _Compared:
         return found
 
     async def _subscriptions(self) -> dict[str, Json]:
-        """Of each subscription the columns that may tell why, and its user."""
+        """Of each subscription the columns that may show why, and its user."""
         subscriptions, customers = table_of(Subscription), table_of(Customer)
         columns = [subscriptions.c[name] for name in (*WHY, "links")]
         owner = subscriptions.c.customer_id == customers.c.id
@@ -304,13 +304,13 @@ def _reasons(
     why: dict[str, list[str]] = {}
     for id, now in after.items():
         was = before.get(id, {})
-        told = [
+        causes = [
             text.format(now=now[name])
             for name, text in WHY.items()
             if now[name] is not None and was.get(name) != now[name]
         ]
         if id in items:
-            told.append("every item counts: " + ", ".join(str(each.get("price_id")) for each in items[id]))
+            causes.append("every item counts: " + ", ".join(str(each.get("price_id")) for each in items[id]))
         for user_id in {was.get("owner"), now.get("owner"), was.get("user_id"), now.get("user_id")} - {None}:
-            why.setdefault(str(user_id), []).extend(f"{id}: {each}" for each in told)
-    return {user_id: told for user_id, told in why.items() if told}
+            why.setdefault(str(user_id), []).extend(f"{id}: {each}" for each in causes)
+    return {user_id: causes for user_id, causes in why.items() if causes}

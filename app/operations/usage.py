@@ -33,7 +33,7 @@ async def change_usage(
     key: str | None = None,
     at: int | None = None,
 ) -> Decision:
-    """Take (`consume`), give back (`release`) or correct (`set`) usage, with its entry in the audit trail.
+    """Use (`consume`), release (`release`) or correct (`set`) usage, with its entry in the audit trail.
 
     `set` says what is used without the live reservations, which count on top. With a `key` the same change is
     made once, and answered alike for 7 days; `set` takes none. `at`: of `release`, when it was taken, in Unix

@@ -160,8 +160,8 @@ def wanted_types(present: Sequence[str], handled: Sequence[str], *, remove_other
 def types_changed(present: Sequence[str], wanted: Sequence[str]) -> list[str]:
     """A sentence about what was added and taken away, where anything was."""
     more, less = sorted(set(wanted) - set(present)), sorted(set(present) - set(wanted))
-    told = [f"added {', '.join(more)}"] * bool(more) + [f"removed {', '.join(less)}"] * bool(less)
-    return [f"Event types: {'; '.join(told)}."] if told else []
+    parts = [f"added {', '.join(more)}"] * bool(more) + [f"removed {', '.join(less)}"] * bool(less)
+    return [f"Event types: {'; '.join(parts)}."] if parts else []
 
 
 def _notes(endpoint: Json, others: Sequence[Json]) -> tuple[str, ...]:

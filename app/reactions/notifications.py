@@ -90,7 +90,7 @@ TEMPLATES: dict[str, tuple[str, str]] = {
     "event_dead": (
         "An event is dead: {event_type}",
         "Event {event_id} ({event_type}, object {object_id}) failed for three days and is not tried again. "
-        "GET /internal/events/{event_id} has the error; once it is mended: "
+        "GET /internal/events/{event_id} has the error; once it is fixed: "
         "POST /internal/events/{event_id}/replay.",
     ),
     "backlog_old": (

@@ -146,9 +146,9 @@ class Outbox:
         reaction = Reaction.of_json(entry.reaction)
         receiver = durable_receivers(entry.signal)[entry.receiver]
         error = await _called(receiver, reaction)
-        await self._settle(entry, error)
+        await self._finish(entry, error)
 
-    async def _settle(self, entry: Any, error: str | None) -> None:
+    async def _finish(self, entry: Any, error: str | None) -> None:
         now = int(self._clock())
         values: Row = {"id": entry.id, "attempts": entry.attempts + 1, "last_error": error, "done_at": None}
         if error is None:

@@ -32,7 +32,7 @@ def take(dialect: str) -> TextualSelect:
     )
 
 
-# Not by who has overslept its lease: another process has settled it since, and what is done stays done.
+# Not by a process whose lease has expired: another process has finished it since.
 SETTLE: TextClause = text(
     "UPDATE billing_outbox SET state = :state, attempts = :attempts, last_error = :last_error, "
     "failing_since = :failing_since, next_attempt_at = :next_attempt_at, done_at = :done_at "

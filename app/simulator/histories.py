@@ -12,7 +12,7 @@ def random_history(
 ) -> None:
     """An arbitrary history that Stripe could have sent, with many changes within one second.
 
-    `twice` is the share (0 to 1) of changes sent as two event objects, where the events still tell the end.
+    `twice` is the share (0 to 1) of changes sent as two event objects, where the end is still certain.
     """
     first = len(account.events)
     people = [account.create_customer(f"c{n}@example.com", user_id=f"user_{n}") for n in range(customers)]
@@ -88,7 +88,7 @@ def _change(account: Account, rng: random.Random, subscription: Subscription, cu
         case 16 if subscription.pending_update is None:
             account.propose_update(subscription, rng.randint(1, 3))
         case 16:
-            _settle_pending_update(account, rng, subscription)
+            _finish_pending_update(account, rng, subscription)
 
 
 def _prices_beside(account: Account, subscription: Subscription) -> list[str]:
@@ -114,14 +114,14 @@ def _bill(account: Account, rng: random.Random, subscription: Subscription) -> N
     """What the end of a period or of a retry brings."""
     last = account.invoices.get(subscription.latest_invoice or "")
     if last is not None and last.status == "open":
-        settle = (
+        decide = (
             account.recover,
             account.fail_payment,
             account.give_up,
             account.mark_uncollectible,
             account.void,
         )
-        rng.choice(settle)(last)
+        rng.choice(decide)(last)
     elif subscription.cancel_at_period_end:
         account.cancel_now(subscription)
     elif subscription.status == "trialing" and rng.random() < 0.5:
@@ -139,7 +139,7 @@ def _back_and_forth(account: Account, rng: random.Random, subscription: Subscrip
         account.change_quantity(subscription, quantity)
 
 
-def _settle_pending_update(account: Account, rng: random.Random, subscription: Subscription) -> None:
+def _finish_pending_update(account: Account, rng: random.Random, subscription: Subscription) -> None:
     if rng.random() < 0.5:
         account.apply_pending_update(subscription, rng.randint(1, 3))
     else:
@@ -149,7 +149,7 @@ def _settle_pending_update(account: Account, rng: random.Random, subscription: S
 def _doubtless(events: list[Event]) -> list[Event]:
     """Changes that may come twice: of objects that are in no state twice within that second.
 
-    From A -> B, B -> A and a second A -> B no one can tell whether the last one happened or was only sent
+    From A -> B, B -> A and a second A -> B nothing shows whether the last one happened or was only sent
     again, so the truth would not follow from the events.
     """
     seconds: dict[tuple[str, int], list[Event]] = defaultdict(list)

@@ -87,7 +87,7 @@ def thin_id(source: str, name: str, *, livemode: bool = False) -> str:
 def thin_event(event: Event, *, livemode: bool = False, context: str | None = None) -> Json:
     """What a thin destination is sent in place of this snapshot event.
 
-    `context`: the account that it is of, as an organization's destination is told.
+    `context`: the account that it is of, as an organization's destination receives it.
     """
     return notification(thin_events(event, livemode=livemode)[0], livemode=livemode, context=context)
 

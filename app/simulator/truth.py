@@ -1,4 +1,4 @@
-"""What the records must be in the end, told from the account itself and never from its events' order."""
+"""The expected records, computed from the account itself and never from the order of its events."""
 
 from typing import Any
 

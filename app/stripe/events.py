@@ -1,6 +1,6 @@
 """Bytes to `StripeEvent`: one envelope for every shape that Stripe has sent since 2020.
 
-Shapes are told apart by what is there, never by version: the endpoint's version decides what Stripe
+Shapes are recognised by their fields, never by version: the endpoint's version decides what Stripe
 sends, and an account may have endpoints of several. What is inside an object reads `stripe_objects`.
 """
 
@@ -58,7 +58,7 @@ class StripeEvent:
 
     @property
     def told_as(self) -> tuple[str, ...]:
-        """The ids of the events that tell the same change: this one and, where Stripe names it, its twin."""
+        """The ids of the events about the same change: this one and, where Stripe names it, its twin."""
         ids = (self.id, self.read_for[1] if self.read_for else None, self.snapshot_event)
         return tuple(id for id in ids if id)
 
@@ -154,10 +154,10 @@ def _related_object(payload: dict[str, Any]) -> dict[str, Any]:
 
 def _read_for(payload: dict[str, Any]) -> tuple[int, str] | None:
     """The thin event that the object was read for: this service's own word in what it read."""
-    told = payload.get("read_for")
-    if not isinstance(told, dict):
+    cause = payload.get("read_for")
+    if not isinstance(cause, dict):
         return None
-    created, event_id = as_seconds(told.get("created")), as_id(told.get("id"))
+    created, event_id = as_seconds(cause.get("created")), as_id(cause.get("id"))
     return (created, event_id) if created is not None and event_id is not None else None
 
 

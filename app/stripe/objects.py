@@ -168,8 +168,8 @@ def invoice_values(content: Values) -> Values:
 def invoice_payment(invoice: Values) -> str | None:
     """The id of the invoice's payment intent, else of its charge; since 2025-03-31.basil under `payments`."""
     paid = [as_dict(each.get("payment")) for each in list_of(invoice.get("payments"))]
-    told = [invoice, *paid]
-    found = [as_id(each.get(name)) for name in ("payment_intent", "charge") for each in told]
+    stated = [invoice, *paid]
+    found = [as_id(each.get(name)) for name in ("payment_intent", "charge") for each in stated]
     return next((payment for payment in found if payment), None)
 
 
@@ -205,9 +205,9 @@ class SeenPrice(NamedTuple):
 
 
 def prices_before(content: Values, previous: Values | None) -> list[SeenPrice]:
-    """The same as they were before the event, where its `previous_attributes` tell."""
-    told = {name: value for name, value in (previous or {}).items() if name in ("items", "lookup_key")}
-    return seen_prices(content | told) if told else []
+    """The same as they were before the event, where its `previous_attributes` say so."""
+    stated = {name: value for name, value in (previous or {}).items() if name in ("items", "lookup_key")}
+    return seen_prices(content | stated) if stated else []
 
 
 def seen_prices(content: Values) -> list[SeenPrice]:

@@ -44,13 +44,13 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """The event whose snapshot is the newest, and whether the events alone really settle it."""
+    """The event whose snapshot is the newest, and whether the events alone determine it."""
 
     newest: StripeEvent
     position: Position
     burst: int
     """How many events share the position."""
-    settled: bool = True
+    certain: bool = True
 
 
 def position(event: StripeEvent) -> Position:
@@ -88,7 +88,7 @@ def is_terminal(rank: int | None) -> bool:
 
 
 def overlay_applies(overlay: Mapping[str, Any] | None, place: Position | None) -> bool:
-    """Whether an internal update lies over the snapshot at `place` (None: there is none).
+    """Whether an internal update overrides the snapshot at `place` (None: there is none).
 
     A snapshot with a greater `created` has ended it; so has a terminal status from Stripe.
     """
@@ -133,8 +133,8 @@ def _read(event: StripeEvent) -> _Reading:
 
 def _judge(bursts: list[list[StripeEvent]]) -> Judgement:
     burst = bursts[0]
-    newest, settled = _newest_of(burst, lambda: _judge(bursts[1:]) if len(bursts) > 1 else None)
-    return Judgement(newest, position(newest), len(burst), settled)
+    newest, certain = _newest_of(burst, lambda: _judge(bursts[1:]) if len(bursts) > 1 else None)
+    return Judgement(newest, position(newest), len(burst), certain)
 
 
 Earlier = Callable[[], Judgement | None]
@@ -150,14 +150,14 @@ def _newest_of(burst: list[StripeEvent], earlier: Earlier) -> tuple[StripeEvent,
     steps = {event.id: step for event in burst if (step := _read(event).step)}
     if not steps:
         return burst[0], False
-    state, settled = _end_of(list(steps.values()), earlier)
+    state, certain = _end_of(list(steps.values()), earlier)
     stepped = [event for event in burst if event.id in steps]
     reached = [event for event in stepped if steps[event.id].after == state]
-    return (reached or stepped)[0], settled and bool(reached)
+    return (reached or stepped)[0], certain and bool(reached)
 
 
 def _end_of(steps: list[Step], earlier: Earlier) -> tuple[State | None, bool]:
-    """The state in which the steps end, None if they do not tell; and whether that is certain."""
+    """The state in which the steps end, None if they do not show it; and whether that is certain."""
     counted, once = _end(steps, earlier), _end(set(steps), earlier)
     if counted is not None:
         # Stripe now and then sends one change as two events. Where that would matter, it is not certain.

@@ -1,4 +1,4 @@
-"""Whose account an event is of: ours, another's, or not to be told yet.
+"""Which account an event is of: ours, another, or not known yet.
 
 An organization's endpoint sends the events of all its accounts, a Connect endpoint those of connected ones:
 `context` ("acct_platform/acct_connected"), `account`, or both name the account ("The Event object", `account`
@@ -22,7 +22,7 @@ class OwnAccount:
     id: str | None = None
 
     def owns(self, event: StripeEvent) -> bool | None:
-        """Whether the event is of this account; None while that cannot be told."""
+        """Whether the event is of this account; None while that is not known."""
         if event.account is None and event.context is None:
             return True  # nearly every event
         owners = event.owners

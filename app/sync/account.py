@@ -1,4 +1,4 @@
-"""Learns from Stripe which account the key is of, so that the events of another one are told apart."""
+"""Learns from Stripe which account the key is of, so that the events of another one are recognised."""
 
 import structlog
 

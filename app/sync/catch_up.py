@@ -1,4 +1,4 @@
-"""Catch-up: events that never arrived are listed from Stripe, and taken in like any other.
+"""Catch-up: events that never arrived are listed from Stripe, and applied like any other.
 
 Whatever was lost on the way, Stripe keeps its events for 30 days ("List all events"). All handled types are
 listed, newest first; what the inbox does not have goes through the same pipeline. Where it was is noted after
@@ -129,7 +129,7 @@ class CatchUp:
             except StripeRefused:
                 if cursor.after is None:
                     raise
-                # The event that it stood at may be past Stripe's 30 days: the group is listed anew.
+                # The event that it stood at may be past Stripe's 30 days: list the group from the start.
                 cursor.after = None
                 await self._list_group(groups[number], cursor, on_progress)
             cursor.after = None

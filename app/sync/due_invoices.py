@@ -1,6 +1,6 @@
 """The unpaid invoices of a subscription as Stripe has them, with the charges that failed.
 
-They tell since when a subscription is past due that is imported so.
+They show since when a subscription that is imported past due has been so.
 """
 
 from collections.abc import AsyncIterator

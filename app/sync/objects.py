@@ -104,7 +104,7 @@ class StripeObjects:
         return outcome
 
     async def _invoices_of_import(self, subscription_id: str) -> list[Delivery]:
-        """The invoices that tell since when a subscription is past due that was never seen running here.
+        """The invoices that show since when a subscription is past due that was never seen running here.
 
         None where Stripe does not give them: then that is when it was first read.
         """

@@ -105,13 +105,13 @@ class PendingFetches:
         return False
 
     async def _finish_gone(self, object: Object, events: Sequence[StripeEvent]) -> None:
-        """Finish the events of an object that Stripe no longer has: what says that it is deleted is told."""
+        """Finish the events of an object that Stripe no longer has; some are applied as deletions."""
         log.warning("object_not_at_stripe", kind=object[0], object_id=object[1])
         self._not_before[object] = self._clock() + RETRY_SECONDS
         await self._settle_manual(*object)
-        told = [event for event in events if await self._thin.tell_deletion(event)]
-        await self._mark(told, EventState.PROCESSED, None)
-        await self._mark([event for event in events if event not in told], EventState.IGNORED, GONE)
+        deletions = [event for event in events if await self._thin.tell_deletion(event)]
+        await self._mark(deletions, EventState.PROCESSED, None)
+        await self._mark([event for event in events if event not in deletions], EventState.IGNORED, GONE)
 
     async def _read(self, object: Object, events: Sequence[StripeEvent]) -> None:
         kind, object_id = object

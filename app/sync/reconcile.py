@@ -218,10 +218,10 @@ class Reconcile:
                 yield Difference(kind, row.id, column, here, value)
 
     def _expected(self, row: Row, content: Json, at: int, prices: PriceList) -> Json:
-        """The columns as Stripe's object has them, but for those that an internal update lies over."""
+        """The columns as Stripe's object has them, except those that an internal update overrides."""
         if isinstance(row, Customer):
             values = customer_values(content)
-            # Of a deleted customer Stripe's API tells only the id.
+            # Of a deleted customer Stripe's API returns only the id.
             return {"deleted": True} if values["deleted"] else values
         values, _ = subscription_columns(content, at, row, prices)
         if overlay_applies(row.overlay, current_position(row)):

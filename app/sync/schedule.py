@@ -25,7 +25,7 @@ RECONCILE_AGAIN_SECONDS = 20 * HOUR
 
 
 class Schedule:
-    """Re-reading all the time, catch-up every few minutes, reconcile every night."""
+    """Fetches objects all the time, catches up every few minutes, reconciles every night."""
 
     def __init__(
         self,

@@ -103,7 +103,7 @@ def _in_order(events: Sequence[StripeEvent]) -> list[StripeEvent]:
 
 def _to_be_told(event: StripeEvent) -> list[str]:
     """The signals whose receivers are called with what was read, beside the record that it changed."""
-    says_status = "status" in as_dict(event.changes.get("after"))  # no reading says since when
+    says_status = "status" in as_dict(event.changes.get("after"))  # the fetched state does not say since when
     return [
         name for name in names_of(event) if _has_other_receivers(name) or (says_status and name in HANDLERS)
     ]

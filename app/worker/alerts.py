@@ -190,7 +190,7 @@ class Alerts:
     async def _announce_once(
         self, signal: NamedSignal, key: str, *, facts: Row | None = None, part: str = "", **ids: str | None
     ) -> None:
-        """Announce, unless the note is there that it has been; `part` tells one time from another."""
+        """Announce, unless a note says that this was done. `part` distinguishes one occasion from another."""
         now = int(self._clock())
         cause = f"{signal.name}:{key}"
         reaction = Reaction(id=cause + part, signal=signal.name, at=now, facts=facts or {}, **ids)

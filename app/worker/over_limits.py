@@ -79,9 +79,9 @@ class OverLimits:
         ended = [key for key in noted if key not in found]
         if begun or ended:
             async with self._database.session() as session:
-                told = await self._note(session, entitlements, begun, ended)
+                announced = await self._note(session, entitlements, begun, ended)
             self._limits.snapshots.forget(user_id)
-            self._outbox.announce(told)
+            self._outbox.announce(announced)
 
     async def _with_usage(self, users: Iterable[str]) -> list[str]:
         query = select(Usage.user_id).where(col(Usage.user_id).in_(list(users)), col(Usage.used) > 0)
@@ -94,14 +94,14 @@ class OverLimits:
         connection, user_id = await session.connection(), entitlements.user_id
         for feature in ended:
             await connection.execute(statements.UNMARK_OVER, {"user_id": user_id, "feature": feature})
-        told = []
+        announced = []
         for over in begun:
             row = {"user_id": user_id, "feature": over.feature, "now": over.since}
             if (await connection.execute(statements.MARK_OVER, row)).first() is not None:
-                told.append(_reaction(entitlements, over))
-        if entries := self._outbox.entries(told):
+                announced.append(_reaction(entitlements, over))
+        if entries := self._outbox.entries(announced):
             await connection.execute(insert(table_of(OutboxEntry)), entries)
-        return told
+        return announced
 
 
 def _reaction(entitlements: Entitlements, over: OverLimit) -> Reaction:

@@ -1,4 +1,4 @@
-"""How the HTTP server in front of the service was started: told to the log, and stored for `doctor`."""
+"""How the HTTP server was started: logged, and stored for `doctor`."""
 
 from collections.abc import Callable
 from typing import Final

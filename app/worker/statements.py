@@ -48,4 +48,4 @@ PRUNE = text(
     "AND (received_at, id) <= (:last_received_at, :last_id) AND state IN ('processed', 'ignored') "
     f"AND NOT {NEEDED.format('billing_subscription')} AND NOT {NEEDED.format('billing_customer')}"
 )
-"""Delete what of a window is settled, and not needed to judge the newest snapshot of an object."""
+"""Delete the finished events of a window that are not needed to find the newest snapshot of an object."""

@@ -170,7 +170,7 @@ class Worker:
                 },
             )
             taken = rows.all()
-        # After the commit: a row that cannot be read must not give back the leases of the others.
+        # After the commit: a row that cannot be read must not release the leases of the others.
         return [_delivery_of(row) for row in taken]
 
 
@@ -200,7 +200,7 @@ def _delivery_of(row: Any) -> Delivery:
 
 
 def _unreadable(row: Any, error: Exception) -> StripeEvent:
-    """What the columns tell of an event whose body cannot be read now: it fails like any other, and alone."""
+    """An event whose body cannot be read now, from its columns. It fails like any other, and alone."""
     return StripeEvent(
         id=row.id,
         type=row.type,

@@ -13,7 +13,7 @@ ERROR = "MalformedEvent: The subscription has no usable customer."
 
 @dataclass(frozen=True)
 class Case:
-    """`words` go into the search box; the page then names the cause, and links to what mends it."""
+    """`words` go into the search box; the page then names the cause, and links to what fixes it."""
 
     name: str
     words: str

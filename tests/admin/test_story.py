@@ -1,4 +1,4 @@
-"""By the screen alone: why is this user blocked, and what mends it?"""
+"""By the screen alone: why is this user blocked, and what fixes it?"""
 
 import re
 

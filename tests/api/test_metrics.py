@@ -170,7 +170,7 @@ async def test_decisions_are_counted_by_feature_and_reason_each_once(client: Cli
     database = client.app.state.billing.database
     async with database.session() as session:
         await limits.consume(session, "ada", "projects")
-        await limits.release(session, "ada", "projects")  # gives back: nobody asked whether they may
+        await limits.release(session, "ada", "projects")  # a release is no decision
     with pytest.raises(limits.LimitExceeded):
         async with database.session() as session:
             await limits.consume(session, "ada", "projects", 99)

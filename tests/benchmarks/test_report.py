@@ -55,7 +55,7 @@ def test_an_event_that_was_answered_and_is_not_stored_stops_the_run(monkeypatch:
     check_stored(made, ["postgresql://host/one"])
     monkeypatch.setattr(webhooks, "stored", lambda url: 99)
     with pytest.raises(LostEventsError, match=r"100 .* 99 are stored"):
-        check_stored(made, ["postgresql://host/one"], patience=0)
+        check_stored(made, ["postgresql://host/one"], timeout=0)
 
 
 def test_the_report_has_goals_rates_and_the_machine() -> None:

@@ -64,8 +64,8 @@ async def test_a_change_in_the_second_of_the_purchase_holds_at_once(database_url
                 await here.hear()
         assert (await here.done(path(subscription, "cancel")))["cancel_at_period_end"]
         await here.hear()
-        settled = await stored(here, subscription)
-        assert (settled["quantity"], settled["cancel_at_period_end"]) == (6, True)
+        row = await stored(here, subscription)
+        assert (row["quantity"], row["cancel_at_period_end"]) == (6, True)
 
 
 async def test_a_reading_from_before_an_event_of_the_same_batch_is_stale(database_url: str) -> None:

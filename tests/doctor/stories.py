@@ -354,6 +354,6 @@ STORIES = {
         "catch-up-only", "warning", events_by_catch_up_alone, "none by webhook since", "Developers > Webhooks"
     ),
     "server without deadlines": Story(
-        "connections", "warning", plain_server, "keep a connection for ever", "app serve"
+        "connections", "warning", plain_server, "never closes a slow client's connection", "app serve"
     ),
 }

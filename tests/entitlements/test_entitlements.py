@@ -935,7 +935,7 @@ def test_explain_names_plan_price_addon_override_and_status() -> None:
             "nothing from sub_1 (active): it expired, and no renewal was seen",
         ),
         (of(Sub(cancel_at=NOW, expiry_date=NOW)), "sso", "it was set to cancel, and has reached its end"),
-        (of(Sub(status=None)), "sso", "only an invoice has spoken of it yet"),
+        (of(Sub(status=None)), "sso", "it is known from an invoice alone"),
         (of(Sub(status="new")), "sso", "its status is not one that this service knows"),
         (of(Sub(status="past_due")), "sso", "a payment is due, and its grace is over"),
         (of(Sub(), overrides=[Given("sso", "remove")]), "sso", "override remove, by support: goodwill"),

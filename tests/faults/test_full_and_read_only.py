@@ -1,4 +1,4 @@
-"""A failover to a read-only server, and full disks, while events arrive: nothing is lost, and it is told."""
+"""A read-only server after a failover, full disks, arriving events. Nothing is lost, and it is reported."""
 
 import asyncio
 import random

@@ -43,7 +43,7 @@ async def test_each_durable_receiver_ran_for_each_reaction(
         entries = await all_done(database_url)
     noted = notes.read_text().split()
     assert {entry.id.rsplit(":", 1)[0] for entry in entries} == set(noted)
-    # Told again with its user where the customer's event came after the subscription's.
+    # Announced again with its user where the customer's event came after the subscription's.
     activated = [
         Reaction.of_json(entry.reaction) for entry in entries if entry.signal == "subscription_activated"
     ]

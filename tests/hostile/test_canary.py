@@ -71,7 +71,7 @@ def logging_to(output: Output, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
         structlog.reset_defaults()
 
 
-class Told:
+class Shown:
     """All that came out: the log, and every answer."""
 
     def __init__(self, output: Output) -> None:
@@ -142,7 +142,7 @@ REFUSED_UPDATES: list[Any] = [
 ]
 
 
-async def go_down_every_path(server: Listening, told: Told) -> None:
+async def go_down_every_path(server: Listening, told: Shown) -> None:
     """Every answer that is an error, each with marks in what was sent."""
     sent = [
         http("POST", "/webhook/stripe", event("evt_x"), f"Stripe-Signature: {SIGNATURE}"),
@@ -214,10 +214,10 @@ async def marked_database(request: pytest.FixtureRequest, database_url: str) -> 
 
 
 @pytest.fixture(params=["json", "console"])
-def told(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Told]:
+def told(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shown]:
     output = Output(terminal=request.param == "console")
     with logging_to(output, monkeypatch):
-        yield Told(output)
+        yield Shown(output)
 
 
 @pytest.fixture(autouse=True)
@@ -228,7 +228,7 @@ def receiver() -> Iterator[None]:
     signal.disconnect(raising)
 
 
-def assert_nothing_came_out(told: Told) -> None:
+def assert_nothing_came_out(told: Shown) -> None:
     output = told.output.getvalue()
     assert MARK not in output.lower(), lines_with_marks(output)
     for answer in told.answers:
@@ -251,7 +251,7 @@ def lines_with_marks(output: str) -> list[str]:
 
 
 async def test_no_error_tells_a_secret_or_a_person(
-    marked_database: str, told: Told, monkeypatch: pytest.MonkeyPatch
+    marked_database: str, told: Shown, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with marked(marked_database) as server:
         await go_down_every_path(server, told)
@@ -283,7 +283,7 @@ async def test_an_application_that_configures_no_logging_tells_nothing_either(
 
 
 async def test_a_database_that_is_down_and_a_spool_that_is_full_tell_nothing(
-    told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    told: Shown, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Worker, "run", lambda worker: asyncio.sleep(0))
     monkeypatch.setattr(spool_module, "MAX_FILES", 1)
@@ -306,7 +306,7 @@ async def test_a_database_that_is_down_and_a_spool_that_is_full_tell_nothing(
     assert_nothing_came_out(told)
 
 
-def test_log_lines_cannot_be_forged_by_what_they_hold(told: Told) -> None:
+def test_log_lines_cannot_be_forged_by_what_they_hold(told: Shown) -> None:
     ours, foreign = structlog.get_logger("app.canary"), logging.getLogger("some.library")
     ours.warning("told", value=NASTY, **{"key\n" + FORGED: 1})
     ours.warning(NASTY, nested={"a": [NASTY]})

@@ -366,7 +366,7 @@ async def test_generated_bytes_without_a_signature_leave_no_row(database_url: st
 
 
 async def bare(client: Client, body: bytes, headers: list[tuple[bytes, bytes]]) -> int:
-    """The status for a request of exactly these headers, past all that a client would mend."""
+    """The status for a request of exactly these headers, past all that a client would correct."""
     scope = {
         "type": "http",
         "method": "POST",

@@ -100,7 +100,7 @@ async def test_while_our_account_is_unknown_events_that_name_one_wait_and_count_
 
 
 class Stripe:
-    """Answers what it is told to, and counts."""
+    """Gives the answers that a test chose, and counts."""
 
     def __init__(self, *answers: Answer | Exception) -> None:
         self.answers = list(answers)

@@ -1,4 +1,4 @@
-"""Batches side by side, and what becomes of an event whose batch does not come to its end."""
+"""Batches side by side, and what becomes of an event whose batch does not finish."""
 
 import asyncio
 import json

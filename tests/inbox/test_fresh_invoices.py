@@ -128,7 +128,7 @@ async def test_a_payment_names_itself_to_its_invoice_and_a_credit_note_has_it_re
     assert (await row_of(client, "in_unknown")).needs_refresh
     await client.send(event("invoice.updated", render(invoice, NEW) | {"id": "in_unknown"}, account.now + 1))
     row = await row_of(client, "in_unknown")
-    assert (row.status, row.needs_refresh) == ("open", True), "the note may be newer than what was told"
+    assert (row.status, row.needs_refresh) == ("open", True), "the note may be newer than the fetched state"
 
 
 @pytest.mark.parametrize("name", ["radar.early_fraud_warning.created", "invoice.finalization_failed"])

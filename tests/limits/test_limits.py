@@ -249,7 +249,7 @@ async def test_several_features_are_taken_together_or_not_at_all(client: Client)
     assert usage == {"projects": 2, "storage_bytes": 7}
 
 
-async def test_a_hold_counts_until_it_is_settled(client: Client, clock: Clock) -> None:
+async def test_a_reservation_counts_until_it_is_finished(client: Client, clock: Clock) -> None:
     await subscribe(client, clock)
     async with limits.reserve("ada", "tokens", 800, ttl=60) as hold:
         with pytest.raises(LimitExceeded):

@@ -1,6 +1,6 @@
 """Random lives of customers and subscriptions, as Stripe would tell of them: what is so, and the events.
 
-The state here is what Stripe would show; the events are told from its steps. Nothing of the service is used.
+The state here is what Stripe would show; the events follow from its steps. Nothing of the service is used.
 Times are Unix seconds.
 """
 
@@ -114,7 +114,7 @@ class Payer:
 
 @dataclass
 class World:
-    """What there is, and what was told of it."""
+    """What there is, and the events about it."""
 
     rng: random.Random
     payers: list[Payer] = field(default_factory=list)

@@ -17,14 +17,14 @@ from app.worker.worker import Worker
 from ..client import Client, running
 from ..limits.test_limits import START, Clock
 
-Told = list[Reaction]
+Announced = list[Reaction]
 SUBSCRIBED = {"subscription_activated", "subscription_changed"}
 
 
 @pytest.fixture
-def told() -> Iterator[Told]:
+def told() -> Iterator[Announced]:
     """What plain receivers hear: nothing but the service itself keeps them from hearing it twice."""
-    heard: Told = []
+    heard: Announced = []
 
     async def hear(reaction: Reaction) -> None:
         heard.append(reaction)
@@ -80,7 +80,7 @@ FACTS: dict[str, Callable[[Account], Event]] = {
 
 @pytest.mark.parametrize("signal", FACTS)
 async def test_two_event_objects_about_one_fact_are_announced_once(
-    client: Client, told: Told, signal: str
+    client: Client, told: Announced, signal: str
 ) -> None:
     account = Account(1, start=START - 30 * 86_400)
     event = FACTS[signal](account)
@@ -95,7 +95,7 @@ async def test_two_event_objects_about_one_fact_are_announced_once(
 
 
 async def test_each_attempt_each_refund_and_each_status_of_a_dispute_is_a_fact_of_its_own(
-    client: Client, told: Told
+    client: Client, told: Announced
 ) -> None:
     account = Account(1, start=START - 90 * 86_400)
     subscription = account.create_subscription(account.create_customer(user_id="ada"), "price_team")
@@ -115,7 +115,7 @@ async def test_each_attempt_each_refund_and_each_status_of_a_dispute_is_a_fact_o
 
 
 async def test_what_an_older_release_announced_by_its_event_is_not_announced_again(
-    client: Client, told: Told
+    client: Client, told: Announced
 ) -> None:
     account = Account(1, start=START - 30 * 86_400)
     event = failed_payment(account)
@@ -131,7 +131,9 @@ async def test_what_an_older_release_announced_by_its_event_is_not_announced_aga
     assert payment_failed.name not in {each.signal for each in told}
 
 
-async def test_only_facts_are_noted_so_that_a_renewal_writes_nothing_more(client: Client, told: Told) -> None:
+async def test_only_facts_are_noted_so_that_a_renewal_writes_nothing_more(
+    client: Client, told: Announced
+) -> None:
     account = Account(1, start=START - 60 * 86_400)
     subscription = account.create_subscription(account.create_customer(user_id="ada"), "price_team")
     account.renew(subscription)

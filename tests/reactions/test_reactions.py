@@ -1,4 +1,4 @@
-"""After the commit: who is told what, and that nobody is told too little, too often, or at another's cost."""
+"""After the commit: each receiver gets each reaction, once, and delays no other receiver."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ HEARD = [signal for name, signal in reactions.items()]
 
 
 class Listener:
-    """A durable receiver of everything, which may be told to raise or to hang."""
+    """A durable receiver of everything, which a test may let raise or hang."""
 
     def __init__(self, name: str = "listener") -> None:
         self.name = name

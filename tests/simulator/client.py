@@ -15,10 +15,10 @@ from app.simulator.api.app import Options
 
 @asynccontextmanager
 async def client_of(
-    base_url: str, *, key: str = API_KEY, version: str | None = None, patience: float = 60
+    base_url: str, *, key: str = API_KEY, version: str | None = None, seconds: float = 60
 ) -> AsyncIterator[StripeClient]:
-    """A client that tries once and waits `patience` seconds for an answer."""
-    http = HTTPXClient(timeout=patience)
+    """A client that tries once and waits `seconds` seconds for an answer."""
+    http = HTTPXClient(timeout=seconds)
     try:
         yield StripeClient(
             key,

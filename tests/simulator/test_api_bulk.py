@@ -109,7 +109,7 @@ def test_bulk_keeps_stripes_invariants_and_the_truth_knows_its_users() -> None:
 
 
 def test_the_users_of_a_history_are_those_that_its_objects_name() -> None:
-    """Found anew for each subscription, from its own metadata, its session, and its customer."""
+    """Found again for each subscription, from its own metadata, its session, and its customer."""
     seen: Counter[str] = Counter()
     for seed in range(40):
         account = Account(seed)

@@ -42,7 +42,7 @@ async def test_an_answer_that_comes_too_late_leaves_the_thing_done_and_the_key_f
     hold = faults.hold("late")
     async with (
         serving(account, faults=faults) as url,
-        client_of(url, patience=0.2) as impatient,
+        client_of(url, seconds=0.2) as impatient,
         client_of(url) as client,
     ):
         options: stripe.RequestOptions = {"idempotency_key": "one"}

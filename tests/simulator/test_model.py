@@ -190,8 +190,8 @@ def test_a_pending_update_is_proposed_and_then_applied_or_expires() -> None:
     assert changed["pending_update"] is None and changed["items"]["data"][0]["quantity"] == 4
     account.propose_update(subscription, 9)
     account.expire_pending_update(subscription)
-    settled = render(subscription, NEW)
-    assert settled["pending_update"] is None and settled["items"]["data"][0]["quantity"] == 4
+    rendered = render(subscription, NEW)
+    assert rendered["pending_update"] is None and rendered["items"]["data"][0]["quantity"] == 4
 
 
 def test_a_resumed_subscription_has_a_period_that_is_paid() -> None:

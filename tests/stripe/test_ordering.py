@@ -129,26 +129,26 @@ def test_a_circle_within_one_second_ends_where_the_second_began() -> None:
     ]
     for order in itertools.permutations([start, *circle]):
         judgement = judge(order)
-        assert (judgement.newest.id, judgement.settled) == ("evt_a", True)
+        assert (judgement.newest.id, judgement.certain) == ("evt_a", True)
 
 
 def test_a_circle_whose_beginning_is_not_known_is_not_settled() -> None:
     there = snapshot("evt_b", subscription(quantity=3), previous={"quantity": 2})
     back = snapshot("evt_a", subscription(quantity=2), previous={"quantity": 3})
     judgement = judge([there, back])
-    assert (judgement.newest.id, judgement.settled) == ("evt_b", False)
+    assert (judgement.newest.id, judgement.certain) == ("evt_b", False)
 
 
 def test_one_change_sent_as_two_events_counts_once_and_is_read_again() -> None:
     twice = [snapshot(id, subscription(quantity=2), previous={"quantity": 1}) for id in ("evt_a", "evt_b")]
     onwards = snapshot("evt_c", subscription(quantity=3), previous={"quantity": 2})
     judgement = judge([*twice, onwards])
-    assert (judgement.newest.id, judgement.settled) == ("evt_c", False)
+    assert (judgement.newest.id, judgement.certain) == ("evt_c", False)
 
 
 def test_equal_snapshots_of_one_second_need_no_second_reading() -> None:
     twice = [snapshot(id, subscription(quantity=2), previous={"quantity": 1}) for id in ("evt_a", "evt_b")]
-    assert judge(twice).settled
+    assert judge(twice).certain
 
 
 def test_events_without_previous_attributes_decide_only_where_there_are_no_steps() -> None:
@@ -157,14 +157,14 @@ def test_events_without_previous_attributes_decide_only_where_there_are_no_steps
     assert judge([paused, step]).newest is step
     resumed = snapshot("evt_a", subscription("active"), kind="resumed")
     judgement = judge([paused, resumed])
-    assert (judgement.newest.id, judgement.settled) == ("evt_z", False)
+    assert (judgement.newest.id, judgement.certain) == ("evt_z", False)
 
 
 def test_a_missing_step_leaves_two_ends_and_is_not_settled() -> None:
     first = snapshot("evt_a", subscription(quantity=2), previous={"quantity": 1})
     third = snapshot("evt_b", subscription(quantity=4), previous={"quantity": 3})
     judgement = judge([first, third])
-    assert (judgement.newest.id, judgement.settled) == ("evt_b", False)
+    assert (judgement.newest.id, judgement.certain) == ("evt_b", False)
 
 
 def test_null_and_absent_are_the_same_state() -> None:

@@ -190,7 +190,7 @@ async def test_what_is_pruned_keeps_the_answer_of_the_release_before(client: Cli
     assert (await client.read(f"/internal/users/{story.user}/entitlements"))["access"] == "none"
 
 
-async def test_reapplying_announces_nothing_and_keeps_what_is_settled(client: Client) -> None:
+async def test_reapplying_announces_nothing_and_keeps_what_is_finished(client: Client) -> None:
     story = Story(NOW - MONTH, status="incomplete")
     story.change(NOW - MONTH, status="active")
     story.invoice("invoice.payment_failed", NOW - DAY, attempt_count=1)

@@ -30,7 +30,7 @@ async def plan_of(both: Beside) -> str:
     return plan
 
 
-async def settle(both: Beside) -> None:
+async def refresh(both: Beside) -> None:
     both.account.advance(UNCHANGED_SECONDS + 1)
     while await both.refresh():
         both.account.advance(UNCHANGED_SECONDS + 1)
@@ -46,7 +46,7 @@ async def test_what_was_cut_is_fetched_page_by_page(
         assert set(await both.client.deliver(*events)) <= {"processed", "ignored"}
         assert await plan_of(both) == "free", "the plan is not among the first ten"
         assert (await both.client.read(f"/internal/subscriptions/{id}"))["needs_refresh"]
-        await settle(both)
+        await refresh(both)
         expected = truth(account)
         assert await stored(both.service.database, expected) == expected
         assert not (await both.client.read(f"/internal/subscriptions/{id}"))["needs_refresh"]
@@ -59,7 +59,7 @@ async def test_a_later_event_with_a_cut_list_takes_nothing_back(database_url: st
     account, id = account_with_many_items()
     async with beside(database_url, account) as both:
         await both.client.deliver(*account.events)
-        await settle(both)
+        await refresh(both)
         before = len(account.events)
         account.advance(60)
         account.set_metadata(account.subscriptions[id], tier="a")
@@ -68,7 +68,7 @@ async def test_a_later_event_with_a_cut_list_takes_nothing_back(database_url: st
         assert (record["needs_refresh"], record["plan_id"], record["quantity"]) == (True, "price_team", 3)
         assert len(record["items"]) == METERS + 1
         assert await plan_of(both) == "team"
-        await settle(both)
+        await refresh(both)
         expected = truth(account)
         assert await stored(both.service.database, expected) == expected
 

@@ -1,4 +1,4 @@
-"""Thin events and what order could not settle are read from Stripe, one read an object."""
+"""Thin events and records that order cannot determine are fetched from Stripe, one request an object."""
 
 import asyncio
 import random
@@ -91,7 +91,7 @@ async def test_a_burst_on_one_subscription_is_one_read(database_url: str, beside
         assert record["quantity"] == 29
 
 
-async def test_a_record_that_order_cannot_settle_is_read_again_once_it_is_still(
+async def test_a_record_that_order_cannot_determine_is_fetched_once_it_is_still(
     database_url: str, beside: Start
 ) -> None:
     account = Account(1, start=NOW)
@@ -99,7 +99,7 @@ async def test_a_record_that_order_cannot_settle_is_read_again_once_it_is_still(
     invoice = account.renew(subscription)
     paid = next(event for event in account.events if event.type == "invoice.paid")
     async with beside(database_url, account) as both:
-        await both.client.deliver(paid)  # of a subscription and a customer that nobody has spoken of
+        await both.client.deliver(paid)  # of a subscription and a customer that are not known
         assert invoice is not None
         assert await both.refresh() == 0
         account.advance(UNCHANGED_SECONDS)

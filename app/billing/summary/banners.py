@@ -1,4 +1,4 @@
-"""What to tell a user before they find out: a failed payment, an end that is near, a limit that is passed."""
+"""Banners for a user: a failed payment, an end that is near, a limit that is exceeded."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
@@ -69,7 +69,7 @@ def banners(
 
 
 def _of_payment(judged: JudgedSubscription, invoices: Sequence[OpenInvoice]) -> Iterator[Banner]:
-    """One at most: whatever is wrong with a payment, the same page mends it."""
+    """One at most: the same page fixes any problem with a payment."""
     granted = judged.access
     confirm = [invoice for invoice in invoices if invoice.action_required]
     kind: BannerKind | None = None

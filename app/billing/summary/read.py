@@ -13,9 +13,9 @@ from .schemas import Summary
 
 
 async def read_summary(service: Service, user_id: str) -> Summary:
-    """What a billing page shows of the user; one never heard of has the default plan.
+    """What a billing page shows of the user; an unknown user has the default plan.
 
-    Read anew, in one snapshot: somebody who has just paid wants to see it.
+    Loaded afresh, in one snapshot: somebody who has just paid wants to see it.
     """
     async with service.database.reading() as session:
         connection = await session.connection()

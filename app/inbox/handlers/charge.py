@@ -1,4 +1,4 @@
-"""`charge.refunded`, `charge.dispute.created`, `.closed`: somebody should hear of it."""
+"""`charge.refunded`, `charge.dispute.created`, `.closed`: reactions without a record."""
 
 from ...signals import payment_disputed, payment_refunded
 from ...stripe.events import StripeEvent
@@ -9,7 +9,7 @@ from ..unit_of_work import Payer, UnitOfWork
 def charge_refunded(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
     """Announces `payment_refunded`. No record changes.
 
-    The total that was refunded tells one refund from the next: each makes it greater.
+    The total that was refunded distinguishes one refund from the next: each makes it greater.
     """
     charge = event.object
     charge_id, amount = as_id(charge.get("id")), as_integer(charge.get("amount_refunded"))

@@ -5,7 +5,7 @@ from ...stripe.events import StripeEvent
 from ...stripe.objects import as_id, named_user
 from ..unit_of_work import UnitOfWork
 from .customer import ensure_customer
-from .links import announce_user, claim_by_session, link_by_checkout, owner_before, settle_owner
+from .links import announce_user, claim_by_session, link_by_checkout, owner_before, resolve_owner
 from .subscription import ensure_subscription
 
 
@@ -29,6 +29,6 @@ def _claim_subscription(
         unit_of_work.change(subscription, customer_id=customer.id)
     owner = owner_before(subscription, customer)
     claim_by_session(unit_of_work, subscription, event)
-    settle_owner(unit_of_work, subscription)
+    resolve_owner(unit_of_work, subscription)
     if owner is None:
         announce_user(unit_of_work, subscription, event)

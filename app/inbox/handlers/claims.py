@@ -66,7 +66,7 @@ def _moved(source: str, claim: Claim, customer_links: Links) -> Owner:
     named the user from whom it took the customer."""
 
     def is_later(move: Claim) -> bool:
-        if source == "internal":  # both are ours, so they are counted: a clock could not tell
+        if source == "internal":  # both are ours, so they are counted: a clock could not order them
             return bool(move["number"] > claim["moves"])
         return bool(move["created"] >= claim["created"])
 

@@ -38,7 +38,7 @@ def _values(newest: StripeEvent, customer: Customer) -> Values:
     values = customer_values(newest.object) | {"details_from": None}
     # The object in `customer.deleted` is the customer as it last was, not always marked as deleted.
     values["deleted"] = is_deletion(newest)
-    if values["livemode"] is None:  # Stripe's API tells only the id of a deleted customer
+    if values["livemode"] is None:  # Stripe's API returns only the id of a deleted customer
         values["livemode"] = newest.livemode
     if values["deleted"] and values["email"] is None:
         bare = "metadata" not in newest.object
@@ -66,7 +66,7 @@ def _is_outdated_deletion(newest: StripeEvent, customer: Customer) -> bool:
 
 
 def _newer_details(event: StripeEvent, customer: Customer, values: Values) -> Values | None:
-    """What an older snapshot tells that the deletion, which the record holds, does not; None for nothing."""
+    """What an older snapshot has that the deletion, which the record holds, does not; None for nothing."""
     deleted = values.get("deleted", customer.deleted)
     known = values.get("details_from", customer.details_from)
     if not deleted or known is None or is_deletion(event):
@@ -78,7 +78,7 @@ def _newer_details(event: StripeEvent, customer: Customer, values: Values) -> Va
 
 
 def _known_details(customer: Customer, bare: bool) -> Values:
-    """Where the e-mail that the record holds comes from; `bare`: the deletion tells no metadata either."""
+    """Where the e-mail that the record holds comes from; `bare`: the deletion has no metadata either."""
     if customer.deleted:
         known = customer.details_from or UNKNOWN
         return _place(known["created"], known["event_id"], bare)
@@ -90,7 +90,7 @@ def _place(created: int, event_id: str, bare: bool) -> Values:
 
 
 def _refresh_doubtful(unit_of_work: UnitOfWork, customer: Customer) -> None:
-    """Of subscriptions that were seen alive just after the deletion, only Stripe can tell."""
+    """Of subscriptions that were seen alive just after the deletion, only Stripe knows."""
     for subscription in unit_of_work.subscriptions_of(customer.id) if customer.deleted_at is not None else ():
         if is_doubtful(customer, subscription):
             unit_of_work.change(subscription, needs_refresh=True)

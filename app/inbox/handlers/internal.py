@@ -8,7 +8,7 @@ from ...stripe.ordering import is_terminal
 from ..unit_of_work import UnitOfWork
 from .announcements import RUNNING, announce_changes
 from .customer import ensure_customer
-from .links import announce_user, claim_by_update, link_internally, owner_before, settle_owner
+from .links import announce_user, claim_by_update, link_internally, owner_before, resolve_owner
 from .past_due import DUE
 from .snapshots import current_position
 from .subscription import ensure_subscription
@@ -42,7 +42,7 @@ def internal_subscription_updated(event: StripeEvent, unit_of_work: UnitOfWork) 
     unit_of_work.change(subscription, customer_id=update["customer_id"], overlay=overlay, **values)
     if update.get("user_id") is not None:
         claim_by_update(unit_of_work, subscription, customer, update["user_id"], event)
-    settle_owner(unit_of_work, subscription)
+    resolve_owner(unit_of_work, subscription)
     announce_changes(unit_of_work, event, before, subscription)
     if owner is None and before["status"] in RUNNING:
         announce_user(unit_of_work, subscription, event)

@@ -88,7 +88,7 @@ UNDETERMINED = ("status", "amount_due", "amount_paid", "amount_remaining", "due_
 def _is_unsure(event: StripeEvent, invoice: Invoice, values: Values) -> bool:
     """Whether the invoice is to be fetched: it was before, or two events of one second differ.
 
-    What was fetched settles it.
+    What was fetched determines it.
     """
     if is_reading(event.id):
         return False
@@ -151,7 +151,7 @@ def _extend_paid_through(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
 
 
 def _progress(values: dict[str, object]) -> tuple[object, ...]:
-    """How far an invoice has come: its `created` alone would not tell events of one second apart.
+    """How far an invoice has come: its `created` alone would not distinguish events of one second.
 
     draft < open < uncollectible < paid, void ("How invoicing works", invoice status transitions).
     """

@@ -35,7 +35,7 @@ def _invoice_to_fetch(event: StripeEvent, unit_of_work: UnitOfWork) -> Invoice |
     invoice = unit_of_work.find(Invoice, invoice_id)
     if invoice is None:
         return unit_of_work.add(Invoice, invoice_id, needs_refresh=True)
-    # Nothing changes an invoice that is settled, and what was read since says it all.
+    # Nothing changes an invoice that is final, and its fetched state is complete.
     if invoice.status not in ("void", "deleted"):
         unit_of_work.change(invoice, needs_refresh=True)
     return invoice

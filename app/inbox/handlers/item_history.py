@@ -29,7 +29,7 @@ _NOTHING: Values = {"removed": (), "beside": ()}
 
 
 def content_before(event: StripeEvent) -> Values | None:
-    """The object before the event; None where the event tells of no change of items or period."""
+    """The object before the event; None where the event shows no change of items or period."""
     previous = event.previous_attributes
     if not previous or (OF_ITEMS.isdisjoint(previous) and OF_PERIODS.isdisjoint(previous)):
         return None
@@ -43,7 +43,7 @@ def remembered(
     before: Sequence[Values] | None,
     known: Sequence[Values] | None = None,
 ) -> Values:
-    """The history with what this event shows: the items after it, and before it where it tells of those.
+    """The history with what this event shows: the items after it, and before it where it shows those.
     `known` are the record's items, for what was fetched."""
     memory = history or {}
     prices = {item: dict(seen) for item, seen in (memory.get("prices") or {}).items()}

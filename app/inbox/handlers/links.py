@@ -110,18 +110,18 @@ def _stored_claim(unit_of_work: UnitOfWork, subscription: Subscription) -> Claim
     return NOTHING | about | {"user_id": user_id, "named": user_id is not None}
 
 
-def settle_stored(unit_of_work: UnitOfWork, subscription: Subscription) -> None:
+def resolve_stored(unit_of_work: UnitOfWork, subscription: Subscription) -> None:
     """Give a row of an older release the user that its own snapshot and its customer's claims come to."""
     links = subscription.links or {}
     if "metadata" not in links:
         links = links | {"metadata": _stored_claim(unit_of_work, subscription)}
     unit_of_work.change(subscription, links=links)
-    settle_owner(unit_of_work, subscription)
+    resolve_owner(unit_of_work, subscription)
 
 
 def _step(unit_of_work: UnitOfWork, event: StripeEvent) -> tuple[str | None, int]:
     """Whom the metadata named before the event, and since when (Unix seconds) it names whom it does now, as
-    far as this event tells: since it changed, else since the subscription was made."""
+    far as this event shows: since it changed, else since the subscription was made."""
     previous = as_dict(event.previous_attributes).get("metadata")
     keys = unit_of_work.link_keys
     if isinstance(previous, dict) and (not previous or not previous.keys().isdisjoint(keys)):
@@ -147,7 +147,7 @@ def relink(unit_of_work: UnitOfWork, customer: Customer, links: Links, event: St
     unit_of_work.change(customer, links=links, user_id=owner.user_id, link_source=owner.source)
     for subscription in unit_of_work.subscriptions_of(customer.id) if reaches else ():
         known = subscription.user_id if subscription.links is not None else was
-        settle_owner(unit_of_work, subscription)
+        resolve_owner(unit_of_work, subscription)
         if known is None:
             announce_user(unit_of_work, subscription, event)
 
@@ -159,11 +159,11 @@ def owner_before(subscription: Subscription, customer: Customer | None) -> str |
     return customer.user_id
 
 
-def settle_owner(unit_of_work: UnitOfWork, subscription: Subscription) -> None:
+def resolve_owner(unit_of_work: UnitOfWork, subscription: Subscription) -> None:
     """Work out a subscription's user from the claims."""
     customer = unit_of_work.find(Customer, subscription.customer_id)
     if customer is None and subscription.customer_id is not None:
-        return  # its own events name the customer, and settle it
+        return  # its own events name the customer, and determine it
     links: Links = subscription.links if subscription.links is not None else {}
     linked = customer.links if customer is not None else {}
     held = Owner(customer.user_id, customer.link_source) if customer is not None else NOBODY

@@ -67,7 +67,7 @@ def with_lines(known: Lines, lines: Iterable[PaidLine]) -> Lines:
 def paid_until(items: Sequence[Values] | None, lines: Mapping[str, Mapping[str, int]]) -> int | None:
     """The greatest end among the lines whose item exists with their price, in Unix seconds.
 
-    All of them count while no snapshot has told of any item (`items` None).
+    All of them count while no snapshot has shown any item (`items` None).
     """
     ends = [
         end

@@ -4,7 +4,7 @@ The newest step from `active` or `trialing` into `past_due` or `unpaid` counts; 
 snapshot that says that a payment is due, after the newest that says that none is. A pause in between, a new
 period, an older open invoice change nothing ("How subscriptions work", subscription statuses).
 
-Of a subscription that was never seen running (the first import of one that is past due), the invoices tell:
+Of a subscription that was never seen running (the first import of one that is past due), the invoices decide:
 the newest due date that had passed by then, else the oldest failed charge of the latest finalized invoice.
 They are kept in `due_invoices`, `{invoice: {"created", "due", "failed", "over"}}`, until it is seen running.
 """

@@ -18,7 +18,7 @@ def current_position(row: Subscription | Customer | None) -> Position | None:
 
 
 READING_MARGIN_SECONDS = 2
-"""How well Stripe's clock of events and that of its API can be told from each other."""
+"""How far Stripe's clock of events and that of its API may differ."""
 
 
 def is_reading(event_id: str | None) -> bool:
@@ -27,9 +27,9 @@ def is_reading(event_id: str | None) -> bool:
 
 
 def is_near_a_reading(event: StripeEvent, row: Subscription | Customer, unit_of_work: UnitOfWork) -> bool:
-    """Whether a reading and an event are so close that either may be the newer one: read again."""
+    """Whether a fetched state and an event are so close that either may be newer: fetch again."""
     return (
-        unit_of_work.reapplied is None  # that was settled when the event came
+        unit_of_work.reapplied is None  # that was decided when the event came
         and row.snapshot_created is not None
         and is_reading(event.id) != is_reading(row.snapshot_event_id)
         and abs(event.created - _seen_at(row, row.snapshot_created)) <= READING_MARGIN_SECONDS
@@ -65,13 +65,13 @@ def _judge_again(event: StripeEvent, row: Subscription | Customer, known: Reappl
     place = current_position(row)
     if place is None or event.id != known.newest_event_id:
         return None
-    return Judgement(event, place, row.snapshot_burst, settled=not known.needs_refresh)
+    return Judgement(event, place, row.snapshot_burst, certain=not known.needs_refresh)
 
 
 def _judge_reading(
     event: StripeEvent, row: Subscription | Customer, unit_of_work: UnitOfWork
 ) -> Judgement | None:
-    """A reading is newer than the record as it was before Stripe was asked, whatever the stamps say.
+    """A fetched state is newer than the record as it was before the request, whatever the timestamps say.
 
     The inbox has made sure that the record has not changed since; so a change that is made within a second
     of an event holds at once. Only an end is never undone.
@@ -93,5 +93,5 @@ def ordering_values(judgement: Judgement, unsure: bool) -> dict[str, Any]:
         "snapshot_created": judgement.position.created,
         "snapshot_burst": judgement.burst,
         "snapshot_event_id": judgement.newest.id,
-        "needs_refresh": unsure or not judgement.settled,
+        "needs_refresh": unsure or not judgement.certain,
     }

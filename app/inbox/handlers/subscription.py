@@ -10,7 +10,7 @@ from ..unit_of_work import UnitOfWork
 from .announcements import RUNNING, announce_changes, announce_first_payment_failed
 from .customer import ensure_customer
 from .item_history import content_before, cut_values, history_of, remembered
-from .links import announce_user, claim_by_metadata, owner_before, settle_owner
+from .links import announce_user, claim_by_metadata, owner_before, resolve_owner
 from .past_due import evidence_of, evidence_of_thin, merged, since_values
 from .price import announce_unmapped, learn_prices
 from .snapshots import current_position, is_near_a_reading, is_reading, judge_snapshot, ordering_values
@@ -29,7 +29,7 @@ from .usage_periods import with_period_changes
 def subscription_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
     """Writes the newest snapshot of the subscription as its record."""
     if event.read_for is not None:
-        note_thin_status(event, unit_of_work)  # what was read has been applied as a reading
+        note_thin_status(event, unit_of_work)  # the fetched state has been applied
         return
     check_subscription(event.object)
     subscription = ensure_subscription(unit_of_work, required_id(event.object, "id"))
@@ -52,7 +52,7 @@ def subscription_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
     unit_of_work.change(subscription, **values)
     if is_doubtful(customer, subscription):
         unit_of_work.change(subscription, needs_refresh=True)
-    settle_owner(unit_of_work, subscription)
+    resolve_owner(unit_of_work, subscription)
     announce_changes(unit_of_work, event, before, subscription)
     announce_unmapped(event, unit_of_work, subscription)
     if never_paid(subscription) and not was_never_paid:
@@ -62,7 +62,7 @@ def subscription_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
 
 
 def trial_will_end(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
-    """`customer.subscription.trial_will_end`: three days before, or when Stripe was told to end it."""
+    """`customer.subscription.trial_will_end`: three days before, or when Stripe was asked to end it."""
     subscription_snapshot(event, unit_of_work)
     subscription = ensure_subscription(unit_of_work, required_id(event.object, "id"))
     if subscription.status != "trialing":
@@ -79,7 +79,7 @@ def trial_will_end(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
 
 
 def subscription_status_reached(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
-    """`customer.subscription.past_due` and its like: when the status began, which no reading says.
+    """Stores when the status began. These events are thin, and the fetched state does not say it.
 
     Thin events only ("Event types"); what the subscription is now was read before.
     """

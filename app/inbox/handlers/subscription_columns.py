@@ -21,7 +21,7 @@ from .paid_through import known_lines, paid_until
 from .snapshots import current_position
 
 Columns = tuple[Values, bool]
-"""The columns by one snapshot; and whether Stripe's API would tell more than it does."""
+"""The columns by one snapshot; and whether Stripe's API would show more."""
 
 
 class Memory(Protocol):
@@ -36,7 +36,7 @@ class Memory(Protocol):
 
 
 def subscription_columns(content: Values, created: int, memory: Memory | None, prices: PriceList) -> Columns:
-    """The columns by the snapshot of `created` (Unix seconds); and whether Stripe's API would tell more.
+    """The columns by the snapshot of `created` (Unix seconds); and whether Stripe's API would show more.
 
     It would where the list of items was cut, or where the period of one had to be counted.
 

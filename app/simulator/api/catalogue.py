@@ -31,7 +31,7 @@ class Catalogue:
     """The objects of an account by kind, in the order of lists.
 
     `refresh` costs what has happened since the last one: it sees new objects in the account's tables and
-    changed ones by their events. Where events were put in between or taken away, it begins anew.
+    changed ones by their events. Where events were inserted or removed, it starts again.
     """
 
     def __init__(self, account: Account) -> None:
@@ -58,7 +58,7 @@ class Catalogue:
             self._take_again(event.after)
 
     def endpoints_index(self) -> Index:
-        """Made anew each time: an account has few webhook endpoints, and they are deleted."""
+        """Built each time: an account has few webhook endpoints, and they are deleted."""
         index = Index()
         for endpoint in self.account.endpoints.values():
             index.put(endpoint.id, endpoint.created, {})

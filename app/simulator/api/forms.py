@@ -12,7 +12,7 @@ from .errors import invalid, missing
 Params = dict[str, Any]
 """Text, or parameters by key; a list has its numbers for keys until `listed` reads it.
 
-That is because a form does not tell a list from a hash whose keys are numbers, as metadata's may be.
+That is because a form does not distinguish a list from a hash whose keys are numbers, as metadata's may be.
 """
 
 NAME = re.compile(r"[^\[\]]+(\[[^\[\]]*\])*")

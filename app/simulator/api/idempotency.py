@@ -28,7 +28,7 @@ class Answer:
 class Answers:
     """Answers by key, kept for a day by the account's clock, as Stripe does.
 
-    Only what succeeded is kept: a request that was refused did nothing, and may be mended and sent again.
+    Only what succeeded is kept: a refused request did nothing, and may be corrected and sent again.
     """
 
     def __init__(self) -> None:

@@ -22,7 +22,7 @@ class Place(NamedTuple):
 class Index:
     """The ids of one kind of object in the order of their creation, for each facet apart.
 
-    An object is put again when it has changed; what is not told here is not found here.
+    An object is put again when it has changed; only what is put here is found here.
     """
 
     def __init__(self) -> None:
