@@ -3,7 +3,7 @@
     ent = await limits.load(user_id)                   # a snapshot: no I/O from here on
     ent.allows("sso"), ent.limit("storage_bytes"), ent.check("projects", used=3)
 
-    await limits.consume(session, user_id, "projects")  # in the caller's transaction: rollback is the refund
+    await limits.consume(session, user_id, "projects")  # in the caller's transaction: a rollback undoes it
 
 With a synchronous SQLAlchemy `Session` the same functions give their answer at once, without `await`:
 
@@ -69,7 +69,7 @@ def load(user_id: User, session: AsyncSession | SyncSession | None = None) -> An
     """What the user has, with the usage as of now; ask it without I/O.
 
     Without a session it is kept in memory for seconds. With one it is read in that session's transaction,
-    with all that this has changed. A user never heard of has the default plan, and nothing is written.
+    with all that this has changed. An unknown user has the default plan, and nothing is written.
 
     Raises:
         InvalidRequest: when the user's id cannot be one.
@@ -95,13 +95,13 @@ def consume(
     *,
     key: str | None = None,
 ) -> Any:
-    """Take `amount` of a feature, if the limit that holds now allows it.
+    """Use `amount` of a feature, if the limit allows it now.
 
     Part of the caller's transaction: rolled back with it. `used` in the decision is what is used after.
-    The same key gives the same answer for 7 days, and takes once.
+    The same key gives the same answer for 7 days, and uses the amount once.
 
     Raises:
-        LimitExceeded, FeatureNotIncluded: with the decision; nothing was taken.
+        LimitExceeded, FeatureNotIncluded: with the decision; nothing was used.
         Conflict: the key was used for another amount.
         InvalidRequest, NotFound: amount or key cannot be one; the feature is not metered, or not known.
     """
@@ -119,7 +119,7 @@ def consume_many(
 def consume_many(
     session: AsyncSession | SyncSession, user_id: User, amounts: Mapping[str, int], *, key: str | None = None
 ) -> Any:
-    """Take of several features, all or none; always in one order, so that no two callers deadlock.
+    """Use several features, all or none; always in one order, so that no two callers deadlock.
 
     Raises:
         As `consume`.
@@ -156,9 +156,9 @@ def release(
     key: str | None = None,
     at: int | None = None,
 ) -> Any:
-    """Give `amount` back, in the caller's transaction. Always allowed; usage never falls below 0.
+    """Release `amount`, in the caller's transaction. Always allowed; usage never falls below 0.
 
-    `at` (Unix seconds): it was taken then. A period that has closed since is lowered, not the open one;
+    `at` (Unix seconds): the moment of the use. A closed period is lowered then, not the open one;
     what is no longer kept of it changes nothing.
 
     Raises:
@@ -190,7 +190,7 @@ def set_usage(
     session: AsyncSession, user_id: User, feature: str, measured: int
 ) -> Coroutine[Any, Any, Decision]: ...
 def set_usage(session: AsyncSession | SyncSession, user_id: User, feature: str, measured: int) -> Any:
-    """Say how much is used, as measured elsewhere; never denied, and more than the limit blocks growth.
+    """Set the usage to what was measured elsewhere. Never denied; more than the limit denies further use.
 
     Raises:
         InvalidRequest, NotFound: the number cannot be one; the feature is not metered, or not known.

@@ -43,7 +43,7 @@ class Limits:
         """What the user has, with the usage as of now; ask it without I/O.
 
         Kept in memory for seconds; with a `session` it is read in that session's transaction, with all that
-        this has changed. A user never heard of has the default plan, and nothing is written.
+        this has changed. An unknown user has the default plan, and nothing is written.
         """
         if session is None:
             return await self.snapshots.load(user_id)
@@ -57,13 +57,13 @@ class Limits:
     async def consume(
         self, session: AsyncSession, user_id: str, feature: str, amount: int = 1, *, key: str | None = None
     ) -> Decision:
-        """Take `amount` of a feature, if the limit that holds now allows it.
+        """Use `amount` of a feature, if the limit allows it now.
 
         Part of the caller's transaction: rolled back with it. `used` in the decision is what is used after.
-        The same key gives the same answer for 7 days, and takes once.
+        The same key gives the same answer for 7 days, and uses the amount once.
 
         Raises:
-            LimitExceeded, FeatureNotIncluded: with the decision; nothing was taken.
+            LimitExceeded, FeatureNotIncluded: with the decision; nothing was used.
             Conflict: the key was used for another amount.
             InvalidRequest, NotFound: amount or key cannot be one; the feature is not metered, or not known.
         """
@@ -75,7 +75,7 @@ class Limits:
     async def consume_many(
         self, session: AsyncSession, user_id: str, amounts: Mapping[str, int], *, key: str | None = None
     ) -> dict[str, Decision]:
-        """Take of several features, all or none; always in one order, so that no two callers deadlock.
+        """Use several features, all or none; always in one order, so that no two callers deadlock.
 
         Raises:
             As `consume`.
@@ -96,7 +96,7 @@ class Limits:
         key: str | None = None,
         at: int | None = None,
     ) -> Decision:
-        """Give `amount` back, in the caller's transaction. Always allowed; usage never falls below 0.
+        """Release `amount`, in the caller's transaction. Always allowed; usage never falls below 0.
 
         Release only with proof of deletion, such as a row of `DELETE … RETURNING`. More than was used: the
         reason is `over_released`. The same `key` releases once within 7 days.
@@ -198,7 +198,7 @@ class Limits:
             return await read_history(connection, entitlements, feature=feature, before=before, count=count)
 
     async def set_usage(self, session: AsyncSession, user_id: str, feature: str, measured: int) -> Decision:
-        """Say how much is used, as measured elsewhere; never denied, and more than the limit blocks growth.
+        """Set the usage to what was measured elsewhere. Never denied; more than the limit denies further use.
 
         Raises:
             InvalidRequest, NotFound: the number cannot be one; the feature is not metered, or not known.
