@@ -16,7 +16,7 @@ from sqlmodel import col, select
 from ..concurrency import run_all
 from ..db import Database
 from ..db.keyset import in_key_order
-from ..db.models import Customer, EventState, Subscription
+from ..db.models import Customer, EventState, Invoice, Subscription
 from ..errors import NotFound, ServiceError, Stale
 from ..inbox.handlers.internal import OWN_COLUMNS
 from ..inbox.handlers.snapshots import current_position
@@ -25,7 +25,7 @@ from ..inbox.outcome import Outcome
 from ..limits.prices import read_prices
 from ..plans import Catalogue, KnownPrice, PriceList
 from ..stripe.client import Answer, StripeApi
-from ..stripe.objects import customer_values, seen_prices
+from ..stripe.objects import customer_values, invoice_values, seen_prices
 from ..stripe.ordering import overlay_applies
 from . import leases
 from .objects import StripeObjects
@@ -33,16 +33,29 @@ from .objects import StripeObjects
 log = structlog.get_logger(__name__)
 
 Json = dict[str, Any]
-Row = Subscription | Customer
+Row = Subscription | Customer | Invoice
+Model = type[Subscription] | type[Customer] | type[Invoice]
 
 JOB = "reconcile"
 PAGE = 100
 MAX_LISTED = 1000
 """Differences that the report names one by one; beyond that it counts."""
-LISTS: dict[str, tuple[type[Subscription] | type[Customer], str, Json]] = {
+LISTS: dict[str, tuple[Model, str, Json]] = {
     "customer": (Customer, "/v1/customers", {}),
     "subscription": (Subscription, "/v1/subscriptions", {"status": "all"}),
+    "invoice": (Invoice, "/v1/invoices", {"status": "open"}),
 }
+"""What is compared. Of invoices those that are open, at Stripe or here: what is left to pay, and when."""
+OPEN = "open"
+INVOICE_COLUMNS = (
+    "status",
+    "amount_due",
+    "amount_paid",
+    "amount_remaining",
+    "attempt_count",
+    "next_payment_attempt",
+    "due_date",
+)
 PERSONAL = frozenset({"email", "stripe_metadata"})
 """The columns that an erased record has not, whatever Stripe still has."""
 PERIODS = ("current_period_start", "current_period_end")
@@ -194,6 +207,8 @@ class Reconcile:
 
     async def _take_over(self, kind: str, content: Json, at: int, version: int | None) -> Outcome:
         """Apply what was read when the record had this version; read it again where that is not known."""
+        if kind == "invoice":  # merged from what is newest, whatever its version
+            return await self._objects.apply_object("invoice.updated", Answer(content, at))
         if version is not None:
             with suppress(Stale):
                 return await self._objects.apply(kind, content, at, version)
@@ -219,6 +234,9 @@ class Reconcile:
 
     def _expected(self, row: Row, content: Json, at: int, prices: PriceList) -> Json:
         """The columns as Stripe's object has them, except those that an internal update overrides."""
+        if isinstance(row, Invoice):
+            told = invoice_values(content)
+            return {column: told[column] for column in INVOICE_COLUMNS}
         if isinstance(row, Customer):
             values = customer_values(content)
             # Of a deleted customer Stripe's API returns only the id.
@@ -228,7 +246,7 @@ class Reconcile:
             return {column: value for column, value in values.items() if column not in OWN_COLUMNS}
         return values
 
-    async def _rows(self, model: type[Subscription] | type[Customer], ids: Sequence[str]) -> dict[str, Row]:
+    async def _rows(self, model: Model, ids: Sequence[str]) -> dict[str, Row]:
         async with self._database.reading() as session:
             found = await session.exec(select(model).where(col(model.id).in_(ids)))
             return {row.id: cast(Row, row) for row in found}
@@ -252,7 +270,8 @@ class Reconcile:
     async def _all_rows(self, kind: str) -> AsyncIterator[Row]:
         model, last = LISTS[kind][0], None
         while True:
-            query = in_key_order(select(model), [col(model.id)], last).limit(PAGE)
+            rows_of = select(model).where(col(Invoice.status) == OPEN) if model is Invoice else select(model)
+            query = in_key_order(rows_of, [col(model.id)], last).limit(PAGE)
             async with self._database.reading() as session:
                 rows = list(await session.exec(query))
             for row in rows:

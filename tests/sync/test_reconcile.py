@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from app.db.models import Invoice
 from app.simulator import DAY, NEW, OLD, Account, Shape, play, truth
 from app.sync.reconcile import Report
 from tests.client import AUTH
@@ -155,3 +156,27 @@ async def test_the_result_is_noted_for_those_who_look_later(database_url: str, b
         assert job.result is not None
         assert (job.result["differing"], job.result["repaired"]) == (1, 1)
         assert job.finished_at == account.now
+
+
+async def test_open_invoices_are_compared_and_imported(database_url: str, beside: Start) -> None:
+    account = Account(1, start=NOW)
+    subscription = account.create_subscription(account.create_customer(user_id="ada"), "price_team")
+    paid = account.renew(subscription)
+    owed = account.renew(subscription, paid=False)
+    account.advance(60)
+    async with beside(database_url, account) as both:
+        reconcile = both.service.reconcile
+        assert reconcile is not None
+        assert await reconcile.run(repair=True) is not None
+        async with both.service.database.reading() as session:
+            known = await session.get(Invoice, owed.id)
+            assert known is not None and known.status == "open"
+            assert await session.get(Invoice, paid.id) is None
+        account.recover(owed)
+        account.advance(60)
+        report = await reconcile.run(repair=True)
+        assert report is not None
+        columns = {each.column for each in report.differences if each.kind == "invoice"}
+        assert {"status", "amount_paid"} <= columns
+        report = await reconcile.run(repair=False)
+        assert report is not None and report.differences == []
