@@ -2,15 +2,17 @@
 
 import asyncio
 import os
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
 from ..config import Settings, examine_settings
 from ..errors import ServiceError
 from ..observability.logs import configure_logging
-from ..operations.webhook_endpoint import REVEAL, SetupResult, set_up
+from ..operations.event_destination import list_destinations, ping, set_up_thin, switch, url_of
+from ..operations.webhook_endpoint import REVEAL, SetupResult, list_endpoints, set_up
 from ..service import import_receivers
 from ..stripe.client import StripeApi, required
 from .env_file import NAME, add_signing_secret, is_writable
@@ -18,11 +20,7 @@ from .output import FINE, NEEDS_ATTENTION, complaint
 
 stripe = typer.Typer(no_args_is_help=True, help="The account at Stripe.")
 ENV_FILE = Path(".env")
-
-
-@stripe.callback()
-def group() -> None:
-    """Makes it a group while it has one command."""
+T = TypeVar("T")
 
 
 @stripe.command()
@@ -34,11 +32,14 @@ def setup(
     new: Annotated[
         bool, typer.Option("--new", help="Create one beside an endpoint of another API version.")
     ] = False,
+    thin: Annotated[
+        bool, typer.Option("--thin", help="An event destination of thin events, instead of an endpoint.")
+    ] = False,
     remove_others: Annotated[
         bool, typer.Option("--remove-others", help="Take away event types that nothing here handles.")
     ] = False,
 ) -> None:
-    """Create the webhook endpoint, or add the handled event types to it.
+    """Create the webhook endpoint or event destination, or add the handled event types to it.
 
     Handled are the types with a receiver: the service's own and those of the modules in RECEIVERS.
     """
@@ -53,7 +54,7 @@ def setup(
         raise complaint(f"{wrong.setting} {wrong.what}: {wrong.remedy}.")
     try:
         import_receivers(settings.receivers)
-        result = asyncio.run(_set_up(settings, url, new, remove_others))
+        result = asyncio.run(_set_up(settings, url, new, thin, remove_others))
     except ServiceError as error:
         raise complaint(error.detail) from None
     _print_result(result)
@@ -66,13 +67,73 @@ def setup(
     raise typer.Exit(FINE if result.pinned else NEEDS_ATTENTION)
 
 
-async def _set_up(settings: Settings, url: str, new: bool, remove_others: bool) -> SetupResult:
+async def _set_up(settings: Settings, url: str, new: bool, thin: bool, remove_others: bool) -> SetupResult:
     key = settings.stripe_api_key
     api = required(StripeApi(key.get_secret_value(), settings.stripe_api_base) if key else None)
     try:
+        if thin:
+            return await set_up_thin(api, url, livemode=settings.livemode, remove_others=remove_others)
         return await set_up(api, url, livemode=settings.livemode, new=new, remove_others=remove_others)
     finally:
         await api.close()
+
+
+@stripe.command("list")
+def list_all() -> None:
+    """List the webhook endpoints and event destinations of the account."""
+    for line in _asked(_lines):
+        typer.echo(line)
+
+
+@stripe.command("ping")
+def ping_one(id: Annotated[str, typer.Argument(help="The destination's id, ed_….")]) -> None:
+    """Have Stripe send a ping to an event destination: it is stored, and ignored."""
+    typer.echo(f"Stripe sends {_asked(lambda api: ping(api, id))}.")
+
+
+@stripe.command()
+def enable(id: Annotated[str, typer.Argument(help="we_… or ed_….")]) -> None:
+    """Enable a webhook endpoint or an event destination."""
+    _asked(lambda api: switch(api, id, "enable"))
+    typer.echo(f"{id} is enabled.")
+
+
+@stripe.command()
+def disable(id: Annotated[str, typer.Argument(help="we_… or ed_….")]) -> None:
+    """Disable a webhook endpoint or an event destination: it sends nothing."""
+    _asked(lambda api: switch(api, id, "disable"))
+    typer.echo(f"{id} is disabled.")
+
+
+async def _lines(api: StripeApi) -> list[str]:
+    endpoints = [
+        f"{each['id']}  snapshot  {each['status']}  {each['url']}" for each in await list_endpoints(api)
+    ]
+    shown = {line.split()[0] for line in endpoints}
+    return endpoints + [
+        f"{each['id']}  {each['event_payload']}  {each['status']}  {url_of(each) or each['type']}"
+        for each in await list_destinations(api)
+        if each["id"] not in shown
+    ]
+
+
+def _asked(call: Callable[[StripeApi], Awaitable[T]]) -> T:
+    """What Stripe answers to a call with the configured key."""
+    configure_logging()
+    settings, _ = examine_settings()
+
+    async def asked() -> T:
+        key = settings.stripe_api_key
+        api = required(StripeApi(key.get_secret_value(), settings.stripe_api_base) if key else None)
+        try:
+            return await call(api)
+        finally:
+            await api.close()
+
+    try:
+        return asyncio.run(asked())
+    except ServiceError as error:
+        raise complaint(error.detail) from None
 
 
 def _print_result(result: SetupResult) -> None:

@@ -5,9 +5,10 @@ from urllib.parse import urlsplit
 
 from .. import COMMAND
 from ..checks.finding import Finding, Level, named
-from ..errors import InvalidRequest
+from ..errors import InvalidRequest, NotFound, StripeRefused
 from ..inbox.handlers import stripe_types
 from ..inbox.webhook import PATH
+from ..operations.event_destination import handled_thin_types, list_destinations, thin_webhooks, url_of
 from ..operations.webhook_endpoint import (
     ALL_TYPES,
     api_version,
@@ -29,7 +30,7 @@ async def endpoint_leads_here(installation: Installation) -> list[Finding]:
         url = webhook_url(installation.url) if installation.url else None
     except InvalidRequest as error:
         return [Finding("error", "The address given with --url is none for a webhook.", error.detail)]
-    everyone = await list_endpoints(installation.api)
+    everyone = [*await list_endpoints(installation.api), *await _destinations(installation)]
     ours = [each for each in everyone if _leads_to(each["url"], url)]
     installation.endpoints = ours
     if not ours:
@@ -37,6 +38,30 @@ async def endpoint_leads_here(installation: Installation) -> list[Finding]:
         return [_none(installation, url, everyone)]
     del installation.lacking["endpoint"]
     return _doubles(ours)
+
+
+async def _destinations(installation: Installation) -> list[dict[str, Any]]:
+    """The destinations of thin events, in the form of endpoints; none where the key may not list them."""
+    try:
+        found = await list_destinations(installation.api)
+    except (NotFound, StripeRefused):
+        return []
+    return [each | {"url": url_of(each), "api_version": None, "thin": True} for each in thin_webhooks(found)]
+
+
+def _is_thin(endpoint: dict[str, Any]) -> bool:
+    return endpoint.get("thin") is True
+
+
+def _handled_by(endpoint: dict[str, Any]) -> set[str]:
+    """The handled types, as this endpoint names them."""
+    return set(handled_thin_types() if _is_thin(endpoint) else stripe_types())
+
+
+def _set_up(endpoint: dict[str, Any], *more: str) -> str:
+    """The command that brings it in order."""
+    options = ["--thin"] * _is_thin(endpoint) + list(more)
+    return SET_UP.format(" ".join([_shown(endpoint["url"]), *options]))
 
 
 def _leads_to(endpoint_url: str, url: str | None) -> bool:
@@ -64,8 +89,9 @@ def _none(installation: Installation, url: str | None, everyone: list[dict[str, 
 
 def _doubles(ours: list[dict[str, Any]]) -> list[Finding]:
     enabled = [each for each in ours if each["status"] == "enabled"]
-    first = {each["url"]: each for each in enabled}
-    doubles = [each["id"] for each in enabled if first[each["url"]] is not each]
+    # A snapshot and a thin one side by side are Stripe's way to move from one to the other.
+    first = {(each["url"], _is_thin(each)): each for each in enabled}
+    doubles = [each["id"] for each in enabled if first[each["url"], _is_thin(each)] is not each]
     if not doubles:
         return []
     return [
@@ -82,8 +108,7 @@ async def endpoint_is_enabled(installation: Installation) -> list[Finding]:
         Finding(
             "error",
             f"The endpoint {each['id']} is disabled: no event arrives from it.",
-            f"Run {SET_UP.format(_shown(each['url']))}, which enables it; then `{COMMAND} catch-up` "
-            "fetches what was missed.",
+            f"Run {_set_up(each)}, which enables it; then `{COMMAND} catch-up` fetches what was missed.",
         )
         for each in installation.endpoints
         if each["status"] != "enabled"
@@ -94,7 +119,7 @@ async def endpoint_has_the_version(installation: Installation) -> list[Finding]:
     return [
         Finding("warning", *_parted(version_note(each)))
         for each in installation.endpoints
-        if each["api_version"] != api_version()
+        if not _is_thin(each) and each["api_version"] != api_version()
     ]
 
 
@@ -104,13 +129,14 @@ def _parted(note: str) -> tuple[str, str]:
 
 
 async def endpoint_has_every_type(installation: Installation) -> list[Finding]:
-    handled = set(stripe_types())
-    missing = [(each, sorted(handled - set(each["enabled_events"]))) for each in installation.endpoints]
+    missing = [
+        (each, sorted(_handled_by(each) - set(each["enabled_events"]))) for each in installation.endpoints
+    ]
     return [
         Finding(
             "error",
             f"The endpoint {each['id']} lacks event types, which never arrive: {', '.join(types)}.",
-            f"Run {SET_UP.format(_shown(each['url']))}, which adds them.",
+            f"Run {_set_up(each)}, which adds them.",
         )
         for each, types in missing
         if types and ALL_TYPES not in each["enabled_events"]
@@ -118,14 +144,14 @@ async def endpoint_has_every_type(installation: Installation) -> list[Finding]:
 
 
 async def endpoint_has_no_more(installation: Installation) -> list[Finding]:
-    handled = set(stripe_types())
-    more = [(each, sorted(set(each["enabled_events"]) - handled)) for each in installation.endpoints]
+    more = [
+        (each, sorted(set(each["enabled_events"]) - _handled_by(each))) for each in installation.endpoints
+    ]
     return [
         Finding(
             "hint",
             f"The endpoint {each['id']} sends event types that are stored and ignored: {named(types)}.",
-            f"Where nobody else needs them, {SET_UP.format(_shown(each['url']) + ' --remove-others')} "
-            "takes them away.",
+            f"Where nobody else needs them, {_set_up(each, '--remove-others')} takes them away.",
         )
         for each, types in more
         if types

@@ -26,6 +26,11 @@ log = structlog.get_logger(__name__)
 
 PATH = "/webhook/stripe"
 DATABASE_TIMEOUT_SECONDS = 3
+NO_EVENT = (
+    "The body is signed, but is no event of Stripe's, whose `object` is `event` or `v2.core.event`. "
+    "Whoever relays events sends the event itself, not its envelope: `detail` of Amazon EventBridge, `data` "
+    "of Azure Event Grid, with the signature made anew over these bytes."
+)
 STRIPES_AGENT = b"Stripe/"
 """How the header User-Agent of Stripe's webhooks begins."""
 
@@ -77,6 +82,8 @@ class StripeWebhook:
                 self._arrivals.note(way)
             raise
         delivery = receive(body, signature=signature, received_at=int(now))
+        if not delivery.event.is_event:
+            raise InvalidPayload(NO_EVENT)
         status = await self._keep(delivery)
         self._arrivals.note("webhook")
         metrics.webhook_answered(200, status)

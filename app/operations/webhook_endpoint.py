@@ -82,6 +82,18 @@ async def list_endpoints(api: StripeApi) -> list[Json]:
     return [endpoint async for page in api.pages(ENDPOINTS) for endpoint in page.content["data"]]
 
 
+def check_mode(api: StripeApi, livemode: bool | None) -> None:
+    """
+    Raises:
+        InvalidRequest: for a key of the other mode than LIVEMODE.
+    """
+    if livemode is not None and livemode != api.livemode:
+        raise InvalidRequest(
+            f"STRIPE_API_KEY is of {_mode(api.livemode)}, and LIVEMODE says {_mode(livemode)}: the endpoint "
+            "would send events that are ignored. Set both to the same mode."
+        )
+
+
 async def set_up(
     api: StripeApi, url: str, *, livemode: bool | None, new: bool = False, remove_others: bool = False
 ) -> SetupResult:
@@ -95,11 +107,7 @@ async def set_up(
         StripeRefused, StripeUnavailable: as `StripeApi.get`.
     """
     url = webhook_url(url)
-    if livemode is not None and livemode != api.livemode:
-        raise InvalidRequest(
-            f"STRIPE_API_KEY is of {_mode(api.livemode)}, and LIVEMODE says {_mode(livemode)}: the endpoint "
-            "would send events that are ignored. Set both to the same mode."
-        )
+    check_mode(api, livemode)
     found = [endpoint for endpoint in await list_endpoints(api) if same_url(endpoint["url"], url)]
     pinned = [endpoint for endpoint in found if endpoint["api_version"] == api_version()]
     if not found or (new and not pinned):

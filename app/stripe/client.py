@@ -76,6 +76,7 @@ RESOURCES = (
     "refunds",
     "radar/early_fraud_warnings",
     "core/events",
+    "core/event_destinations",
     "account",
 )
 """What a serving process asks for."""
@@ -224,6 +225,18 @@ class StripeApi:
             if not answer.content.get("has_more") or not found:
                 return
             after = str(found[-1]["id"])
+
+    async def pages_v2(self, path: str, **params: Any) -> AsyncIterator[Answer]:
+        """The pages of a list of API v2 ("Pagination" of API v2, `next_page_url`).
+
+        Raises:
+            NotFound, StripeRefused, StripeUnavailable: as `get`.
+        """
+        answer = await self.get(path, **params)
+        yield answer
+        while (following := answer.content.get("next_page_url")) and API_PATH.fullmatch(str(following)):
+            answer = await self.get(str(following))
+            yield answer
 
     async def _call(self, method: str, path: str, params: Mapping[str, Any], key: str | None) -> Answer:
         options = {"idempotency_key": key} if key else {}

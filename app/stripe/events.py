@@ -33,6 +33,8 @@ class StripeEvent:
     """The account that the event is of, below those that lead to it: `acct_platform/acct_connected`."""
     api_version: str | None = None
     thin: bool = False
+    is_event: bool = True
+    """Whether it says so itself (`object`), or has at least the members of one."""
     snapshot_event: str | None = None
     """Of a thin event: the id of the snapshot event about the same change, where Stripe names it."""
     read_for: tuple[int, str] | None = None
@@ -90,6 +92,7 @@ def parse(body: bytes) -> StripeEvent:
         context=as_id(payload.get("context")),
         api_version=as_text(payload.get("api_version")),
         thin=thin,
+        is_event=thin or payload.get("object") == "event" or _looks_like_an_event(payload),
         snapshot_event=as_id(payload.get("snapshot_event")),
         read_for=_read_for(payload),
         changes=as_dict(payload.get("changes")),
@@ -150,6 +153,17 @@ def _related_object(payload: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(related, dict):
         return {}
     return {"id": related.get("id"), "object": related.get("type"), "url": related.get("url")}
+
+
+ENVELOPES = frozenset({"detail-type", "specversion", "eventType"})
+"""Members of the envelopes of Amazon EventBridge, of CloudEvents, and of Azure Event Grid's own schema."""
+
+
+def _looks_like_an_event(payload: dict[str, Any]) -> bool:
+    """Whether a body that does not say so is taken for an event: old tools leave `object` out."""
+    if not ENVELOPES.isdisjoint(payload):
+        return False
+    return "type" in payload or ("id" in payload and "object" not in payload)
 
 
 def _read_for(payload: dict[str, Any]) -> tuple[int, str] | None:

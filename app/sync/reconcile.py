@@ -225,7 +225,7 @@ class Reconcile:
         except ServiceError as error:
             log.warning("not_comparable", kind=kind, object_id=content["id"], error=error.detail)
             return
-        if row.erased_at is not None:
+        if not isinstance(row, Invoice) and row.erased_at is not None:
             expected = {name: value for name, value in expected.items() if name not in PERSONAL}
         for column, value in expected.items():
             here = getattr(row, column)

@@ -337,10 +337,10 @@ def test_json_on_standard_output_is_nothing_but_json(tmp_path: Path, sqlite_data
         "events", "replay", "--state", "ignored", "--now", "--json", cwd=tmp_path, **shell.settings
     )
     assert json.loads(replayed.stdout) == {
-        "due": 1,
+        "due": 0,
         "failed": 0,
-        "left": 1,
-    }  # of a type that a server may know
+        "left": 0,
+    }
     assert replayed.stderr == ""
 
 
