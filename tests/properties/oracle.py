@@ -31,6 +31,9 @@ seats = { limit = 1, per_unit = true }
 [addons.more]
 prices = ["price_more_m", "price_more_y"]
 projects = 50
+
+[access]
+pause_collection = { void = "none" }
 """
 RANK = {"pro": 1, "team": 2}
 PROJECTS = {"pro": 100, "team": 20}
@@ -52,8 +55,16 @@ def expected(world: World) -> dict[str, Expected]:
     """What each user of the world has at NOW."""
     theirs: dict[str, list[Life]] = defaultdict(list)
     for life in world.lives:
-        theirs[life.named_user or life.customer.user].append(life)
+        theirs[_owner(life)].append(life)
     return {user: _of(theirs[user]) for user in world.users}
+
+
+def _owner(life: Life) -> str:
+    if life.named_user is not None:
+        return life.named_user
+    if life.session_user is not None and not life.ever_named:
+        return life.session_user
+    return life.customer.user
 
 
 def _of(lives: list[Life]) -> Expected:
@@ -86,6 +97,8 @@ def _grace_ends_at(life: Life) -> int:
 
 def level(life: Life) -> str:
     """What one subscription grants at NOW."""
+    if life.collection == "void":
+        return "none"
     if life.ends_with_period and life.status != "canceled" and min(each.end for each in life.items) <= NOW:
         return "none"
     if life.status in ("active", "trialing"):

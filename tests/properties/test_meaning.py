@@ -18,8 +18,9 @@ from app.limits import Limits
 from app.plans import Catalogue, load_catalogue
 from app.reactions.outbox import Outbox
 
+from .histories import random_world
 from .oracle import PLANS, Expected, expected
-from .world import NOW, World, random_world
+from .world import NOW, World
 
 handlers.connect()
 
