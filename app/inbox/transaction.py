@@ -50,7 +50,7 @@ class Transactions:
         self._outbox = outbox
         self._applier = Applier(livemode=livemode, clock=clock, account=account)
         self._clock = clock
-        self._link_keys = link_keys
+        self.link_keys = link_keys
 
     async def commit(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
         """Store and apply a batch of events in one transaction; the outcomes, in the order of the batch.
@@ -65,7 +65,7 @@ class Transactions:
             await batch.begin([f"{kind}:{id}" for kind, ids in locked.items() for id in ids] + unrecorded)
             ids = {table_of(model): named[kind] for kind, model in KINDS.items()}
             loaded, known = await batch.load(ids, known=(table_of(WebhookEvent), named["event"]))
-            unit_of_work = UnitOfWork(int(self._clock()), self._catalogue, named, self._link_keys)
+            unit_of_work = UnitOfWork(int(self._clock()), self._catalogue, named, self.link_keys)
             for model in KINDS.values():
                 unit_of_work.fill(model, loaded[table_of(model)])
             retried = await _still_leased(batch, deliveries, self._database.name)
@@ -101,7 +101,7 @@ class Transactions:
             await batch.begin([f"{kind}:{id}" for kind, ids in every.items() for id in ids])
             ids = {table_of(model): every[kind] for kind, model in KINDS.items()}
             loaded, _ = await batch.load(ids, known=(table_of(WebhookEvent), ()))
-            unit_of_work = UnitOfWork(int(self._clock()), self._catalogue, every, self._link_keys)
+            unit_of_work = UnitOfWork(int(self._clock()), self._catalogue, every, self.link_keys)
             for model in KINDS.values():
                 unit_of_work.fill(model, loaded[table_of(model)])
             change(unit_of_work)

@@ -22,8 +22,9 @@ from ..inbox.outcome import Outcome
 from ..inbox.unit_of_work import KINDS
 from ..stripe.client import Answer, StripeApi
 from ..stripe.events import StripeEvent
-from ..stripe.objects import ENDED
+from ..stripe.objects import ENDED, named_user
 from ..stripe.ordering import READING
+from .claiming_sessions import claiming_sessions
 from .due_invoices import unpaid_invoices
 
 log = structlog.get_logger(__name__)
@@ -31,6 +32,7 @@ log = structlog.get_logger(__name__)
 Json = dict[str, Any]
 
 ATTEMPTS = 5
+SESSION_COMPLETED = "checkout.session.completed"
 
 
 class StripeObjects:
@@ -90,18 +92,31 @@ class StripeObjects:
             name += f"_{audit.id}"  # not taken for a mere fetch of the same version
         delivery = self._delivery(name, _type_of(kind, content), content, at)
         delivery.read_at_version, delivery.audit, delivery.stated = version, audit, stated
-        if kind != "subscription" or content.get("status") not in DUE:
-            return await self._inbox.accept(delivery)
-        invoices = await self._invoices_of_import(str(content["id"]))
         # In one batch where possible, this one first: it may be applied only to the record as it was.
+        told_beside = await self._told_beside(kind, content, at, version)
         outcome, *others = await asyncio.gather(
-            *(self._inbox.accept(each) for each in (delivery, *invoices)), return_exceptions=True
+            *(self._inbox.accept(each) for each in (delivery, *told_beside)), return_exceptions=True
         )
         for each in (outcome, *others):
             if isinstance(each, BaseException):
                 raise each
         assert not isinstance(outcome, BaseException)
         return outcome
+
+    async def _told_beside(self, kind: str, content: Json, at: int, version: int) -> list[Delivery]:
+        """What must be read with an object of which there is no record, or too little, to know what it means:
+        the checkout session that claims it; the invoices of a subscription that is past due."""
+        found: list[Delivery] = []
+        is_named = named_user(content, self._inbox.transactions.link_keys) is not None
+        if version == 0 and not is_named and content.get("deleted") is not True:
+            for session, completed_at in await claiming_sessions(self._api, kind, content, at):
+                # Under a name of its own: it may have been applied before the record was lost.
+                fetched = self._delivery(f"{session['id']}_{at}", SESSION_COMPLETED, session, completed_at)
+                fetched.stated = completed_at, fetched.event.id
+                found.append(fetched)
+        if kind == "subscription" and content.get("status") in DUE:
+            found += await self._invoices_of_import(str(content["id"]))
+        return found
 
     async def _invoices_of_import(self, subscription_id: str) -> list[Delivery]:
         """The invoices that show since when a subscription is past due that was never seen running here.
@@ -132,7 +147,7 @@ class StripeObjects:
             Unavailable: when the database cannot take it now.
         """
         name = f"{content['id']}_{completed_at}"
-        delivery = self._delivery(name, "checkout.session.completed", content, completed_at)
+        delivery = self._delivery(name, SESSION_COMPLETED, content, completed_at)
         delivery.stated = completed_at, delivery.event.id
         return await self._inbox.accept(delivery)
 
