@@ -13,11 +13,12 @@ from ..db.models import Invoice, Record, Subscription
 from ..entitlements import owed_by_subscription
 from ..errors import InvalidPayload
 from ..stripe.events import StripeEvent
+from ..stripe.objects import invoice_values
 from .delivery import Delivery, receive
 from .handlers import HANDLERS
 from .handlers.links import resolve_stored
 from .handlers.paid_through import explained, paid_until
-from .handlers.past_due import DUE
+from .handlers.past_due import DUE, is_told_by_invoices, note_invoice
 from .unit_of_work import Reapplied, UnitOfWork
 
 log = structlog.get_logger(__name__)
@@ -48,11 +49,12 @@ def stored_events(rows: Iterable[Mapping[str, Any]]) -> list[Delivery]:
     return deliveries
 
 
-PAID_OF = (
+OF_INVOICES = (
     "SELECT id, body, source, received_at FROM billing_event WHERE object_id IN "
     "(SELECT id FROM billing_invoice WHERE subscription_id = ?) AND state = 'processed' "
-    "AND type IN ('invoice.paid', 'invoice.payment_succeeded') ORDER BY created DESC, id DESC LIMIT ?"
+    "AND type LIKE 'invoice.%' ORDER BY created DESC, id DESC LIMIT ?"
 )
+PAID_TYPES = ("invoice.paid", "invoice.payment_succeeded")
 
 
 def reapply(
@@ -60,15 +62,16 @@ def reapply(
     record: Record,
     stored: Sequence[Delivery],
     invoices: Sequence[Invoice] = (),
-    paid: Sequence[Delivery] = (),
+    told: Sequence[Delivery] = (),
 ) -> None:
     """Apply the stored events of a record once more, and mark its row as following today's rules.
 
-    The rows that the events name are loaded. `invoices`: those of a subscription; `paid`: the stored events
-    of those that were paid.
+    The rows that the events name are loaded. `invoices`: those of a subscription; `told`: the stored events
+    of those.
     """
     if isinstance(record, Subscription):
-        lines = explained(record, record.id, [each.event.object for each in paid])
+        paid = [each.event.object for each in told if each.event.type in PAID_TYPES]
+        lines = explained(record, record.id, paid)
         items = record.items if record.snapshot_rank is not None else None
         unit_of_work.change(record, paid_lines=lines or None, paid_through=paid_until(items, lines))
     columns = record.__dict__
@@ -81,6 +84,8 @@ def reapply(
         unit_of_work.reapplied = None
         unit_of_work.reactions.clear()  # they were announced when the events came
     if isinstance(record, Subscription):
+        for delivery in told:
+            note_invoice(unit_of_work, record, delivery.event, invoice_values(delivery.event.object))
         _fill_in(unit_of_work, record, invoices)
         resolve_stored(unit_of_work, record)
     unit_of_work.follow_rules(record)
@@ -105,6 +110,8 @@ def _fill_in(unit_of_work: UnitOfWork, subscription: Subscription, invoices: Seq
     if subscription.ever_paid is None and any(invoice.status == "paid" for invoice in invoices):
         unit_of_work.change(subscription, ever_paid=True)
     if subscription.status not in DUE or subscription.running_at is not None:
+        return
+    if is_told_by_invoices(subscription.__dict__):
         return
     owed = owed_by_subscription(invoices).get(subscription.id)
     moments = (owed and owed.oldest_attempted, subscription.current_period_start, subscription.start_date)

@@ -20,7 +20,7 @@ from ..db.models import Customer, Invoice, Subscription, WebhookEvent, follows_r
 from ..db.outdated import RULED_MODELS, RuledModel, is_outdated
 from ..inbox.delivery import Delivery
 from ..inbox.dependents import load_dependents
-from ..inbox.reapply import EVENTS_OF, MAX_EVENTS, PAID_OF, reapply, stored_events
+from ..inbox.reapply import EVENTS_OF, MAX_EVENTS, OF_INVOICES, reapply, stored_events
 from ..inbox.unit_of_work import KINDS, UnitOfWork, make_row
 from ..plans import Catalogue
 from ..signals import users_changed
@@ -135,8 +135,8 @@ class Backfill:
             if record is None or follows_rules(record) or not _within(stored, named):
                 return False
             await load_dependents(batch, unit_of_work, [delivery.event for delivery in stored])
-            invoices, paid = await _invoices_of(batch, model, id)
-            reapply(unit_of_work, record, stored, invoices, paid)
+            invoices, told = await _invoices_of(batch, model, id)
+            reapply(unit_of_work, record, stored, invoices, told)
             users = unit_of_work.users()
             rows: dict[Any, list[dict[str, Any]]] = {table_of(model): [] for model in KINDS.values()}
             for changed, values in unit_of_work.written():
@@ -207,11 +207,11 @@ async def read_events(database: Database, object_id: str) -> list[dict[str, Any]
 
 
 async def _invoices_of(batch: Batch, model: RuledModel, id: str) -> tuple[list[Invoice], list[Delivery]]:
-    """The invoices of a subscription, and the stored events of those that were paid."""
+    """The invoices of a subscription, and their stored events."""
     if model is not Subscription:
         return [], []
-    paid = stored_events(await batch.fetch(PAID_OF, id, MAX_EVENTS))
-    return [make_row(Invoice, row) for row in await batch.fetch(INVOICES_OF, id)], paid
+    told = stored_events(await batch.fetch(OF_INVOICES, id, MAX_EVENTS))
+    return [make_row(Invoice, row) for row in await batch.fetch(INVOICES_OF, id)], told
 
 
 def _within(stored: Sequence[Delivery], named: dict[str, set[str]]) -> bool:

@@ -63,8 +63,9 @@ async def as_the_release_before_wrote_them(client: Client) -> None:
     async with service_of(client).database.session() as session:
         for model in RULED:
             table = table_of(model)
-            unknown = [each.name for each in table.columns if each.name not in before[table.name]]
-            await (await session.connection()).execute(update(table).values(dict.fromkeys(unknown)))
+            unknown = [each for each in table.columns if each.name not in before[table.name]]
+            values = {each.name: None if each.nullable else False for each in unknown}
+            await (await session.connection()).execute(update(table).values(values))
         await (await session.connection()).execute(delete(table_of(Price)))
 
 

@@ -92,7 +92,7 @@ def _is_unsure(event: StripeEvent, invoice: Invoice, values: Values) -> bool:
     """
     if is_reading(event.id):
         return False
-    same = values["snapshot_created"] == invoice.snapshot_created
+    same = values["snapshot_created"] == invoice.snapshot_created and event.id != invoice.snapshot_event_id
     same = same and _progress(values)[:-2] == _progress(invoice.__dict__)[:-2]
     return invoice.needs_refresh or (same and any(getattr(invoice, n) != values[n] for n in UNDETERMINED))
 
