@@ -6,7 +6,7 @@ event corresponds to them.
 
 from collections.abc import Iterator, Mapping
 
-from .model import Event, Invoice, Item, Line, Price, Subscription
+from .model import Event, Invoice, Item, Line, Price, Record, Subscription
 
 SUBSCRIPTION = "customer.subscription"
 STATUSES = ("active", "incomplete", "incomplete_expired", "past_due", "trialing", "unpaid")
@@ -24,6 +24,8 @@ def semantic_types(event: Event) -> list[str]:
         return list(_of_invoice(before, after))
     if event.type == "price.updated" and isinstance(before, Price) and isinstance(after, Price):
         return list(_of_price(before, after))
+    if event.type == "product.updated" and isinstance(before, Record) and isinstance(after, Record):
+        return list(_of_product(before, after))
     return []
 
 
@@ -77,3 +79,14 @@ def _of_price(before: Price, after: Price) -> Iterator[str]:
         yield "price.activated" if after.active else "price.deactivated"
     if before.lookup_key != after.lookup_key:
         yield "price.lookup_key_changed"
+    if before.tax_behavior != after.tax_behavior:
+        yield "price.tax_behavior_changed"
+
+
+def _of_product(before: Record, after: Record) -> Iterator[str]:
+    old, new = before.content, after.content
+    if old["active"] != new["active"]:
+        yield "product.activated" if new["active"] else "product.deactivated"
+    for name in ("default_price", "tax_code"):
+        if old[name] != new[name]:
+            yield f"product.{name}_changed"

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import stripe
@@ -20,6 +21,7 @@ from app.simulator import (
     thin_events,
 )
 from app.simulator.api import serving
+from app.simulator.thin import fetched, notification
 
 from .client import client_of, connected, lived
 
@@ -92,6 +94,41 @@ def test_a_change_makes_the_semantic_events_of_what_changed_and_no_others() -> N
     assert _since(account, lambda: account.recover(invoice))[2:] == ["updated", "active"]
 
 
+async def test_prices_and_products_have_semantic_events_as_well() -> None:
+    account = Account(1)
+    async with connected(account) as client:
+        await client.v1.prices.update_async("price_team", {"active": False, "lookup_key": "team"})
+        await client.v1.products.update_async(
+            "prod_team", {"active": False, "default_price": "price_starter"}
+        )
+    assert [thin.type for thin in account.thin_events()] == [
+        "v1.price.updated",
+        "v1.price.deactivated",
+        "v1.price.lookup_key_changed",
+        "v1.product.updated",
+        "v1.product.deactivated",
+        "v1.product.default_price_changed",
+    ]
+
+
+def test_lines_and_payments_of_invoices_have_thin_events_and_an_upcoming_one_names_no_object() -> None:
+    account = Account(1, sends_payments=True)
+    subscription = account.create_subscription(account.create_customer())
+    invoice = account.invoices[subscription.latest_invoice or ""]
+    account.change_invoice(invoice, lines=[replace(invoice.lines[0], quantity=9)])
+    account.announce_upcoming(subscription)
+    account.warn_of_fraud(invoice)
+    thins = {thin.type: thin for thin in account.thin_events()}
+    assert "v1.invoice.line_item_quantity_changed" in thins
+    assert notification(thins["v1.invoice.upcoming"])["related_object"] is None
+    data = fetched(thins["v1.invoice.upcoming"])["data"]
+    assert data == {"customer": subscription.customer, "subscription": subscription.id}
+    related = notification(thins["v1.invoice_payment.paid"])["related_object"]
+    assert related["type"] == "invoice_payment" and related["url"].startswith("/v1/invoice_payments/inpay_")
+    warning = notification(thins["v1.radar.early_fraud_warning.created"])["related_object"]
+    assert warning["url"].startswith("/v1/radar/early_fraud_warnings/issfr_")
+
+
 def test_semantic_events_name_no_snapshot() -> None:
     account, subscription = _subscribed()
     account.change_quantity(subscription, 5)
@@ -127,8 +164,8 @@ async def test_the_library_parses_each_and_fetches_its_object_and_the_event() ->
             assert related["id"] == thin.after.id
             if thin.created < account.now - 30 * DAY:
                 continue
-            fetched = await client.v2.core.events.retrieve_async(parsed.id)
-            assert (fetched.id, fetched.snapshot_event) == (thin.id, thin.snapshot_event)
+            found = await client.v2.core.events.retrieve_async(parsed.id)
+            assert (found.id, found.snapshot_event) == (thin.id, thin.snapshot_event)
     assert {"v1.charge.refunded", "v1.charge.dispute.closed", "v1.price.lookup_key_changed"} <= newest.keys()
 
 
