@@ -39,7 +39,7 @@ docs: install ## Build the documentation site into site/; a broken link fails
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 screenshots: install ## Take the pictures of the documentation with a headless Chromium
-	DOCS_IMAGES=docs/images $(BIN)/python -m pytest -n 0 tests/browser/test_admin.py -k pictures
+	DOCS_IMAGES=docs/images $(BIN)/python -m pytest -n 0 -m browser tests/browser/test_admin.py -k pictures
 
 reference: install ## Write the reference pages of the documentation from the code
 	$(BIN)/python -m tools.reference
@@ -65,7 +65,7 @@ test-browser: install ## The admin screen in a headless Chromium, installed firs
 	@command -v chromium >/dev/null || test -n "$$CHROMIUM" || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
 		&& apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } \
 		|| echo "No Chromium, and it cannot be installed here: the tests are skipped. Name one with CHROMIUM=…" >&2
-	$(BIN)/python -m pytest -n 0 tests/browser
+	$(BIN)/python -m pytest -n 0 -m browser tests/browser
 
 bench-limits: install ## What a check and a consume cost, and how soon another process obeys
 	$(BIN)/python -m benchmarks.limits

@@ -9,6 +9,7 @@ import httpx
 import orjson
 from fastapi import FastAPI
 from pydantic import SecretStr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from app.config import Settings
 from app.main import create_app
@@ -17,6 +18,16 @@ from app.simulator import NEW, Event, Shape, event_body, sign
 SECRET = "whsec_test_secret_endpoint"
 KEY = "test-key-of-the-internal-api-0001"
 AUTH = {"X-API-Key": KEY}
+
+
+class GivenSettings(Settings):
+    """Settings from what a test gives alone, and nothing else is looked at."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: Any, **__: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
 
 
 def settings_for(database_url: str, **changes: Any) -> Settings:
@@ -28,7 +39,7 @@ def settings_for(database_url: str, **changes: Any) -> Settings:
         "spool_dir": None,
         "api_docs": True,
     }
-    return Settings(_env_file=None, **(values | changes))
+    return GivenSettings(**(values | changes))
 
 
 class Client:

@@ -1,7 +1,6 @@
 """Settings that cannot work stop the start and name the remedy."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from app.db.postgres import _for_asyncpg
 from app.errors import ConfigurationError
 
 from . import ROOT
-from .waiting import LONGEST_SECONDS
+from .processes import run
 
 GOOD = {
     "STRIPE_WEBHOOK_SECRET": "whsec_test_secret_a_0001",
@@ -69,15 +68,7 @@ def test_a_wrong_livemode_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_the_server_refuses_to_start_without_secrets(command: list[str], tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name not in GOOD}
-    result = subprocess.run(
-        [sys.executable, *command],
-        env=environment | {"PYTHONPATH": str(ROOT)},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=LONGEST_SECONDS,
-        check=False,
-    )
+    result = run([sys.executable, *command], cwd=tmp_path, env=environment | {"PYTHONPATH": str(ROOT)})
     assert result.returncode != 0
     assert "STRIPE_WEBHOOK_SECRET" in result.stderr
     assert "Traceback" not in result.stderr

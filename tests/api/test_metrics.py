@@ -38,6 +38,7 @@ from ..cli.test_cli import answers
 from ..client import AUTH, KEY, SECRET, Client, running
 from ..databases import free_port
 from ..limits.test_limits import Clock
+from ..processes import Process
 from ..waiting import LONGEST_SECONDS, until, wait_until
 from ..worker.test_worker import broken, signed_up
 
@@ -383,7 +384,7 @@ def serving(folder: Path, url: str, workers: int, **changes: str) -> Iterator[st
         "TMPDIR": str(folder),
     } | changes
     with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(command, cwd=folder, env=settings, stdout=log, stderr=log)
+        server = Process[bytes](command, cwd=folder, env=settings, stdout=log, stderr=log)
     try:
         yield f"http://127.0.0.1:{port}"
     finally:

@@ -38,7 +38,7 @@ FLAGS = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = [item for item in items if Path(__file__).parent in item.path.parents]
     for item in here:
-        item.add_marker(pytest.mark.xdist_group("browser"))
+        item.add_marker(pytest.mark.browser)
         if CHROMIUM is None:
             reason = "no Chromium: `make test-browser` installs it, or name one with CHROMIUM=…"
             item.add_marker(pytest.mark.skip(reason=reason))

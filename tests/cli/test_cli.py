@@ -18,6 +18,7 @@ from app.simulator.api import API_KEY
 
 from .. import ROOT
 from ..databases import free_port
+from ..processes import Process, run
 from ..waiting import LONGEST_SECONDS, wait_until
 
 
@@ -27,16 +28,7 @@ def environment() -> dict[str, str]:
 
 
 def app(*arguments: str, cwd: Path, **settings: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "app", *arguments]
-    return subprocess.run(
-        command,
-        cwd=cwd,
-        env=environment() | settings,
-        capture_output=True,
-        text=True,
-        timeout=LONGEST_SECONDS,
-        check=False,
-    )
+    return run([sys.executable, "-m", "app", *arguments], cwd=cwd, env=environment() | settings)
 
 
 def answers(url: str) -> bool:
@@ -59,7 +51,7 @@ def test_the_demo_ends_by_itself_with_the_records_equal_to_the_truth(tmp_path: P
 def test_run_writes_its_env_once_and_the_simulator_reaches_it(tmp_path: Path) -> None:
     port = free_port()
     command = [sys.executable, "-m", "app", "run", "--port", str(port)]
-    server = subprocess.Popen(
+    server = Process(
         command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
     try:
@@ -98,7 +90,7 @@ def test_dead_events_are_replayed_and_worked_on_from_the_shell(tmp_path: Path) -
     replayed = app("events", "replay", "--state", "dead", cwd=tmp_path, **settings)
     assert replayed.stdout == "1 events are due now.\n"
     command = [sys.executable, "-m", "app", "worker"]
-    worker = subprocess.Popen(command, cwd=tmp_path, env=environment() | settings, stderr=subprocess.DEVNULL)
+    worker = Process(command, cwd=tmp_path, env=environment() | settings, stderr=subprocess.DEVNULL)
     try:
         state = "SELECT state FROM billing_event"
         wait_until(lambda: database.execute(state).fetchone() == ("processed",))
@@ -127,7 +119,7 @@ def test_simulate_serves_stripes_api_of_its_account_and_sends_what_happens_there
     arguments = ["--url", f"http://127.0.0.1:{webhook.server_port}/", "--secret", "whsec_test_x"]
     arguments += ["--scenario", "sign_up", "--api-port", str(port)]
     command = [sys.executable, "-m", "app", "simulate", *arguments]
-    simulator = subprocess.Popen(
+    simulator = Process(
         command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     try:

@@ -14,6 +14,7 @@ import httpx
 
 from tests.client import KEY, SECRET
 from tests.databases import free_port
+from tests.processes import Process
 
 from .. import ROOT
 
@@ -76,13 +77,13 @@ class Server:
         serve = ["app", "serve"] if self._app is None else ["uvicorn", self._app, "--log-level", "warning"]
         command = [self._python, "-m", *serve, *port]
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
+            self._process = Process[bytes](
                 command,
                 env=self.environment,
                 cwd=self._folder,
                 stdout=log,
                 stderr=log,
-                preexec_fn=self._limit_descriptors,
+                preexec_fn=self._limit_descriptors if self._descriptors is not None else None,
             )
         async with httpx.AsyncClient(trust_env=False) as client, asyncio.timeout(START_TIMEOUT_SECONDS):
             while True:

@@ -13,13 +13,14 @@ from app.db import open_database
 from app.simulator import NEW, OLD, Account, Event, Shape, event_body, random_history, truth
 
 from .. import ROOT
+from ..processes import Process
 from ..records import stored
 from ..waiting import LONGEST_SECONDS
 
 
 def start(url: str, file: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.take_in", url, file],
+    return Process(
+        [sys.executable, "-m", "tests.take_in", url, str(file)],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -5,10 +5,10 @@ import itertools
 import json
 import sys
 import time
-from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import asyncpg
@@ -19,6 +19,7 @@ from app.simulator import Account
 
 from .. import ROOT
 from ..client import AUTH, Client, running
+from ..processes import Process
 from ..waiting import LONGEST_SECONDS, until
 from .test_limits import PLANS
 
@@ -28,27 +29,26 @@ POOL_SIZE = 15
 
 
 @asynccontextmanager
-async def taking_usage(url: str, plans: Path, seed: int, tasks: int) -> AsyncIterator[Process]:
+async def taking_usage(url: str, plans: Path, seed: int, tasks: int) -> AsyncIterator[Process[bytes]]:
     """A process that is ready to consume and release."""
     command = [sys.executable, "-m", "tests.take_usage", url, str(plans), str(seed), str(tasks)]
-    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdin=PIPE, stdout=PIPE)
+    process = await asyncio.to_thread(Process[bytes], command, cwd=ROOT, stdin=PIPE, stdout=PIPE, bufsize=0)
     try:
         assert await line(process) == "ready"
         yield process
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.communicate()
+        process.kill()
+        process.communicate()
 
 
-async def line(process: Process) -> Any:
+async def line(process: Process[bytes]) -> Any:
     """The next line that it prints."""
     assert process.stdout is not None
     async with asyncio.timeout(LONGEST_SECONDS):
-        return json.loads(await process.stdout.readline())
+        return json.loads(await asyncio.to_thread(process.stdout.readline))
 
 
-async def results(processes: list[Process], change_limit: Callable[[], Awaitable[None]]) -> list[Any]:
+async def results(processes: list[Process[bytes]], change_limit: Callable[[], Awaitable[None]]) -> list[Any]:
     """What the processes print that go on until each has made and was denied enough.
 
     The limit changes after as many steps on any machine.
@@ -62,7 +62,8 @@ async def results(processes: list[Process], change_limit: Callable[[], Awaitable
             reports = [await line(process) for process in processes]
             if changes >= len(CHANGES) and all(grants >= 20 and denied >= 5 for grants, denied in reports):
                 break
-        printed = await asyncio.gather(*(process.communicate(b"stop\n") for process in processes))
+        ends = [asyncio.to_thread(process.communicate, b"stop\n") for process in processes]
+        printed = await asyncio.gather(*ends)
     assert [process.returncode for process in processes] == [0, 0]
     return [json.loads(output.splitlines()[-1]) for output, _ in printed]
 

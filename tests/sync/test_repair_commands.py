@@ -21,6 +21,7 @@ from app.simulator.api import API_KEY, ApiFaults, Fault, serving_in_thread
 from tests import ROOT
 from tests.client import KEY, SECRET
 from tests.databases import somebody_waits_for_a_lock
+from tests.processes import Process
 from tests.records import stored
 from tests.waiting import LONGEST_SECONDS, until
 
@@ -46,7 +47,7 @@ def environment(database_url: str, base: str) -> dict[str, str]:
 
 
 def start(folder: Path, settings: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+    return Process(
         [sys.executable, "-m", "app", *arguments],
         cwd=folder,
         env=settings,
