@@ -26,7 +26,7 @@ from ..errors import ConfigurationError
 from ..simulator import Faults, Report, simulate
 from .demo_story import play_story
 
-START_TIMEOUT_SECONDS = 30
+START_TIMEOUT_SECONDS = 180
 SEED = 2030
 PROJECT = ROOT.parent
 EXAMPLE = "examples.main:app"
