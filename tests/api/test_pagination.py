@@ -1,5 +1,6 @@
 """Lists, page by page: nothing twice, nothing missing, and no cursor but our own."""
 
+import asyncio
 import base64
 import json
 from collections.abc import Iterator
@@ -9,7 +10,10 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from app.reactions.outbox import Outbox
 from app.simulator import Account
+from app.sync.backfill import Backfill
+from app.worker.worker import Worker
 from tests.client import Client, running
 
 NOW = 1_893_456_000
@@ -107,9 +111,16 @@ async def test_a_cursor_that_was_tampered_with_is_422(sqlite_database: str, chan
         assert response.status_code == 422
 
 
+@pytest.fixture
+def idle_background(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the test asks the database."""
+    for task in (Worker, Backfill, Outbox):
+        monkeypatch.setattr(task, "run", lambda task: asyncio.sleep(0))
+
+
 @contextmanager
 def counted(client: Client) -> Iterator[list[str]]:
-    """The statements of sessions for reading; the worker's own go through others."""
+    """The statements of sessions for reading."""
     engine = client.app.state.billing.database.engine.sync_engine
     sent: list[str] = []
 
@@ -122,6 +133,7 @@ def counted(client: Client) -> Iterator[list[str]]:
     event.remove(engine, "before_cursor_execute", note)
 
 
+@pytest.mark.usefixtures("idle_background")
 @pytest.mark.parametrize(
     ("path", "filters"),
     [("customers", {}), ("customers", {"linked": False}), ("events", {}), ("events", {"state": "processed"})],
@@ -143,6 +155,7 @@ async def test_a_page_takes_as_many_queries_with_many_rows_as_with_one(
         assert counts[0] == counts[1] > 0
 
 
+@pytest.mark.usefixtures("idle_background")
 async def test_a_user_takes_as_many_queries_with_many_customers_as_with_one(database_url: str) -> None:
     account = Account(1)
     account.create_subscription(account.create_customer(user_id="one"))

@@ -45,7 +45,7 @@ def pooled_url(empty_postgres_database: str, tmp_path: Path) -> Iterator[str]:
     )
     yield f"postgresql://{parts.username}:{parts.password}@127.0.0.1:{port}{parts.path}?pgbouncer=true"
     process.send_signal(signal.SIGINT)
-    process.wait(timeout=30)
+    process.wait(timeout=60)
 
 
 async def test_migrations_webhooks_and_reads_work_through_a_pool(

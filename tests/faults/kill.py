@@ -49,9 +49,10 @@ class Delivery:
 
     async def reached(self, share: float) -> None:
         """Wait until this share of the events is acknowledged: however fast the machine, it is in between."""
-        while len(self.acknowledged) < share * self._count:
-            self._progress.clear()
-            await self._progress.wait()
+        async with asyncio.timeout(LONGEST_SECONDS):
+            while len(self.acknowledged) < share * self._count:
+                self._progress.clear()
+                await self._progress.wait()
 
     async def _send_all(self, client: httpx.AsyncClient, queue: Iterator[Event]) -> None:
         for event in queue:

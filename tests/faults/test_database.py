@@ -21,7 +21,7 @@ from tests.records import stored
 from .kill import Delivery, check_inbox
 from .servers import Server
 
-LONGEST_SECONDS = 10
+LONGEST_SECONDS = 60
 LONG = pytest.mark.long
 HOLD = """
 import sqlite3, sys, time
