@@ -1,8 +1,10 @@
 """Leases: at most one process runs a job. Each job has a row that holds its lease."""
 
+import os
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any
 
 from sqlalchemy import CursorResult, or_, update
@@ -13,15 +15,24 @@ from ..db import Database
 from ..db.models import Job, table_of
 
 LEASE_SECONDS = 120
-HOLDER = secrets.token_hex(8)
-"""This process, as the leases name it."""
 
 
-async def acquire(database: Database, name: str, now: int, *, holder: str = HOLDER) -> bool:
+def this_process() -> str:
+    """This process, as the leases name it; one that was forked from it has another name."""
+    return _name_of(os.getpid())
+
+
+@cache
+def _name_of(_pid: int) -> str:
+    return secrets.token_hex(8)
+
+
+async def acquire(database: Database, name: str, now: int, *, holder: str | None = None) -> bool:
     """Acquire or renew the lease of a job; False when another process has it. `now` in Unix seconds.
 
     A long job renews it with each step. The lease of a killed process expires within LEASE_SECONDS.
     """
+    holder = holder or this_process()
     free = or_(col(Job.lease_until) <= now, col(Job.holder) == holder)
     acquiring = (
         update(Job).where(col(Job.name) == name, free).values(holder=holder, lease_until=now + LEASE_SECONDS)
@@ -58,7 +69,7 @@ async def release(database: Database, name: str) -> None:
     """Release the lease, so that the next process need not wait until it expires."""
     ours = (
         col(Job.name) == name,
-        col(Job.holder) == HOLDER,
+        col(Job.holder) == this_process(),
     )  # an expired one may belong to another process by now
     async with database.session() as session:
         await (await session.connection()).execute(
