@@ -14,7 +14,7 @@ RUNTIME = .venv/.runtime
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 16
 
-PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes
 
 install: $(STAMP) ## Make .venv with everything that development needs, from the lock
 

@@ -29,7 +29,7 @@ DATABASE_TIMEOUT_SECONDS = 3
 NO_EVENT = (
     "The body is signed, but is no event of Stripe's, whose `object` is `event` or `v2.core.event`. "
     "Whoever relays events sends the event itself, not its envelope: `detail` of Amazon EventBridge, `data` "
-    "of Azure Event Grid, with the signature made anew over these bytes."
+    "of Azure Event Grid, with a new signature over these bytes."
 )
 STRIPES_AGENT = b"Stripe/"
 """How the header User-Agent of Stripe's webhooks begins."""

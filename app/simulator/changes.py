@@ -86,8 +86,8 @@ class Changes(Ledger):
         """Whether this change makes an invoice at once."""
         items = restarted(items, subscription.items, self.now)
         lines = prorated(subscription, items, self.now, lambda prefix: prefix)
-        anew = any(not line.proration for line in lines)
-        return anew or (bool(lines) and proration == "always_invoice")
+        restarts = any(not line.proration for line in lines)
+        return restarts or (bool(lines) and proration == "always_invoice")
 
     def _refused(self, subscription: Subscription) -> str | None:
         return self.decline_code(subscription.customer, subscription.default_payment_method)

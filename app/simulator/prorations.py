@@ -15,9 +15,9 @@ NewId = Callable[[str], str]
 def prorated(subscription: Subscription, items: Sequence[Item], now: int, new_id: NewId) -> list[Line]:
     """The lines of a change to `items` at `now` (Unix seconds); none while the subscription is trialing.
 
-    `items` as `restarted` gives them: where a period begins anew, what is charged for it is no proration.
+    `items` as `restarted` gives them: where a period restarts, what is charged for it is no proration.
     """
-    anew = begins_anew(items, subscription.items)
+    restarts = begins_anew(items, subscription.items)
     if subscription.status == "trialing" or subscription.ended_at is not None:
         return []
     before: Mapping[str, Item] = {item.id: item for item in subscription.items}
@@ -30,14 +30,14 @@ def prorated(subscription: Subscription, items: Sequence[Item], now: int, new_id
         if old is not None:
             lines.append(_line(new_id("il"), subscription.id, old, now, sign=-1))
         if new is not None:
-            lines.append(_line(new_id("il"), subscription.id, new, now, sign=1, proration=not anew))
+            lines.append(_line(new_id("il"), subscription.id, new, now, sign=1, proration=not restarts))
     return lines
 
 
 def restarted(items: Sequence[Item], before: Sequence[Item], now: int) -> list[Item]:
     """The items, those of a new interval with a period that begins at `now` (Unix seconds).
 
-    All items of a subscription have one interval: where one begins anew, all do.
+    All items of a subscription have one interval: where one restarts, all do.
     """
     if not begins_anew(items, before):
         return list(items)

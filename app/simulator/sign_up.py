@@ -93,6 +93,6 @@ class SignUps(Schedules):
         self._set_status(subscription, "active", only_from=("incomplete",))
 
     def _has_payment_method(self, subscription: Subscription) -> bool:
-        """Whether a card is known; otherwise the buyer types one in, of which only the id is told."""
+        """Whether a card is known; otherwise the buyer types one in, of which only the id is known."""
         own, customer = subscription.default_payment_method, self.customers[subscription.customer]
         return own is not None or customer.default_payment_method is not None

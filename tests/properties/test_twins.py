@@ -133,7 +133,7 @@ def lived(seed: int) -> Account:
 
 
 async def heard_by(told: list[Reaction]) -> Counter[str]:
-    """What was told since the last time, by its id."""
+    """What was announced since the last time, by its id."""
     await asyncio.sleep(0)
     counted = Counter(each.id for each in told if each.signal in FACTS)
     told.clear()

@@ -87,8 +87,8 @@ def _of_change(call: Call, subscription: Subscription, details: forms.Params) ->
     pending = [
         account.line_of(item) for item in account.pending_items(subscription.customer, subscription.id)
     ]
-    anew = items is not None and begins_anew(items, subscription.items)
-    if not anew and not (proration == "always_invoice" and items is not None):
+    restarts = items is not None and begins_anew(items, subscription.items)
+    if not restarts and not (proration == "always_invoice" and items is not None):
         lines += [] if _ends(subscription, details) else _renewal(subscription, items or subscription.items)
     return _preview(call, subscription.customer, subscription.id, lines + pending, "upcoming")
 
