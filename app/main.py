@@ -12,6 +12,7 @@ from starlette.routing import Route
 from . import admin, api, limits
 from .api import health, metrics
 from .api.home import home
+from .api.problem_schemas import add_problem_schemas
 from .config import Settings, load_settings
 from .errors import ConfigurationError, ServiceError
 from .inbox import handlers, webhook
@@ -23,6 +24,7 @@ from .web.problems import answer_service_error, install_error_handlers
 from .web.server import OnFirstRequest
 
 GARBAGE_THRESHOLDS = (50_000, 20, 100)
+THIS_SERVER = {"url": "/", "description": "The server that answers this description"}
 DESCRIPTION = "Keeps subscription records in step with Stripe and answers feature-limit checks."
 
 
@@ -34,7 +36,9 @@ def create_app(settings: Settings | None = None, *, clock: Callable[[], float] =
     """
     settings = settings or load_settings()
     description = "/openapi.json" if settings.api_docs else None  # without it there is no /docs and no /redoc
-    app = FastAPI(title="Subscription service", description=DESCRIPTION, openapi_url=description)
+    app = FastAPI(
+        title="Subscription service", description=DESCRIPTION, openapi_url=description, servers=[THIS_SERVER]
+    )
     install(app, settings, clock=clock, in_openapi=True)
     install_error_handlers(app)
     app.router.routes.append(home(settings))
@@ -121,6 +125,7 @@ def _describe_webhook(app: FastAPI, path: str) -> None:
 
     def openapi() -> dict[str, Any]:
         schema = describe()
+        add_problem_schemas(schema)
         schema["paths"].setdefault(path, {"post": webhook.openapi_operation()})
         return schema
 

@@ -21,22 +21,21 @@ from .responses import BODY_REFUSED, INVALID, UNAUTHORIZED, UNAVAILABLE
 
 router = APIRouter(
     prefix="/internal",
-    tags=["internal"],
+    generate_unique_id_function=lambda route: route.name,
     dependencies=[Security(api_key_header)],
     responses=UNAUTHORIZED | BODY_REFUSED | INVALID | UNAVAILABLE,
 )
-for part in (
-    subscriptions,
-    subscription_changes,
-    checkout,
-    portal,
-    customers,
-    users,
-    summary,
-    limits,
-    usage_history,
-    overrides,
-    events,
-    checks,
-):
-    router.include_router(part.router)
+SUBJECTS = {
+    "subscriptions": (subscriptions, subscription_changes),
+    "checkout": (checkout, portal),
+    "customers": (customers,),
+    "users": (users, summary),
+    "limits": (limits, usage_history, overrides),
+    "events": (events,),
+    "checks": (checks,),
+}
+"""The routes by the tag that the OpenAPI description and the clients made from it group them by."""
+
+for subject, parts in SUBJECTS.items():
+    for part in parts:
+        router.include_router(part.router, tags=[subject])

@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
@@ -11,11 +12,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader
 from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
 
 from ..api_keys import find_key
 from ..errors import Forbidden, InvalidRequest, Unauthorized, Unavailable
 from ..service import Service, service_of
-from ..web.problems import answer_invalid_request
+from ..web.problems import REMEDIES, answer_invalid_request, problem
 
 log = structlog.get_logger(__name__)
 
@@ -30,8 +32,25 @@ api_key_header = APIKeyHeader(
 )
 
 
+METHODS: defaultdict[str, set[str]] = defaultdict(set)
+"""The methods that each path of the internal API takes: a route knows only its own."""
+
+
 class GuardedRoute(APIRoute):
     """Checks the key before the body is even read; a dependency would come after that."""
+
+    def __init__(self, path: str, *args: Any, **options: Any) -> None:
+        super().__init__(path, *args, **options)
+        METHODS[path] |= self.methods or set()
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a method that the address does not take as a problem, also in a host's application."""
+        if scope["method"] in (self.methods or ()):
+            await super().handle(scope, receive, send)
+            return
+        allowed = ", ".join(sorted(METHODS[self.path]))
+        refused = problem(405, "Method Not Allowed", REMEDIES[405], {"Allow": allowed})
+        await refused(scope, receive, send)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()

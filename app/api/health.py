@@ -10,7 +10,9 @@ from ..inbox.readiness import Readiness
 from ..service import Running, Service
 from ..web.routes import GuestRoute
 
-router = APIRouter(tags=["health"], route_class=GuestRoute)
+router = APIRouter(
+    tags=["health"], route_class=GuestRoute, generate_unique_id_function=lambda route: route.name
+)
 
 
 @router.get("/healthz")

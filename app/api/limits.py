@@ -48,8 +48,8 @@ class EntitlementsOut(BaseModel):
     features: dict[str, FeatureOut]
 
 
-class DecisionOut(BaseModel):
-    """The answer to one question about one feature."""
+class DecisionMembers(BaseModel):
+    """What a decision and a denial say."""
 
     allowed: bool
     reason: str = Field(examples=["ok"])
@@ -60,12 +60,17 @@ class DecisionOut(BaseModel):
     requested: int = Field(examples=[1])
     resets_at: Time
     plan: str | None = Field(examples=["team"])
-    status: str | None = Field(examples=["active"])
     grace_ends_at: Time
     upgrade_to: list[str]
     as_of: Time
     act: Act | None = Field(description="On denial, what the user can do about the payment or the pause")
     pay_url: str | None = Field(description="Stripe's page for the open invoice, where the act is to pay it")
+
+
+class DecisionOut(DecisionMembers):
+    """The answer to one question about one feature."""
+
+    status: str | None = Field(description="Stripe's status of the subscription", examples=["active"])
 
     @classmethod
     def of(cls, decision: Decision) -> "DecisionOut":

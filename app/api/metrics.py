@@ -25,7 +25,12 @@ class MetricsRoute(GuestRoute, GuardedRoute):
     """Behind a key, and giving way to the metrics of the application itself."""
 
 
-router = APIRouter(tags=["health"], route_class=MetricsRoute, dependencies=[Security(api_key_header)])
+router = APIRouter(
+    tags=["health"],
+    route_class=MetricsRoute,
+    dependencies=[Security(api_key_header)],
+    generate_unique_id_function=lambda route: route.name,
+)
 
 
 @router.get("/metrics", responses=UNAUTHORIZED, response_class=Response)

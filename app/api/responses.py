@@ -7,12 +7,15 @@ from ..web.problems import MEDIA_TYPE
 Responses = dict[int | str, dict[str, Any]]
 
 
-def _problem(status: int, title: str, detail: str) -> Responses:
+def _problem(status: int, title: str, detail: str, schema: str = "Problem") -> Responses:
+    """`schema`: one of `problem_schemas`."""
     example = {"type": "about:blank", "title": title, "status": status, "detail": detail}
     return {
         status: {
             "description": title,
-            "content": {MEDIA_TYPE: {"schema": {"type": "object"}, "example": example}},
+            "content": {
+                MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{schema}"}, "example": example}
+            },
         }
     }
 
@@ -21,9 +24,11 @@ UNAUTHORIZED = _problem(401, "Unauthorized", "The key fits none of INTERNAL_API_
 NOT_FOUND = _problem(404, "Not found", "No subscription with this id is known here.")
 CONFLICT = _problem(409, "Conflict", "Stripe has ended subscription sub_XXX (canceled); nothing was changed.")
 DENIED = (
-    _problem(403, "Limit exceeded", "projects: 1 requested, 10 used, limit 10 (limit_reached).")
-    | _problem(402, "Feature not included", "Paying the open invoice restores access.")
-    | _problem(429, "Limit exceeded", "api_calls: 1 requested, 1000 used, limit 1000 (limit_reached).")
+    _problem(403, "Limit exceeded", "projects: 1 requested, 10 used, limit 10 (limit_reached).", "Denial")
+    | _problem(402, "Feature not included", "Paying the open invoice restores access.", "Denial")
+    | _problem(
+        429, "Limit exceeded", "api_calls: 1 requested, 1000 used, limit 1000 (limit_reached).", "Denial"
+    )
     | _problem(409, "Conflict", "The key was used for an amount of 2.")
 )
 INVALID = _problem(422, "Invalid request", "Nothing was changed. start_date: Input should be a valid integer")

@@ -151,9 +151,21 @@ def _signature_header(headers: Sequence[tuple[bytes, bytes]]) -> str | None:
     return found[0].decode("latin-1") if found else None
 
 
+ANSWER_SCHEMA = {
+    "title": "WebhookAnswer",
+    "type": "object",
+    "required": ["received", "event_id", "status"],
+    "properties": {
+        "received": {"type": "boolean"},
+        "event_id": {"type": "string"},
+        "status": {"type": "string", "enum": ["processed", "duplicate", "ignored", "deferred"]},
+    },
+}
+
+
 def openapi_operation() -> dict[str, Any]:
     """What the OpenAPI page says of this route, which is not one of FastAPI's own."""
-    problem = {"application/problem+json": {"schema": {"type": "object"}}}
+    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     answer = {"received": True, "event_id": "evt_1SubscriptionUpdated", "status": "processed"}
     return {
         "tags": ["webhook"],
@@ -176,7 +188,7 @@ def openapi_operation() -> dict[str, Any]:
         "responses": {
             "200": {
                 "description": "The event is durably stored",
-                "content": {"application/json": {"schema": {"type": "object"}, "example": answer}},
+                "content": {"application/json": {"schema": ANSWER_SCHEMA, "example": answer}},
             },
             "400": {
                 "description": "Not signed by Stripe, or not an event; nothing is stored",

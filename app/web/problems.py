@@ -1,6 +1,7 @@
 """Errors as problem+json (RFC 9457), everywhere the same."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -58,14 +59,19 @@ async def answer_invalid_request(request: Request, error: Exception) -> Response
     """A request that is not as described, with each field that is wrong."""
     assert isinstance(error, RequestValidationError)
     # Never the input itself: it may hold what does not belong into a log or an answer.
-    faults = [
-        {"field": ".".join(str(part) for part in fault["loc"][1:]) or "body", "message": fault["msg"]}
-        for fault in error.errors()
-    ]
+    faults = [_fault(fault, error.body) for fault in error.errors()]
     detail = "; ".join(f"{fault['field']}: {fault['message']}" for fault in faults)
     if "json" not in request.headers.get("content-type", "") and request.method != "GET":
         detail += ". Send the body as JSON, with the header Content-Type: application/json"
     return problem(422, "Invalid request", f"Nothing was changed. {detail}", errors=faults)
+
+
+def _fault(fault: Mapping[str, Any], body: Any) -> dict[str, str]:
+    if fault["type"] == "json_invalid" and isinstance(body, str):
+        place = json.JSONDecodeError(fault["ctx"]["error"], body, fault["loc"][-1])
+        message = f"It is not JSON: {place.msg} (line {place.lineno}, column {place.colno})"
+        return {"field": "body", "message": message}
+    return {"field": ".".join(str(part) for part in fault["loc"][1:]) or "body", "message": fault["msg"]}
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

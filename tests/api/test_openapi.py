@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from tests.client import running
+from tests.client import AUTH, running
 
 TIME = re.compile(r"(_at|_date|trial_end|_through|^created|^next_payment_attempt)$")
 AMOUNT = re.compile(r"^(amount_|unit_amount)")
@@ -44,6 +44,43 @@ async def test_every_internal_route_documents_its_problems(sqlite_database: str)
         assert "404" in internal[f"/internal/{path}"]["get"]["responses"]
     assert "404" in internal["/internal/customers/{customer_id}"]["put"]["responses"]
     assert "409" in internal["/internal/subscription/update"]["post"]["responses"]
+
+
+async def test_operation_ids_are_short_and_unique_and_errors_have_a_schema(sqlite_database: str) -> None:
+    page = await description(sqlite_database)
+    operations = [each for methods in page["paths"].values() for each in methods.values()]
+    ids = [operation["operationId"] for operation in operations]
+    assert len(set(ids)) == len(ids) > 25
+    assert max(map(len, ids)) <= 25
+    for operation in operations:
+        assert len(operation["tags"]) == 1
+        for response in operation["responses"].values():
+            for content in response.get("content", {}).values():
+                assert content["schema"] != {"type": "object"}, operation["operationId"]
+    assert page["servers"][0]["url"] == "/"
+
+
+async def test_an_error_is_as_its_schema_says(sqlite_database: str) -> None:
+    async with running(sqlite_database) as client:
+        schemas = (await client.http.get("/openapi.json")).json()["components"]["schemas"]
+        body = {"op": "consume", "amount": 1000}
+        denied = await client.http.post("/internal/users/ada/usage/projects", json=body, headers=AUTH)
+        unknown = await client.http.get("/internal/customers/cus_9", headers=AUTH)
+        method = await client.http.delete("/internal/customers/cus_9", headers=AUTH)
+        broken = await client.http.post(
+            "/internal/users/ada/usage/projects",
+            content=b'{"op":\n "consume" oops}',
+            headers=AUTH | {"Content-Type": "application/json"},
+        )
+    assert [each.status_code for each in (denied, unknown, method, broken)] == [403, 404, 405, 422]
+    assert set(schemas["Denial"]["required"]) <= denied.json().keys() <= set(schemas["Denial"]["properties"])
+    for response in (unknown, method, broken):
+        assert response.headers["Content-Type"] == "application/problem+json"
+        assert set(schemas["Problem"]["required"]) <= response.json().keys()
+    assert method.headers["Allow"] == "GET, PUT"
+    (fault,) = broken.json()["errors"]
+    assert fault["field"] == "body"
+    assert "line 2, column" in fault["message"]
 
 
 async def test_the_dates_of_the_examples_lie_ahead(sqlite_database: str) -> None:
