@@ -6,8 +6,9 @@ from sqlmodel import col
 from .models import RULES_VERSION, Customer, Invoice, Subscription
 
 RuledModel = type[Subscription] | type[Customer] | type[Invoice]
-RULED_MODELS: tuple[RuledModel, ...] = (Subscription, Customer, Invoice)
-"""In the order in which the backfill reapplies their rows."""
+RULED_MODELS: tuple[RuledModel, ...] = (Customer, Subscription, Invoice)
+"""In the order in which the backfill reapplies their rows. Customers come first: an older release kept with
+them what their subscriptions and sessions say of the user."""
 
 
 def is_outdated(model: RuledModel) -> ColumnElement[bool]:

@@ -32,8 +32,7 @@ async def load_dependents(batch: Batch, unit_of_work: UnitOfWork, events: Iterab
 def _may_reach(event: StripeEvent, customer: Customer, unit_of_work: UnitOfWork) -> bool:
     """Whether the event may change more of the customer's subscriptions than the one that it is about."""
     if event.type.startswith("customer.subscription."):
-        # An older release kept with the customer what the subscription says.
-        return bool(customer.links.get("metadata", NOTHING)["object_id"] == event.object_id)
+        return False
     if event.type.startswith("customer."):
         return _changes_customer(event, customer, unit_of_work)
     return event.type.startswith(("checkout.session.", "internal."))

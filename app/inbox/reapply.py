@@ -9,20 +9,22 @@ from typing import Any
 
 import structlog
 
-from ..db.models import Invoice, Record, Subscription
+from ..db.models import Customer, Invoice, Record, Subscription
 from ..entitlements import owed_by_subscription
 from ..errors import InvalidPayload
 from ..stripe.events import StripeEvent
 from ..stripe.objects import invoice_values
 from .delivery import Delivery, receive
 from .handlers import HANDLERS
-from .handlers.links import resolve_stored
+from .handlers.links import drop_moved_claim, resolve_stored
 from .handlers.paid_through import explained, paid_until
 from .handlers.past_due import DUE, is_told_by_invoices, note_invoice
 from .unit_of_work import Reapplied, UnitOfWork
 
 log = structlog.get_logger(__name__)
 
+SESSIONS = "checkout.session."
+"""How the types of checkout sessions begin."""
 MAX_EVENTS = 1000
 """How many events of one record are applied again, the latest ones."""
 EVENTS_OF = (
@@ -83,12 +85,28 @@ def reapply(
     finally:
         unit_of_work.reapplied = None
         unit_of_work.reactions.clear()  # they were announced when the events came
+    if isinstance(record, Customer):
+        drop_moved_claim(unit_of_work, record, [each.event for each in stored if is_session(each.event)])
     if isinstance(record, Subscription):
         for delivery in told:
             note_invoice(unit_of_work, record, delivery.event, invoice_values(delivery.event.object))
         _fill_in(unit_of_work, record, invoices)
         resolve_stored(unit_of_work, record)
     unit_of_work.follow_rules(record)
+
+
+def reapply_session(unit_of_work: UnitOfWork, delivery: Delivery) -> None:
+    """Give the claims of a stored checkout session to the objects that they belong to."""
+    unit_of_work.reapplied = Reapplied(delivery.event.object_id or "", None, False)
+    try:
+        _apply(unit_of_work, delivery)
+    finally:
+        unit_of_work.reapplied = None
+        unit_of_work.reactions.clear()
+
+
+def is_session(event: StripeEvent) -> bool:
+    return event.type.startswith(SESSIONS)
 
 
 def _order(event: StripeEvent, newest: str | None) -> tuple[bool, int, str]:

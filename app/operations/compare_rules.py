@@ -24,7 +24,6 @@ from ..db.models import (
     Override,
     Price,
     Subscription,
-    WebhookEvent,
     follows_rules,
     table_of,
 )
@@ -255,7 +254,7 @@ class _ScratchBackfill(Backfill):
         link_keys: Sequence[str],
         on_progress: OnProgress,
     ) -> None:
-        super().__init__(scratch, catalogue=catalogue, clock=lambda: now, link_keys=link_keys)
+        super().__init__(scratch, catalogue=catalogue, clock=lambda: now, link_keys=link_keys, events=live)
         self._live = live
         self._on_progress = on_progress
         self._read: Sequence[Json] = ()
@@ -269,11 +268,6 @@ class _ScratchBackfill(Backfill):
 
     async def _events_in(self, batch: Batch, id: str) -> Sequence[Json]:
         return self._read
-
-    async def _event_in(self, batch: Batch, id: str) -> Sequence[Json]:
-        async with self._live.reading() as session:
-            event = await session.get(WebhookEvent, id)
-        return [event.model_dump()] if event is not None else []
 
 
 async def _pages(database: Database, table: Table) -> AsyncIterator[list[Json]]:

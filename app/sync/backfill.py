@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 import structlog
+from sqlalchemy import select as sql_select
 from sqlmodel import col, func, select
 
 from ..db import Batch, Database
@@ -20,11 +21,18 @@ from ..db.models import Customer, Invoice, Subscription, WebhookEvent, follows_r
 from ..db.outdated import RULED_MODELS, RuledModel, is_outdated
 from ..inbox.delivery import Delivery
 from ..inbox.dependents import load_dependents
-from ..inbox.reapply import EVENTS_OF, MAX_EVENTS, OF_INVOICES, reapply, stored_events
+from ..inbox.reapply import (
+    EVENTS_OF,
+    MAX_EVENTS,
+    OF_INVOICES,
+    SESSIONS,
+    reapply,
+    reapply_session,
+    stored_events,
+)
 from ..inbox.unit_of_work import KINDS, UnitOfWork, make_row
 from ..plans import Catalogue
 from ..signals import users_changed
-from ..stripe.objects import as_id
 from . import leases
 
 log = structlog.get_logger(__name__)
@@ -36,7 +44,8 @@ PAGE = 200
 REST = 3
 """How many times as long as a row took is rested then: the webhooks come first."""
 ORDER = RULED_MODELS
-EVENT = "SELECT id, body, source, received_at FROM billing_event WHERE id = ?"
+WINDOW = 5000
+"""How many events are looked through at once for checkout sessions, of which there is no index."""
 INVOICES_OF = "SELECT * FROM billing_invoice WHERE subscription_id = ?"
 
 
@@ -52,7 +61,7 @@ async def count_outdated(database: Database) -> int:
 
 class Backfill:
     """Reapplies the rows that do not follow today's rules. `clock` gives Unix seconds; `link_keys` are the
-    metadata keys that name a user."""
+    metadata keys that name a user; `events` is where the stored events are, if elsewhere."""
 
     def __init__(
         self,
@@ -61,8 +70,10 @@ class Backfill:
         catalogue: Catalogue,
         clock: Callable[[], float],
         link_keys: Sequence[str] = ("user_id",),
+        events: Database | None = None,
     ) -> None:
         self._database = database
+        self._events = events or database
         self._link_keys = link_keys
         self._catalogue = catalogue
         self._clock = clock
@@ -95,6 +106,8 @@ class Backfill:
             return 0
         async with leases.released_after(self._database, JOB):
             done = 0
+            if first[0] or first[1]:
+                await self._reapply_sessions(rest)
             for model, ids in zip(ORDER, first, strict=True):
                 done += await self._reapply_kind(model, ids, rest)
             await leases.update_job(
@@ -102,6 +115,57 @@ class Backfill:
             )
         log.info("rules_reapplied", rows=done)
         return done
+
+    async def _reapply_sessions(self, rest: bool) -> None:
+        """Give the claims of the stored checkout sessions to outdated rows, before those are reapplied: an
+        older release kept one claim with a customer, whichever came last."""
+        place = (-1, "")
+        while not self._stopped.is_set():
+            began = time.perf_counter()
+            window = await read_places(self._events, place)
+            found = [id for _, id, type_ in window if type_.startswith(SESSIONS)]
+            for delivery in await self._outdated_sessions(found):
+                await self._reapply_session(delivery)
+            if len(window) < WINDOW:
+                return
+            place = window[-1][:2]
+            await leases.acquire(self._database, JOB, int(self._clock()))
+            if rest:
+                await asyncio.sleep((time.perf_counter() - began) * REST)
+
+    async def _outdated_sessions(self, ids: Sequence[str]) -> list[Delivery]:
+        """Of these events those that name an outdated row."""
+        sessions = await self._read_sessions(ids)
+        outdated: dict[str, set[str]] = {}
+        for kind, model in (("customer", Customer), ("subscription", Subscription)):
+            named = {id for each in sessions for id in each.event.names[kind]}
+            query = select(model.id).where(col(model.id).in_(named), is_outdated(model))
+            async with self._database.reading() as session:
+                outdated[kind] = set(await session.exec(query)) if named else set()
+        return [
+            each for each in sessions if any(each.event.names[kind] & outdated[kind] for kind in outdated)
+        ]
+
+    async def _read_sessions(self, ids: Sequence[str]) -> list[Delivery]:
+        """Those of these events that are checkout sessions which were applied."""
+        query = select(WebhookEvent).where(
+            col(WebhookEvent.id).in_(ids),
+            col(WebhookEvent.type).startswith(SESSIONS),
+            col(WebhookEvent.state) == "processed",
+        )
+        async with self._events.reading() as session:
+            return stored_events([row.model_dump() for row in await session.exec(query)])
+
+    async def _reapply_session(self, delivery: Delivery) -> None:
+        named = {kind: set(delivery.event.names[kind]) for kind in KINDS}
+        async with self._database.batch() as batch:
+            await batch.begin([f"{kind}:{each}" for kind, ids in named.items() for each in ids])
+            unit_of_work = await self._load(batch, named)
+            await load_dependents(batch, unit_of_work, [delivery.event])
+            reapply_session(unit_of_work, delivery)
+            users = await _write(batch, unit_of_work)
+        if users:
+            users_changed.send(self, user_ids=users)
 
     async def _reapply_kind(self, model: RuledModel, ids: Sequence[str], rest: bool) -> int:
         done = 0
@@ -124,39 +188,39 @@ class Backfill:
 
     async def reapply_row(self, model: RuledModel, id: str) -> bool:
         """Reapply one row; False when that has been done, or an event came meanwhile."""
-        named = await self._named(model, id)
+        named, sessions = await self._named(model, id)
         async with self._database.batch() as batch:
             await batch.begin([f"{kind}:{each}" for kind, ids in named.items() for each in ids])
             unit_of_work = await self._load(batch, named)
             record = unit_of_work.find(model, id)
-            stored = stored_events(await self._events_in(batch, id))
-            if isinstance(record, Subscription):
-                stored += await self._session_of(batch, unit_of_work, record)
+            stored = [*stored_events(await self._events_in(batch, id)), *sessions]
             if record is None or follows_rules(record) or not _within(stored, named):
                 return False
             await load_dependents(batch, unit_of_work, [delivery.event for delivery in stored])
+            if isinstance(record, Customer):
+                theirs = await batch.load_by(table_of(Subscription), "customer_id", {id})
+                unit_of_work.fill_missing(Subscription, theirs)
             invoices, told = await _invoices_of(batch, model, id)
             reapply(unit_of_work, record, stored, invoices, told)
-            users = unit_of_work.users()
-            rows: dict[Any, list[dict[str, Any]]] = {table_of(model): [] for model in KINDS.values()}
-            for changed, values in unit_of_work.written():
-                rows[table_of(changed)].append(values)
-            await batch.write(rows, users)
+            users = await _write(batch, unit_of_work)
         if users:
             users_changed.send(self, user_ids=users)
         return True
 
-    async def _named(self, model: RuledModel, id: str) -> dict[str, set[str]]:
-        """The ids of all rows that the record's events may touch, to be locked before they are loaded."""
+    async def _named(self, model: RuledModel, id: str) -> tuple[dict[str, set[str]], list[Delivery]]:
+        """The ids of all rows that the record's events may touch, to be locked before they are loaded; and
+        the checkout session whose claim an older release kept as a customer's own."""
         named: dict[str, set[str]] = {kind: {id} if each is model else set() for kind, each in KINDS.items()}
         async with self._database.reading() as session:
             record = await session.get(model, id)
         if isinstance(record, Subscription | Invoice) and record.customer_id is not None:
             named["customer"].add(record.customer_id)
-        for delivery in stored_events(await self._events_of(id)):
+        links = record.links if isinstance(record, Customer) else {}
+        sessions = await self._read_sessions([links["metadata"]["event_id"]] if "metadata" in links else [])
+        for delivery in [*stored_events(await self._events_of(id)), *sessions]:
             for kind, ids in delivery.event.names.items():
                 named[kind] |= ids
-        return named
+        return named, sessions
 
     async def _events_of(self, id: str) -> Sequence[Mapping[str, Any]]:
         """The stored events of a record, before anything is locked."""
@@ -165,24 +229,6 @@ class Backfill:
     async def _events_in(self, batch: Batch, id: str) -> Sequence[Mapping[str, Any]]:
         """The same, once the record is locked."""
         return await batch.fetch(EVENTS_OF, id, MAX_EVENTS)
-
-    async def _event_in(self, batch: Batch, id: str) -> Sequence[Mapping[str, Any]]:
-        """One stored event; nothing where it is pruned."""
-        return await batch.fetch(EVENT, id)
-
-    async def _session_of(
-        self, batch: Batch, unit_of_work: UnitOfWork, record: Subscription
-    ) -> list[Delivery]:
-        """The checkout session that created the subscription, as far as its customer's claims name it."""
-        customer = unit_of_work.find(Customer, record.customer_id)
-        claims = (
-            (customer.links if customer is not None else {}).get("metadata"),
-            (record.links or {}).get("session"),
-        )
-        ids = [claim["event_id"] for claim in claims if claim is not None]
-        rows = [row for id in ids for row in await self._event_in(batch, id)]
-        created = stored_events(rows)
-        return [each for each in created if as_id(each.event.object.get("subscription")) == record.id]
 
     async def _load(self, batch: Batch, named: dict[str, set[str]]) -> UnitOfWork:
         ids = {table_of(model): named[kind] for kind, model in KINDS.items()}
@@ -204,6 +250,25 @@ async def read_events(database: Database, object_id: str) -> list[dict[str, Any]
     )
     async with database.reading() as session:
         return [row.model_dump() for row in await session.exec(query)]
+
+
+async def read_places(database: Database, after: tuple[int, str]) -> list[tuple[int, str, str]]:
+    """When the next events were received, their ids and types, in that order."""
+    place = (col(WebhookEvent.received_at), col(WebhookEvent.id))
+    events = sql_select(*place, col(WebhookEvent.type))
+    async with database.reading() as session:
+        rows = await (await session.connection()).execute(in_key_order(events, place, after).limit(WINDOW))
+        return [(row.received_at, row.id, row.type) for row in rows]
+
+
+async def _write(batch: Batch, unit_of_work: UnitOfWork) -> set[str]:
+    """Write what changed; the users whom that may touch."""
+    users = unit_of_work.users()
+    rows: dict[Any, list[dict[str, Any]]] = {table_of(model): [] for model in KINDS.values()}
+    for changed, values in unit_of_work.written():
+        rows[table_of(changed)].append(values)
+    await batch.write(rows, users)
+    return users
 
 
 async def _invoices_of(batch: Batch, model: RuledModel, id: str) -> tuple[list[Invoice], list[Delivery]]:

@@ -4,6 +4,8 @@ The rules are in `claims`; here they are applied to rows. A change of a customer
 subscriptions: those that are stored have been loaded with it (see `dependents`).
 """
 
+from collections.abc import Collection
+
 from ...db.models import Customer, Subscription
 from ...signals import subscription_activated
 from ...stripe.events import StripeEvent
@@ -76,7 +78,8 @@ def claim_by_update(
     claim = _claim(user_id, event, unit_of_work) | {"object_id": subscription.id}
     moves = moves_of(customer.links)
     counted = claim | {"moves": moves[-1]["number"] if moves else 0}
-    unit_of_work.change(subscription, links=(subscription.links or {}) | {"internal": counted})
+    links = _links_of(unit_of_work, subscription)
+    unit_of_work.change(subscription, links=links | {"internal": counted})
     if customer.links.get("update", NOTHING)["object_id"] in (None, subscription.id):
         relink(unit_of_work, customer, customer.links | {"update": claim}, event)
 
@@ -98,9 +101,6 @@ def claim_by_metadata(
     if newest is not None:
         claim |= {"user_id": named_user(newest.object, unit_of_work.link_keys), "event_id": newest.id}
     unit_of_work.change(subscription, links=links | {"metadata": claim})
-    if customer.links.get("metadata", NOTHING)["object_id"] == subscription.id:
-        # An older release kept it with the customer.
-        relink(unit_of_work, customer, without_claim(customer.links, "metadata"), event)
 
 
 def _stored_claim(unit_of_work: UnitOfWork, subscription: Subscription) -> Claim:
@@ -112,11 +112,37 @@ def _stored_claim(unit_of_work: UnitOfWork, subscription: Subscription) -> Claim
 
 def resolve_stored(unit_of_work: UnitOfWork, subscription: Subscription) -> None:
     """Give a row of an older release the user that its own snapshot and its customer's claims come to."""
-    links = subscription.links or {}
+    links = _links_of(unit_of_work, subscription)
     if "metadata" not in links:
         links = links | {"metadata": _stored_claim(unit_of_work, subscription)}
     unit_of_work.change(subscription, links=links)
     resolve_owner(unit_of_work, subscription)
+
+
+def drop_moved_claim(unit_of_work: UnitOfWork, customer: Customer, sessions: Collection[StripeEvent]) -> None:
+    """Drop the claim of another object that an older release kept as the customer's own.
+
+    It is dropped only where that object has it now: a subscription that is loaded, or one of these checkout
+    sessions, which have just been applied. A claim whose object is not known any more stays.
+    """
+    moved = customer.links.get("metadata", NOTHING)["object_id"]
+    event = next((each for each in sessions if each.object_id == moved), None)
+    subscription = unit_of_work.find(Subscription, moved)
+    if moved == customer.id or (event is None and subscription is None):
+        return
+    links = without_claim(customer.links, "metadata")
+    owner = owner_of_customer(links)
+    unit_of_work.change(customer, links=links, user_id=owner.user_id, link_source=owner.source)
+    for each in unit_of_work.subscriptions_of(customer.id):
+        resolve_owner(unit_of_work, each)
+
+
+def _links_of(unit_of_work: UnitOfWork, subscription: Subscription) -> Links:
+    """What claims the subscription; of a row of an older release, what its own snapshot says."""
+    if subscription.links is not None:
+        return subscription.links
+    known = subscription.snapshot_rank is not None
+    return {"metadata": _stored_claim(unit_of_work, subscription)} if known else {}
 
 
 def _step(unit_of_work: UnitOfWork, event: StripeEvent) -> tuple[str | None, int]:
@@ -132,7 +158,8 @@ def _step(unit_of_work: UnitOfWork, event: StripeEvent) -> tuple[str | None, int
 def claim_by_session(unit_of_work: UnitOfWork, subscription: Subscription, event: StripeEvent) -> None:
     """Take over whom the metadata names of the checkout session that created the subscription."""
     if user_id := named_user(event.object, unit_of_work.link_keys):
-        links = with_first(subscription.links or {}, "session", _claim(user_id, event, unit_of_work))
+        links = _links_of(unit_of_work, subscription)
+        links = with_first(links, "session", _claim(user_id, event, unit_of_work))
         unit_of_work.change(subscription, links=links)
 
 
@@ -164,7 +191,7 @@ def resolve_owner(unit_of_work: UnitOfWork, subscription: Subscription) -> None:
     customer = unit_of_work.find(Customer, subscription.customer_id)
     if customer is None and subscription.customer_id is not None:
         return  # its own events name the customer, and determine it
-    links: Links = subscription.links if subscription.links is not None else {}
+    links = _links_of(unit_of_work, subscription)
     linked = customer.links if customer is not None else {}
     held = Owner(customer.user_id, customer.link_source) if customer is not None else NOBODY
     owner = owner_of_subscription(links, held, linked)
@@ -175,7 +202,11 @@ def announce_user(unit_of_work: UnitOfWork, subscription: Subscription, event: S
     """Announce the activation of a subscription that runs and now has its first user: the one that waits for
     it, else one more, as whoever welcomes users heard only of one without a user."""
     user_id = subscription.user_id
-    if user_id is None or (event.type.startswith("internal.") and event.object.get("announce") is False):
+    if (
+        user_id is None
+        or unit_of_work.reapplied is not None
+        or (event.type.startswith("internal.") and event.object.get("announce") is False)
+    ):
         return
     unit_of_work.name_user(subscription.id, user_id)
     if subscription.activation is not None:
