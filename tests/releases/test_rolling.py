@@ -22,7 +22,7 @@ from .before import THIS, NoHistory, Release, release_before, remove
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("releases")]
 
 RECORDS_SECONDS = 300
-"""How long the backfill may take beside all that a busy machine does: it rests three times as long as it works."""
+"""How long the backfill may take on a busy machine: it rests three times as long as it works."""
 
 
 @pytest.fixture(scope="session")
