@@ -62,7 +62,8 @@ async def as_the_release_before_wrote_them(client: Client, bodies: list[Any]) ->
         connection = await session.connection()
         for model in RULED:
             table = table_of(model)
-            unknown = [each.name for each in table.columns if each.name not in before[table.name]]
+            new = [each for each in table.columns if each.name not in before[table.name]]
+            unknown = [each.name for each in new if each.nullable]
             await connection.execute(update(table).values(dict.fromkeys(unknown)))
         for customer, links in claims_of_the_release_before(bodies).items():
             source = next((each for each in ("metadata", "checkout") if each in links), None)
