@@ -1,6 +1,6 @@
 """A process that has imported the application and forks others: `python -m tests.fork_server DESCRIPTOR`.
 
-On the socket DESCRIPTOR it is told what to run, and gets the new process's input, outputs and errors. The new
+On the socket DESCRIPTOR it learns what to run, and gets the new process's input, outputs and errors. The new
 process is an orphan at once, which the test process adopts.
 """
 

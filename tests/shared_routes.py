@@ -1,6 +1,6 @@
 """One set of route objects for all applications of a test process.
 
-FastAPI builds the routes of an included router anew for every application, at its first request: the models
+FastAPI builds the routes of an included router again for every application, at its first request: the models
 of all their parameters, in a quarter of a test's time. What is built depends on the application in one way
 only: who overrides dependencies; no test does.
 """
