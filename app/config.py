@@ -73,8 +73,8 @@ class Settings(DatabaseSettings):
     """The folder where events wait while the database cannot take them. Empty switches the spool off."""
 
     event_retention_days: int = Field(default=90, ge=0)
-    """Processed events are deleted after this many days, except those that the ordering rule needs. 0 keeps
-    all."""
+    """Processed events are deleted after this many days, at least 30, except those that the ordering rule
+    needs. 0 keeps all."""
 
     audit_retention_days: int = Field(default=400, ge=0)
     """Entries of the audit trail are deleted after this many days. 0 keeps all."""

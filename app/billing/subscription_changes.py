@@ -5,24 +5,23 @@ while Stripe is asked. What Stripe answers is applied at once, with its entry in
 """
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
-from ..db.audit import audit_entry
-from ..db.models import AuditEntry, Customer, Subscription
+from ..db.models import Customer, Subscription
 from ..db.ownership import user_of
 from ..entitlements import FeaturePreview
-from ..errors import Conflict, InvalidRequest, NotFound, Stale, StripeRefused, StripeUnavailable, Unavailable
+from ..errors import Conflict, InvalidRequest, NotFound
 from ..inbox.handlers.subscription_columns import subscription_columns
 from ..limits.prices import read_prices
-from ..plans import Addon, HeldItem, Offer, PauseCause, Plan, PriceList, held_items, main_item, pause_cause
+from ..plans import Addon, Offer, PauseCause, Plan, PriceList, held_items, main_item, pause_cause
 from ..service import Service
 from ..stripe.client import Answer, promptly
 from ..stripe.objects import ENDED, Values
-from .customers import check_applied, stripe_of
+from .customers import stripe_of
 from .price_choice import plan_of_price, price_like, quantity_for
+from .stripe_changes import Current, apply_if_newer, make_change
 
 log = structlog.get_logger(__name__)
 
@@ -38,39 +37,6 @@ HOW_TO_RESUME: dict[PauseCause, str] = {
     "unknown": f"where a payment method is missing, send the user to the portal to add one; {IN_STRIPE}",
 }
 """What to do about a pause of the whole subscription ("Pause subscriptions"), by its cause."""
-SHOWN = (
-    "customer_id",
-    "plan_id",
-    "quantity",
-    "status",
-    "cancel_at",
-    "cancel_at_period_end",
-    "ended_at",
-    "pause_collection",
-)
-"""What the audit trail shows of a subscription."""
-
-
-@dataclass(frozen=True, slots=True)
-class Current:
-    """A subscription at Stripe just before it is changed, and the version of its record before that."""
-
-    id: str
-    values: Values
-    item: HeldItem
-    """The main item, which plan and quantity come from."""
-    record: Subscription
-    prices: PriceList
-    user_id: str | None
-
-    @property
-    def main_values(self) -> Values:
-        """The main item, as it is kept."""
-        return next(each for each in self.values["items"] if (each["item_id"] or "") == self.item.item_id)
-
-    @property
-    def path(self) -> str:
-        return f"/v1/subscriptions/{self.id}"
 
 
 async def change_subscription(
@@ -111,10 +77,10 @@ async def change_subscription(
     if not confirm:
         await _check_limits(service, current, price_id=price_id, quantity=quantity, offer=bought)
     # The quantity is always sent along: with another price, Stripe would begin again at one.
-    change = {"id": item.item_id, "price": price_id, "quantity": quantity}
-    items = [{key: value for key, value in change.items() if value is not None}]
-    answer = await promptly(api.post(current.path, items=items))
-    await _record(service, current, answer, actor, "subscription.changed")
+    wanted_item = {"id": item.item_id, "price": price_id, "quantity": quantity}
+    items = [{key: value for key, value in wanted_item.items() if value is not None}]
+    change = api.post(current.path, items=items)
+    await make_change(service, current, change, actor=actor, action="subscription.changed")
 
 
 async def cancel_subscription(
@@ -136,11 +102,10 @@ async def cancel_subscription(
     current = await _current(service, subscription_id)
     if not confirm:
         await _check_limits(service, current, price_id=None, quantity=None)
-    if at_period_end:
-        answer = await promptly(api.post(current.path, cancel_at_period_end=True))
-    else:
-        answer = await _cancel_now(service, current)
-    await _record(service, current, answer, actor, "subscription.canceled")
+    change = (
+        api.post(current.path, cancel_at_period_end=True) if at_period_end else _cancel_now(service, current)
+    )
+    await make_change(service, current, change, actor=actor, action="subscription.canceled")
 
 
 async def resume_subscription(service: Service, subscription_id: str, *, actor: str) -> None:
@@ -157,8 +122,8 @@ async def resume_subscription(service: Service, subscription_id: str, *, actor: 
         remedy = HOW_TO_RESUME[pause_cause(current.values["pause_cause"])]
         raise Conflict(f"Subscription {subscription_id} is paused: {remedy}. Nothing was changed.")
     if changes := _resumption(current.values):
-        answer = await promptly(api.post(current.path, **changes))
-        await _record(service, current, answer, actor, "subscription.resumed")
+        change = api.post(current.path, **changes)
+        await make_change(service, current, change, actor=actor, action="subscription.resumed")
 
 
 def _resumption(values: Values) -> dict[str, Any]:
@@ -202,7 +167,7 @@ async def _current(service: Service, subscription_id: str) -> Current:
     answer = await promptly(api.read("subscription", subscription_id))
     values, _ = subscription_columns(answer.content, answer.at, record, prices)
     if values["status"] in ENDED:
-        await _apply_if_newer(service, answer, record.version)
+        await apply_if_newer(service, answer, record.version)
         raise Conflict(
             f"Stripe has ended subscription {subscription_id} ({values['status']}); nothing was changed."
         )
@@ -268,61 +233,10 @@ def _shown_preview(each: FeaturePreview) -> dict[str, int | None]:
 async def _cancel_now(service: Service, current: Current) -> Answer:
     api, _ = stripe_of(service)
     try:
-        return await promptly(api.delete(current.path))
+        return await api.delete(current.path)
     except NotFound:
         # It is gone as soon as it is canceled: also for a request repeated because its answer was lost.
-        answer = await promptly(api.read("subscription", current.id))
+        answer = await api.read("subscription", current.id)
         if answer.content.get("status") not in ENDED:
             raise
         return answer
-
-
-async def _record(service: Service, current: Current, answer: Answer, actor: str, action: str) -> None:
-    """Apply what Stripe answered, and write down who asked for it; that stays even if the rest fails."""
-    audit = audit_entry(
-        at=int(service.clock()),
-        actor=actor,
-        action=action,
-        subject=current.id,
-        before=_shown(current.values),
-        after=_shown(subscription_columns(answer.content, answer.at, current.record, current.prices)[0]),
-    )
-    try:
-        await _apply(service, current, answer, audit)
-    except Unavailable:
-        log.error("change_not_recorded", action=action, subject=current.id, actor=actor)
-        raise Unavailable(
-            "Stripe has made the change, and the database cannot take it now: the webhook will bring it."
-        ) from None
-    except (Stale, NotFound, StripeRefused, StripeUnavailable) as error:
-        log.warning("change_not_applied", action=action, subject=current.id, error=error.detail)
-        async with service.database.session() as session:
-            session.add(audit)
-
-
-async def _apply(service: Service, current: Current, answer: Answer, audit: AuditEntry) -> None:
-    """Apply the answer; where the record has changed since, what Stripe says then."""
-    api, objects = stripe_of(service)
-    version = current.record.version
-    for _ in range(ATTEMPTS):
-        if not answer.replayed:  # else it may be older than what others have done since
-            try:
-                outcome = await objects.apply("subscription", answer.content, answer.at, version, audit)
-                return check_applied(outcome)
-            except Stale:
-                log.info("reading_stale", kind="subscription", object_id=current.id)
-        version = await objects.version("subscription", current.id)
-        answer = await promptly(api.read("subscription", current.id))
-    raise Stale(f"The subscription {current.id} changes faster than it can be read.")
-
-
-async def _apply_if_newer(service: Service, answer: Answer, version: int) -> None:
-    _, objects = stripe_of(service)
-    try:
-        await objects.apply("subscription", answer.content, answer.at, version)
-    except Stale:
-        log.info("reading_stale", kind="subscription", object_id=str(answer.content["id"]))
-
-
-def _shown(values: Values) -> Values:
-    return {name: values[name] for name in SHOWN}

@@ -9,6 +9,8 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from contextlib import nullcontext
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
@@ -30,11 +32,15 @@ log = structlog.get_logger(__name__)
 Json = dict[str, Any]
 T = TypeVar("T")
 
+_somebody_waits: ContextVar[bool] = ContextVar("somebody_waits", default=False)
+
 TIMEOUT_SECONDS = 20
 NETWORK_RETRIES = 2
 RATE_LIMIT_ATTEMPTS = 6
 MAX_PAUSE_SECONDS = 30
 MAX_AT_ONCE = 8
+MAX_BACKGROUND = 5
+"""Of these, how many may be calls that nobody waits for: a checkout never waits behind all of a repair."""
 PROMPTLY_SECONDS = 25
 """How long somebody who waits for the answer is kept waiting for Stripe, all repetitions included."""
 PAGE = 100
@@ -143,6 +149,7 @@ class StripeApi:
             max_network_retries=NETWORK_RETRIES,
         )
         self._at_once = asyncio.Semaphore(MAX_AT_ONCE)
+        self._background = asyncio.Semaphore(MAX_BACKGROUND)
 
     async def close(self) -> None:
         """Close all connections. What calls again opens others, perhaps on another event loop."""
@@ -240,7 +247,7 @@ class StripeApi:
 
     async def _call(self, method: str, path: str, params: Mapping[str, Any], key: str | None) -> Answer:
         options = {"idempotency_key": key} if key else {}
-        async with self._at_once:
+        async with nullcontext() if _somebody_waits.get() else self._background, self._at_once:
             try:
                 async for attempt in _politely():
                     with attempt:
@@ -272,12 +279,15 @@ async def promptly(call: Awaitable[T]) -> T:
         StripeUnavailable: when it takes too long. A change may have been made by then.
         And what the call raises.
     """
+    token = _somebody_waits.set(True)
     try:
         async with asyncio.timeout(PROMPTLY_SECONDS):
             return await call
     except TimeoutError:
         log.warning("stripe_too_slow", seconds=PROMPTLY_SECONDS)
         raise StripeUnavailable("Stripe does not answer in time. Try again later.") from None
+    finally:
+        _somebody_waits.reset(token)
 
 
 def type_groups(types: Sequence[str]) -> list[list[str]]:

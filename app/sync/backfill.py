@@ -21,6 +21,7 @@ from ..db.models import Customer, Invoice, Subscription, WebhookEvent, follows_r
 from ..db.outdated import RULED_MODELS, RuledModel, is_outdated
 from ..inbox.delivery import Delivery
 from ..inbox.dependents import load_dependents
+from ..inbox.erased import Erased
 from ..inbox.reapply import (
     EVENTS_OF,
     MAX_EVENTS,
@@ -177,7 +178,7 @@ class Backfill:
                 done += await self.reapply_row(model, id)
                 if rest:
                     await asyncio.sleep((time.perf_counter() - began) * REST)
-            await leases.acquire(self._database, JOB, int(self._clock()))
+            await leases.renew(self._database, JOB, int(self._clock()))
             ids = await self._outdated(model, ids[-1]) if len(ids) == PAGE else []
         return done
 
@@ -263,6 +264,7 @@ async def read_places(database: Database, after: tuple[int, str]) -> list[tuple[
 
 async def _write(batch: Batch, unit_of_work: UnitOfWork) -> set[str]:
     """Write what changed; the users whom that may touch."""
+    Erased(unit_of_work).forget()
     users = unit_of_work.users()
     rows: dict[Any, list[dict[str, Any]]] = {table_of(model): [] for model in KINDS.values()}
     for changed, values in unit_of_work.written():

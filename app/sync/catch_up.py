@@ -148,7 +148,7 @@ class CatchUp:
             cursor.missing += await self._take_in(events)
             cursor.listed += len(events)
             cursor.after = events[-1]["id"]
-            await leases.acquire(self._database, JOB, int(self._clock()))
+            await leases.renew(self._database, JOB, int(self._clock()))
             await leases.update_job(self._database, JOB, cursor=cursor.as_json())
             on_progress(cursor.listed, cursor.missing)
 

@@ -13,6 +13,7 @@ from sqlmodel import col
 
 from ..db import Database
 from ..db.models import Job, table_of
+from ..errors import Unavailable
 
 LEASE_SECONDS = 120
 
@@ -44,6 +45,16 @@ async def acquire(database: Database, name: str, now: int, *, holder: str | None
         return result.rowcount == 1
 
 
+async def renew(database: Database, name: str, now: int) -> None:
+    """Renew the lease of a job that this process runs. `now` in Unix seconds.
+
+    Raises:
+        Unavailable: when another process has taken the job over: this one must do no more of it.
+    """
+    if not await acquire(database, name, now):
+        raise Unavailable(f"Another process has taken over the job {name}, as this one was too slow.")
+
+
 async def load_job(database: Database, name: str) -> Job | None:
     """A job's row; None when it has never run."""
     async with database.reading() as session:
@@ -51,9 +62,10 @@ async def load_job(database: Database, name: str) -> Job | None:
 
 
 async def update_job(database: Database, name: str, **values: Any) -> None:
-    """Set columns of the row of a job whose lease this process has."""
+    """Set columns of the row of a job whose lease this process has; nothing once another process has it."""
+    ours = (col(Job.name) == name, col(Job.holder) == HOLDER)
     async with database.session() as session:
-        await (await session.connection()).execute(update(Job).where(col(Job.name) == name).values(**values))
+        await (await session.connection()).execute(update(Job).where(*ours).values(**values))
 
 
 @asynccontextmanager

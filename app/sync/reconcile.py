@@ -165,7 +165,7 @@ class Reconcile:
                 await run_all(
                     self._repair(kind, content, page.at, version, report) for content, version in differing
                 )
-            await leases.acquire(self._database, JOB, int(self._clock()))
+            await leases.renew(self._database, JOB, int(self._clock()))
             on_progress(kind, report.compared, report.differing)
         return seen
 
@@ -179,6 +179,7 @@ class Reconcile:
             if row.livemode is not None and row.livemode != self._api.livemode:
                 continue
             report.compared += 1
+            await leases.renew(self._database, JOB, int(self._clock()))
             try:
                 answer = await self._api.read(kind, row.id)
             except NotFound:

@@ -19,6 +19,9 @@ PRUNE_REST = 9
 PRUNE_REST_MOST_SECONDS = 2.0
 """A step that was delayed once must not stop pruning for minutes."""
 DAY = 86_400
+LISTED_DAYS = 30
+"""How long Stripe lists an event ("List all events"): one that was deleted sooner would be taken in again by
+a catch-up, and announced again."""
 
 
 class Pruner:
@@ -70,7 +73,7 @@ class Pruner:
 
         What the ordering rule still needs is kept: an object's events from its newest second on.
         """
-        before, deleted = self._oldest_kept(self._retention_days), 0
+        before, deleted = self._oldest_kept(max(self._retention_days, LISTED_DAYS)), 0
         place = {"received_at": -1, "id": ""}
         while True:
             began = time.perf_counter()
@@ -92,7 +95,8 @@ class Pruner:
 
     async def prune_outbox(self) -> int:
         """Delete entries that were delivered before the retention; returns how many."""
-        return await self._prune_in_steps(outbox_statements.PRUNE, self._oldest_kept(self._retention_days))
+        before = self._oldest_kept(max(self._retention_days, LISTED_DAYS))
+        return await self._prune_in_steps(outbox_statements.PRUNE, before)
 
     async def prune_keys(self) -> int:
         """Delete the idempotency keys of usage that have expired; returns how many."""

@@ -5,9 +5,12 @@ from typing import Any
 
 import pytest
 
-from app.errors import Stale, Unavailable
+from app.billing import stripe_changes, subscription_changes
+from app.db.models import Subscription
+from app.errors import Stale, StripeUnavailable, Unavailable
 from app.signals import event_signal
 from app.simulator.api import FaultKind
+from app.stripe.client import promptly
 
 from ..shop import shop
 from .test_subscription_changes import path, stored
@@ -137,3 +140,42 @@ async def test_no_transaction_is_open_while_stripe_is_asked(sqlite_database: str
         assert not changing.done()
         hold.release()
         assert (await changing)["quantity"] == 4
+
+
+async def test_a_change_that_stripe_made_after_our_time_out_is_found_and_written_down(
+    any_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with shop(any_database_url) as here:
+        subscription = await here.bought()
+
+        async def late(call: Any) -> Any:
+            await call
+            raise StripeUnavailable("Stripe does not answer in time.")
+
+        tried = iter([promptly, late, promptly])
+        monkeypatch.setattr(subscription_changes, "promptly", lambda call: next(tried)(call))
+        monkeypatch.setattr(stripe_changes, "promptly", lambda call: next(tried)(call))
+        changed = await here.done(path(subscription, "change"), {"quantity": 4})
+        assert changed["quantity"] == subscription.items[0].quantity == 4
+        (entry,) = await here.audited(subscription.id)
+        assert entry.after is not None and entry.after["quantity"] == 4
+
+
+async def test_a_change_of_which_nothing_is_known_is_written_down_and_looked_for(
+    any_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with shop(any_database_url) as here:
+        subscription = await here.bought()
+
+        async def lost(call: Any) -> Any:
+            call.close()
+            raise StripeUnavailable("Stripe does not answer in time.")
+
+        monkeypatch.setattr(stripe_changes, "promptly", lost)
+        refused = await here.post(path(subscription, "change"), {"quantity": 4})
+        assert refused.status_code == 502
+        (entry,) = await here.audited(subscription.id)
+        assert entry.action == "subscription.changed" and entry.after == stripe_changes.UNKNOWN
+        async with here.service.database.reading() as session:
+            row = await session.get(Subscription, subscription.id)
+            assert row is not None and row.needs_refresh

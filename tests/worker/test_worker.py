@@ -402,3 +402,14 @@ async def test_retries_do_not_wait_for_the_pruning(
     pruned.set()
     worker.stop()
     await working
+
+
+async def test_a_short_retention_keeps_what_a_catch_up_may_list_again(client: Client, clock: Clock) -> None:
+    service, account = service_of(client), Account(1, start=START)
+    play(account, "charge_refunded", user_id="ada")
+    await client.deliver(*account.events)
+    pruner = Pruner(service.database, retention_days=1, clock=clock)
+    clock.now += 29 * DAY
+    assert await pruner.prune_events() == 0
+    clock.now += 2 * DAY
+    assert await pruner.prune_events() > 0
