@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import structlog
 from fastapi import Depends, Request, Response, status
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
@@ -18,6 +17,7 @@ from ..api_keys import find_key
 from ..errors import Forbidden, InvalidRequest, Unauthorized, Unavailable
 from ..service import Service, service_of
 from ..web.problems import REMEDIES, answer_invalid_request, problem
+from ..web.routes import WholeParameters
 
 log = structlog.get_logger(__name__)
 
@@ -36,7 +36,7 @@ METHODS: defaultdict[str, set[str]] = defaultdict(set)
 """The methods that each path of the internal API takes: a route knows only its own."""
 
 
-class GuardedRoute(APIRoute):
+class GuardedRoute(WholeParameters):
     """Checks the key before the body is even read; a dependency would come after that."""
 
     def __init__(self, path: str, *args: Any, **options: Any) -> None:

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from ..db.models import Customer, Invoice, Subscription, WebhookEvent
 from ..entitlements import AccessLevel
-from ..stripe.objects import MAX_ID_LENGTH, MAX_SECONDS
+from ..stripe.objects import MAX_ID_LENGTH, MAX_SECONDS, OBJECT_ID
 
 T = TypeVar("T")
 
@@ -18,6 +18,9 @@ def _printable(value: str) -> str:
 
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID_LENGTH), AfterValidator(_printable)]
+StripeId = Annotated[
+    str, StringConstraints(min_length=1, max_length=MAX_ID_LENGTH, pattern=f"^{OBJECT_ID.pattern}$")
+]
 Seconds = Annotated[int, Field(ge=0, le=MAX_SECONDS, description="Unix seconds")]
 Amount = Annotated[int | None, Field(description="In the currency's minor unit")]
 Time = Annotated[int | None, Field(description="Unix seconds")]
@@ -46,8 +49,8 @@ class SubscriptionUpdate(BaseModel):
         },
     )
 
-    customer_id: Id
-    subscription_id: Id
+    customer_id: StripeId
+    subscription_id: StripeId
     plan_id: Id
     start_date: Seconds
     expiry_date: Seconds

@@ -18,8 +18,9 @@ from ..db.ownership import user_of
 from ..errors import Conflict, InvalidRequest, NotFound, ServiceError, Stale
 from ..plans import Offer, Plan
 from ..service import Service
-from ..stripe.client import PATHS, Answer, promptly
+from ..stripe.client import Answer, promptly
 from ..stripe.objects import as_dict, as_id, as_seconds, named_user
+from ..stripe.paths import PATHS
 from .customers import (
     check_applied,
     create_customer,

@@ -8,7 +8,7 @@ import structlog
 from ..backoff import next_attempt_at
 from ..db.models import EventState
 from ..errors import ServiceError, Stale
-from ..signals import event_dead, event_signal, has_receivers
+from ..signals import INTERNAL, event_dead, event_signal, has_receivers
 from ..stripe.own_account import UNKNOWN, OwnAccount
 from .delivery import Delivery
 from .outcome import Outcome, storable
@@ -44,7 +44,8 @@ class Applier:
         if self._has_unknown_owner(delivery):
             return self._left_for_later(delivery, UNKNOWN)
         if not self.is_handled(delivery):
-            if delivery.retry and delivery.has_failed and not event.thin and self._is_ours(delivery):
+            awaited = delivery.retry and delivery.has_failed and not event.thin
+            if awaited and self._is_ours(delivery) and not event.type.startswith(INTERNAL):
                 return self._left_for_later(delivery, NO_RECEIVER)
             return Outcome(delivery, self._state_unhandled(delivery))
         if event.problem:
@@ -98,6 +99,8 @@ class Applier:
     def is_handled(self, delivery: Delivery) -> bool:
         """Whether the event changes records here."""
         event = delivery.event
+        if event.type.startswith(INTERNAL) and not delivery.is_internal:
+            return False  # whatever sent it, it has not the rights of the internal API
         return not event.thin and has_receivers(event.type) and self._is_ours(delivery)
 
     def _is_ours(self, delivery: Delivery) -> bool:

@@ -12,6 +12,7 @@ import structlog
 from ..db.models import Customer, Invoice, Record, Subscription
 from ..entitlements import owed_by_subscription
 from ..errors import InvalidPayload
+from ..signals import INTERNAL
 from ..stripe.events import StripeEvent
 from ..stripe.objects import invoice_values
 from .delivery import Delivery, receive
@@ -46,7 +47,8 @@ def stored_events(rows: Iterable[Mapping[str, Any]]) -> list[Delivery]:
             continue
         # A thin event says nothing of its object: what was read for it is an event of its own.
         event = delivery.event
-        if not event.thin and not event.problem and event.type in HANDLERS:
+        is_stripes = event.type in HANDLERS and not event.type.startswith(INTERNAL)
+        if is_stripes and not event.thin and not event.problem:
             deliveries.append(delivery)
     return deliveries
 

@@ -4,7 +4,7 @@ A thin event about a subscription changes that subscription's record, whatever i
 objects it is read where its type has a receiver, ours or the application's.
 """
 
-from ..signals import has_receivers
+from ..signals import INTERNAL, has_receivers
 from ..stripe.event_types import plain_type
 from ..stripe.events import StripeEvent
 from ..stripe.objects import as_text
@@ -25,7 +25,8 @@ def kind_of(event: StripeEvent) -> str | None:
 
 def names_of(event: StripeEvent) -> list[str]:
     """The signals of the event: its type as snapshot events have it, and as Stripe spells it."""
-    return list(dict.fromkeys((plain_type(event.type), event.type)))
+    names = dict.fromkeys((plain_type(event.type), event.type))
+    return [name for name in names if not name.startswith(INTERNAL)]
 
 
 def is_awaited(event: StripeEvent) -> bool:

@@ -1,8 +1,7 @@
 """Calls to Stripe: the one module that makes them, through the official async client.
 
-Every call has a time-out; failed ones are repeated by the client with the same idempotency key, those that
-came too fast after the pause that Stripe asks for; and only a few are under way at once. What Stripe answers
-is given as it came, in plain dicts: `stripe_objects` reads every shape.
+Every call has a time-out; failed ones are repeated with the same idempotency key, those that came too fast
+after the pause that Stripe asks for; only a few are under way at once. Answers are plain dicts, as they came.
 """
 
 import asyncio
@@ -14,7 +13,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import httpx
 import orjson
@@ -26,6 +25,7 @@ from tenacity import wait_exponential_jitter as exponential
 from ..errors import NotFound, StripeKeyMissing, StripeKeyReused, StripeRefused, StripeUnavailable
 from ..observability import metrics
 from .objects import as_dict, is_cut
+from .paths import NESTED, PATHS, check_path, segment
 
 log = structlog.get_logger(__name__)
 
@@ -47,25 +47,6 @@ PAGE = 100
 MAX_EVENT_TYPES = 20
 """How many types one list of events may name ("List all events", `types`)."""
 
-PATHS = {
-    "subscription": "/v1/subscriptions/{}",
-    "customer": "/v1/customers/{}",
-    "invoice": "/v1/invoices/{}",
-    "checkout.session": "/v1/checkout/sessions/{}",
-    "charge": "/v1/charges/{}",
-    "dispute": "/v1/disputes/{}",
-    "price": "/v1/prices/{}",
-    "invoice_payment": "/v1/invoice_payments/{}",
-    "credit_note": "/v1/credit_notes/{}",
-    "refund": "/v1/refunds/{}",
-    "radar.early_fraud_warning": "/v1/radar/early_fraud_warnings/{}",
-}
-"""Where one object of each kind is read."""
-NESTED = {
-    "subscription": ("items", "/v1/subscription_items", "subscription"),
-    "invoice": ("lines", "/v1/invoices/{}/lines", ""),
-}
-"""The nested list that a record is made of, where it is listed, and the parameter with the object's id."""
 RESOURCES = (
     "subscriptions",
     "subscription_items",
@@ -87,8 +68,6 @@ RESOURCES = (
 )
 """What a serving process asks for."""
 NAMESPACES = frozenset(resource.split("/")[0] for resource in RESOURCES if "/" in resource)
-API_PATH = re.compile(r"/v[12]/[\w./-]+(\?[\w.%=&\[\]-]*)?")
-"""What an event may name as the path of its object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +167,7 @@ class StripeApi:
         Raises:
             NotFound, StripeRefused, StripeUnavailable: as `get`.
         """
-        return await self.complete(kind, await self.get(PATHS[kind].format(quote(object_id, safe=""))))
+        return await self.complete(kind, await self.get(PATHS[kind].format(segment(object_id))))
 
     async def read_event(self, event_id: str) -> Answer:
         """An event as API v2 has it, with the data that its delivery left out ("Retrieve an Event").
@@ -196,7 +175,7 @@ class StripeApi:
         Raises:
             NotFound, StripeRefused, StripeUnavailable: as `get`.
         """
-        return await self.get(f"/v2/core/events/{quote(event_id, safe='')}")
+        return await self.get(f"/v2/core/events/{segment(event_id)}")
 
     async def complete(self, kind: str, answer: Answer) -> Answer:
         """The same object with all that its nested list holds: Stripe sends the first ten ("Pagination").
@@ -210,7 +189,7 @@ class StripeApi:
         if not is_cut(listed):
             return answer
         # From the beginning: the order within the object need not be the list's own.
-        object_id = str(content["id"])
+        object_id = segment(str(content["id"]))
         params = {parameter: object_id} if parameter else {}
         pages = self.pages(path.format(object_id), **params)
         found = [entry async for page in pages for entry in page.content["data"]]
@@ -246,6 +225,7 @@ class StripeApi:
             yield answer
 
     async def _call(self, method: str, path: str, params: Mapping[str, Any], key: str | None) -> Answer:
+        check_path(path)
         options = {"idempotency_key": key} if key else {}
         async with nullcontext() if _somebody_waits.get() else self._background, self._at_once:
             try:

@@ -4,6 +4,7 @@ Each reader takes what Stripe sent, checks the types of what it uses, and gives 
 that is not what it should be reads as absent; only ids that a record cannot do without are errors.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -185,7 +186,7 @@ def billed_subscriptions(invoice: Values) -> set[str]:
         invoice_subscription(invoice),
         *(line_subscription(line) for line in list_of(invoice.get("lines"))),
     }
-    return {subscription for subscription in billed if subscription}
+    return {id for subscription in billed if (id := as_object_id(subscription))}
 
 
 def line_subscription(line: Values) -> str | None:
@@ -239,8 +240,7 @@ def customer_values(content: Values) -> Values:
 
 def metadata(content: Values) -> dict[str, str]:
     """The object's metadata: text to text, as Stripe keeps it."""
-    pairs = as_dict(content.get("metadata")).items()
-    return {key: value for key, value in pairs if isinstance(value, str)}
+    return {key: text for key, text in as_dict(content.get("metadata")).items() if isinstance(text, str)}
 
 
 def named_user(content: Values, keys: Sequence[str]) -> str | None:
@@ -259,17 +259,18 @@ PARTS_OF_INVOICES = frozenset({"credit_note", "invoice_payment"})
 def named_records(content: Values, previous: Values | None = None) -> dict[str, set[str]]:
     """The ids of every record that the object may touch, so that they can be locked and loaded beforehand."""
     names: dict[str, set[str]] = {name: set() for name in ("subscription", "invoice", "customer", "price")}
-    kind, own_id = as_text(content.get("object")), as_id(content.get("id"))
+    kind = as_text(content.get("object"))
+    own_id = as_id(content.get("id")) if kind == "price" else as_object_id(content.get("id"))
     if own_id and kind in names:
         names[kind].add(own_id)
-    if customer := as_id(content.get("customer")):
+    if customer := as_object_id(content.get("customer")):
         names["customer"].add(customer)
     names["price"] |= {price.id for price in (*seen_prices(content), *prices_before(content, previous))}
     if kind == "invoice":
         names["subscription"] |= billed_subscriptions(content)
-    if kind in PARTS_OF_INVOICES and (invoice := as_id(content.get("invoice"))):
+    if kind in PARTS_OF_INVOICES and (invoice := as_object_id(content.get("invoice"))):
         names["invoice"].add(invoice)
-    if kind == "checkout.session" and (subscription := as_id(content.get("subscription"))):
+    if kind == "checkout.session" and (subscription := as_object_id(content.get("subscription"))):
         names["subscription"].add(subscription)
     return names
 
@@ -281,6 +282,14 @@ def as_id(value: Any) -> str | None:
     if isinstance(value, str) and 0 < len(value) <= MAX_ID_LENGTH and value.isprintable():
         return value
     return None
+
+
+OBJECT_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")  # nothing else becomes part of an address at Stripe
+
+
+def as_object_id(value: Any) -> str | None:
+    """The id of a subscription, a customer or an invoice; None for what is none of Stripe's."""
+    return found if (found := as_id(value)) and OBJECT_ID.fullmatch(found) else None
 
 
 def as_text(value: Any) -> str | None:
@@ -311,7 +320,7 @@ def required_id(content: dict[str, Any], key: str) -> str:
     Raises:
         MalformedEvent: when there is none.
     """
-    if (value := as_id(content.get(key))) is None:
+    if (value := as_object_id(content.get(key))) is None:
         raise MalformedEvent(f"The object has no usable {key}.")
     return value
 

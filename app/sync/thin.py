@@ -10,10 +10,11 @@ from ..errors import NotFound
 from ..inbox.handlers import HANDLERS, READ_BEFORE
 from ..inbox.thin import RECORDED, kind_of, names_of
 from ..signals import event_signal, has_receivers
-from ..stripe.client import API_PATH, PATHS, Answer, StripeApi
+from ..stripe.client import Answer, StripeApi
 from ..stripe.event_types import plain_type
 from ..stripe.events import StripeEvent
 from ..stripe.objects import as_dict, as_text
+from ..stripe.paths import API_PATH, PATHS
 from .objects import StripeObjects
 
 Object = tuple[str, str]

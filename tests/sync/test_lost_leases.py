@@ -7,6 +7,7 @@ import pytest
 from app.errors import Unavailable
 from app.stripe.client import StripeApi
 from app.sync import leases
+from app.sync.reconcile import Reconcile
 
 from .conftest import Beside, Start
 from .test_catch_up import lived
@@ -34,7 +35,7 @@ async def test_a_reconcile_that_lost_its_lease_stops(
     async with beside(any_database_url, account) as both:
         await both.client.deliver(*account.events)
         lost: list[str] = []
-        compare, pages = type(both.service.reconcile)._compare_the_rest, StripeApi.pages
+        compare, pages = Reconcile._compare_the_rest, StripeApi.pages
 
         async def slow_pages(api: StripeApi, path: str, **params: Any) -> Any:
             async for page in pages(api, path, **params):
@@ -51,7 +52,7 @@ async def test_a_reconcile_that_lost_its_lease_stops(
             await compare(reconcile, kind, seen, *more)
 
         monkeypatch.setattr(StripeApi, "pages", slow_pages)
-        monkeypatch.setattr(type(both.service.reconcile), "_compare_the_rest", slow_rest)
+        monkeypatch.setattr(Reconcile, "_compare_the_rest", slow_rest)
         assert both.service.reconcile is not None
         with pytest.raises(Unavailable, match="taken over"):
             await both.service.reconcile.run(repair=True)
