@@ -4,6 +4,7 @@ import asyncio
 
 from ..checks import Finding
 from ..db import is_sqlite, open_database, sqlite_path
+from ..db.clock import MOST_APART_SECONDS, clocks_apart
 from ..db.migrations import REMEDY, Schema, read_schema
 from ..errors import ConfigurationError
 from ..inbox.readiness import ReadinessCheck
@@ -32,13 +33,27 @@ async def database_answers(installation: Installation) -> list[Finding]:
         installation.lacking["records"] = "The database is not at the code's migration."
         return [_behind(schema.problem, installation)]
     del installation.lacking["records"]
-    return [*_newer(schema), *await _takes_no_event(installation)]
+    return [*_newer(schema), *await _takes_no_event(installation), *await _clocks_differ(installation)]
 
 
 def _newer(schema: Schema) -> list[Finding]:
     if schema.note is None:
         return []
     return [Finding("hint", schema.note, "Finish the roll-out, or the way back, of the release.")]
+
+
+async def _clocks_differ(installation: Installation) -> list[Finding]:
+    apart = await clocks_apart(installation.database, installation.clock)
+    if abs(apart) <= MOST_APART_SECONDS:
+        return []
+    return [
+        Finding(
+            "warning",
+            f"This machine's clock is {abs(apart)} s {'ahead of' if apart > 0 else 'behind'} the database's: "
+            "nothing old is deleted until they agree.",
+            "Set both clocks by NTP (`timedatectl set-ntp true`).",
+        )
+    ]
 
 
 async def _takes_no_event(installation: Installation) -> list[Finding]:

@@ -20,6 +20,12 @@ log = structlog.get_logger(__name__)
 NOT_APPLIED = "The change could not be applied, and nothing was changed. The log names the error."
 """The answer to a caller of the internal API, who waits for it: nothing is kept to be retried."""
 NO_RECEIVER = "Nothing in this process handles events of its type, though something did when it failed."
+DAY = 86_400
+AHEAD_SECONDS = DAY
+TEST_CLOCK_SECONDS = 10 * 365 * DAY
+"""How far ahead of the clock an event may be dated. In test mode objects may run on a test clock ("Test
+clocks"), and not every object says so."""
+AHEAD_REMEDY = "check this machine's clock (`python -m app doctor`); an event of Stripe's is never that far."
 LEFT_SECONDS = 120
 """How long such an event is left alone, so that a process that has the receiver takes it."""
 
@@ -48,8 +54,8 @@ class Applier:
             if awaited and self._is_ours(delivery) and not event.type.startswith(INTERNAL):
                 return self._left_for_later(delivery, NO_RECEIVER)
             return Outcome(delivery, self._state_unhandled(delivery))
-        if event.problem:
-            return self.failed(delivery, event.problem, unit_of_work)
+        if problem := event.problem or self._is_ahead(delivery):
+            return self.failed(delivery, problem, unit_of_work)
         if _is_stale(delivery, unit_of_work):
             return Outcome(delivery, EventState.FAILED, rejected=Stale("The record has changed meanwhile."))
         try:
@@ -72,7 +78,7 @@ class Applier:
     def failed(self, delivery: Delivery, error: str, unit_of_work: UnitOfWork) -> Outcome:
         """The outcome of an event that failed: it is retried later, or becomes a dead letter."""
         now, event = int(self._clock()), delivery.event
-        since = now if delivery.failing_since is None else delivery.failing_since
+        since = now if delivery.failing_since is None else min(delivery.failing_since, now)
         due = next_attempt_at(delivery.attempts + 1, since, now, self._random)
         if due is None:
             log.error("event_dead", event_id=event.id, event_type=event.type)
@@ -94,6 +100,17 @@ class Applier:
         since, due = delivery.failing_since, int(self._clock()) + LEFT_SECONDS
         return Outcome(
             delivery, EventState.FAILED, why, failing_since=since, next_attempt_at=due, tried=False
+        )
+
+    def _is_ahead(self, delivery: Delivery) -> str | None:
+        """Why an event of the future is set aside: applied, it would hide all that follows until then."""
+        event = delivery.event
+        limit = AHEAD_SECONDS if event.livemode is not False else TEST_CLOCK_SECONDS
+        ahead = event.created - self._clock()
+        if delivery.is_internal or ahead <= limit or event.object.get("test_clock"):
+            return None
+        return (
+            f"It is dated {ahead / DAY:.0f} days ahead of this machine's clock, and set aside: {AHEAD_REMEDY}"
         )
 
     def is_handled(self, delivery: Delivery) -> bool:

@@ -17,7 +17,7 @@ from typing import Any
 
 import structlog
 
-from ..backoff import next_attempt_at
+from ..backoff import LONGEST_WAIT_SECONDS, next_attempt_at
 from ..concurrency import run_all
 from ..db import Database, Row
 from ..db.models import OutboxEntry, OutboxState, default_row
@@ -105,7 +105,9 @@ class Outbox:
         if not all_durable_receivers():
             return
         async with self._database.reading() as session:
-            rows = await (await session.connection()).execute(statements.WAITING, {"now": int(self._clock())})
+            rows = await (await session.connection()).execute(
+                statements.WAITING, {"now": (now := int(self._clock())), "latest": now + LONGEST_WAIT_SECONDS}
+            )
             waiting = [row.receiver for row in rows]
         for receiver in waiting:
             task = self._busy.get(receiver)
@@ -134,6 +136,7 @@ class Outbox:
                     "receiver": receiver,
                     "signals": connected,
                     "now": now,
+                    "latest": now + LONGEST_WAIT_SECONDS,
                     "lease": now + int(lease) + LEASE_MARGIN_SECONDS,
                     "count": AT_ONCE,
                 },
@@ -154,7 +157,7 @@ class Outbox:
         if error is None:
             values |= {"state": OutboxState.DONE, "failing_since": None, "next_attempt_at": 0, "done_at": now}
         else:
-            since = entry.failing_since or now
+            since = min(entry.failing_since or now, now)
             due = next_attempt_at(entry.attempts + 1, since, now, self._random)
             state = OutboxState.DEAD if due is None else OutboxState.PENDING
             values |= {"state": state, "failing_since": since, "next_attempt_at": due or 0}

@@ -7,7 +7,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql.selectable import TextualSelect
 
 WAITING = text(
-    "SELECT DISTINCT receiver FROM billing_outbox WHERE state = 'pending' AND next_attempt_at <= :now"
+    "SELECT DISTINCT receiver FROM billing_outbox WHERE state = 'pending' "
+    "AND (next_attempt_at <= :now OR next_attempt_at > :latest)"
 )
 """The receivers for whom something is due."""
 
@@ -19,7 +20,8 @@ def take(dialect: str) -> TextualSelect:
     taking = text(
         "UPDATE billing_outbox SET next_attempt_at = :lease WHERE id IN (SELECT id FROM billing_outbox "
         "WHERE state = 'pending' AND receiver = :receiver AND signal IN :signals "
-        f"AND next_attempt_at <= :now ORDER BY next_attempt_at LIMIT :count {skip}) "
+        "AND (next_attempt_at <= :now OR next_attempt_at > :latest) "
+        f"ORDER BY next_attempt_at LIMIT :count {skip}) "
         "RETURNING id, signal, receiver, reaction, attempts, failing_since"
     ).bindparams(bindparam("signals", expanding=True))
     return taking.columns(

@@ -13,6 +13,7 @@ import orjson
 import structlog
 from sqlmodel import col, select
 
+from ..backoff import has_come
 from ..concurrency import run_all
 from ..db import Database
 from ..db.models import WebhookEvent
@@ -97,7 +98,9 @@ class CatchUp:
             job is None
             or job.finished_at is None
             or job.cursor is not None
-            or (self._clock() - job.finished_at >= every_seconds)
+            or has_come(
+                job.finished_at + every_seconds, self._clock(), within=every_seconds + OVERLAP_SECONDS
+            )
         )
 
     async def _interrupted(self) -> Cursor | None:
@@ -116,7 +119,8 @@ class CatchUp:
         if asked is None:
             job = await leases.load_job(self._database, JOB)
             last = (job.result or {}).get("began_at") if job else None
-            asked = oldest if last is None else last - OVERLAP_SECONDS
+            has_jumped = last is None or last > self._clock() + OVERLAP_SECONDS
+            asked = oldest if has_jumped else last - OVERLAP_SECONDS
         return max(asked, oldest)
 
     async def _list(self, cursor: Cursor, on_progress: OnProgress) -> Cursor:

@@ -16,6 +16,8 @@ from ..db.models import Job, table_of
 from ..errors import Unavailable
 
 LEASE_SECONDS = 120
+CLOCKS_DIFFER_SECONDS = 3600
+"""How much the clocks of two processes may differ."""
 
 
 def this_process() -> str:
@@ -34,7 +36,8 @@ async def acquire(database: Database, name: str, now: int, *, holder: str | None
     A long job renews it with each step. The lease of a killed process expires within LEASE_SECONDS.
     """
     holder = holder or this_process()
-    free = or_(col(Job.lease_until) <= now, col(Job.holder) == holder)
+    lost = col(Job.lease_until) > now + LEASE_SECONDS + CLOCKS_DIFFER_SECONDS  # by a clock set back since
+    free = or_(col(Job.lease_until) <= now, lost, col(Job.holder) == holder)
     acquiring = (
         update(Job).where(col(Job.name) == name, free).values(holder=holder, lease_until=now + LEASE_SECONDS)
     )

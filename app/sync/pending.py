@@ -11,6 +11,7 @@ import structlog
 from sqlalchemy import text, update
 from sqlmodel import col, select
 
+from ..backoff import has_come
 from ..concurrency import run_all
 from ..db import Database
 from ..db.keyset import in_key_order
@@ -66,7 +67,7 @@ class PendingFetches:
 
     async def refresh_due(self) -> int:
         """Fetch what is due; how many objects were applied: 0 while another process does it."""
-        if self._clock() < self._resume_at:
+        if not has_come(self._resume_at, self._clock(), within=PAUSE_SECONDS):
             return 0
         thin, marked = await self._thin_events(), await self._marked()
         waiting = {object: thin.get(object, []) for object in [*thin, *marked] if self._is_due(object)}
@@ -83,7 +84,7 @@ class PendingFetches:
         return sum(done)
 
     def _is_due(self, object: Object) -> bool:
-        return self._not_before.get(object, 0) <= self._clock()
+        return has_come(self._not_before.get(object, 0), self._clock(), within=RETRY_SECONDS)
 
     async def _finish(self, object: Object, events: Sequence[StripeEvent]) -> bool:
         """Fetch and apply one object; whether it could be done."""

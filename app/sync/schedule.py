@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import structlog
 
+from ..backoff import has_come
 from ..db import Database
 from ..errors import ServiceError
 from . import leases
@@ -76,7 +77,8 @@ class Schedule:
         job = await leases.load_job(self._database, RECONCILE)
         has_repaired = job is not None and (job.result or {}).get("repair")  # a look by hand does not
         repaired_at = job.finished_at if job is not None and has_repaired else None
-        if repaired_at is None or now - repaired_at >= RECONCILE_AGAIN_SECONDS:
+        again = None if repaired_at is None else repaired_at + RECONCILE_AGAIN_SECONDS
+        if again is None or has_come(again, now, within=RECONCILE_AGAIN_SECONDS + HOUR):
             await self._reconcile.run(repair=True)
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[object]]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from sqlmodel import col, select
 
+from ..backoff import has_come
 from ..db import Database
 from ..db.keyset import in_key_order
 from ..db.models import Subscription
@@ -32,7 +33,7 @@ class Activations:
 
     async def announce_when_due(self) -> None:
         """Announce, unless it has been done within the last seconds."""
-        if self._clock() >= self._check_at:
+        if has_come(self._check_at, self._clock(), within=CHECK_EVERY_SECONDS):
             self._check_at = self._clock() + CHECK_EVERY_SECONDS
             await self.announce_due()
 

@@ -9,6 +9,7 @@ from blinker import NamedSignal
 from sqlalchemy import ColumnElement, literal_column
 from sqlmodel import col, delete, exists, func, select
 
+from ..backoff import has_come
 from ..checks import Finding
 from ..checks.events import FAILING_SECONDS, failing_since
 from ..checks.records import UNLINKED_SECONDS, unlinked
@@ -67,7 +68,7 @@ class Alerts:
 
     async def check_when_due(self) -> None:
         """Check, unless it has been done within the last minute."""
-        if self._clock() >= self._check_at:
+        if has_come(self._check_at, self._clock(), within=CHECK_EVERY_SECONDS):
             self._check_at = self._clock() + CHECK_EVERY_SECONDS
             await self.check()
 

@@ -8,6 +8,7 @@ import structlog
 from sqlalchemy import CursorResult, TextClause
 
 from ..db import Database
+from ..db.clock import MOST_APART_SECONDS, clocks_apart
 from ..reactions import statements as outbox_statements
 from . import statements
 
@@ -51,8 +52,13 @@ class Pruner:
         self._stopping = True
 
     async def run(self) -> None:
-        """Prune everything once. One kind that fails does not stop the others."""
+        """Prune everything once. One kind that fails does not stop the others.
+
+        Nothing is pruned while this process's clock and the database's differ by more than a minute.
+        """
         self._stopping = False
+        if not await self._knows_the_time():
+            return
         if self._retention_days:
             await self._try(self.prune_events)
             await self._try(self.prune_outbox)
@@ -61,6 +67,13 @@ class Pruner:
             await self._try(self.prune_audit)
         if self._usage_retention_days:
             await self._try(self.prune_usage_periods)
+
+    async def _knows_the_time(self) -> bool:
+        """Whether this process's clock is the database's: one that jumped ahead makes everything old."""
+        apart = await clocks_apart(self._database, self._clock)
+        if abs(apart) > MOST_APART_SECONDS:
+            log.error("not_pruned_clocks_differ", seconds=apart, at_most=MOST_APART_SECONDS)
+        return abs(apart) <= MOST_APART_SECONDS
 
     async def _try(self, prune: Callable[[], Awaitable[int]]) -> None:
         try:

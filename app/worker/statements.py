@@ -14,7 +14,8 @@ def take_due(dialect: str) -> TextClause:
     skip = "FOR UPDATE SKIP LOCKED" if dialect == "postgresql" else ""
     return text(
         "UPDATE billing_event SET next_attempt_at = :lease WHERE id IN (SELECT id FROM billing_event "
-        "WHERE state = 'failed' AND source <> 'internal' AND next_attempt_at <= :now "
+        "WHERE state = 'failed' AND source <> 'internal' "
+        "AND (next_attempt_at <= :now OR next_attempt_at > :latest) "
         "AND (:all_types OR type IN :types) "
         f"ORDER BY next_attempt_at LIMIT :count {skip}) "
         "RETURNING id, type, object_id, created, api_version, livemode, account, "

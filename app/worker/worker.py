@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 
+from ..backoff import LONGEST_WAIT_SECONDS, has_come
 from ..concurrency import run_all
 from ..db import Database
 from ..inbox.arrivals import Arrivals
@@ -101,7 +102,8 @@ class Worker:
                     self._store_arrivals,
                 ):
                     await self._try(work)
-                if self._clock() >= prune_at and (pruning is None or pruning.done()):
+                is_due = has_come(prune_at, self._clock(), within=PRUNE_EVERY_SECONDS)
+                if is_due and (pruning is None or pruning.done()):
                     prune_at = self._clock() + PRUNE_EVERY_SECONDS
                     # Beside the rest: a million old events take minutes, and retries are due in seconds.
                     pruning = beside.create_task(self.pruner.run())
@@ -163,6 +165,7 @@ class Worker:
                 statements.take_due(connection.dialect.name),
                 {
                     "now": now,
+                    "latest": now + LONGEST_WAIT_SECONDS,
                     "lease": now + LEASE_SECONDS,
                     "count": BATCH,
                     "types": _known_types(),
