@@ -6,7 +6,7 @@ MINUTE, HOUR, DAY = 60, 3600, 86_400
 BACKOFF_SECONDS = (5, 30, 2 * MINUTE, 10 * MINUTE, HOUR, 6 * HOUR, DAY)
 """After each attempt; from the last one on, always that."""
 GIVE_UP_SECONDS = 3 * DAY
-GIVE_UP_ATTEMPTS = len(BACKOFF_SECONDS)
+GIVE_UP_ATTEMPTS = 4
 """So often it is tried at least: a clock that jumps ahead, or a process that was down, ends nothing."""
 LONGEST_WAIT_SECONDS = 2 * DAY
 """Nothing is due later than that: what is was stored by a clock that has been set back since."""

@@ -21,6 +21,7 @@ from .observability.logs import configure_logging, join_logging
 from .service import Service, make_service
 from .web.bodies import BoundedBodies
 from .web.problems import answer_service_error, install_error_handlers
+from .web.routes import RelativeRedirects
 from .web.server import OnFirstRequest
 
 GARBAGE_THRESHOLDS = (50_000, 20, 100)
@@ -78,6 +79,7 @@ def install(
     app.add_middleware(
         BoundedBodies, prefix=prefix + api.router.prefix, limit=service.settings.max_body_bytes
     )
+    app.add_middleware(RelativeRedirects)
     app.add_middleware(WebhookFirst, endpoint=endpoint, path=path)
     app.add_middleware(OnFirstRequest, notify=service.worker.server.seen)
     app.add_exception_handler(ServiceError, answer_service_error)

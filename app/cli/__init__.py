@@ -28,6 +28,7 @@ from .doctor import doctor
 from .events import events, replay
 from .keys import keys
 from .limits import limits
+from .outbox import outbox
 from .output import complaint, stopped_by_signal
 from .simulate import simulate
 from .spool import spool
@@ -71,6 +72,7 @@ cli.add_typer(users, name="users")
 cli.add_typer(customers, name="customers")
 cli.add_typer(limits, name="limits")
 cli.add_typer(spool, name="spool")
+cli.add_typer(outbox, name="outbox")
 cli.add_typer(stripe, name="stripe")
 cli.add_typer(keys, name="keys")
 cli.add_typer(admin, name="admin")

@@ -1,10 +1,11 @@
 """SQLite: the standard library in one thread for batches, aiosqlite for ordinary sessions."""
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -117,6 +118,10 @@ def make_engine(path: Path) -> AsyncEngine:
     url = URL.create("sqlite+aiosqlite", database=str(path))
     engine = create_async_engine(url, connect_args={"timeout": SESSION_BUSY_SECONDS})
 
+    @event.listens_for(engine.sync_engine, "do_connect")
+    def private(*_: object) -> None:
+        make_private(path)
+
     @event.listens_for(engine.sync_engine, "connect")
     def set_up(connection: Any, _: object) -> None:
         connection.isolation_level = None  # transactions begin where `begin` says, not where sqlite3 guesses
@@ -135,7 +140,14 @@ def make_engine(path: Path) -> AsyncEngine:
     return engine
 
 
+def make_private(path: Path) -> None:
+    """Make the file, for its owner alone, unless it is there; SQLite gives its other files the same mode."""
+    with suppress(OSError):  # SQLite says more clearly why it cannot be made
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
 def _connect(path: Path) -> sqlite3.Connection:
+    make_private(path)
     connection = sqlite3.connect(
         path, timeout=BATCH_BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )

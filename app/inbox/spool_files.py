@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import stat
 import time
 import uuid
 from collections.abc import Sequence
@@ -22,6 +23,8 @@ SUFFIX, REFUSED, REJECTED = ".event", ".refused", ".rejected"
 """Of what waits; of what waits though the database refuses it, for now; of what Stripe has not signed."""
 CANNOT_BE_SYNCED = (errno.EACCES, errno.EPERM, errno.EINVAL, errno.EROFS)
 """Errors of a folder above ours that is another's, or of a file system that syncs no folders."""
+OLDEST_SECONDS = 30 * 86_400
+"""As long as events are remembered at least, so that one that comes again is known."""
 TRIAL_BYTES = 8192
 """How much is written to see whether an event could be: most events are smaller."""
 
@@ -110,12 +113,24 @@ def read(file: Path, secrets: Sequence[str]) -> Delivery:
 
     Raises:
         OSError: when the file cannot be read.
-        InvalidSignature, InvalidPayload, ValueError, KeyError: when it is not what Stripe has signed.
+        InvalidSignature, InvalidPayload, ValueError, KeyError: when it is not what Stripe has signed, then.
     """
-    head, _, body = file.read_bytes().partition(b"\n")
+    head, _, body = _content(file).partition(b"\n")
     kept = orjson.loads(head)
-    verify(body, kept["signature"], secrets, now=None)
-    return receive(body, signature=kept["signature"], received_at=int(kept["received_at"]))
+    received_at = int(kept["received_at"])
+    verify(body, kept["signature"], secrets, now=received_at)
+    if received_at < time.time() - OLDEST_SECONDS:
+        raise ValueError("It is older than what is remembered of events: it may have been applied before.")
+    return receive(body, signature=kept["signature"], received_at=received_at)
+
+
+def _content(file: Path) -> bytes:
+    """What a file holds: nobody is waited for (a pipe), and nothing elsewhere is read (a link)."""
+    descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as opened:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError("It is no regular file.")
+        return opened.read()
 
 
 def remove(file: Path) -> int:

@@ -9,6 +9,8 @@ from functools import cache
 
 from sqlalchemy import TextClause, text
 
+from ..plans import MAX_AMOUNT
+
 # Each `:name` that PostgreSQL could take for another type is cast where it first stands.
 NOW, AMOUNT, LIMIT = "CAST(:now AS BIGINT)", "CAST(:amount AS BIGINT)", "CAST(:limit AS BIGINT)"
 START, END = "CAST(:period_start AS BIGINT)", "CAST(:period_end AS BIGINT)"
@@ -121,7 +123,8 @@ def finish(dialect: str) -> TextClause:
     return text(
         f"UPDATE billing_usage AS usage SET used = {USED} + {AMOUNT}, "
         f"holds = ({words.kept(words.others)}), {PERIOD}, {CHANGED} "
-        f"{ROW} AND ({AMOUNT} <= {words.held(words.mine)} OR ({guard})) "
+        f"{ROW} AND {USED} <= {MAX_AMOUNT} - {AMOUNT} "
+        f"AND ({AMOUNT} <= {words.held(words.mine)} OR ({guard})) "
         f"RETURNING {words.returned}"
     )
 

@@ -163,6 +163,8 @@ async def guarded(
         more = max(request.amount - held(), 1)
         if not entry.entitlements.look(request.feature, None, more).allowed:
             raise denial(entry.entitlements.check(request.feature, None, more))
+        if entry.entitlements.look(request.feature).used > MAX_AMOUNT - request.amount:
+            raise InvalidRequest(f"More than {MAX_AMOUNT} cannot be counted. Nothing was taken.")
     raise Unavailable("What this user has is changing too fast to be read. Try again.")
 
 

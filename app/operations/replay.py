@@ -53,6 +53,29 @@ async def replay(
     return replayed
 
 
+async def replay_outbox(
+    database: Database, actor: str, *, at: int, receiver: str | None = None, entry_id: str | None = None
+) -> int:
+    """Make reactions that receivers have not taken due now, dead ones included; how many.
+
+    Each filter that is given narrows the choice. `at` in Unix seconds.
+    """
+    async with database.session() as session:
+        result: CursorResult[object] = await (await session.connection()).execute(
+            statements.MAKE_OUTBOX_DUE, {"receiver": receiver, "id": entry_id}
+        )
+        session.add(
+            audit_entry(
+                at=at,
+                actor=actor,
+                action="outbox.replay",
+                subject=entry_id or receiver or ALL,
+                after={"replayed": result.rowcount},
+            )
+        )
+    return result.rowcount
+
+
 async def _stored(session: AsyncSession, event_id: str | None) -> dict[str, Any] | None:
     """What the replay of one event overwrites."""
     if event_id is None:

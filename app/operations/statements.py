@@ -16,3 +16,12 @@ def make_due(dialect: str) -> TextClause:
         "AND (CAST(:type AS TEXT) IS NULL OR type = CAST(:type AS TEXT)) "
         f"AND (CAST(:object_id AS TEXT) IS NULL OR object_id = CAST(:object_id AS TEXT)) {order})"
     ).bindparams(bindparam("states", expanding=True))
+
+
+MAKE_OUTBOX_DUE = text(
+    "UPDATE billing_outbox SET state = 'pending', attempts = 0, failing_since = NULL, next_attempt_at = 0 "
+    "WHERE state IN ('pending', 'dead') AND receiver <> '' "
+    "AND (CAST(:receiver AS TEXT) IS NULL OR receiver = CAST(:receiver AS TEXT)) "
+    "AND (CAST(:id AS TEXT) IS NULL OR id = CAST(:id AS TEXT))"
+)
+"""Make what receivers have not taken due now; what is done stays done."""

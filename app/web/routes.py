@@ -2,11 +2,12 @@
 
 import re
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from fastapi.routing import APIRoute
+from starlette.datastructures import MutableHeaders
 from starlette.routing import Match
-from starlette.types import Scope
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class GuestRoute(APIRoute):
@@ -57,3 +58,30 @@ def _with_marked_slashes(scope: Scope) -> str | None:
         return None
     parts = ENCODED_SLASH.split(encoded)
     return SLASH.join(unquote(part) for part in parts) if len(parts) > 1 else None
+
+
+class RelativeRedirects:
+    """ASGI middleware: a redirect to another spelling of the path names no host.
+
+    Starlette adds or takes a slash at the end, at the host that the request names; a forged `Host` would lead
+    whoever follows, or a cache before it, elsewhere.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_relative(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] in (307, 308):
+                headers = MutableHeaders(scope=message)
+                location = urlsplit(headers.get("location", ""))
+                if location.netloc and location.netloc.encode() == dict(scope["headers"]).get(b"host"):
+                    path = "/" + location.path.lstrip("/")  # two slashes would begin another host
+                    headers["location"] = location._replace(scheme="", netloc="", path=path).geturl()
+            await send(message)
+
+        await self._app(scope, receive, send_relative)
