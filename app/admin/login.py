@@ -5,16 +5,18 @@ from collections.abc import Awaitable, Callable
 from urllib.parse import quote
 
 import structlog
+from sqlmodel import col, select
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from ..db.audit import audit_entry
+from ..db.models import AuditEntry
 from .page import Admin, root_of
-from .passwords import PasswordCheck
+from .passwords import PasswordCheck, TooManyLogIns
 from .sessions import Session
-from .throttle import Throttle
+from .throttle import Throttle, network_of
 
 log = structlog.get_logger(__name__)
 
@@ -24,6 +26,8 @@ NO_COOKIE = (
     "Your browser sent no cookie. Allow cookies for this site, and open it over https: "
     "over plain http the cookie is kept on localhost alone. Then try again."
 )
+BUSY = "Too many log-ins are being checked. Try again in a minute."
+LOGOUT = "admin.logout"
 WRONG = "The user name or the password is wrong."
 
 
@@ -35,7 +39,7 @@ def require_login(admin: Admin, page: Page) -> Callable[[Request], Awaitable[Res
 
     async def endpoint(request: Request) -> Response:
         session = admin.sessions.read(request)
-        if session is None or session.user is None:
+        if session is None or session.user is None or await _has_logged_out(admin, session):
             return _to_login(request)
         request.state.admin_session = session
         if request.method not in ("GET", "HEAD"):
@@ -46,10 +50,36 @@ def require_login(admin: Admin, page: Page) -> Callable[[Request], Awaitable[Res
 
 
 async def logout_page(admin: Admin, request: Request) -> Response:
-    """`/admin/logout`: deletes the cookie."""
+    """`/admin/logout`: ends the session, here and in every replica, and deletes the cookie."""
+    session: Session = request.state.admin_session
+    await _note_logout(admin, session)
     response = RedirectResponse(f"{root_of(request)}/login", 303)
     admin.sessions.end(request, response)
     return response
+
+
+async def _note_logout(admin: Admin, session: Session) -> None:
+    service, user = admin.service, session.user or ""
+    async with service.database.session() as database:
+        entry = audit_entry(
+            at=int(service.clock()),
+            actor=f"admin:{user}",
+            action=LOGOUT,
+            subject=user,
+            after={"session": session.digest},
+        )
+        database.add(entry)
+
+
+async def _has_logged_out(admin: Admin, session: Session) -> bool:
+    """Whether somebody has ended the session: a copy of its cookie is worth nothing then."""
+    ended = (
+        select(AuditEntry.after)
+        .where(AuditEntry.subject == session.user, AuditEntry.action == LOGOUT)
+        .where(col(AuditEntry.at) >= session.began)
+    )
+    async with admin.service.database.reading() as database:
+        return any((after or {}).get("session") == session.digest for after in await database.exec(ended))
 
 
 class LoginPage:
@@ -64,19 +94,26 @@ class LoginPage:
 
     async def answer(self, request: Request) -> Response:
         if request.method != "POST":
-            return self._form(request)
+            return await self._form(request)
         refused = await self._refusal(request, await request.form())
         if refused is not None:
-            return self._form(request, *refused)
+            return await self._form(request, *refused)
         response = RedirectResponse(safe_next(request), 303)
         sessions = self._admin.sessions
         sessions.write(request, response, sessions.begin(self._username))
+        sessions.remember_browser(request, response)
         return response
 
-    def _form(self, request: Request, status_code: int = 200, error: str = "") -> Response:
+    async def _form(self, request: Request, status_code: int = 200, error: str = "") -> Response:
         sessions = self._admin.sessions
         session = sessions.read(request)
-        if session is not None and session.user is not None and not error:
+        logged_in = session is not None and session.user is not None
+        if (
+            session is not None
+            and logged_in
+            and not error
+            and not await _has_logged_out(self._admin, session)
+        ):
             return RedirectResponse(safe_next(request), 303)
         # The same token while the cookie lasts: two tabs must not spoil each other's form.
         anonymous = session if session is not None and session.user is None else sessions.begin(None)
@@ -94,16 +131,22 @@ class LoginPage:
         check_token(form, session)
         name, password = text(form, "username"), text(form, "password")
         address = request.client.host if request.client else "unknown"
-        if wait := self._throttle.wait(name, address):
+        browser = self._admin.sessions.known_browser(request)
+        if wait := self._throttle.wait(name, address, browser):
             log.warning("admin_login_throttled", address=address)
             return 429, f"Too many attempts. Try again in {-(-wait // 60)} minutes."
-        self._throttle.count(name, address)
-        # The password is verified even for a wrong name: the time must not tell which one is wrong.
-        right = await self._password.verify(password)
+        try:
+            # The password is verified even for a wrong name: the time must not tell which one is wrong.
+            self._throttle.count(name, address, browser)
+            right = await self._password.verify(
+                password, network=network_of(address), known=browser is not None
+            )
+        except TooManyLogIns:
+            return 429, BUSY
         if not (right and hmac.compare_digest(name.encode(), self._username.encode())):
             log.warning("admin_login_failed", address=address)
             return 401, WRONG
-        self._throttle.forgive(name, address)
+        self._throttle.forgive(name, address, browser)
         await self._audit(name, address)
         return None
 

@@ -1,4 +1,4 @@
-"""Sessions in a signed cookie: no state on the server, so every replica accepts them.
+"""Sessions in a signed cookie, which every replica accepts; the audit trail says which were ended.
 
 The key is derived from the password's hash: a new password ends every session, and replicas need no other
 setting.
@@ -16,6 +16,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 COOKIE = "billing_admin"
+BROWSER_COOKIE = "billing_admin_browser"
+KNOWN_SECONDS = 180 * 86_400
 IDLE_SECONDS = 30 * 60
 LONGEST_SECONDS = 12 * 3600
 RENEW_AFTER_SECONDS = 60
@@ -31,6 +33,11 @@ class Session:
     began: int
     seen: int
 
+    @property
+    def digest(self) -> str:
+        """Names the session in the audit trail, without the token."""
+        return hashlib.sha256(self.token.encode()).hexdigest()[:32]
+
 
 class Sessions:
     """Makes, reads and writes sessions. `clock` gives Unix seconds."""
@@ -38,6 +45,9 @@ class Sessions:
     def __init__(self, username: str, password_hash: str, clock: Callable[[], float]) -> None:
         key = hmac.digest(password_hash.encode(), b"subscription service: admin session", "sha256")
         self._serializer = URLSafeSerializer(key, signer_kwargs={"digest_method": hashlib.sha256})
+        self._browsers = URLSafeSerializer(
+            hmac.digest(key, username.encode(), "sha256"), signer_kwargs={"digest_method": hashlib.sha256}
+        )
         self._username = username
         self._clock = clock
 
@@ -64,6 +74,24 @@ class Sessions:
     def write(self, request: Request, response: Response, session: Session) -> None:
         value = {name: getattr(session, name) for name in Session.__slots__}
         response.set_cookie(COOKIE, str(self._serializer.dumps(value)), **_attributes(request))
+
+    def remember_browser(self, request: Request, response: Response) -> None:
+        """Mark the browser as one that the admin has logged in with: strangers cannot lock it out."""
+        value = self._browsers.dumps([secrets.token_urlsafe(12), int(self._clock())])
+        response.set_cookie(
+            BROWSER_COOKIE,
+            str(value),
+            max_age=KNOWN_SECONDS,
+            **(_attributes(request) | {"samesite": "strict"}),
+        )
+
+    def known_browser(self, request: Request) -> str | None:
+        """The id of a browser that has logged in within the last months; None for any other."""
+        try:
+            name, since = self._browsers.loads(request.cookies.get(BROWSER_COOKIE, ""))
+        except (BadSignature, TypeError, ValueError):
+            return None
+        return str(name) if int(self._clock()) - int(since) <= KNOWN_SECONDS else None
 
     def end(self, request: Request, response: Response) -> None:
         response.delete_cookie(COOKIE, **_attributes(request))
