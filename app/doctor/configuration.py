@@ -1,6 +1,7 @@
 """Checks of the settings alone."""
 
 import asyncio
+import os
 import stat
 from pathlib import Path
 
@@ -120,6 +121,20 @@ async def env_file_is_private(installation: Installation) -> list[Finding]:
     return [Finding("warning", "Other users of this machine can read .env.", "Run `chmod 600 .env`.")]
 
 
+async def forwarded_addresses_are_a_proxys(installation: Installation) -> list[Finding]:
+    trusted = os.environ.get("FORWARDED_ALLOW_IPS", "").replace(",", " ").split()
+    if "*" not in trusted and "0.0.0.0/0" not in trusted and "::/0" not in trusted:
+        return []
+    return [
+        Finding(
+            "warning",
+            "FORWARDED_ALLOW_IPS trusts everybody: whoever sends X-Forwarded-For chooses the address that "
+            "the limits of the log-in count by.",
+            "Set FORWARDED_ALLOW_IPS to the addresses of your proxy.",
+        )
+    ]
+
+
 def _others_can_read(path: Path) -> bool:
     return path.is_file() and bool(path.stat().st_mode & OTHERS)
 
@@ -133,4 +148,5 @@ CHECKS = (
     Check("api-base", "The key goes to no other address in live mode.", api_is_stripes),
     Check("plans-file", "The catalogue is no mere example.", plans_are_your_own),
     Check("env-file", "No other user can read .env.", env_file_is_private),
+    Check("forwarded", "Nobody but a proxy says who a client is.", forwarded_addresses_are_a_proxys),
 )

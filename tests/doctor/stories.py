@@ -93,6 +93,9 @@ STORIES = {
     "livemode nonsense": Story("settings", "error", setting(LIVEMODE="perhaps"), "LIVEMODE", "true or false"),
     ".env not UTF-8": Story("settings", "error", env_file_in_latin_1, ".env cannot be read", "UTF-8"),
     ".env readable by others": Story("env-file", "warning", env_file_for_all, "can read .env", "chmod 600"),
+    "everybody trusted as a proxy": Story(
+        "forwarded", "warning", setting(FORWARDED_ALLOW_IPS="*"), "trusts everybody", "your proxy"
+    ),
     "api key publishable": Story(
         "settings", "error", setting(**{API: "pk_test_fake_1"}), f"{API} does not begin", f"Set {API}"
     ),
