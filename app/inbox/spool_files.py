@@ -23,8 +23,6 @@ SUFFIX, REFUSED, REJECTED = ".event", ".refused", ".rejected"
 """Of what waits; of what waits though the database refuses it, for now; of what Stripe has not signed."""
 CANNOT_BE_SYNCED = (errno.EACCES, errno.EPERM, errno.EINVAL, errno.EROFS)
 """Errors of a folder above ours that is another's, or of a file system that syncs no folders."""
-OLDEST_SECONDS = 30 * 86_400
-"""As long as events are remembered at least, so that one that comes again is known."""
 TRIAL_BYTES = 8192
 """How much is written to see whether an event could be: most events are smaller."""
 
@@ -119,8 +117,6 @@ def read(file: Path, secrets: Sequence[str]) -> Delivery:
     kept = orjson.loads(head)
     received_at = int(kept["received_at"])
     verify(body, kept["signature"], secrets, now=received_at)
-    if received_at < time.time() - OLDEST_SECONDS:
-        raise ValueError("It is older than what is remembered of events: it may have been applied before.")
     return receive(body, signature=kept["signature"], received_at=received_at)
 
 

@@ -69,14 +69,15 @@ def spooled(folder: Path, *, at: int, signed_at: int | None = None) -> Path:
     return next(folder.glob("*.event"))
 
 
-def test_a_file_of_the_spool_is_read_while_its_event_is_remembered(tmp_path: Path) -> None:
-    now = int(time.time())
-    assert spool_files.read(spooled(tmp_path, at=now), [SECRET]).event.id == "evt_1"
-
-
-@pytest.mark.parametrize(("days", "apart"), [(31, 0), (0, 86_400), (0, -86_400)])
-def test_an_old_signature_in_a_file_of_the_spool_is_refused(tmp_path: Path, days: int, apart: int) -> None:
+@pytest.mark.parametrize("days", [0, 400])
+def test_an_event_that_was_kept_is_read_however_long_it_waited(tmp_path: Path, days: int) -> None:
     at = int(time.time()) - days * 86_400
+    assert spool_files.read(spooled(tmp_path, at=at), [SECRET]).event.id == "evt_1"
+
+
+@pytest.mark.parametrize("apart", [86_400, -86_400])
+def test_a_signature_of_another_day_in_a_file_of_the_spool_is_refused(tmp_path: Path, apart: int) -> None:
+    at = int(time.time())
     file = spooled(tmp_path, at=at, signed_at=at - apart)
     with pytest.raises(Exception, match=r"old|future"):
         spool_files.read(file, [SECRET])
