@@ -66,7 +66,7 @@ async def load_job(database: Database, name: str) -> Job | None:
 
 async def update_job(database: Database, name: str, **values: Any) -> None:
     """Set columns of the row of a job whose lease this process has; nothing once another process has it."""
-    ours = (col(Job.name) == name, col(Job.holder) == HOLDER)
+    ours = (col(Job.name) == name, col(Job.holder) == this_process())
     async with database.session() as session:
         await (await session.connection()).execute(update(Job).where(*ours).values(**values))
 
