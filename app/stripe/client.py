@@ -25,7 +25,7 @@ from tenacity import wait_exponential_jitter as exponential
 from ..errors import NotFound, StripeKeyMissing, StripeKeyReused, StripeRefused, StripeUnavailable
 from ..observability import metrics
 from .objects import as_dict, is_cut
-from .paths import NESTED, PATHS, check_path, segment
+from .paths import API_PATH, NESTED, PATHS, check_path, segment
 
 log = structlog.get_logger(__name__)
 
