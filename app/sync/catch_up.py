@@ -119,8 +119,8 @@ class CatchUp:
         if asked is None:
             job = await leases.load_job(self._database, JOB)
             last = (job.result or {}).get("began_at") if job else None
-            has_jumped = last is None or last > self._clock() + OVERLAP_SECONDS
-            asked = oldest if has_jumped else last - OVERLAP_SECONDS
+            is_usable = last is not None and last <= self._clock() + OVERLAP_SECONDS  # else it has jumped
+            asked = last - OVERLAP_SECONDS if last is not None and is_usable else oldest
         return max(asked, oldest)
 
     async def _list(self, cursor: Cursor, on_progress: OnProgress) -> Cursor:
