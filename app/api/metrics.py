@@ -9,7 +9,8 @@ from fastapi import APIRouter, Request, Response, Security
 from .. import __version__
 from ..inbox.spool import Contents
 from ..limits.prices import unmapped_prices
-from ..observability import metrics
+from ..observability.exposition import exposition
+from ..observability.metrics import Gauges
 from ..operations.backlog import Backlog, Waiting, read_backlog
 from ..service import Running, Service
 from ..web.routes import GuestRoute
@@ -45,7 +46,7 @@ async def get_metrics(request: Request, service: Running) -> Response:
     if unmapped is not None:
         values = {**values, "billing_unmapped_prices": {(): float(unmapped)}}
     accept = request.headers.get("accept", "")
-    body, media_type = await asyncio.to_thread(metrics.exposition, accept, values)
+    body, media_type = await asyncio.to_thread(exposition, accept, values)
     return Response(body, media_type=media_type)
 
 
@@ -85,9 +86,7 @@ def _waiting(
     }
 
 
-def gauges(
-    backlog: Backlog | None, spool: Contents | None, now: float, *, database_up: bool
-) -> metrics.Gauges:
+def gauges(backlog: Backlog | None, spool: Contents | None, now: float, *, database_up: bool) -> Gauges:
     """What was read, as gauges; what could not be read is left out. `now` in Unix seconds."""
     values: dict[str, dict[tuple[str, ...], float]] = {
         "billing_build_info": {(__version__,): 1.0},

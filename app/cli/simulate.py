@@ -4,7 +4,7 @@ import asyncio
 import os
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Annotated, get_args
 
@@ -59,12 +59,7 @@ def simulate(
     url = url or f"http://127.0.0.1:{os.environ.get('PORT') or 8000}/webhook/stripe"
     if seed is None:
         seed = secrets.randbelow(2**31)
-    if unknown := sorted(set(scenario or ()) - SCENARIOS.keys()):
-        raise typer.BadParameter(
-            f"There is no scenario {', '.join(unknown)}. There are: {', '.join(SCENARIOS)}."
-        )
-    if shape not in SHAPES:
-        raise typer.BadParameter(f"The shape is one of {', '.join(SHAPES)}.")
+    _check(scenario or (), shape)
     try:
         report = asyncio.run(
             _simulate(
@@ -86,6 +81,15 @@ def simulate(
     except OSError as error:
         raise complaint(f"Port {api_port} cannot be served: {error.strerror}.") from None
     raise typer.Exit(1 if report.refused else 0)
+
+
+def _check(scenarios: Collection[str], shape: str) -> None:
+    if unknown := sorted(set(scenarios) - SCENARIOS.keys()):
+        raise typer.BadParameter(
+            f"There is no scenario {', '.join(unknown)}. There are: {', '.join(SCENARIOS)}."
+        )
+    if shape not in SHAPES:
+        raise typer.BadParameter(f"The shape is one of {', '.join(SHAPES)}.")
 
 
 def _payload(name: str) -> simulator.Payload:

@@ -1,4 +1,4 @@
-"""All metrics. Other modules call one function here for each fact; `/metrics` serves them.
+"""All metrics. Other modules call one function here for each fact; `exposition` writes them out.
 
 With several worker processes (`PROMETHEUS_MULTIPROC_DIR`, which `serve --workers` sets) counters and
 histograms are added up over them. What the database and the spool hold is the same for all, so whichever
@@ -14,106 +14,102 @@ from functools import cache
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.exposition import choose_encoder
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
-from prometheus_client.multiprocess import MultiProcessCollector
-from prometheus_client.registry import Collector
 
 MULTIPROCESS_DIR: Final = "PROMETHEUS_MULTIPROC_DIR"
 FLUSH_SECONDS = 1.0
 
 # A registry of our own: an application that we are installed in may have metrics of the same names.
-_own = CollectorRegistry()
+REGISTRY = CollectorRegistry()
 
 WEBHOOK_ANSWERS: Final = Counter(
     "billing_webhook_answers_total",
     "Answers of POST /webhook/stripe, by HTTP status and by what became of the event",
     ("status", "result"),
-    registry=_own,
+    registry=REGISTRY,
 )
 BATCH_EVENTS: Final = Histogram(
     "billing_batch_events",
     "Events that one transaction carried",
     buckets=(1, 2, 4, 8, 16, 32, 64, 128),
-    registry=_own,
+    registry=REGISTRY,
 )
 BATCH_SECONDS: Final = Histogram(
     "billing_batch_seconds",
     "The duration of a batch, from its beginning to its commit or error",
     buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 4, 8),
-    registry=_own,
+    registry=REGISTRY,
 )
 BATCH_FAILURES: Final = Counter(
-    "billing_batch_failures_total", "Batches that the database did not commit", registry=_own
+    "billing_batch_failures_total", "Batches that the database did not commit", registry=REGISTRY
 )
 EVENT_LAG: Final = Histogram(
     "billing_event_lag_seconds",
     "From an event's `created` at Stripe, which has whole seconds, until it was applied",
     buckets=(1, 2, 5, 15, 60, 300, 1800, 3600, 6 * 3600, 86_400, 3 * 86_400),
-    registry=_own,
+    registry=REGISTRY,
 )
 EVENTS: Final = Counter(
     "billing_events_total",
     "Events stored or retried, by their state afterwards",
     ("state",),
-    registry=_own,
+    registry=REGISTRY,
 )
 RETRIES: Final = Counter(
     "billing_event_retries_total",
     "Failed events that were retried, by their state afterwards",
     ("state",),
-    registry=_own,
+    registry=REGISTRY,
 )
 SPOOLED: Final = Counter(
     "billing_spooled_events_total",
     "Events put into the spool, as the database could not take them",
-    registry=_own,
+    registry=REGISTRY,
 )
 DECISIONS: Final = Counter(
     "billing_limit_decisions_total",
     "Limit decisions, by feature and reason",
     ("feature", "reason"),
-    registry=_own,
+    registry=REGISTRY,
 )
 CACHE_ANSWERS: Final = Counter(
     "billing_limit_cache_answers_total",
     "Entitlements that were asked for: a hit was in memory, a miss was loaded",
     ("result",),
-    registry=_own,
+    registry=REGISTRY,
 )
 CACHE_AGE: Final = Counter(
     "billing_limit_cache_age_seconds_total",
     "The ages of the hits, added up: divide by the number of hits",
-    registry=_own,
+    registry=REGISTRY,
 )
 CACHE_OUTDATED: Final = Counter(
     "billing_limit_cache_outdated_total",
     "Consumes that found the entitlements in memory outdated, and loaded them again",
-    registry=_own,
+    registry=REGISTRY,
 )
 OVER_RELEASED: Final = Counter(
     "billing_limit_over_released_total",
     "Releases of more than was used: the caller released something twice, or what was never taken",
     ("feature",),
-    registry=_own,
+    registry=REGISTRY,
 )
 CONNECTIONS_ENDED: Final = Counter(
     "billing_connections_ended_total",
     "Connections that the server closed: a client was too slow, or file descriptors were running out",
     ("reason",),
-    registry=_own,
+    registry=REGISTRY,
 )
 STRIPE_REQUESTS: Final = Counter(
     "billing_stripe_requests_total",
     "Requests to Stripe's API, each repetition counted, by resource and by HTTP status, or why there is none",
     ("resource", "status"),
-    registry=_own,
+    registry=REGISTRY,
 )
 STRIPE_SECONDS: Final = Histogram(
     "billing_stripe_request_seconds",
     "How long a request to Stripe's API took until its answer, or until there was to be none",
     buckets=(0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10, 20),
-    registry=_own,
+    registry=REGISTRY,
 )
 STRIPE_STATUSES: Final = ("200", "401", "403", "429", "500", "timeout", "connection_error")
 """Those that alerts wait for."""
@@ -295,42 +291,3 @@ async def flush_always() -> None:
             await asyncio.sleep(FLUSH_SECONDS)
     finally:
         flush()
-
-
-class _Now(Collector):
-    """The gauges, as they were just read."""
-
-    def __init__(self, values: Gauges) -> None:
-        self._values = values
-
-    def collect(self) -> Iterator[Metric]:
-        for name, (text, labels) in GAUGES.items():
-            family = GaugeMetricFamily(name, text, labels=labels)
-            for label_values, value in self._values.get(name, {}).items():
-                family.add_metric(label_values, value)
-            yield family
-
-
-class _Counted(Collector):
-    """Counters and histograms without their `_created` samples, which double the lines."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._registry = registry
-
-    def collect(self) -> Iterator[Metric]:
-        for metric in self._registry.collect():
-            metric.samples = [sample for sample in metric.samples if not sample.name.endswith("_created")]
-            yield metric
-
-
-def exposition(accept: str, gauges: Gauges) -> tuple[bytes, str]:
-    """All metrics as a scraper with this header Accept takes them, and their media type."""
-    flush()
-    registry = CollectorRegistry()
-    registry.register(_Now(gauges))
-    if MULTIPROCESS_DIR in os.environ:
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    else:
-        registry.register(_Counted(_own))
-    encode, media_type = choose_encoder(accept)
-    return encode(registry), media_type

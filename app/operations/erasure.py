@@ -3,7 +3,7 @@
 Kept are ids, amounts, states and times, which access and bookkeeping rest on; removed are e-mail addresses,
 names, metadata, links to invoices, and all other text of the raw events. The user's own id is the
 application's, and stays. The records are marked as erased, so that nothing that comes later brings it back:
-see `inbox.erased`. `docs/decisions/0022-erased-people-stay-forgotten.md` has the reasons.
+see `inbox.erased`. `docs/decisions/0023-erased-people-stay-forgotten.md` has the reasons.
 """
 
 from collections.abc import Collection, Sequence

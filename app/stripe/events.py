@@ -13,7 +13,8 @@ from typing import Any
 import orjson
 
 from ..errors import InvalidPayload
-from .objects import as_bool, as_dict, as_id, as_seconds, as_text, named_records
+from .names import named_records
+from .objects import as_bool, as_dict, as_id, as_seconds, as_text
 
 MAX_TYPE_LENGTH = 255
 

@@ -244,7 +244,7 @@ async def test_who_can_take_no_event_is_counted_as_503(sqlite_database: str) -> 
 
 
 def test_every_answer_that_an_alert_waits_for_is_there_at_0_from_the_start() -> None:
-    code = "from app.observability import metrics; print(metrics.exposition('', {})[0].decode())"
+    code = "from app.observability.exposition import exposition; print(exposition('', {})[0].decode())"
     started = subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT,

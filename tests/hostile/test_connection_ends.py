@@ -8,7 +8,7 @@ import pytest
 from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
 
-from app.observability import metrics
+from app.observability.exposition import exposition
 from app.web import bodies, protocol
 from tests.client import KEY
 from tests.waiting import until
@@ -202,7 +202,7 @@ async def test_a_client_that_reads_slowly_but_fairly_gets_the_whole_answer(serve
 
 def counted(reason: str) -> float:
     """What /metrics shows."""
-    shown = metrics.exposition("", {})[0].decode()
+    shown = exposition("", {})[0].decode()
     line = f'billing_connections_ended_total{{reason="{reason}"}} '
     return next(float(each.removeprefix(line)) for each in shown.splitlines() if each.startswith(line))
 
