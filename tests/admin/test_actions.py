@@ -83,7 +83,7 @@ async def test_a_customer_is_linked_to_a_user(database_url: str) -> None:
         assert entry.before == {"user_id": None}
         assert entry.after is not None and entry.after["user_id"] == row.user_id
         linked = words(await visitor.open(f"/search?q={case.email}"))
-        assert "Plan team" in linked
+        assert "Plan Team" in linked
         assert "internal.customer.linked" in linked
 
 

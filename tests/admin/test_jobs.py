@@ -69,7 +69,7 @@ async def test_a_catch_up_tells_what_it_found_until_it_is_late(database_url: str
     async with screen(database_url, catch_up_minutes=MINUTES) as (here, visitor):
         await catch_up(here)
         level, said = await card(visitor, "Last catch-up")
-        assert level == "" and "6 events had never arrived, and were fetched" in said
+        assert level == "" and "7 events had never arrived, and were fetched" in said
         here.account.advance(60)
         await catch_up(here)
         level, said = await card(visitor, "Last catch-up")

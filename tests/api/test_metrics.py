@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import httpx
+import orjson
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
@@ -96,14 +97,16 @@ async def test_events_are_counted_by_answer_batch_and_lag(client: Client, clock:
     statuses = await client.deliver(*account.events)
     applied = [event for event, status in zip(account.events, statuses, strict=True) if status == "processed"]
     count = len(applied)
-    assert 0 < count < len(account.events)  # one is ignored
+    assert count == len(account.events)
+    ignored = orjson.loads(event_body(account.events[0], NEW)) | {"id": "evt_ignored", "type": "payout.paid"}
+    assert await client.send(ignored) == "ignored"
     await client.deliver(account.events[0])
     assert (await client.post_signed(b"{}", secret="whsec_test_wrong")).status_code == 400
     grown = Grown(before, await scrape(client))
     assert grown("billing_webhook_answers_total", status="200", result="processed") == count
     assert grown("billing_webhook_answers_total", status="200", result="duplicate") == 1
     assert grown("billing_webhook_answers_total", status="400", result="invalid_signature") == 1
-    assert grown("billing_batch_events_sum") == len(account.events) + 1
+    assert grown("billing_batch_events_sum") == len(account.events) + 2
     assert grown("billing_batch_seconds_count") == grown("billing_batch_events_count") > 0
     assert grown("billing_events_total", state="processed") == count
     assert grown("billing_event_lag_seconds_count") == count
@@ -124,9 +127,10 @@ async def test_what_is_not_settled_is_told_with_its_age(client: Client, clock: C
     assert value(failed, "billing_inbox_oldest_seconds", state="failed") == 106
     assert value(failed, "billing_inbox_oldest_seconds", state="dead") == 0
     assert Grown(before, failed)("billing_event_retries_total", state="failed") == 1
-    clock.now += 4 * 86_400
-    with broken():
-        assert await client.app.state.billing.worker.retry_due() == 1
+    for _ in range(2):  # no event is given up before its fourth attempt, however far the clock jumps
+        clock.now += 4 * 86_400
+        with broken():
+            assert await client.app.state.billing.worker.retry_due() == 1
     dead = await scrape(client)
     assert value(dead, "billing_inbox_events", state="dead") == 1
     assert Grown(failed, dead)("billing_events_total", state="dead") == 1
