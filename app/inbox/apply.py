@@ -105,7 +105,7 @@ class Applier:
     def _is_ahead(self, delivery: Delivery) -> str | None:
         """Why an event of the future is set aside: applied, it would hide all that follows until then."""
         event = delivery.event
-        limit = AHEAD_SECONDS if event.livemode is not False else TEST_CLOCK_SECONDS
+        limit = AHEAD_SECONDS if event.livemode else TEST_CLOCK_SECONDS
         ahead = event.created - self._clock()
         if delivery.is_internal or ahead <= limit or event.object.get("test_clock"):
             return None

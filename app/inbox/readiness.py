@@ -60,7 +60,7 @@ class ReadinessCheck:
         self._clock = clock
         self._last = Readiness()
         self._looked_at: float | None = None
-        self._batches = 0
+        self._contradicted = (0, 0)
         self._looking: asyncio.Task[Readiness] | None = None
 
     async def __call__(self) -> Readiness:
@@ -73,23 +73,24 @@ class ReadinessCheck:
         return await asyncio.shield(looking)  # one who hangs up must not end it for the others
 
     def _holds(self) -> bool:
-        """Whether the last answer is young, and no batch of the inbox has contradicted it."""
+        """Whether the last answer is young, and neither a batch nor an event for the spool contradicts it."""
         if self._looked_at is None or self._clock() - self._looked_at >= CHECK_AGAIN_SECONDS:
             return False
-        return self._batches == self._contradicting()
+        return self._contradicted == self._contradicting()
 
-    def _contradicting(self) -> int:
-        """How many batches have ended otherwise than the last answer says."""
+    def _contradicting(self) -> tuple[int, int]:
+        """How many batches, and how many events for the spool, ended otherwise than the last answer says."""
+        refused = self._spool.refused if self._last.spool is None else 0
         if self._inbox is None:
-            return 0
-        return self._inbox.unavailable if self._last.database is None else self._inbox.committed
+            return 0, refused
+        return (self._inbox.unavailable if self._last.database is None else self._inbox.committed), refused
 
     async def _look(self) -> Readiness:
         (database, schema), spool = await asyncio.gather(self._try_database(), self._try_spool())
         behind = schema.problem if schema else None
         note = schema.note if schema and database is None else None
         before, self._last = self._last, Readiness(behind or database, spool, behind is not None, note)
-        self._looked_at, self._batches = self._clock(), self._contradicting()
+        self._looked_at, self._contradicted = self._clock(), self._contradicting()
         if self._inbox is not None and self._last.status != before.status:
             say = log.info if self._last.database is None else log.warning
             say("readiness_changed", status=self._last.status, database=self._last.database, spool=spool)

@@ -72,6 +72,8 @@ class Spool:
         self._folder = folder
         self._secrets = secrets
         self._clock = clock
+        self.refused = 0
+        """How many events could not be kept."""
         self._is_durable = False
         self._looked_at: float | None = None
         self._gave_up_at: str | None = None
@@ -92,6 +94,7 @@ class Spool:
         try:
             await self._in_thread(self._write, self._folder, delivery)
         except OSError as error:
+            self.refused += 1
             log.error("spool_not_writable", reason=self._why(self._folder, error))
             raise Unavailable("Neither the database nor the spool can take the event now.") from None
         metrics.SPOOLED.inc()
@@ -225,6 +228,7 @@ class Spool:
     def _write(self, folder: Path, delivery: Delivery) -> None:
         self._make(folder)
         if self._full(folder) is not None:
+            self.refused += 1
             raise Unavailable("Neither the database nor the spool can take the event now: the spool is full.")
         if grown := spool_files.write(folder, delivery):
             self._changed(files=1, bytes=grown)

@@ -333,7 +333,7 @@ async def test_generated_events_are_taken_and_generated_documents_answered(
         @settings(max_examples=examples if kind == "events" else examples // 3, database=None)
         @given(generated)
         def collect(payload: Any) -> None:
-            batch.append(as_json(payload))
+            batch.append(as_json(payload if kind == "events" else {"object": "event"} | payload))
 
         collect()
         for start in range(0, len(batch), 16):
