@@ -116,7 +116,7 @@ async def _note_unknown(service: Service, current: Current, actor: str, action: 
     customers = {customer_id} if customer_id is not None else set()
     try:
         await service.inbox.transactions.change({"subscription": {current.id}, "customer": customers}, note)
-    except Exception as error:  # the caller is told of Stripe, which is the cause
+    except Exception as error:  # the caller gets the error of Stripe, which is the cause
         log.error("change_not_recorded", action=action, subject=current.id, error=type(error).__name__)
 
 

@@ -94,6 +94,8 @@ def _print(report: Report, repair: bool, rate: float) -> None:
     if not report.differing:
         done = ""
     typer.echo(f"{report.compared} compared ({rate:.0f}/s), {report.differing} differ{done}.")
+    for kind in report.not_compared:
+        typer.echo(f"Of kind {kind} nothing was compared: the key of STRIPE_API_KEY may not read it.")
     for object_id in report.not_repaired:
         typer.echo(
             f"Not repaired: {object_id}. Stripe has no such object in this mode, or it keeps changing."

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import structlog
 
+from .. import COMMAND
 from ..backoff import next_attempt_at
 from ..db.models import EventState
 from ..errors import ServiceError, Stale
@@ -25,7 +26,7 @@ AHEAD_SECONDS = DAY
 TEST_CLOCK_SECONDS = 10 * 365 * DAY
 """How far ahead of the clock an event may be dated. In test mode objects may run on a test clock ("Test
 clocks"), and not every object says so."""
-AHEAD_REMEDY = "check this machine's clock (`python -m app doctor`); an event of Stripe's is never that far."
+AHEAD_REMEDY = f"check this machine's clock (`{COMMAND} doctor`); an event of Stripe's is never that far."
 LEFT_SECONDS = 120
 """How long such an event is left alone, so that a process that has the receiver takes it."""
 

@@ -17,7 +17,7 @@ from ..concurrency import run_all
 from ..db import Database
 from ..db.keyset import in_key_order
 from ..db.models import Customer, EventState, Invoice, Subscription
-from ..errors import NotFound, ServiceError, Stale
+from ..errors import NotFound, ServiceError, Stale, StripeRefused
 from ..inbox.handlers.internal import OWN_COLUMNS
 from ..inbox.handlers.snapshots import current_position
 from ..inbox.handlers.subscription_columns import subscription_columns
@@ -83,6 +83,8 @@ class Report:
     differing: int = 0
     repaired: int = 0
     not_repaired: list[str] = field(default_factory=list)
+    not_compared: list[str] = field(default_factory=list)
+    """The kinds that the key may not read."""
     differences: list[Difference] = field(default_factory=list)
 
     def add(self, found: Sequence[Difference]) -> None:
@@ -95,6 +97,7 @@ class Report:
             "differing": self.differing,
             "repaired": self.repaired,
             "not_repaired": self.not_repaired,
+            "not_compared": self.not_compared,
             "differences": [
                 {name: getattr(each, name) for name in Difference.__slots__} for each in self.differences
             ],
@@ -136,8 +139,15 @@ class Reconcile:
         await leases.update_job(self._database, JOB, started_at=int(self._clock()))
         report = Report()
         for kind in LISTS:
-            seen = await self._compare_with_list(kind, report, repair, on_progress)
-            await self._compare_the_rest(kind, seen, report, repair, on_progress)
+            try:
+                seen = await self._compare_with_list(kind, report, repair, on_progress)
+                await self._compare_the_rest(kind, seen, report, repair, on_progress)
+            except StripeRefused as error:
+                if kind != "invoice":
+                    raise
+                # A restricted key may read what access depends on, and no invoices.
+                log.warning("invoices_not_compared", error=error.detail)
+                report.not_compared.append(kind)
         result = report.as_json() | {"differences": len(report.differences), "repair": repair}
         await leases.update_job(self._database, JOB, finished_at=int(self._clock()), result=result)
         return report

@@ -62,7 +62,7 @@ async def test_checks_wait_in_a_bounded_queue_and_a_known_browser_passes_it(
     verify = passwords._hasher.verify
 
     class Slow:
-        """Verifies a stranger's password only once it is told to."""
+        """Verifies a stranger's password only once it is allowed to."""
 
         def verify(self, hash: str, password: str) -> bool:
             if password != PASSWORD:

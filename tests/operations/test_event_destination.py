@@ -96,13 +96,15 @@ async def test_the_doctor_is_content_with_an_installation_fed_by_thin_events_alo
         patient.account.endpoints.clear()
         assert [each.level for each in found(await patient.examine(), "endpoint")] == ["error"]
         api = StripeApi(patient.api_key, patient.environment["STRIPE_API_BASE"])
-        created = await set_up_thin(api, URL, livemode=False)
-        report = await patient.examine()
-        assert {each.level for _, each in report.findings} == {"ok"}
-        destination: Any = patient.account.destinations[created.endpoint_id]
-        destination.enabled_events.remove("v1.invoice.paid")
-        await switch(api, destination.id, "disable")
-        await api.close()
+        try:
+            created = await set_up_thin(api, URL, livemode=False)
+            report = await patient.examine()
+            assert {each.level for _, each in report.findings} == {"ok"}
+            destination: Any = patient.account.destinations[created.endpoint_id]
+            destination.enabled_events.remove("v1.invoice.paid")
+            await switch(api, destination.id, "disable")
+        finally:
+            await api.close()
         report = await patient.examine()
         [lacking] = found(report, "endpoint-types")
         assert "v1.invoice.paid" in lacking.what and "--thin" in lacking.remedy
