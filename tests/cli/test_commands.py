@@ -136,7 +136,7 @@ def test_status_counts_what_waits_with_its_age_and_what_is_to_be_refreshed(shell
     shell.take_in(signed_up())
     shell.sql("UPDATE billing_subscription SET needs_refresh = true")
     shell.sql(
-        "UPDATE billing_event SET state = 'failed', next_attempt_at = 9999999999, "
+        f"UPDATE billing_event SET state = 'failed', next_attempt_at = {int(time.time()) + 3600}, "
         f"received_at = {int(time.time()) - 600} WHERE type = 'invoice.paid'"
     )
     found = shell.json("status")
