@@ -141,9 +141,14 @@ def make_engine(path: Path) -> AsyncEngine:
 
 
 def make_private(path: Path) -> None:
-    """Make the file, for its owner alone, unless it is there; SQLite gives its other files the same mode."""
-    with suppress(OSError):  # SQLite says more clearly why it cannot be made
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    """Make the file, for its owner alone, unless it is there; SQLite gives its other files the same mode.
+
+    A file that is there is never opened: to close it would drop the locks that connections of this process
+    hold on it ("How To Corrupt An SQLite Database File", POSIX advisory locks), and another process would
+    then delete the write-ahead log under them.
+    """
+    with suppress(OSError):  # it is there, or SQLite says more clearly why it cannot be made
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def _connect(path: Path) -> sqlite3.Connection:

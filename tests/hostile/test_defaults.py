@@ -1,7 +1,10 @@
 """What is safe without any setting: files of one's own, no planted events, no redirect elsewhere."""
 
+import asyncio
 import os
 import stat
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -21,7 +24,7 @@ from app.limits import LimitExceeded
 from app.operations.replay import replay_outbox
 from app.plans import MAX_AMOUNT
 from app.reactions.outbox import ADDRESS
-from app.simulator import sign
+from app.simulator import Account, sign
 
 from ..client import AUTH, SECRET, running
 
@@ -113,6 +116,27 @@ async def test_usage_beyond_what_can_be_counted_is_a_clear_error(database_url: s
                 await held.commit(5)
         usage = (await client.read("/internal/users/ada/entitlements"))["features"]["projects"]
         assert usage["used"] == MAX_AMOUNT - near
+
+
+LOOK = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1])
+print(connection.execute("SELECT count(*) FROM billing_event").fetchone()[0])
+connection.close()
+"""
+
+
+async def test_another_process_may_open_and_close_the_file_beside_a_service(sqlite_database: str) -> None:
+    command = [sys.executable, "-c", LOOK, sqlite_database.removeprefix("sqlite:///")]
+    account = Account(1)
+    account.create_subscription(account.create_customer())
+    async with running(sqlite_database) as client:
+        for event in account.events:
+            await client.deliver(event)
+            await asyncio.gather(*(client.read("/internal/customers") for _ in range(4)))
+            await asyncio.to_thread(subprocess.check_output, command)
+        seen = await asyncio.to_thread(subprocess.check_output, command)
+        assert int(seen) == len(account.events)
 
 
 async def test_reactions_that_were_not_taken_are_replayed(database_url: str) -> None:
