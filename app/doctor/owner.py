@@ -1,6 +1,6 @@
 """Whose events arrive: of this account and mode, or of another one that an endpoint sends too."""
 
-from sqlalchemy import literal_column
+from sqlalchemy import ColumnElement, literal_column
 from sqlmodel import col, select
 
 from ..checks.finding import MOST, Finding, counted, named
@@ -44,15 +44,7 @@ async def account_is_the_keys(installation: Installation) -> list[Finding]:
 
 
 async def accounts_are_known(installation: Installation) -> list[Finding]:
-    query = (
-        select(WebhookEvent.id)
-        .where(literal_column("state") == literal_column(f"'{EventState.FAILED}'"))
-        .where(col(WebhookEvent.last_error) == UNKNOWN)
-        .order_by(col(WebhookEvent.received_at).desc())
-        .limit(MOST)
-    )
-    async with installation.database.reading() as session:
-        waiting = list(await session.exec(query))
+    waiting = await _newest(installation, EventState.FAILED, col(WebhookEvent.last_error) == UNKNOWN)
     if not waiting:
         return []
     return [
@@ -93,15 +85,7 @@ async def thin_events_are_of_the_keys_mode(installation: Installation) -> list[F
     if installation.stripe is None:
         return []
     here = installation.api.livemode
-    query = (
-        select(WebhookEvent.id)
-        .where(literal_column("state") == literal_column(f"'{EventState.PENDING}'"))
-        .where(col(WebhookEvent.livemode).is_(not here))
-        .order_by(col(WebhookEvent.received_at).desc())
-        .limit(MOST)
-    )
-    async with installation.database.reading() as session:
-        waiting = list(await session.exec(query))
+    waiting = await _newest(installation, EventState.PENDING, col(WebhookEvent.livemode).is_(not here))
     if not waiting:
         return []
     return [
@@ -128,3 +112,17 @@ CHECKS = (
         ("records",),
     ),
 )
+
+
+async def _newest(installation: Installation, state: str, condition: ColumnElement[bool]) -> list[str]:
+    """The ids of the newest events in this state, `MOST` of them at most."""
+    query = (
+        select(WebhookEvent.id)
+        # The state is literal, as in the partial index that finds these rows.
+        .where(literal_column("state") == literal_column(f"'{state}'"))
+        .where(condition)
+        .order_by(col(WebhookEvent.received_at).desc())
+        .limit(MOST)
+    )
+    async with installation.database.reading() as session:
+        return list(await session.exec(query))
