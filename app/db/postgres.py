@@ -16,7 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from ..errors import ConfigurationError
 from .base import COUNT_UP, Database
 from .postgres_batch import STATEMENT_TIMEOUT_SECONDS, USERS_CHANNEL, PostgresBatch, locks
-from .postgres_errors import replace_read_only, why_not_writable
+from .postgres_errors import why_not_writable
+from .postgres_pool import replace_read_only, replace_silent
 
 log = structlog.get_logger(__name__)
 
@@ -75,11 +76,11 @@ class PostgresDatabase(Database):
             create_async_engine(
                 "postgresql+asyncpg://",
                 async_creator=self._connect,
-                pool_pre_ping=True,
                 connect_args=ONE_TIME_STATEMENTS if pooled else {},
             )
         )
         replace_read_only(self.engine)
+        replace_silent(self.engine)
 
     async def _connect(self) -> asyncpg.Connection:
         return await asyncpg.connect(self._dsn, command_timeout=self._statement_timeout, **self._arguments)
@@ -92,8 +93,10 @@ class PostgresDatabase(Database):
             await connection.execute("COMMIT")
         except (asyncio.CancelledError, TimeoutError, asyncpg.ReadOnlySQLTransactionError):
             # Nobody may be there to answer any more, and rolling back would wait for it. A server that is
-            # read-only may have been the primary until a failover: a new connection finds the new one.
+            # read-only may have been the primary until a failover: a new connection finds the new one. The
+            # connections that were idle meanwhile lead to the same server.
             connection.terminate()
+            self._close_idle()
             raise
         except BaseException:
             # A connection that cannot roll back is closed, and its transaction with it.
@@ -114,6 +117,11 @@ class PostgresDatabase(Database):
             if not connection.is_closed():
                 return connection
         return None
+
+    def _close_idle(self) -> None:
+        for connection, _ in self._idle:
+            connection.terminate()
+        self._idle.clear()
 
     async def count_up(self, session: AsyncSession, user_id: str) -> None:
         connection = await session.connection()

@@ -3,9 +3,6 @@
 import socket
 
 import asyncpg
-from sqlalchemy import event
-from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 Kind = type[BaseException] | tuple[type[BaseException], ...]
 REASONS: tuple[tuple[Kind, str], ...] = (
@@ -62,14 +59,3 @@ def why_not_writable(error: BaseException) -> str:
         f"The database does not answer ({type(error).__name__}): check that it runs, and that DATABASE_URL "
         "names it with the right host, user and password."
     )
-
-
-def replace_read_only(engine: AsyncEngine) -> None:
-    """Close a pool's connections to a server that takes no writes any more, as after a failover."""
-
-    @event.listens_for(engine.sync_engine, "handle_error")
-    def look(context: ExceptionContext) -> None:
-        error: BaseException | None = context.original_exception
-        while error is not None and not context.is_disconnect:
-            context.is_disconnect = isinstance(error, asyncpg.ReadOnlySQLTransactionError)
-            error = error.__cause__
