@@ -103,6 +103,9 @@ def patient_service(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
     if request.node.get_closest_marker("real_time_limits") is None:
         for module, name in TIME_LIMITS:
             monkeypatch.setattr(module, name, LONGEST_SECONDS)
+        arguments = postgres.PostgresDatabase.__init__.__kwdefaults__
+        assert arguments is not None
+        monkeypatch.setitem(arguments, "statement_timeout", LONGEST_SECONDS)
 
 
 @pytest.fixture(scope="session")
