@@ -54,6 +54,14 @@ TEST_SECONDS, LONGER = 600, 6
 _numbers = itertools.count(1)
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Leave the PostgreSQL half of modules that say so to `make test-long`."""
+    parameters = getattr(item, "callspec", None)
+    on_postgresql = parameters is not None and "postgresql" in parameters.params.values()
+    if on_postgresql and item.get_closest_marker("postgresql_in_long") is not None:
+        item.add_marker(pytest.mark.long)
+
+
 def pytest_collection_finish() -> None:
     """What is there before the first test stays: the garbage collection need not look at it again and again.
 

@@ -63,6 +63,7 @@ def test_a_wrong_livemode_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         load_settings()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "command", [["-m", "app", "serve"], ["-m", "uvicorn", "app.main:app", "--port", "0"]]
 )

@@ -58,7 +58,10 @@ def texts() -> Iterator[tuple[str, str]]:
 
 def test_no_file_has_a_phrase_that_was_replaced() -> None:
     found = []
+    any_phrase = re.compile("|".join(f"(?:{pattern})" for pattern in REPLACED))
     for name, text in texts():
+        if any_phrase.search(text) is None:
+            continue
         for pattern, instead in REPLACED.items():
             for match in re.finditer(pattern, text):
                 line = text.count("\n", 0, match.start()) + 1

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from sqlmodel import col, select
 
 from app.db.models import AuditEntry, Customer, Override, Subscription, User, WebhookEvent
@@ -10,6 +11,8 @@ from tests.client import Client
 
 from .cases import CASES, Case
 from .visitor import START, USERNAME, Clock, logged_in, token_of, words
+
+pytestmark = pytest.mark.postgresql_in_long
 
 
 def case_of(name: str) -> Case:

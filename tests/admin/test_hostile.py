@@ -8,6 +8,8 @@ from app.db.models import Customer
 from .hostile import HOSTILE, LONG, rows
 from .visitor import logged_in, words
 
+pytestmark = pytest.mark.postgresql_in_long
+
 PATHS = (
     "/user?id=user_h",
     "/event?id=evt_h",

@@ -17,6 +17,8 @@ from tests.shop import Shop, shop
 
 from .visitor import USERNAME, Visitor, logged_in, password_hash, words
 
+pytestmark = pytest.mark.postgresql_in_long
+
 MINUTES = 15
 
 

@@ -10,6 +10,8 @@ from app.simulator import DAY, Account
 from .cases import CASES, Case
 from .visitor import START, logged_in, words
 
+pytestmark = pytest.mark.postgresql_in_long
+
 
 def box(page: str) -> str:
     """The box that says what is wrong."""

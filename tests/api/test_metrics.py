@@ -405,6 +405,7 @@ def once(address: str, method: str, path: str, **options: Any) -> httpx.Response
     return httpx.request(method, f"{address}{path}", trust_env=False, timeout=LONGEST_SECONDS, **options)
 
 
+@pytest.mark.long
 def test_several_workers_add_up_and_leave_nothing_behind(postgres_database: str, tmp_path: Path) -> None:
     account = Account(1, start=int(time.time()) - 60)
     for number in range(10):
@@ -435,6 +436,7 @@ def test_several_workers_add_up_and_leave_nothing_behind(postgres_database: str,
     assert [path for path in tmp_path.iterdir() if path.is_dir() and path.name != "var"] == []
 
 
+@pytest.mark.long
 def test_several_workers_add_up_what_they_asked_of_stripe(postgres_database: str, tmp_path: Path) -> None:
     account, faults, traffic = Account(1, start=int(time.time()) - 60), ApiFaults(), Traffic()
     with serving_in_thread(account, clock=time.time, faults=faults, traffic=traffic) as base:

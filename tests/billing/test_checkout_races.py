@@ -15,6 +15,8 @@ from app.simulator.api import FaultKind, complete_checkout
 
 from ..shop import USER, Shop, shop
 
+pytestmark = pytest.mark.postgresql_in_long
+
 SYNC = "checkout-sessions/{}/sync"
 STAGES = (None, "incomplete", "active")
 """What a subscription goes through, forwards only."""

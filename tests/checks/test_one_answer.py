@@ -21,6 +21,8 @@ from app.simulator import DAY, NEW, Account, event_body, thin_event
 from tests.admin.visitor import START, Clock, Visitor, logged_in, words
 from tests.client import Client
 
+pytestmark = pytest.mark.postgresql_in_long
+
 MINUTE = 60
 Prepare = Callable[[Client, Account, Path], Awaitable[str | None]]
 """Makes the fault; returns the user or customer that it is about, if it is one account's."""

@@ -27,6 +27,8 @@ from ..client import KEY, SECRET, Client, running
 from ..worker.test_worker import broken
 from .test_cli import app as app_process
 
+pytestmark = pytest.mark.postgresql_in_long
+
 ADA = "ada@example.com"
 
 

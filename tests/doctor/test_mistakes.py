@@ -15,6 +15,8 @@ from .mistakes import failing_event, thin_event_that_nobody_reads
 from .patient import found, healthy
 from .stories import NOBODY, STORIES, Story
 
+pytestmark = pytest.mark.postgresql_in_long
+
 
 @pytest.mark.parametrize("name", list(STORIES))
 async def test_the_doctor_names_the_mistake_and_its_remedy(

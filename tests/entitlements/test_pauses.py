@@ -11,6 +11,8 @@ from app.signals import Reaction, first_payment_failed
 from ..client import AUTH, Client, running
 from ..story import DAY, HOUR, Story, item, orders
 
+pytestmark = pytest.mark.postgresql_in_long
+
 NOW = 1_893_456_000  # 2030-01-01 00:00:00 UTC
 WEEK = 7 * DAY
 PLANS = """

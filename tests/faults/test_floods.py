@@ -112,6 +112,7 @@ async def flooded(server: Server, name: str, sender: Sender) -> list[int]:
         flood.end()
 
 
+@pytest.mark.long
 async def test_webhooks_are_answered_during_each_flood_of_connections(
     sqlite_database: str, tmp_path: Path
 ) -> None:

@@ -125,6 +125,7 @@ async def figures() -> AsyncIterator[list[str]]:
     sys.stdout.write("".join(f"\n{line}\n" for line in lines))
 
 
+@pytest.mark.long
 async def test_a_rush_of_events_is_taken_whole_and_the_memory_stays_flat(
     database_url: str, tmp_path: Path, figures: list[str]
 ) -> None:

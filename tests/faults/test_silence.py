@@ -85,6 +85,7 @@ async def took(work: object) -> float:
     return time.monotonic() - began
 
 
+@pytest.mark.long
 @pytest.mark.real_time_limits
 async def test_webhooks_and_sessions_come_back_by_themselves_within_ten_seconds(
     network: tuple[Network, str], tmp_path: Path

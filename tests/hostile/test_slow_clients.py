@@ -17,6 +17,8 @@ from tests.client import KEY
 
 from .sockets import Connection, Listening, listening, request
 
+pytestmark = pytest.mark.postgresql_in_long
+
 LIMIT = 4096
 PROMPT_SECONDS = 60.0
 SHORT = 0.7
@@ -237,6 +239,7 @@ async def test_requests_sent_ahead_are_answered_in_turn(server: Listening) -> No
     assert len(await stored_events(server)) == count
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "data",
     [

@@ -19,6 +19,8 @@ from app.inbox.handlers import HANDLERS
 from app.simulator import NEW, OLD, Account, render_event, sign
 from tests.client import SECRET, Client, running
 
+pytestmark = pytest.mark.postgresql_in_long
+
 NOW = 1_893_456_000
 HANDLED = [name for name in HANDLERS if not name.startswith("internal.")]
 numbers = itertools.count(1)

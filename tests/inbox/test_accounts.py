@@ -16,6 +16,8 @@ from app.sync.account import AccountLookup
 from app.worker.worker import Worker
 from tests.client import Client, running
 
+pytestmark = pytest.mark.postgresql_in_long
+
 OURS, SIBLING = "acct_ours", "acct_sibling"
 
 

@@ -13,6 +13,8 @@ from app.service import Service
 from ..client import Client, running
 from .stories import DAY, Story, T, in_every_order
 
+pytestmark = pytest.mark.postgresql_in_long
+
 
 @pytest.fixture
 async def client(database_url: str) -> AsyncIterator[Client]:

@@ -16,6 +16,8 @@ from app.worker.worker import Worker
 from ..client import Client, running
 from ..limits.test_limits import START, Clock
 
+pytestmark = pytest.mark.postgresql_in_long
+
 Json = dict[str, Any]
 
 

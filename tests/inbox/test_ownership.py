@@ -12,6 +12,8 @@ from app.signals import users_changed
 from ..client import AUTH, Client, running
 from .stories import DAY, Build, Story, T, in_every_order, users_of
 
+pytestmark = pytest.mark.postgresql_in_long
+
 
 @pytest.fixture
 async def client(database_url: str) -> AsyncIterator[Client]:

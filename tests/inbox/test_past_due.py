@@ -11,6 +11,8 @@ from app.service import Service
 from ..client import AUTH, Client, running
 from ..story import DAY, HOUR, MONTH, Story, listed, orders
 
+pytestmark = pytest.mark.postgresql_in_long
+
 NOW = 1_893_456_000  # 2030-01-01 00:00:00 UTC
 WEEK = 7 * DAY
 LONG_AGO = NOW - 100 * DAY

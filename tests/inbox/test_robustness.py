@@ -32,6 +32,8 @@ from ..databases import run_sql, somebody_waits_for_a_lock
 from ..limits.test_limits import START, Clock
 from ..waiting import LONGEST_SECONDS, until
 
+pytestmark = pytest.mark.postgresql_in_long
+
 CUSTOMER = {
     "id": "evt_1",
     "object": "event",

@@ -16,6 +16,8 @@ from ..client import Client, running
 from ..waiting import until
 from .subscription_story import SubscriptionStory, price_item, told
 
+pytestmark = pytest.mark.postgresql_in_long
+
 PLANS = """
 default_plan = "free"
 [features]

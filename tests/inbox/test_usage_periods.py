@@ -14,6 +14,8 @@ from app.simulator import DAY
 from ..client import Client, running
 from .subscription_story import SubscriptionStory, price_item
 
+pytestmark = pytest.mark.postgresql_in_long
+
 PLANS = """
 default_plan = "free"
 [features]

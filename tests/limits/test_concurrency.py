@@ -79,7 +79,9 @@ async def set_limit(client: Client, limit: int) -> None:
     await until(is_set)
 
 
-@pytest.mark.parametrize("tasks", [8, pytest.param(POOL_SIZE, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "tasks", [4, *(pytest.param(tasks, marks=pytest.mark.long) for tasks in (8, POOL_SIZE))]
+)
 async def test_no_grant_goes_over_the_limit_in_force_and_usage_is_what_was_committed(
     database_url: str, tmp_path: Path, tasks: int
 ) -> None:

@@ -19,6 +19,8 @@ from ..client import AUTH, Client, running
 from ..waiting import until
 from .test_limits import PLANS, START, Clock, consume, release, subscribe
 
+pytestmark = pytest.mark.postgresql_in_long
+
 
 @pytest.fixture
 def clock() -> Clock:

@@ -23,6 +23,8 @@ from app.simulator import DAY, Account, Subscription
 from ..client import AUTH, Client, running
 from .test_limits import PLANS, Clock, consume, release, subscribe
 
+pytestmark = pytest.mark.postgresql_in_long
+
 ALLOWANCE = 1000
 """Of tokens, for a period of the plan `team`."""
 

@@ -224,6 +224,7 @@ async def test_a_dependency_reads_in_a_synchronous_session(
     assert (response.status_code, response.json()) == (200, "team")
 
 
+@pytest.mark.long
 async def test_a_process_without_a_service_or_a_loop_takes_up_to_the_limit(
     client: Client, plans_file: Path, database_url: str
 ) -> None:

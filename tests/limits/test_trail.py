@@ -17,6 +17,8 @@ from app.simulator import DAY
 from ..client import AUTH, Client, running
 from .test_limits import START, Clock, consume, release
 
+pytestmark = pytest.mark.postgresql_in_long
+
 PLANS = """
 default_plan = "free"
 [features]

@@ -18,6 +18,8 @@ from ..inbox.test_past_due import NOW, WEEK, bank_debit, net_30, new_period
 from ..story import DAY, MONTH, Story, item, listed
 from ..sync.test_backfill import as_the_release_before_wrote_them
 
+pytestmark = pytest.mark.postgresql_in_long
+
 PLANS = """
 default_plan = "free"
 

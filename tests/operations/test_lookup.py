@@ -14,6 +14,8 @@ from app.simulator import DAY, Account, play
 from tests.admin.visitor import START, Visitor, logged_in
 from tests.client import Client
 
+pytestmark = pytest.mark.postgresql_in_long
+
 ADA = "Ada.Lovelace@example.com"
 
 

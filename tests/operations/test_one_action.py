@@ -3,6 +3,7 @@
 from typing import Any
 
 import orjson
+import pytest
 from sqlmodel import col, select
 
 from app.db.models import AuditEntry
@@ -13,6 +14,8 @@ from app.simulator import DAY, Account
 from tests.admin.cases import CASES
 from tests.admin.visitor import START, Clock, Visitor, logged_in, words
 from tests.client import AUTH, Client
+
+pytestmark = pytest.mark.postgresql_in_long
 
 OLD_ROWS = (
     ("override.end", "user_ada"),

@@ -22,6 +22,8 @@ from .histories import random_world
 from .oracle import PLANS, Expected, expected
 from .world import NOW, World
 
+pytestmark = pytest.mark.postgresql_in_long
+
 handlers.connect()
 
 

@@ -15,6 +15,8 @@ from ..client import AUTH, Client, running
 from ..inbox.stories import DAY, Story, T
 from ..limits.test_limits import Clock
 
+pytestmark = pytest.mark.postgresql_in_long
+
 
 @pytest.fixture
 def clock() -> Clock:

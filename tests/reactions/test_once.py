@@ -17,6 +17,8 @@ from app.worker.worker import Worker
 from ..client import Client, running
 from ..limits.test_limits import START, Clock
 
+pytestmark = pytest.mark.postgresql_in_long
+
 Announced = list[Reaction]
 SUBSCRIBED = {"subscription_activated", "subscription_changed"}
 

@@ -32,6 +32,8 @@ from ..client import AUTH, Client, running
 from ..limits.test_limits import START, Clock
 from ..waiting import LONGEST_SECONDS, until, until_idle
 
+pytestmark = pytest.mark.postgresql_in_long
+
 HEARD = [signal for name, signal in reactions.items()]
 
 
@@ -407,6 +409,7 @@ async def test_who_overslept_its_lease_takes_back_nothing_that_another_has_deliv
     assert {entry.state for entry in await entries(client)} == {OutboxState.DONE}
 
 
+@pytest.mark.long
 async def test_two_processes_share_what_is_due(client: Client, listener: Listener) -> None:
     account = Account(3, start=START - 60)
     for number in range(30):

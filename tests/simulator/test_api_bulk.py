@@ -37,6 +37,7 @@ def walked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return seen
 
 
+@pytest.mark.long
 async def test_a_page_of_a_large_account_looks_at_no_more_than_it_shows(
     large: Account, walked: list[str]
 ) -> None:
@@ -64,6 +65,7 @@ async def test_a_page_of_a_large_account_looks_at_no_more_than_it_shows(
         assert len(walked) == len(newest.data) <= 10
 
 
+@pytest.mark.long
 async def test_a_change_in_a_large_account_is_all_that_is_taken_up(
     large: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,6 +110,7 @@ def test_bulk_keeps_stripes_invariants_and_the_truth_knows_its_users() -> None:
     assert account.events == []
 
 
+@pytest.mark.long
 def test_the_users_of_a_history_are_those_that_its_objects_name() -> None:
     """Found again for each subscription, from its own metadata, its session, and its customer."""
     seen: Counter[str] = Counter()

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from typing import get_args
 
+import pytest
+
 from app.simulator.api import ROUTES, FaultKind
 
 from .. import ROOT
@@ -13,6 +15,7 @@ from ..waiting import LONGEST_SECONDS
 DOCUMENT = (ROOT / "docs" / "simulator.md").read_text()
 
 
+@pytest.mark.long
 def test_the_python_examples_run() -> None:
     examples = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
     assert len(examples) == 4

@@ -35,6 +35,7 @@ STATES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shape", [OLD, NEW])
 def test_previous_attributes_put_back_give_what_the_event_before_showed(shape: Shape) -> None:
     steps = 0
@@ -128,6 +129,7 @@ def test_histories_reach_every_corner() -> None:
     assert {corner for corner in corners if not reached[corner]} == set()
 
 
+@pytest.mark.long
 def test_no_change_within_a_circle_comes_twice() -> None:
     """From A -> B, B -> A, A -> B again no one could tell the end."""
     doubled = 0

@@ -52,6 +52,7 @@ def test_what_is_not_a_json_object_is_refused(body: bytes) -> None:
         parse(body)
 
 
+@pytest.mark.long
 @given(st.dictionaries(st.text(), json_values, max_size=4))
 def test_any_json_object_makes_an_event(payload: dict[str, Any]) -> None:
     event = event_of(payload)

@@ -66,6 +66,7 @@ def random_burst(rng: random.Random, start: dict[str, Any], steps: int) -> list[
     return events
 
 
+@pytest.mark.long
 def test_the_end_of_a_burst_within_one_second_is_found_in_5000_random_histories() -> None:
     rng = random.Random(20_260_101)
     wrong = 0

@@ -25,6 +25,8 @@ from ..inbox.test_subscription_items import YEAR, yearly_to_monthly
 from ..story import DAY, HOUR, MONTH, Story, orders
 from ..waiting import until
 
+pytestmark = pytest.mark.postgresql_in_long
+
 NOW = 1_893_456_000  # 2030-01-01 00:00:00 UTC
 RELEASE_BEFORE = "0009"
 """The newest migration of the release before rows said by which rules they were written."""

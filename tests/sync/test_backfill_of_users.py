@@ -17,6 +17,8 @@ from tests.client import Client, running
 
 from .test_backfill import RULED, columns_of_the_release_before
 
+pytestmark = pytest.mark.postgresql_in_long
+
 NOW = 1_893_456_000
 
 

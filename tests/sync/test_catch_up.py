@@ -17,6 +17,8 @@ from tests.records import stored
 
 from .conftest import Beside, Start
 
+pytestmark = pytest.mark.postgresql_in_long
+
 NOW = 1_900_000_000
 
 

@@ -10,6 +10,8 @@ from app.sync.pending import UNCHANGED_SECONDS
 from ..records import stored
 from .conftest import Beside, Start
 
+pytestmark = pytest.mark.postgresql_in_long
+
 METERS = 12
 
 

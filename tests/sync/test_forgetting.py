@@ -21,6 +21,8 @@ from ..client import AUTH, Client, running
 from ..limits.test_limits import START, Clock
 from .conftest import Beside, Start
 
+pytestmark = pytest.mark.postgresql_in_long
+
 MAIL, NAME = "grace@example.org", "Grace-Canary"
 
 

@@ -13,6 +13,8 @@ from app.stripe.client import Answer, StripeApi
 from .conftest import Beside, Start
 from .test_catch_up import NOW
 
+pytestmark = pytest.mark.postgresql_in_long
+
 Json = dict[str, Any]
 Change = Callable[[str, Json], Json]
 HOUR, READ_LATER = 3600, 3 * DAY

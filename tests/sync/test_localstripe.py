@@ -54,6 +54,7 @@ async def call(http: httpx.AsyncClient, method: str, path: str, **form: Any) -> 
     return answer.json()
 
 
+@pytest.mark.long
 async def test_from_sign_up_to_cancellation(
     sqlite_database: str, tmp_path: Path, localstripe: httpx.AsyncClient
 ) -> None:

@@ -15,6 +15,8 @@ from tests.client import AUTH, Client, running
 
 from .conftest import Start
 
+pytestmark = pytest.mark.postgresql_in_long
+
 NOW = 1_893_456_000
 UPDATE = {
     "customer_id": "cus_by_hand",

@@ -17,6 +17,8 @@ from tests.waiting import until_idle
 from .conftest import Beside, Start
 from .test_catch_up import NOW, lived
 
+pytestmark = pytest.mark.postgresql_in_long
+
 
 async def deliver_thin(both: Beside, *events: Any) -> None:
     for event in events:

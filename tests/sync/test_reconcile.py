@@ -15,6 +15,8 @@ from tests.records import stored
 from .conftest import Beside, Start
 from .test_catch_up import NOW, lived
 
+pytestmark = pytest.mark.postgresql_in_long
+
 
 async def reconcile(both: Beside, *, repair: bool = False) -> Report:
     assert both.service.reconcile is not None
@@ -86,6 +88,7 @@ async def test_exactly_what_was_corrupted_is_reported_and_repaired(
         assert records == expected
 
 
+@pytest.mark.long
 async def test_a_team_with_subscribers_imports_them_all(database_url: str, beside: Start) -> None:
     account = Account(1, start=NOW)
     account.bulk(500, seed=3)

@@ -143,6 +143,7 @@ async def test_a_catch_up_that_is_killed_again_and_again_goes_on_where_it_was(
         await database.close()
 
 
+@pytest.mark.long
 @KILLS
 async def test_a_catch_up_that_is_killed_within_a_page_goes_on_with_that_page(
     postgres_database: str, tmp_path: Path, kills: int

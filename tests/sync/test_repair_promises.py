@@ -16,6 +16,8 @@ from app.sync.reconcile import Reconcile
 from .conftest import Beside, Start
 from .test_catch_up import NOW
 
+pytestmark = pytest.mark.postgresql_in_long
+
 
 @contextmanager
 def refusing(event_type: str) -> Iterator[None]:

@@ -22,6 +22,8 @@ from app.sync.pending import GONE, UNCHANGED_SECONDS
 from .conftest import Beside, Start
 from .test_catch_up import NOW
 
+pytestmark = pytest.mark.postgresql_in_long
+
 PREFIX, SUFFIX = "_v1_customer_subscription_", "_event"
 SUBSCRIPTION_TYPES = sorted(
     module.name.removeprefix(PREFIX).removesuffix(SUFFIX)

@@ -31,6 +31,8 @@ from ..limits.test_limits import START, Clock
 from ..reactions.test_reactions import Listener, deliver_all, entries, listener, service_of
 from ..waiting import until
 
+pytestmark = pytest.mark.postgresql_in_long
+
 __all__ = ["listener"]
 
 

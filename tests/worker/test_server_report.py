@@ -29,6 +29,7 @@ async def reported(database_url: str) -> bool:
     return seen[0]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("app", [None, "app.main:app"])
 async def test_the_log_and_the_database_tell_whether_the_server_ends_connections(
     database_url: str, tmp_path: Path, app: str | None
