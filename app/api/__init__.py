@@ -10,9 +10,11 @@ from . import (
     limits,
     overrides,
     portal,
+    reservations,
     subscription_changes,
     subscriptions,
     summary,
+    usage,
     usage_history,
     users,
 )
@@ -30,7 +32,7 @@ SUBJECTS = {
     "checkout": (checkout, portal),
     "customers": (customers,),
     "users": (users, summary),
-    "limits": (limits, usage_history, overrides),
+    "limits": (limits, usage, usage_history, reservations, overrides),
     "events": (events,),
     "checks": (checks,),
 }

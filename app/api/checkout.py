@@ -10,6 +10,7 @@ from ..billing.checkout import Order
 from ..service import Running, Service
 from . import queries
 from .auth import Actor, GuardedRoute
+from .idempotency import HeaderKey, one_key
 from .limits import EntitlementsOut, entitlements_out
 from .responses import NOT_FOUND, STRIPE, SUBSCRIBED
 from .schemas import JANUARY, Id, SubscriptionOut, Time
@@ -92,12 +93,15 @@ class SyncOut(BaseModel):
 
 
 @router.post("", responses=NOT_FOUND | SUBSCRIBED | STRIPE)
-async def create_checkout_session(wanted: CheckoutIn, service: Running, actor: Actor) -> CheckoutOut:
+async def create_checkout_session(
+    wanted: CheckoutIn, service: Running, actor: Actor, header_key: HeaderKey
+) -> CheckoutOut:
     """Open a checkout session: send the user to its `url`.
 
     409 for a user who subscribes already, with `portal_url`.
     """
-    session = await checkout.create_checkout_session(service, Order(**wanted.model_dump()), actor=actor)
+    order = Order(**wanted.model_dump() | {"key": one_key(wanted.key, header_key)})
+    session = await checkout.create_checkout_session(service, order, actor=actor)
     return CheckoutOut(
         session_id=session.id,
         url=session.url,

@@ -1,6 +1,6 @@
-"""Limits for other services: `/internal/users/{user_id}/entitlements`, `…/usage/{feature}`, `…/preview`."""
+"""What users have, for other services: `/internal/users/{user_id}/entitlements` and `…/preview`."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,14 +9,13 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ..db.models import Customer, Subscription
 from ..entitlements import Act, Decision, Entitlements, over_limit
-from ..errors import InvalidRequest, NotFound
-from ..operations import usage
+from ..errors import NotFound
 from ..plans import MAX_AMOUNT, Value
 from ..service import Running, Service
 from ..stripe.objects import as_id
-from .auth import Actor, GuardedRoute
-from .responses import DENIED, NOT_FOUND
-from .schemas import Id, Seconds, Time
+from .auth import GuardedRoute
+from .responses import NOT_FOUND
+from .schemas import Id, Time
 
 router = APIRouter(route_class=GuardedRoute)
 
@@ -77,23 +76,6 @@ class DecisionOut(DecisionMembers):
         return cls(**decision._asdict())
 
 
-class UsageChange(BaseModel):
-    """Consume, release, set or check."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        strict=True,
-        json_schema_extra={"example": {"op": "consume", "amount": 1, "key": "request-7"}},
-    )
-
-    op: Literal["consume", "release", "set", "check"]
-    amount: Amount = 1
-    key: Id | None = None
-    at: Seconds | None = Field(
-        default=None, description="For `release`: when it was taken; that moment's period is lowered"
-    )
-
-
 class PlanChange(BaseModel):
     """A change of plan to look at before it is made: to a plan, or to a price of one."""
 
@@ -114,7 +96,7 @@ class PreviewOut(BaseModel):
 @router.get("/users/{user_id}/entitlements", responses=NOT_FOUND)
 async def get_entitlements(user_id: str, service: Running) -> EntitlementsOut:
     """What the user has; an unknown user has the default plan."""
-    return entitlements_out(await service.limits.load(_user(user_id)), user_id)
+    return entitlements_out(await service.limits.load(usable_user(user_id)), user_id)
 
 
 @router.get("/customers/{customer_id}/entitlements", responses=NOT_FOUND)
@@ -125,34 +107,11 @@ async def get_customer_entitlements(customer_id: str, service: Running) -> Entit
     return entitlements_out(entitlements, user_id)
 
 
-@router.post("/users/{user_id}/usage/{feature}", responses=NOT_FOUND | DENIED)
-async def change_usage(
-    user_id: str, feature: str, change: UsageChange, service: Running, actor: Actor
-) -> DecisionOut:
-    """Use (`consume`), release (`release`), set (`set`) or check (`check`) usage of a feature.
-
-    With a `key`, the same request may be sent again: it is done once, and answered alike for 7 days.
-    """
-    user_id = _user(user_id)
-    if change.op == "check":
-        service.limits.catalogue.feature(feature)
-        if change.amount == 0:
-            raise InvalidRequest("amount: must be positive; 0 is only for `set`.")
-        if change.at is not None:
-            raise InvalidRequest("at: is only for `release`.")
-        return DecisionOut.of((await service.limits.load(user_id)).check(feature, None, change.amount))
-    return DecisionOut.of(
-        await usage.change_usage(
-            service, user_id, feature, change.op, change.amount, actor=actor, key=change.key, at=change.at
-        )
-    )
-
-
 @router.post("/users/{user_id}/preview", responses=NOT_FOUND)
 async def preview_plan(user_id: str, change: PlanChange, service: Running) -> dict[str, PreviewOut]:
     """Each feature's limit now and after a change of plan, and by how much the usage would be over."""
     previews = await service.limits.preview(
-        _user(user_id), plan=change.plan, price_id=change.price_id, quantity=change.quantity
+        usable_user(user_id), plan=change.plan, price_id=change.price_id, quantity=change.quantity
     )
     return {
         key: PreviewOut(limit_now=each.limit_now, limit_then=each.limit_then, used=each.used, over=each.over)
@@ -203,7 +162,11 @@ async def _only_user(session: AsyncSession, customer_id: str) -> str | None:
     return users[0] if len(users) == 1 else None
 
 
-def _user(user_id: str) -> str:
+def usable_user(user_id: str) -> str:
+    """
+    Raises:
+        NotFound: when the address names what cannot be the id of a user.
+    """
     if as_id(user_id) is None:
         raise NotFound("This cannot be the id of a user.")
     return user_id

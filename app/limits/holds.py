@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import orjson
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..entitlements import Decision
 from ..errors import InvalidRequest
@@ -37,57 +38,79 @@ class Hold:
             LimitExceeded, FeatureNotIncluded: the hold stays, until it is released or past its time.
             InvalidRequest: `actual` is no amount.
         """
-        check_amount(actual, least=0)
-        if actual == 0:
-            return await self.release()
-        asked = Request("consume", self._request.user_id, self._request.feature, actual)
         async with self._snapshots.database.session() as session:
             self._snapshots.changes_usage(session, self._request.user_id)
-            connection = await session.connection()
-            statement = statements.finish(connection.dialect.name)
-            extra = {"hold_id": self.id}
-            decision = await guarded(self._snapshots, connection, statement, asked, extra, self._held)
-        assert decision is not None
+            decision = await self.commit_on(await session.connection(), actual)
         self._finished = True
         return decision
+
+    async def release(self) -> Decision:
+        """Release all that is held."""
+        async with self._snapshots.database.session() as session:
+            self._snapshots.changes_usage(session, self._request.user_id)
+            decision = await self.release_on(await session.connection())
+        self._finished = True
+        return decision
+
+    async def commit_on(self, connection: AsyncConnection, actual: int) -> Decision:
+        """As `commit`, in the transaction of this connection."""
+        check_amount(actual, least=0)
+        if actual == 0:
+            return await self.release_on(connection)
+        asked = Request("consume", self._request.user_id, self._request.feature, actual)
+        statement = statements.finish(connection.dialect.name)
+        decision = await guarded(
+            self._snapshots, connection, statement, asked, {"hold_id": self.id}, self._held
+        )
+        assert decision is not None
+        return decision
+
+    async def release_on(self, connection: AsyncConnection) -> Decision:
+        """As `release`, in the transaction of this connection."""
+        request = self._request
+        entry = await self._snapshots.known(connection, request.user_id)
+        values = parameters(entry, request.feature, request.amount, int(self._snapshots.clock()))
+        statement = statements.drop_hold(connection.dialect.name)
+        row = (await connection.execute(statement, values | {"hold_id": self.id})).first()
+        return given_back(entry.entitlements, request.feature, int(row.used) if row else 0, request.amount)
 
     def _held(self) -> int:
         over = self._finished or self._snapshots.clock() >= self.expires_at
         return 0 if over else self._request.amount
-
-    async def release(self) -> Decision:
-        """Give back all that is held."""
-        request = self._request
-        async with self._snapshots.database.session() as session:
-            self._snapshots.changes_usage(session, self._request.user_id)
-            connection = await session.connection()
-            entry = await self._snapshots.known(connection, request.user_id)
-            values = parameters(entry, request.feature, request.amount, int(self._snapshots.clock()))
-            statement = statements.drop_hold(connection.dialect.name)
-            row = (await connection.execute(statement, values | {"hold_id": self.id})).first()
-        self._finished = True
-        return given_back(entry.entitlements, request.feature, int(row.used) if row else 0, request.amount)
 
     async def _end(self) -> None:
         if not self._finished:
             await self.release()
 
 
+def check_ttl(ttl: int) -> None:
+    """
+    Raises:
+        InvalidRequest: for anything but a whole number of seconds from 1 to 30 days.
+    """
+    if isinstance(ttl, bool) or not isinstance(ttl, int) or not 1 <= ttl <= MAX_TTL_SECONDS:
+        raise InvalidRequest(f"ttl: a whole number of seconds from 1 to {MAX_TTL_SECONDS} (30 days).")
+
+
+async def hold_on(
+    snapshots: Snapshots, connection: AsyncConnection, request: Request, ttl: int, id: str
+) -> Hold:
+    """Hold the request's amount for `ttl` seconds under this id, in the transaction of this connection."""
+    expires_at = int(snapshots.clock()) + ttl
+    held = orjson.dumps({"id": id, "amount": request.amount, "expires_at": expires_at}).decode()
+    statement = statements.hold(connection.dialect.name)
+    decision = await guarded(snapshots, connection, statement, request, {"hold": held})
+    assert decision is not None
+    return Hold(snapshots, request, id, expires_at, decision)
+
+
 @asynccontextmanager
 async def hold(snapshots: Snapshots, request: Request, ttl: int) -> AsyncIterator[Hold]:
     """Hold the request's amount for at most `ttl` seconds; what is not committed is released at the end."""
-    if isinstance(ttl, bool) or not isinstance(ttl, int) or not 1 <= ttl <= MAX_TTL_SECONDS:
-        raise InvalidRequest(f"ttl: a whole number of seconds from 1 to {MAX_TTL_SECONDS} (30 days).")
-    id = uuid.uuid4().hex
+    check_ttl(ttl)
     async with snapshots.database.session() as session:
         snapshots.changes_usage(session, request.user_id)
-        connection = await session.connection()
-        expires_at = int(snapshots.clock()) + ttl
-        held = orjson.dumps({"id": id, "amount": request.amount, "expires_at": expires_at}).decode()
-        statement = statements.hold(connection.dialect.name)
-        decision = await guarded(snapshots, connection, statement, request, {"hold": held})
-    assert decision is not None
-    taken = Hold(snapshots, request, id, expires_at, decision)
+        taken = await hold_on(snapshots, await session.connection(), request, ttl, uuid.uuid4().hex)
     try:
         yield taken
     finally:

@@ -19,12 +19,12 @@ from ..entitlements import (
 from ..errors import InvalidRequest
 from ..plans import Catalogue, Offer
 from . import holds, statements, usage
-from .cache import Entry
 from .drift import UNSEEN, Drift, differing, read_all
 from .history import ClosedPeriod, Place, read_history
 from .holds import Hold
+from .reservations import Reservations
 from .snapshots import Snapshots
-from .usage import Operation, Request, check_amount, check_counted, given_back, parameters
+from .usage import Operation, Request, check_amount, check_counted, parameters
 
 
 class Limits:
@@ -126,6 +126,17 @@ class Limits:
         async with holds.hold(self.snapshots, request, ttl) as hold:
             yield hold
 
+    async def reservations(self, session: AsyncSession, user_id: str, feature: str) -> Reservations:
+        """Reservations by id, in the session's transaction, for clients in other processes.
+
+        Raises:
+            NotFound: when the catalogue has no such feature.
+            InvalidRequest: when the feature is not counted.
+        """
+        check_counted(feature, self.catalogue.feature(feature).kind)
+        self.snapshots.changes_usage(session, user_id)
+        return Reservations(self.snapshots, await session.connection(), user_id, feature)
+
     async def used(self, session: AsyncSession, user_id: str, feature: str) -> int:
         """What is used, live holds included; nobody else changes it until the session's transaction ends.
 
@@ -197,15 +208,22 @@ class Limits:
             entitlements = (await self.snapshots.read(connection, user_id)).entitlements
             return await read_history(connection, entitlements, feature=feature, before=before, count=count)
 
-    async def set_usage(self, session: AsyncSession, user_id: str, feature: str, measured: int) -> Decision:
+    async def set_usage(
+        self, session: AsyncSession, user_id: str, feature: str, measured: int, *, key: str | None = None
+    ) -> Decision:
         """Set the usage to what was measured elsewhere. Never denied; more than the limit denies further use.
 
+        The same `key` sets once within 7 days: a request that is sent again undoes no later use.
+
         Raises:
-            InvalidRequest, NotFound: the number cannot be one; the feature is not metered, or not known.
+            Conflict: the key was used for another number.
+            InvalidRequest, NotFound: number or key cannot be one; the feature is not metered, or not known.
         """
-        check_amount(measured, least=0)
-        entry, used = await self._set(session, user_id, feature, measured, seen=None)
-        return given_back(entry.entitlements, feature, measured if used is None else used, 0)
+        request = Request("set", user_id, feature, measured, key)
+        self.snapshots.changes_usage(session, user_id)
+        decision = await usage.set_used(self.snapshots, await session.connection(), request)
+        assert decision is not None
+        return decision
 
     async def reconcile(
         self, feature: str, count: Callable[[], Awaitable[Mapping[str, int]]], *, dry_run: bool = True
@@ -263,16 +281,8 @@ class Limits:
         )
 
     async def _repair(self, user_id: str, feature: str, counted: int, seen: int) -> bool:
+        request = Request("set", user_id, feature, counted)
         async with self.snapshots.database.session() as session:
-            return (await self._set(session, user_id, feature, counted, seen=seen))[1] is not None
-
-    async def _set(
-        self, session: AsyncSession, user_id: str, feature: str, used: int, *, seen: int | None
-    ) -> tuple[Entry, int | None]:
-        connection = await session.connection()
-        # Never from memory: what is set for a period that a renewal has ended would count for nothing.
-        entry = await self.snapshots.read(connection, user_id)
-        values = parameters(entry, feature, used, int(self.snapshots.clock())) | {"seen": seen}
-        row = (await connection.execute(statements.set_usage(connection.dialect.name), values)).first()
-        self.snapshots.changes_usage(session, user_id)
-        return entry, int(row.used) if row else None
+            self.snapshots.changes_usage(session, user_id)
+            done = await usage.set_used(self.snapshots, await session.connection(), request, seen=seen)
+        return done is not None

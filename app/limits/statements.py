@@ -239,3 +239,9 @@ GET_KEY = text(
     "SELECT amount, decision FROM billing_usage_key WHERE user_id = :user_id AND feature = :feature "
     f"AND operation = :operation AND key = :key AND expires_at > {NOW}"
 )
+
+
+@cache
+def lock_key(dialect: str) -> TextClause:
+    """As `GET_KEY`, and nobody else changes the row until the transaction ends."""
+    return text(GET_KEY.text + (" FOR UPDATE" if dialect == "postgresql" else ""))

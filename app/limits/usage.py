@@ -25,7 +25,7 @@ METERED = ("allocated", "consumable")
 FOREVER = MAX_AMOUNT
 
 Parameters = dict[str, Any]
-Operation = Literal["consume", "release"]
+Operation = Literal["consume", "release", "set"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,8 @@ class Request:
     """What is asked of a user's usage, checked.
 
     Raises:
-        InvalidRequest: when the amount is no positive number below 2**63, or key or moment cannot be one.
+        InvalidRequest: when the amount is no positive number below 2**63 (for `set` it may be 0), or key or
+            moment cannot be one.
     """
 
     operation: Operation
@@ -45,7 +46,7 @@ class Request:
     """For a release: the moment whose period it lowers, in Unix seconds."""
 
     def __post_init__(self) -> None:
-        check_amount(self.amount, least=1)
+        check_amount(self.amount, least=0 if self.operation == "set" else 1)
         if self.key is not None and not (0 < len(self.key) <= MAX_KEY_LENGTH and self.key.isprintable()):
             raise InvalidRequest(f"key: 1 to {MAX_KEY_LENGTH} printable characters.")
         if self.at is not None and (isinstance(self.at, bool) or not isinstance(self.at, int) or self.at < 0):
@@ -209,6 +210,26 @@ async def release(snapshots: Snapshots, connection: AsyncConnection, request: Re
     return decision
 
 
+async def set_used(
+    snapshots: Snapshots, connection: AsyncConnection, request: Request, *, seen: int | None = None
+) -> Decision | None:
+    """Set what is used, once for each key. None: `seen`, a version of the row, is no longer its version."""
+    # Never from memory: what is set for a period that a renewal has ended would count for nothing.
+    entry = await snapshots.read(connection, request.user_id)
+    now = int(snapshots.clock())
+    values = parameters(entry, request.feature, request.amount, now) | {"seen": seen}
+    pending = given_back(entry.entitlements, request.feature, request.amount, 0)
+    if request.key is not None and not await _remember(connection, request, pending, now):
+        return await _remembered(connection, request, now)
+    row = (await connection.execute(statements.set_usage(connection.dialect.name), values)).first()
+    if row is None:
+        return None
+    decision = given_back(entry.entitlements, request.feature, int(row.used), 0)
+    if request.key is not None:
+        await connection.execute(statements.SET_KEY, request.scope | {"decision": _json(decision)})
+    return decision
+
+
 async def _give_back(connection: AsyncConnection, values: Parameters) -> tuple[int, bool]:
     """What is used then, and whether so much was used before."""
     dialect = connection.dialect.name
@@ -267,10 +288,19 @@ async def _answer(connection: AsyncConnection, request: Request, now: int) -> tu
     if row is None:
         return None
     members = orjson.loads(row.decision) if isinstance(row.decision, str) else row.decision
-    return row.amount, Decision(**(members | {"upgrade_to": tuple(members["upgrade_to"])}))
+    return row.amount, as_decision(members)
+
+
+def as_decision(members: dict[str, Any]) -> Decision:
+    """A decision that was stored with `as_members`."""
+    return Decision(**(members | {"upgrade_to": tuple(members["upgrade_to"])}))
+
+
+def as_members(decision: Decision) -> dict[str, Any]:
+    """Without what only a denial has, and a process of the release before would not know."""
+    members = decision._asdict()
+    return {name: members[name] for name in members if name not in ("act", "pay_url")}
 
 
 def _json(decision: Decision) -> str:
-    """Without what only a denial has, and a process of the release before would not know."""
-    members = decision._asdict()
-    return orjson.dumps({name: members[name] for name in members if name not in ("act", "pay_url")}).decode()
+    return orjson.dumps(as_members(decision)).decode()

@@ -1,10 +1,13 @@
 """Usage: what a user has used of a feature, and changes to it on behalf of an operator or another service."""
 
+from collections.abc import Mapping
 from typing import Literal
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from ..db.audit import audit_entry
 from ..entitlements import Decision
-from ..errors import InvalidRequest
+from ..errors import Conflict, InvalidRequest
 from ..service import Service
 
 Op = Literal["consume", "release", "set"]
@@ -36,8 +39,7 @@ async def change_usage(
     """Use (`consume`), release (`release`) or correct (`set`) usage, with its entry in the audit trail.
 
     `set` says what is used without the live reservations, which count on top. With a `key` the same change is
-    made once, and answered alike for 7 days; `set` takes none. `at`: of `release`, when it was taken, in Unix
-    seconds.
+    made once, and answered alike for 7 days. `at`: of `release`, when it was taken, in Unix seconds.
 
     Raises:
         LimitExceeded, FeatureNotIncluded: of `consume`, with the decision; nothing was changed.
@@ -52,23 +54,72 @@ async def change_usage(
         raise InvalidRequest("at: is only for `release`.")
     async with service.database.session() as session:
         before = await limits.used(session, user_id, feature)
-        again = op != "set" and await limits.is_answered(session, op, user_id, feature, key)
+        again = await limits.is_answered(session, op, user_id, feature, key)
         if op == "consume":
             decision = await limits.consume(session, user_id, feature, amount, key=key)
         elif op == "release":
             decision = await limits.release(session, user_id, feature, amount, key=key, at=at)
         else:
-            decision = await limits.set_usage(session, user_id, feature, amount)
+            decision = await limits.set_usage(session, user_id, feature, amount, key=key)
         if not again:
             asked = {"amount": amount, "key": key} | ({} if at is None else {"at": at})
-            session.add(
-                audit_entry(
-                    at=int(service.clock()),
-                    actor=actor,
-                    action=f"usage.{op}",
-                    subject=user_id,
-                    before={"feature": feature, "used": before},
-                    after={"feature": feature, "used": decision.used} | asked,
-                )
-            )
+            _audit(service, session, op, user_id, before, decision, asked, actor)
     return decision
+
+
+async def consume_many(
+    service: Service, user_id: str, amounts: Mapping[str, int], *, actor: str, key: str | None = None
+) -> dict[str, Decision]:
+    """Use several features, all or none, with an entry in the audit trail for each.
+
+    With a `key` the same change is made once, and answered alike for 7 days.
+
+    Raises:
+        LimitExceeded, FeatureNotIncluded: of the first that is denied, with its decision; nothing was used.
+        Conflict: the key was used for another amount, or for other features.
+        InvalidRequest, NotFound: amount or key cannot be one; a feature is not metered, or not known.
+    """
+    limits = service.limits
+    for feature in amounts:
+        limits.catalogue.feature(feature)
+    async with service.database.session() as session:
+        # In the order of `consume_many`, so that no two requests wait for each other.
+        before = {feature: await limits.used(session, user_id, feature) for feature in sorted(amounts)}
+        answered = [
+            feature
+            for feature in before
+            if await limits.is_answered(session, "consume", user_id, feature, key)
+        ]
+        if answered and len(answered) < len(before):
+            raise Conflict(
+                f"The key was used for {', '.join(answered)} alone. Use a new key for other features."
+            )
+        decisions = await limits.consume_many(session, user_id, amounts, key=key)
+        for feature, decision in decisions.items() if not answered else ():
+            asked = {"amount": amounts[feature], "key": key}
+            _audit(service, session, "consume", user_id, before[feature], decision, asked, actor)
+    return decisions
+
+
+def _audit(
+    service: Service,
+    session: AsyncSession,
+    op: Op,
+    user_id: str,
+    used_before: int,
+    decision: Decision,
+    asked: dict[str, int | str | None],
+    actor: str,
+) -> None:
+    before, after = {"used": used_before}, {"used": decision.used} | asked
+    of = {"feature": decision.feature}
+    session.add(
+        audit_entry(
+            at=int(service.clock()),
+            actor=actor,
+            action=f"usage.{op}",
+            subject=user_id,
+            before=of | before,
+            after=of | after,
+        )
+    )
