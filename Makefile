@@ -101,9 +101,10 @@ migrate: $(RUNTIME) ## Apply the migrations that the database of DATABASE_URL la
 migration: install ## Write a migration from the models: make migration m="what it does"
 	$(BIN)/alembic revision --autogenerate -m "$(m)"
 
-lock: install ## Compile both locks from pyproject.toml, with the newest versions
+lock: install ## Compile the locks from pyproject.toml, with the newest versions
 	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --all-extras pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -c requirements.lock --all-extras pyproject.toml --group dev -o requirements-dev.lock
+	$(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group clients -o requirements-clients.lock
 
 audit: install ## Look the locked versions up in the vulnerability database; says so where there is no network
 	-$(BIN)/pip-audit --require-hashes --disable-pip -r requirements.lock

@@ -1,28 +1,42 @@
 """`/healthz`: the process is alive. `/readyz`: an event could be stored now. Both open, for balancers."""
 
-from typing import Any
+from typing import Literal
 
 from fastapi import APIRouter
+from pydantic import BaseModel, Field
 
 from .. import __version__
 from ..errors import Unavailable
 from ..inbox.readiness import Readiness
 from ..service import Running, Service
 from ..web.routes import GuestRoute
+from .responses import UNAVAILABLE
 
 router = APIRouter(
     tags=["health"], route_class=GuestRoute, generate_unique_id_function=lambda route: route.name
 )
 
 
+class Alive(BaseModel):
+    status: Literal["alive"]
+    version: str = Field(examples=["1.0.0"])
+
+
+class Ready(BaseModel):
+    """`degraded`: only the spool takes events. `notes`: why, and what else is worth knowing."""
+
+    status: Literal["ready", "degraded"]
+    notes: list[str]
+
+
 @router.get("/healthz")
-async def healthz() -> dict[str, str]:
+async def healthz() -> Alive:
     """Alive."""
-    return {"status": "alive", "version": __version__}
+    return Alive(status="alive", version=__version__)
 
 
-@router.get("/readyz", responses={503: {"description": "Not ready, why, and what to do"}})
-async def readyz(service: Running) -> dict[str, Any]:
+@router.get("/readyz", responses=UNAVAILABLE)
+async def readyz(service: Running) -> Ready:
     """Ready: an event would be made durable now, by a write that was tried within the last seconds.
 
     `degraded`, and 200, while only the spool takes events. 503 with the reasons when nothing does, or when
@@ -32,7 +46,7 @@ async def readyz(service: Running) -> dict[str, Any]:
     if state.status == "not ready":
         raise Unavailable(" ".join(_reasons(service, state)))
     # It still takes events: a balancer must not remove the very replicas that do.
-    return {"status": state.status, "notes": [*_reasons(service, state), *notes(service, state)]}
+    return Ready(status=state.status, notes=[*_reasons(service, state), *notes(service, state)])
 
 
 def _reasons(service: Service, state: Readiness) -> list[str]:

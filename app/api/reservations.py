@@ -12,7 +12,7 @@ from ..service import Running
 from .auth import Actor, GuardedRoute
 from .idempotency import HeaderKey, one_key
 from .limits import Amount, DecisionOut, usable_user
-from .responses import DENIED, NOT_FOUND
+from .responses import CONFLICT, DENIED, NOT_FOUND
 from .schemas import JANUARY, Id, Time
 from .usage import Positive
 
@@ -95,7 +95,7 @@ async def commit_reservation(
     )
 
 
-@router.delete("/{reservation_id}", responses=NOT_FOUND | DENIED)
+@router.delete("/{reservation_id}", responses=NOT_FOUND | CONFLICT)
 async def release_reservation(
     user_id: str, feature: str, reservation_id: str, service: Running, actor: Actor
 ) -> DecisionOut:

@@ -5,6 +5,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import structlog
 
@@ -36,7 +37,7 @@ class Readiness:
     """What is worth knowing of a database that works."""
 
     @property
-    def status(self) -> str:
+    def status(self) -> Literal["ready", "degraded", "not ready"]:
         """`ready`; `degraded` while events go to the spool; `not ready`."""
         if self.database is None:
             return "ready"

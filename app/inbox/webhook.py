@@ -162,6 +162,18 @@ ANSWER_SCHEMA = {
     },
 }
 
+EVENT_SCHEMA = {
+    "title": "StripeEvent",
+    "description": "An event as Stripe signs it; a thin event has `related_object` in place of `data`.",
+    "type": "object",
+    "required": ["id", "type"],
+    "properties": {
+        "id": {"type": "string", "example": "evt_1SubscriptionUpdated"},
+        "type": {"type": "string", "example": "customer.subscription.updated"},
+    },
+    "additionalProperties": True,
+}
+
 
 def openapi_operation() -> dict[str, Any]:
     """What the OpenAPI page says of this route, which is not one of FastAPI's own."""
@@ -184,7 +196,7 @@ def openapi_operation() -> dict[str, Any]:
                 "example": "t=1893456000,v1=5257a869e7ecebeda32affa62cdca3fa51cad7e77a0e56ff536d0ce8e108d8bd",
             }
         ],
-        "requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}},
+        "requestBody": {"required": True, "content": {"application/json": {"schema": EVENT_SCHEMA}}},
         "responses": {
             "200": {
                 "description": "The event is durably stored",

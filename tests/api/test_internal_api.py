@@ -386,5 +386,5 @@ async def test_openapi_describes_every_route_with_its_answers(client: Client) ->
             assert operation["summary"], path
             if path.startswith("/internal"):
                 assert {"401", "422"} <= operation["responses"].keys(), path
-                assert {"200", "204"} & operation["responses"].keys(), path
+                assert {"200", "201", "204"} & operation["responses"].keys(), path
                 assert operation["security"], path
