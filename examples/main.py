@@ -8,7 +8,7 @@ from sqlmodel import SQLModel
 
 from app.main import install
 
-from . import billing_page, projects
+from . import billing_page, projects, uploads
 
 
 @asynccontextmanager
@@ -22,4 +22,5 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 app = FastAPI(title="Projects and files", lifespan=lifespan)
 service = install(app)
 app.include_router(projects.router)
+app.include_router(uploads.router)
 app.include_router(billing_page.router)

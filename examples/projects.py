@@ -3,7 +3,9 @@
 Each change is guarded in the same transaction as its own insert: one commit for both, one rollback for both.
 """
 
+import asyncio
 import os
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, HTTPException
@@ -26,6 +28,7 @@ class StoredFile(SQLModel, table=True):
     owner: str = Field(index=True)
     name: str
     size: int
+    path: str | None = None
 
 
 async def current_user(x_user: Annotated[str | None, Header()] = None) -> str:
@@ -83,9 +86,12 @@ async def upload_file(name: str, size: int, user: User, service: Running) -> dic
 async def delete_file(file_id: int, user: User, service: Running) -> None:
     async with service.database.session() as session:
         gone = delete(StoredFile).where(col(StoredFile.id) == file_id, col(StoredFile.owner) == user)
-        deleted = await (await session.connection()).execute(gone.returning(col(StoredFile.size)))
-        if (row := deleted.first()) is not None:
+        returned = gone.returning(col(StoredFile.size), col(StoredFile.path))
+        row = (await (await session.connection()).execute(returned)).first()
+        if row is not None and row.size > 0:
             await limits.release(session, user, "storage_bytes", row.size)
+    if row is not None and row.path is not None:
+        await asyncio.to_thread(Path(row.path).unlink, missing_ok=True)
 
 
 @router.get("/sign-in/sso")

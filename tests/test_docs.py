@@ -95,6 +95,17 @@ def test_the_python_examples_of_a_page_run(name: str) -> None:
         exec(compile(example, name, "exec"), {})  # noqa: S102
 
 
+def test_what_the_page_of_examples_shows_is_in_the_examples() -> None:
+    page = (ROOT / "docs" / "examples.md").read_text()
+    shown = re.findall(r'```\w+ title="(examples/[^"]+)"\n(.*?)```', page, re.DOTALL)
+    assert len(shown) == 5
+    for path, excerpt in shown:
+        assert excerpt in (ROOT / path).read_text(), path
+    told = page + (ROOT / "docs" / "checkout.md").read_text()
+    programs = [each for each in ROOT.glob("examples/*.py") if each.stem != "__init__"]
+    assert [each.name for each in programs if f"`examples/{each.name}`" not in told] == []
+
+
 def test_the_examples_in_the_simulators_docstring_run() -> None:
     assert doctest.testmod(simulator) == doctest.TestResults(failed=0, attempted=10)
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import orjson
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from ..entitlements import Decision
 from ..errors import InvalidRequest
@@ -29,18 +29,21 @@ class Hold:
         self._request = request
         self._finished = False
 
-    async def commit(self, actual: int) -> Decision:
+    async def commit(self, actual: int, session: AsyncSession | None = None) -> Decision:
         """Take `actual` in place of what is held.
 
         Up to what is still held it always succeeds. What is more, or comes too late, is an ordinary consume.
+        With a `session` it is part of that session's transaction: rolled back with it, and the hold stays.
 
         Raises:
             LimitExceeded, FeatureNotIncluded: the hold stays, until it is released or past its time.
             InvalidRequest: `actual` is no amount.
         """
-        async with self._snapshots.database.session() as session:
+        if session is not None:
             self._snapshots.changes_usage(session, self._request.user_id)
-            decision = await self.commit_on(await session.connection(), actual)
+            return await self.commit_on(await session.connection(), actual)
+        async with self._snapshots.database.session() as own:
+            decision = await self.commit(actual, own)
         self._finished = True
         return decision
 
