@@ -38,7 +38,7 @@ class ReservationIn(BaseModel):
 class CommitIn(BaseModel):
     """What was really used."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"example": {"amount": 1000}})
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"example": {"amount": 1}})
 
     amount: Amount = Field(description="0 releases all that is held")
 
