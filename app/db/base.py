@@ -26,8 +26,11 @@ COUNT_UP = (
 class Batch(Protocol):
     """One transaction of the webhook path, in a handful of statements however many events it carries."""
 
-    async def begin(self, lock: Sequence[str]) -> None:
-        """Begin, and hold these locks till the end. Whoever else names one of them waits, or we do."""
+    async def begin(self, lock: Sequence[str], *, patient: bool = True) -> None:
+        """Begin, and hold these locks till the end. Whoever else names one of them waits, or we do.
+
+        `patient`: False waits for locks of PostgreSQL for a moment only.
+        """
 
     async def load(
         self, rows: Mapping[Table, Collection[str]], known: tuple[Table, Collection[str]]
@@ -108,6 +111,13 @@ class Database(ABC):
     @abstractmethod
     async def hold(self, session: AsyncSession, names: Collection[str]) -> None:
         """Keep batches off what is named, such as `customer:cus_1`, until the session's transaction ends."""
+
+    async def locked(self, records: Mapping[str, tuple[Table, str] | None]) -> set[str]:
+        """Which of these names, or of the rows with them (table and id), somebody else keeps locked now.
+
+        Waits for nobody. None where only the whole database can be locked, as in SQLite.
+        """
+        return set()
 
     @abstractmethod
     async def listen(self, changed: Callable[[str | None], None]) -> None:

@@ -3,14 +3,15 @@
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Collection
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 import structlog
-from sqlalchemy import text
+from sqlalchemy import Table, text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from ..errors import ConfigurationError
@@ -130,6 +131,18 @@ class PostgresDatabase(Database):
 
     async def hold(self, session: AsyncSession, names: Collection[str]) -> None:
         await (await session.connection()).exec_driver_sql(locks(names))
+
+    async def locked(self, records: Mapping[str, tuple[Table, str] | None]) -> set[str]:
+        by_table: dict[Table, dict[str, str]] = defaultdict(dict)
+        for name, record in records.items():
+            if record is not None:
+                by_table[record[0]][record[1]] = name
+        async with self.batch() as batch:
+            await batch.begin((), patient=False)
+            found = await batch.locked_names(records)
+            for table, names in by_table.items():
+                found |= {names[id] for id in await batch.locked_ids(table, names)}
+        return found
 
     async def listen(self, changed: Callable[[str | None], None]) -> None:
         while True:

@@ -16,14 +16,20 @@ BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 # A plan that was made while a table was small must not stay a sequential scan when it has grown.
 PLAN_BY_INDEX = "SET LOCAL enable_seqscan = off"
 
-# Who waits for a lock that somebody holds gives up, and with it the locks that others wait for: the batch is
-# then split down to the event that needs it. The server must end it: it does not notice that nobody waits.
+# Who waits for a lock that somebody holds gives up, and with it the locks that others wait for: the batch
+# goes on without the events that need it. The server must end it: it does not notice that nobody waits.
 LOCK_TIMEOUT_SECONDS = 2
+SHORT_LOCK_TIMEOUT_SECONDS = 0.1
+"""For a batch that has waited already, or whose objects were locked a moment ago."""
 STATEMENT_TIMEOUT_SECONDS = 7
 """For one statement, of a session or a batch, its wait for locks included. A connection that died in silence
 would otherwise be waited for without end; giving it up takes two seconds more."""
 PATIENCE = (
     f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'; "
+    f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT_SECONDS}s'"
+)
+SHORT_PATIENCE = (
+    f"SET LOCAL lock_timeout = '{SHORT_LOCK_TIMEOUT_SECONDS:g}s'; "
     f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT_SECONDS}s'"
 )
 
@@ -39,9 +45,22 @@ class PostgresBatch:
     def __init__(self, connection: Any) -> None:
         self._connection = connection
 
-    async def begin(self, lock: Sequence[str]) -> None:
+    async def begin(self, lock: Sequence[str], *, patient: bool = True) -> None:
         # A row that does not exist yet locks nothing, so the names are locked instead, in one order.
-        await self._connection.execute(f"{BEGIN}; {PLAN_BY_INDEX}; {PATIENCE}; {locks(lock)}")
+        patience = PATIENCE if patient else SHORT_PATIENCE
+        await self._connection.execute(f"{BEGIN}; {PLAN_BY_INDEX}; {patience}; {locks(lock)}")
+
+    async def locked_names(self, names: Collection[str]) -> set[str]:
+        """Which names somebody else has locked; the others are locked by this batch. Waits for nobody."""
+        keys = {_lock_key(name): name for name in names}
+        query = "SELECT key FROM unnest($1::bigint[]) AS key WHERE NOT pg_try_advisory_xact_lock(key)"
+        return {keys[record["key"]] for record in await self._connection.fetch(query, list(keys))}
+
+    async def locked_ids(self, table: Table, ids: Collection[str]) -> set[str]:
+        """Which rows somebody else has locked against changes. Waits for nobody but who locks the table."""
+        there = f"SELECT id FROM {table.name} WHERE id = ANY($1::text[])"
+        free = f"SELECT id FROM ({there} FOR NO KEY UPDATE SKIP LOCKED) AS free"
+        return {record["id"] for record in await self._connection.fetch(f"{there} EXCEPT {free}", list(ids))}
 
     async def load(
         self, rows: Mapping[Table, Collection[str]], known: tuple[Table, Collection[str]]

@@ -173,7 +173,7 @@ class SqliteBatch:
     def __init__(self, in_thread: Callable[[Callable[[sqlite3.Connection], Any]], Any]) -> None:
         self._in_thread = in_thread
 
-    async def begin(self, lock: Sequence[str]) -> None:
+    async def begin(self, lock: Sequence[str], *, patient: bool = True) -> None:
         await self._in_thread(lambda connection: connection.execute("BEGIN IMMEDIATE"))
 
     async def load(

@@ -9,7 +9,7 @@ is given after it.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from math import inf
@@ -24,8 +24,9 @@ from ..reactions.outbox import Outbox
 from ..stripe.own_account import OwnAccount
 from .apply import NOT_APPLIED
 from .delivery import Delivery
+from .locked import LockedObjects
 from .outcome import Outcome
-from .transaction import Transactions
+from .transaction import Transactions, lock_names
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +39,8 @@ BATCH_TIMEOUT_SECONDS = 8
 """A database that stops answering must not block the inbox without end."""
 UPDATE_TIMEOUT_SECONDS = 8
 """How long a caller waits for an update of its own: nobody's request hangs for longer than 10 s."""
+SPLIT_SECONDS = 2
+"""For how long a batch that meets a lock is taken apart. What is left then waits for the database."""
 LATE_CHECK_SECONDS = 0.25
 MAX_WAITING_EVENTS = 10_000
 MAX_WAITING_BYTES = 64 * 1024 * 1024
@@ -91,6 +94,7 @@ class Inbox:
             link_keys=link_keys,
             account=account,
         )
+        self._locked = LockedObjects(database)
         self._queue: deque[_Waiting] = deque()
         self._queued_bytes = 0
         self._under_way: list[list[_Waiting]] = []
@@ -171,36 +175,81 @@ class Inbox:
 
     async def _process(self, batch: Sequence[_Waiting]) -> None:
         """Commit the batch and give each of its requests the result. Never raises."""
+        if self._locked:
+            batch = await self._without_locked(batch)
+        await self._commit(batch)
+
+    async def _without_locked(self, batch: Sequence[_Waiting]) -> list[_Waiting]:
+        """The events that name no object that was locked. Those whose objects are free again are committed
+        apart, since not every lock shows; those whose objects are locked still are refused."""
+        named = {waiting: self._locked.named_by(waiting.delivery) for waiting in batch}
+        still = await self._locked.locked_still(set().union(*named.values()))
+        _refuse(waiting for waiting in batch if named[waiting] & still)
+        await self._commit(
+            [waiting for waiting in batch if named[waiting] and not named[waiting] & still],
+            split_until=asyncio.get_running_loop().time() + SPLIT_SECONDS,
+        )
+        return [waiting for waiting in batch if not named[waiting]]
+
+    async def _commit(self, batch: Sequence[_Waiting], *, split_until: float | None = None) -> None:
+        """Commit the batch, or what of it can be committed. `split_until`: it has met a lock before."""
         if not batch:
             return
         began = time.perf_counter()
+        deliveries = [waiting.delivery for waiting in batch]
         try:
             async with asyncio.timeout(BATCH_TIMEOUT_SECONDS):
-                outcomes = await self.transactions.commit([waiting.delivery for waiting in batch])
+                outcomes = await self.transactions.commit(deliveries, patient=split_until is None)
         except Exception as error:
             metrics.batch_ended(len(batch), time.perf_counter() - began, committed=False)
-            await self._resolve_error(batch, error)
+            await self._resolve_error(batch, error, split_until)
         else:
             metrics.batch_ended(len(batch), time.perf_counter() - began, committed=True)
             self.committed += 1
+            self._locked.forget(deliveries)
             for waiting, outcome in zip(batch, outcomes, strict=True):
                 waiting.finish(outcome)
 
-    async def _resolve_error(self, batch: Sequence[_Waiting], error: Exception) -> None:
+    async def _resolve_error(
+        self, batch: Sequence[_Waiting], error: Exception, split_until: float | None
+    ) -> None:
         """Only an error of the database comes here. It is split down to the event that causes it."""
-        held = len(batch) == 1 and self.database.is_held(error)
-        if held or self.database.is_unavailable(error):
-            self.unavailable += 1
-            log.error("database_unavailable", error=type(error).__name__, events=len(batch))
-            unavailable = Unavailable("The database cannot take the event now. Send it again later.")
-            for waiting in batch:
-                waiting.fail(unavailable)
+        if self.database.is_held(error):
+            now = asyncio.get_running_loop().time()
+            await self._go_on_without_locked(
+                batch, now + SPLIT_SECONDS if split_until is None else split_until
+            )
+        elif self.database.is_unavailable(error):
+            self._fail_unavailable(batch, type(error).__name__)
         elif len(batch) > 1:
-            middle = len(batch) // 2
-            await self._process(batch[:middle])
-            await self._process(batch[middle:])
+            for half in _halves(batch):
+                await self._commit(half, split_until=split_until)
         else:
             await self._keep_as_failed(batch[0], error)
+
+    async def _go_on_without_locked(self, batch: Sequence[_Waiting], split_until: float) -> None:
+        """Somebody keeps locked what an event of the batch needs: refuse that one, and commit the others."""
+        names = {waiting: set(lock_names([waiting.delivery])) for waiting in batch}
+        found = await self._locked.find(set().union(*names.values()))
+        if not found and len(batch) == 1:
+            found = names[batch[0]]
+            self._locked.note_unseen(found)
+        if found:
+            _refuse(waiting for waiting in batch if names[waiting] & found)
+            rest = [waiting for waiting in batch if not names[waiting] & found]
+            await self._commit(rest, split_until=split_until)
+        elif asyncio.get_running_loop().time() > split_until:
+            self._fail_unavailable(batch, "locked")
+        else:
+            for half in _halves(batch):
+                await self._commit(half, split_until=split_until)
+
+    def _fail_unavailable(self, batch: Sequence[_Waiting], error: str) -> None:
+        self.unavailable += 1
+        log.error("database_unavailable", error=error, events=len(batch))
+        unavailable = Unavailable("The database cannot take the event now. Send it again later.")
+        for waiting in batch:
+            waiting.fail(unavailable)
 
     async def _keep_as_failed(self, waiting: _Waiting, error: Exception) -> None:
         event_id = waiting.delivery.event.id
@@ -217,3 +266,14 @@ class Inbox:
             waiting.fail(cause("The event cannot be stored. Send it again later."))
         else:
             waiting.finish(outcome)
+
+
+def _halves(batch: Sequence[_Waiting]) -> tuple[Sequence[_Waiting], Sequence[_Waiting]]:
+    middle = len(batch) // 2
+    return batch[:middle], batch[middle:]
+
+
+def _refuse(locked: Iterable[_Waiting]) -> None:
+    """Events that need what somebody else keeps locked."""
+    for waiting in locked:
+        waiting.fail(Unavailable("Somebody else keeps a record of this event locked. Send it again later."))

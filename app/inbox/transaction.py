@@ -52,17 +52,17 @@ class Transactions:
         self._clock = clock
         self.link_keys = link_keys
 
-    async def commit(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
+    async def commit(self, deliveries: Sequence[Delivery], *, patient: bool = True) -> list[Outcome]:
         """Store and apply a batch of events in one transaction; the outcomes, in the order of the batch.
+
+        `patient`: whether it waits for locks for as long as batches do at most.
 
         Raises:
             Exception: what the database raises; then nothing is stored.
         """
         named = _named(deliveries)
         async with self._database.batch() as batch:
-            locked = {kind: ids for kind, ids in named.items() if kind not in UNLOCKED}
-            unrecorded = unrecorded_objects(delivery.event for delivery in deliveries)
-            await batch.begin([f"{kind}:{id}" for kind, ids in locked.items() for id in ids] + unrecorded)
+            await batch.begin(_lock_names(named, deliveries), patient=patient)
             ids = {table_of(model): named[kind] for kind, model in KINDS.items()}
             loaded, known = await batch.load(ids, known=(table_of(WebhookEvent), named["event"]))
             unit_of_work = UnitOfWork(int(self._clock()), self._catalogue, named, self.link_keys)
@@ -182,6 +182,16 @@ def _audited(outcomes: Iterable[Outcome]) -> list[AuditEntry]:
     """The audit entries of changes made at Stripe; they are kept even where a handler failed."""
     stored = [outcome.delivery for outcome in outcomes if outcome.rejected is None]
     return [delivery.audit for delivery in stored if delivery.audit is not None]
+
+
+def lock_names(deliveries: Collection[Delivery]) -> list[str]:
+    """The names under which a batch of these events locks what they may touch, such as `customer:cus_1`."""
+    return _lock_names(_named(deliveries), deliveries)
+
+
+def _lock_names(named: Mapping[str, Collection[str]], deliveries: Iterable[Delivery]) -> list[str]:
+    recorded = [f"{kind}:{id}" for kind, ids in named.items() if kind not in UNLOCKED for id in ids]
+    return recorded + unrecorded_objects(delivery.event for delivery in deliveries)
 
 
 def _named(deliveries: Iterable[Delivery]) -> dict[str, set[str]]:

@@ -2,15 +2,18 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import orjson
 import pytest
 from sqlalchemy import text
 
-from app.db import postgres_batch
+from app.db import Database, postgres_batch
 from app.errors import Unavailable
+from app.inbox import locked
 from app.inbox.delivery import Delivery, receive
-from app.inbox.inbox import MAX_BATCH_EVENTS, WORTH_ANOTHER_BATCH
+from app.inbox.inbox import MAX_BATCH_EVENTS, WORTH_ANOTHER_BATCH, Inbox
 from app.main import create_app
 from app.service import Service
 
@@ -29,6 +32,7 @@ def event_of(customer: str, number: int) -> Delivery:
         "created": START,
         "data": {"object": {"id": customer, "object": "customer", "email": f"{number}@example.com"}},
     }
+    payload["data"]["object"]["metadata"] = {"user_id": customer.replace("cus", "user")}
     return receive(orjson.dumps(payload), signature=None, received_at=START)
 
 
@@ -127,3 +131,61 @@ async def test_who_has_waited_long_enough_is_told_and_the_event_is_stored_all_th
             assert not patient.done()
         assert (await patient).state == "processed"
         assert (await inbox.accept(event_of("cus_held", 2))).duplicate
+
+
+LOCK = "SELECT id FROM {} WHERE id = :id FOR UPDATE"
+
+
+@asynccontextmanager
+async def locked_row(database: Database, table: str, id: str) -> AsyncIterator[None]:
+    """Somebody else's transaction keeps the row locked, as a report may."""
+    async with database.session() as session:
+        connection = await session.connection()
+        assert (await connection.execute(text(LOCK.format(table)), {"id": id})).one()
+        yield
+
+
+async def states(inbox: Inbox, events: Sequence[Delivery]) -> list[str]:
+    """What becomes of events that come at once: a state, or `Unavailable`."""
+    outcomes = await asyncio.gather(*(inbox.accept(event) for event in events), return_exceptions=True)
+    return [type(each).__name__ if isinstance(each, BaseException) else each.state for each in outcomes]
+
+
+@pytest.mark.parametrize(("table", "id"), [("billing_customer", "cus_70"), ("billing_user", "user_70")])
+async def test_events_of_a_locked_record_are_refused_without_a_wait_and_all_others_go_on(
+    postgres_database: str, monkeypatch: pytest.MonkeyPatch, table: str, id: str
+) -> None:
+    monkeypatch.setattr(postgres_batch, "PATIENCE", "SET LOCAL lock_timeout = '100ms'")
+    monkeypatch.setattr(locked, "TRY_AGAIN_SECONDS", LONGEST_SECONDS)
+    async with running(postgres_database) as client:
+        inbox, database = service_of(client).inbox, service_of(client).database
+        assert set(await states(inbox, [event_of(f"cus_{n}", n) for n in range(100)])) == {"processed"}
+        async with locked_row(database, table, id):
+            found = await states(inbox, [event_of(f"cus_{n}", n + 1000) for n in range(100)])
+            assert found.pop(70) == "Unavailable"
+            assert set(found) == {"processed"}
+            # Whoever waited for the lock now would wait for ever.
+            monkeypatch.setattr(postgres_batch, "PATIENCE", "SET LOCAL lock_timeout = 0")
+            for start in (2000, 3000):
+                found = await states(inbox, [event_of(f"cus_{n}", n + start) for n in range(100)])
+                assert found.pop(70) == "Unavailable"
+                assert set(found) == {"processed"}
+        assert inbox.unavailable == 0  # the database takes events
+
+
+@pytest.mark.parametrize(("table", "id"), [("billing_customer", "cus_7"), ("billing_user", "user_7")])
+async def test_a_locked_record_is_looked_at_again_until_it_is_free(
+    postgres_database: str, monkeypatch: pytest.MonkeyPatch, table: str, id: str
+) -> None:
+    monkeypatch.setattr(locked, "TRY_AGAIN_SECONDS", 0)
+    monkeypatch.setattr(postgres_batch, "PATIENCE", "SET LOCAL lock_timeout = '100ms'")
+    async with running(postgres_database) as client:
+        inbox, database = service_of(client).inbox, service_of(client).database
+        assert await states(inbox, [event_of("cus_7", 7)]) == ["processed"]
+        async with locked_row(database, table, id):
+            for number in (17, 27, 37):
+                assert await states(inbox, [event_of("cus_7", number)]) == ["Unavailable"]
+                assert await states(inbox, [event_of("cus_8", number + 1)]) == ["processed"]
+        assert (
+            await states(inbox, [event_of("cus_7", number) for number in (17, 27, 37)]) == ["processed"] * 3
+        )
