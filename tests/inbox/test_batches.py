@@ -30,9 +30,15 @@ def event_of(customer: str, number: int) -> Delivery:
         "object": "event",
         "type": "customer.updated",
         "created": START,
-        "data": {"object": {"id": customer, "object": "customer", "email": f"{number}@example.com"}},
+        "data": {
+            "object": {
+                "id": customer,
+                "object": "customer",
+                "email": f"{number}@example.com",
+                "metadata": {"user_id": customer.replace("cus", "user")},
+            }
+        },
     }
-    payload["data"]["object"]["metadata"] = {"user_id": customer.replace("cus", "user")}
     return receive(orjson.dumps(payload), signature=None, received_at=START)
 
 
