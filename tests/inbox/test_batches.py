@@ -157,7 +157,7 @@ async def states(inbox: Inbox, events: Sequence[Delivery]) -> list[str]:
     return [type(each).__name__ if isinstance(each, BaseException) else each.state for each in outcomes]
 
 
-@pytest.mark.parametrize(("table", "id"), [("billing_customer", "cus_70"), ("billing_user", "user_70")])
+@pytest.mark.parametrize(("table", "id"), [("billing_customer", "cus_7"), ("billing_user", "user_7")])
 async def test_events_of_a_locked_record_are_refused_without_a_wait_and_all_others_go_on(
     postgres_database: str, monkeypatch: pytest.MonkeyPatch, table: str, id: str
 ) -> None:
