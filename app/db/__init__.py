@@ -4,9 +4,9 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from ..errors import ConfigurationError
-from .base import Batch, Database, Row
+from .base import Batch, Database, Locks, Row
 
-__all__ = ["Batch", "Database", "Row", "is_sqlite", "open_database", "shown", "sqlite_path"]
+__all__ = ["Batch", "Database", "Locks", "Row", "is_sqlite", "open_database", "shown", "sqlite_path"]
 
 
 def open_database(url: str, *, patient: bool = False) -> Database:

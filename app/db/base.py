@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from sqlalchemy import Table
@@ -21,6 +22,16 @@ COUNT_UP = (
     "ON CONFLICT (id) DO UPDATE SET version = billing_user.version + 1"
 )
 """Count the version of a user up, from nothing to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Locks:
+    """What is locked now, by the names that batches lock."""
+
+    others: set[str] = field(default_factory=set)
+    """Whose rows somebody has locked who is no batch: nobody knows for how long."""
+    batches: set[str] = field(default_factory=set)
+    """What other batches work on, of this process or another: they end soon."""
 
 
 class Batch(Protocol):
@@ -112,12 +123,12 @@ class Database(ABC):
     async def hold(self, session: AsyncSession, names: Collection[str]) -> None:
         """Keep batches off what is named, such as `customer:cus_1`, until the session's transaction ends."""
 
-    async def locked(self, records: Mapping[str, tuple[Table, str] | None]) -> set[str]:
-        """Which of these names, or of the rows with them (table and id), somebody else keeps locked now.
+    async def locked(self, records: Mapping[str, tuple[Table, str] | None]) -> Locks:
+        """Which of these names, with the rows that go by them (table and id), are locked now.
 
-        Waits for nobody. None where only the whole database can be locked, as in SQLite.
+        Waits for nobody. Nothing where only the whole database can be locked, as in SQLite.
         """
-        return set()
+        return Locks()
 
     @abstractmethod
     async def listen(self, changed: Callable[[str | None], None]) -> None:

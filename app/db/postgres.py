@@ -15,7 +15,7 @@ from sqlalchemy import Table, text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from ..errors import ConfigurationError
-from .base import COUNT_UP, Database
+from .base import COUNT_UP, Database, Locks
 from .postgres_batch import STATEMENT_TIMEOUT_SECONDS, USERS_CHANNEL, PostgresBatch, locks
 from .postgres_errors import why_not_writable
 from .postgres_pool import replace_read_only, replace_silent
@@ -132,17 +132,17 @@ class PostgresDatabase(Database):
     async def hold(self, session: AsyncSession, names: Collection[str]) -> None:
         await (await session.connection()).exec_driver_sql(locks(names))
 
-    async def locked(self, records: Mapping[str, tuple[Table, str] | None]) -> set[str]:
-        by_table: dict[Table, dict[str, str]] = defaultdict(dict)
+    async def locked(self, records: Mapping[str, tuple[Table, str] | None]) -> Locks:
+        names: dict[Table, dict[str, str]] = defaultdict(dict)
         for name, record in records.items():
             if record is not None:
-                by_table[record[0]][record[1]] = name
+                names[record[0]][record[1]] = name
         async with self.batch() as batch:
             await batch.begin((), patient=False)
-            found = await batch.locked_names(records)
-            for table, names in by_table.items():
-                found |= {names[id] for id in await batch.locked_ids(table, names)}
-        return found
+            locks = Locks(batches=await batch.locked_names(records))
+            for table, by_id in names.items():
+                locks.others.update(by_id[id] for id in await batch.locked_ids(table, by_id))
+        return locks
 
     async def listen(self, changed: Callable[[str | None], None]) -> None:
         while True:

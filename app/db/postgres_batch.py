@@ -33,6 +33,17 @@ SHORT_PATIENCE = (
     f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT_SECONDS}s'"
 )
 
+# Every batch has advisory locks, and whoever has locked or changed a row is its xmax.
+LOCKED_BY_OTHERS = """
+WITH free AS (SELECT id FROM {table} WHERE id = ANY($1::text[]) FOR NO KEY UPDATE SKIP LOCKED),
+batches AS (
+    SELECT owner.transactionid FROM pg_locks AS owner JOIN pg_locks AS named USING (pid)
+    WHERE owner.locktype = 'transactionid' AND owner.granted AND named.locktype = 'advisory' AND named.granted
+)
+SELECT id FROM {table} AS locked WHERE id = ANY($1::text[]) AND id NOT IN (SELECT id FROM free)
+AND NOT EXISTS (SELECT FROM batches WHERE batches.transactionid = locked.xmax)
+"""
+
 # What is answered with 200 is on disk, also where a role or a database is configured not to wait for it.
 DURABLE = (
     "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'"
@@ -51,16 +62,15 @@ class PostgresBatch:
         await self._connection.execute(f"{BEGIN}; {PLAN_BY_INDEX}; {patience}; {locks(lock)}")
 
     async def locked_names(self, names: Collection[str]) -> set[str]:
-        """Which names somebody else has locked; the others are locked by this batch. Waits for nobody."""
+        """Which names another batch has locked; the others are locked by this one. Waits for nobody."""
         keys = {_lock_key(name): name for name in names}
         query = "SELECT key FROM unnest($1::bigint[]) AS key WHERE NOT pg_try_advisory_xact_lock(key)"
         return {keys[record["key"]] for record in await self._connection.fetch(query, list(keys))}
 
     async def locked_ids(self, table: Table, ids: Collection[str]) -> set[str]:
-        """Which rows somebody else has locked against changes. Waits for nobody but who locks the table."""
-        there = f"SELECT id FROM {table.name} WHERE id = ANY($1::text[])"
-        free = f"SELECT id FROM ({there} FOR NO KEY UPDATE SKIP LOCKED) AS free"
-        return {record["id"] for record in await self._connection.fetch(f"{there} EXCEPT {free}", list(ids))}
+        """Which rows somebody has locked against changes who is no batch. Waits for nobody."""
+        query = LOCKED_BY_OTHERS.replace("{table}", table.name)
+        return {record["id"] for record in await self._connection.fetch(query, list(ids))}
 
     async def load(
         self, rows: Mapping[Table, Collection[str]], known: tuple[Table, Collection[str]]

@@ -24,7 +24,7 @@ from ..reactions.outbox import Outbox
 from ..stripe.own_account import OwnAccount
 from .apply import NOT_APPLIED
 from .delivery import Delivery
-from .locked import LockedObjects
+from .locked import LockedObjects, Verdict
 from .outcome import Outcome
 from .transaction import Transactions, lock_names
 
@@ -180,16 +180,15 @@ class Inbox:
         await self._commit(batch)
 
     async def _without_locked(self, batch: Sequence[_Waiting]) -> list[_Waiting]:
-        """The events that name no object that was locked. Those whose objects are free again are committed
-        apart, since not every lock shows; those whose objects are locked still are refused."""
-        named = {waiting: self._locked.named_by(waiting.delivery) for waiting in batch}
-        still = await self._locked.locked_still(set().union(*named.values()))
-        _refuse(waiting for waiting in batch if named[waiting] & still)
-        await self._commit(
-            [waiting for waiting in batch if named[waiting] and not named[waiting] & still],
-            split_until=asyncio.get_running_loop().time() + SPLIT_SECONDS,
-        )
-        return [waiting for waiting in batch if not named[waiting]]
+        """The events that need nothing which was locked a moment ago. The others are refused, or tried."""
+        verdicts = await self._locked.judge(waiting.delivery for waiting in batch)
+        sorted_out: dict[Verdict, list[_Waiting]] = {verdict: [] for verdict in Verdict}
+        for waiting, verdict in zip(batch, verdicts, strict=True):
+            sorted_out[verdict].append(waiting)
+        _refuse(sorted_out[Verdict.REFUSE])
+        until = asyncio.get_running_loop().time() + SPLIT_SECONDS
+        await self._commit(sorted_out[Verdict.TRY_APART], split_until=until)
+        return sorted_out[Verdict.COMMIT]
 
     async def _commit(self, batch: Sequence[_Waiting], *, split_until: float | None = None) -> None:
         """Commit the batch, or what of it can be committed. `split_until`: it has met a lock before."""
@@ -215,10 +214,7 @@ class Inbox:
     ) -> None:
         """Only an error of the database comes here. It is split down to the event that causes it."""
         if self.database.is_held(error):
-            now = asyncio.get_running_loop().time()
-            await self._go_on_without_locked(
-                batch, now + SPLIT_SECONDS if split_until is None else split_until
-            )
+            await self._go_on_without_locked(batch, split_until)
         elif self.database.is_unavailable(error):
             self._fail_unavailable(batch, type(error).__name__)
         elif len(batch) > 1:
@@ -227,22 +223,26 @@ class Inbox:
         else:
             await self._keep_as_failed(batch[0], error)
 
-    async def _go_on_without_locked(self, batch: Sequence[_Waiting], split_until: float) -> None:
+    async def _go_on_without_locked(self, batch: Sequence[_Waiting], split_until: float | None) -> None:
         """Somebody keeps locked what an event of the batch needs: refuse that one, and commit the others."""
         names = {waiting: set(lock_names([waiting.delivery])) for waiting in batch}
-        found = await self._locked.find(set().union(*names.values()))
-        if not found and len(batch) == 1:
-            found = names[batch[0]]
-            self._locked.note_unseen(found)
-        if found:
-            _refuse(waiting for waiting in batch if names[waiting] & found)
-            rest = [waiting for waiting in batch if not names[waiting] & found]
-            await self._commit(rest, split_until=split_until)
-        elif asyncio.get_running_loop().time() > split_until:
+        locks = await self._locked.find(set().union(*names.values()))
+        _refuse(waiting for waiting in batch if names[waiting] & locks.others)
+        left = [waiting for waiting in batch if not names[waiting] & locks.others]
+        in_turn = [waiting for waiting in left if names[waiting] & locks.batches]
+        free = [waiting for waiting in left if not names[waiting] & locks.batches]
+        now = asyncio.get_running_loop().time()
+        if len(left) < len(batch) or (in_turn and free):
+            await self._commit(free, split_until=split_until or now + SPLIT_SECONDS)
+            await self._commit(in_turn)  # other batches end soon, so they are waited for as usual
+        elif len(batch) == 1:
+            self._locked.note_slow(names[batch[0]], locks)
+            _refuse(batch)
+        elif split_until is not None and now > split_until:
             self._fail_unavailable(batch, "locked")
         else:
             for half in _halves(batch):
-                await self._commit(half, split_until=split_until)
+                await self._commit(half, split_until=None if in_turn else split_until or now + SPLIT_SECONDS)
 
     def _fail_unavailable(self, batch: Sequence[_Waiting], error: str) -> None:
         self.unavailable += 1
