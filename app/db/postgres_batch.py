@@ -58,8 +58,8 @@ class PostgresBatch:
 
     async def begin(self, lock: Sequence[str], *, patient: bool = True) -> None:
         # A row that does not exist yet locks nothing, so the names are locked instead, in one order.
-        patience = PATIENCE if patient else SHORT_PATIENCE
-        await self._connection.execute(f"{BEGIN}; {PLAN_BY_INDEX}; {patience}; {locks(lock)}")
+        time_limits = PATIENCE if patient else SHORT_PATIENCE
+        await self._connection.execute(f"{BEGIN}; {PLAN_BY_INDEX}; {time_limits}; {locks(lock)}")
 
     async def locked_names(self, names: Collection[str]) -> set[str]:
         """Which names another batch has locked; the others are locked by this one. Waits for nobody."""
