@@ -9,7 +9,6 @@ from ..db.models import Invoice
 from ..entitlements import JudgedSubscription
 from ..operations.accounts import Account
 from ..operations.checks import Found
-from ..plans import line_to_add
 from .formatting import day, encoded, money
 from .stripe_links import dashboard_url
 
@@ -62,20 +61,6 @@ def unknown_user(account: Account) -> Iterator[Finding]:
                 Remedy("Look at the customers of no user", "/customers?linked=no"),
             ),
         )
-
-
-def unmapped_prices(account: Account) -> Iterator[Finding]:
-    for each in account.entitlements.subscriptions:
-        for item in each.items if each.entitles else ():
-            if item.unmapped:
-                yield Finding(
-                    "bad",
-                    "A price is in no plan",
-                    f"{each.id} is {each.status} with price {item.price_id}, which no plan names: it gives "
-                    f"{item.offer.id + ', as before' if item.offer else 'nothing'}. "
-                    f"{line_to_add(item.price_id or '', item.offer)} An override helps at once.",
-                    (*_override(account), *_open(each.id, account)),
-                )
 
 
 def nothing_granted(account: Account) -> Iterator[Finding]:
@@ -246,19 +231,24 @@ def _open_live(account: Account, ids: Sequence[str]) -> tuple[Remedy, ...]:
     return _open_each(account, live[:MOST_LINKS])
 
 
+def _override_or_open(account: Account, ids: Sequence[str]) -> tuple[Remedy, ...]:
+    """For prices in no plan: an override helps at once."""
+    return (*_override(account), *_open_each(account, ids))
+
+
 LINKS: dict[str, Callable[[Account, Sequence[str]], tuple[Remedy, ...]]] = {
     "unlinked-customers": _link,
     "dead-events": _replay,
     "failing-events": _replay,
     "thin-events": _fetch,
     "needs-refresh": _open_each,
+    "prices-in-use": _override_or_open,
     "two-subscriptions": _open_live,
 }
 """What the screen offers beside the remedy of a check."""
 
 CAUSES: tuple[Callable[[Account], Iterator[Finding]], ...] = (
     unknown_user,
-    unmapped_prices,
     nothing_granted,
     usage_over_limit,
     ended_overrides,

@@ -133,11 +133,12 @@ def unlinked(overview: Overview) -> Card:
 def unmapped(overview: Overview) -> Card:
     if overview.subscriptions is None:
         return Card("Prices in no plan", "…", "is being counted")
-    prices = overview.subscriptions.unmapped
-    named = ", ".join(prices[:MAX_NAMED]) + (" and others" if len(prices) > MAX_NAMED else "")
-    remedy = f"{named}: add each to a plan, an add-on or [ignored] in the plans file (see doctor)"
-    note = remedy if prices else "every price in use is in a plan, or ignored"
-    return Card("Prices in no plan", number(len(prices)), note, "bad" if prices else "")
+    faults = overview.faults("prices-in-use")
+    said = [f"{each.what} {each.remedy}" for each in faults[:MAX_NAMED]]
+    if len(faults) > MAX_NAMED:
+        said.append(f"`{COMMAND} doctor` names the {len(faults) - MAX_NAMED} others.")
+    note = " ".join(said) or "every price in use is in a plan, or ignored"
+    return Card("Prices in no plan", number(len(faults)), note, overview.level("prices-in-use"))
 
 
 def speed(overview: Overview) -> Card:
@@ -220,6 +221,7 @@ OF_CARDS = {
     "differences",
     "failing-events",
     "needs-refresh",
+    "prices-in-use",
     "reconcile",
     "spool",
     "spool-waiting",

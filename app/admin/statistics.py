@@ -14,7 +14,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from ..checks.finding import LIVE
 from ..db.manual import TO_REFRESH
 from ..db.models import Job
-from ..limits.prices import known_prices, unmapped_prices
+from ..limits.prices import known_prices
 from ..operations.checks import Found, check_service
 from ..plans import PriceList
 from ..service import Service
@@ -53,9 +53,6 @@ class SubscriptionStatistics:
     by_plan: Mapping[str, int]
     """The live ones: active, trialing, past due."""
     revenue: Revenue
-    unmapped: list[str]
-    """Prices that the catalogue does not list."""
-
     found: Found
     """What the checks found that read every subscription."""
 
@@ -157,8 +154,6 @@ async def read_subscription_statistics(service: Service) -> SubscriptionStatisti
         connection = await session.connection()
         counts = (await connection.execute(statements.BY_STATUS_AND_PRICE)).all()
         amounts = (await connection.execute(statements.amounts(connection.dialect.name))).all()
-        unmapped = await unmapped_prices(connection, service.limits.catalogue)
-
         known = await known_prices(connection, {row.plan_id for row in counts if row.plan_id})
     prices = PriceList(service.limits.catalogue, known)
     by_status: Counter[str] = Counter()
@@ -168,7 +163,7 @@ async def read_subscription_statistics(service: Service) -> SubscriptionStatisti
         if row.status in LIVE:
             by_plan[plan_name(prices, row.plan_id)] += row.number
     found = await check_service(service, slow=True)
-    return SubscriptionStatistics(by_status, by_plan, revenue_of(amounts), unmapped, found)
+    return SubscriptionStatistics(by_status, by_plan, revenue_of(amounts), found)
 
 
 def plan_name(prices: PriceList, price_id: str | None) -> str:

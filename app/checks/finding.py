@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from ..db import Database
+from ..plans import Catalogue
 
 Level = Literal["ok", "hint", "warning", "error"]
 """`error`: something is lost, or somebody lacks what they pay for. `warning`: so it will be, unless somebody
@@ -62,6 +63,8 @@ class Context:
     silence_hours: float
     """0: silence is never a fault."""
     link_metadata_key: str = "user_id"
+    catalogue: Catalogue | None = None
+    """None where the doctor could not load it: then the checks that ask it are not run."""
 
     @property
     def database(self) -> Database:

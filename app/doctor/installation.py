@@ -81,7 +81,7 @@ class Installation:
 
     async def context(self) -> Context:
         """What the checks of the catalogue look at."""
-        return await context_of(self.settings, self._database, self.spool, self.clock())
+        return await context_of(self.settings, self._database, self.spool, self.clock(), self._catalogue)
 
     def is_wrong(self, setting: str) -> bool:
         """Whether the setting is missing or wrong, so that another value stands in its place."""

@@ -128,7 +128,10 @@ GAUGES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "billing_outbox_entries": ("Reactions that are not delivered: pending or dead", ("state",)),
     "billing_outbox_oldest_seconds": ("The age of the oldest reaction in that state; else 0", ("state",)),
     "billing_needs_refresh": ("Records whose events alone do not determine their state", ("kind",)),
-    "billing_unmapped_prices": ("Prices of live subscriptions that the plans file does not list", ()),
+    "billing_unmapped_prices": (
+        "Prices that live subscriptions were seen with, and that the plans file does not list",
+        (),
+    ),
     "billing_spool_files": ("Files in the spool: waiting, or rejected when they were drained", ("kind",)),
     "billing_spool_bytes": ("The size of the files that wait in the spool", ()),
 }

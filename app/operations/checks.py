@@ -10,6 +10,7 @@ from ..config import Settings
 from ..db import Database
 from ..db.disk import existing
 from ..inbox.spool import Contents, Spool
+from ..plans import Catalogue
 from ..service import Service
 from .accounts import Account
 
@@ -19,13 +20,13 @@ Found = Mapping[str, Sequence[Finding]]
 
 async def check_service(service: Service, *, slow: bool | None = None) -> Found:
     """What is wrong with the installation; `slow` False leaves out what reads all records, True the rest."""
-    context = await context_of(service.settings, service.database, service.spool, service.clock())
+    context = await _context(service)
     return await run_checks(context, slow=slow)
 
 
 async def check_account(service: Service, account: Account) -> Found:
     """What is wrong with one account, as the same checks see it."""
-    context = await context_of(service.settings, service.database, service.spool, service.clock())
+    context = await _context(service)
     scope = Scope(
         account.user_id,
         [customer.id for customer in account.customers],
@@ -35,7 +36,14 @@ async def check_account(service: Service, account: Account) -> Found:
     return await run_checks(context, scope)
 
 
-async def context_of(settings: Settings, database: Database | None, spool: Spool, now: float) -> Context:
+async def _context(service: Service) -> Context:
+    catalogue = service.limits.catalogue
+    return await context_of(service.settings, service.database, service.spool, service.clock(), catalogue)
+
+
+async def context_of(
+    settings: Settings, database: Database | None, spool: Spool, now: float, catalogue: Catalogue | None
+) -> Context:
     """What the checks look at. `now` in Unix seconds."""
     return Context(
         opened=database,
@@ -48,6 +56,7 @@ async def context_of(settings: Settings, database: Database | None, spool: Spool
         reconcile_hour=settings.reconcile_hour,
         silence_hours=settings.silence_hours,
         link_metadata_key=settings.link_metadata_keys[0],
+        catalogue=catalogue,
     )
 
 

@@ -1,4 +1,4 @@
-"""Periodic alerts: unlinked customers, expiring grace, backlog, webhooks that are refused or do not come.
+"""Periodic alerts: unlinked customers, prices in no plan, expiring grace, backlog, webhooks that do not come.
 
 Each is announced once across all processes.
 """
@@ -12,6 +12,7 @@ from sqlmodel import col, delete, exists, func, select
 from ..backoff import has_come
 from ..checks import Finding
 from ..checks.events import FAILING_SECONDS, failing_since
+from ..checks.prices import UnmappedPrice, unmapped_in_use
 from ..checks.records import UNLINKED_SECONDS, unlinked
 from ..checks.webhooks import last_webhook, missed_webhooks, refused_webhooks
 from ..db import Database, Row
@@ -34,14 +35,22 @@ from ..signals import (
     backlog_old,
     customer_unlinked,
     grace_ending,
+    price_unmapped,
     webhooks_missed,
     webhooks_refused,
     webhooks_silent,
 )
 
 CHECK_EVERY_SECONDS = 60
+PRICES_EVERY_SECONDS = 3600
+"""How often the prices in use are compared with the catalogue: that reads every live subscription."""
 GRACE_WARNING_SECONDS = 86_400
 PAGE = 200
+MARK_PRICE = (
+    "INSERT INTO billing_price (id, lookup_keys, unmapped_at, version, updated_at) VALUES (?, '{}', ?, 0, ?) "
+    "ON CONFLICT (id) DO UPDATE SET unmapped_at = excluded.unmapped_at "
+    "WHERE billing_price.unmapped_at IS NULL RETURNING id"
+)
 
 
 class Alerts:
@@ -65,6 +74,7 @@ class Alerts:
         self._clock = clock
         self._started_at = clock()
         self._check_at = clock() + CHECK_EVERY_SECONDS
+        self._check_prices_at = clock()
 
     async def check_when_due(self) -> None:
         """Check, unless it has been done within the last minute."""
@@ -75,6 +85,7 @@ class Alerts:
     async def check(self) -> None:
         """Check everything, and announce what has not been announced yet."""
         await self._check_unlinked_customers()
+        await self._check_prices()
         await self._check_ending_grace()
         await self._check_backlog()
         await self._check_webhooks()
@@ -90,6 +101,31 @@ class Alerts:
             customers = [str(found) for found in await session.exec(query)]
         for customer in customers:
             await self._announce_once(customer_unlinked, customer, customer_id=customer)
+
+    async def _check_prices(self) -> None:
+        """Announce the unmapped prices that no event has announced: the plans file no longer lists them."""
+        now = self._clock()
+        if not has_come(self._check_prices_at, now, within=PRICES_EVERY_SECONDS):
+            return
+        self._check_prices_at = now + PRICES_EVERY_SECONDS
+        for each in await unmapped_in_use(self._database, self._catalogue):
+            await self._announce_price(each, int(now))
+
+    async def _announce_price(self, price: UnmappedPrice, now: int) -> None:
+        """Announce it and mark it as announced, in one transaction; not if it was marked before."""
+        reaction = Reaction(
+            id=f"{price_unmapped.name}:{price.id}",
+            signal=price_unmapped.name,
+            at=now,
+            subscription_id=price.subscriptions[0],
+            facts={"price_id": price.id, "gives": price.gives, "remedy": price.remedy},
+        )
+        async with self._database.batch() as batch:
+            await batch.begin([])
+            if not await batch.fetch(MARK_PRICE, price.id, now, now):
+                return
+            await batch.write({table_of(OutboxEntry): self._outbox.entries([reaction])}, ())
+        self._outbox.announce([reaction])
 
     async def _check_ending_grace(self) -> None:
         now = int(self._clock())

@@ -109,6 +109,29 @@ async def two_subscriptions(client: Client, account: Account, folder: Path) -> s
     return "ada" if await subscriber(client, account, user_id="ada") else ""
 
 
+def bought_at(*prices: str, switched_to: str | None = None) -> Prepare:
+    """A subscriber with items of these prices; then the first item's price is changed."""
+
+    async def prepare(client: Client, account: Account, folder: Path) -> str:
+        for price in (*prices, switched_to):
+            if price is not None and price not in account.prices:
+                account.create_price(price, 1500)
+        subscription = account.create_subscription(account.create_customer(user_id="ada"), prices)
+        if switched_to is not None:
+            account.change_price(subscription, switched_to)
+        await client.deliver(*account.events)
+        return "ada"
+
+    return prepare
+
+
+async def canceled_at_an_unmapped_price(client: Client, account: Account, folder: Path) -> str:
+    account.create_price("price_new", 1500)
+    account.cancel_now(account.create_subscription(account.create_customer(user_id="ada"), "price_new"))
+    await client.deliver(*account.events)
+    return "ada"
+
+
 async def wrong_signing_secret(client: Client, account: Account, folder: Path) -> None:
     account.create_customer()
     body = event_body(account.events[-1], NEW)
@@ -148,6 +171,13 @@ FAULTS = {
     "a thin event without a key": Fault("thin-events", "warning", thin_event_without_a_key),
     "a record that is to be fetched": Fault("needs-refresh", "warning", marked_record),
     "two subscriptions": Fault("two-subscriptions", "warning", two_subscriptions),
+    "a switch to an unmapped price": Fault(
+        "prices-in-use", "error", bought_at("price_team", switched_to="price_new")
+    ),
+    "an unmapped price beside a plan": Fault(
+        "prices-in-use", "warning", bought_at("price_team", "price_new")
+    ),
+    "an ended subscription of an unmapped price": Fault("prices-in-use", "ok", canceled_at_an_unmapped_price),
     "a wrong signing secret": Fault("refused-webhooks", "error", wrong_signing_secret, "webhooks_refused"),
     "events by catch-up alone": Fault(
         "catch-up-only", "warning", events_by_catch_up_alone, "webhooks_missed"

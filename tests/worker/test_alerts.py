@@ -23,6 +23,7 @@ from app.reactions.notifications import TEMPLATES, Notifier, render
 from app.reactions.outbox import Outbox
 from app.signals import Reaction, event_signal, reactions
 from app.simulator import DAY, Account, play
+from app.worker.alerts import PRICES_EVERY_SECONDS
 from app.worker.worker import Worker
 
 from ..client import Client, running
@@ -76,6 +77,32 @@ async def test_a_customer_who_pays_and_belongs_to_nobody_is_told_after_ten_minut
     unlinked = account.subscriptions[next(iter(account.subscriptions))].customer
     assert reaction.customer_id == unlinked
     assert await announced(client, listener, "customer_unlinked") == []
+
+
+async def test_a_price_that_the_plans_file_no_longer_lists_is_told_within_an_hour_and_once(
+    client: Client, listener: Listener, clock: Clock
+) -> None:
+    account = Account(1, start=START - DAY)
+    for price in ("price_team", "price_starter"):
+        account.create_subscription(account.create_customer(user_id=f"user_{price}"), price)
+    account.create_price("price_told", 1500)
+    told = account.create_subscription(account.create_customer(user_id="eve"), "price_told")
+    await client.deliver(*account.events)
+    service = service_of(client)
+    [reaction] = await announced(client, listener, "price_unmapped")  # by the event, as it arrived
+    assert reaction.subscription_id == told.id
+
+    catalogue = service.limits.catalogue
+    plan = next(each for each in catalogue.plans.values() if "price_team" in each.prices)
+    without = replace(plan, prices=tuple(each for each in plan.prices if each != "price_team"))
+    service.alerts._catalogue = replace(catalogue, plans={**catalogue.plans, plan.id: without})
+    assert await announced(client, listener, "price_unmapped") == []
+    clock.now += PRICES_EVERY_SECONDS
+    [reaction] = await announced(client, listener, "price_unmapped")
+    assert (reaction.id, reaction.facts["gives"]) == ("price_unmapped:price_team", "nothing")
+    assert "[ignored]" in reaction.facts["remedy"]
+    clock.now += PRICES_EVERY_SECONDS
+    assert await announced(client, listener, "price_unmapped") == []
 
 
 async def test_the_end_of_grace_is_told_a_day_before_and_once(
