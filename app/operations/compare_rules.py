@@ -31,7 +31,7 @@ from ..entitlements import Entitlements
 from ..inbox.unit_of_work import make_row
 from ..limits import Limits
 from ..plans import Catalogue, Value
-from ..sync.backfill import Backfill, read_events
+from ..sync.backfill import Backfill, read_events, read_invoice_events
 
 Json = dict[str, Any]
 OnProgress = Callable[[str, int], None]
@@ -268,6 +268,9 @@ class _ScratchBackfill(Backfill):
 
     async def _events_in(self, batch: Batch, id: str) -> Sequence[Json]:
         return self._read
+
+    async def _events_of_invoices(self, batch: Batch, id: str) -> Sequence[Json]:
+        return await read_invoice_events(self._live, id)
 
 
 async def _pages(database: Database, table: Table) -> AsyncIterator[list[Json]]:

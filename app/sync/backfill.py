@@ -201,7 +201,11 @@ class Backfill:
             if isinstance(record, Customer):
                 theirs = await batch.load_by(table_of(Subscription), "customer_id", {id})
                 unit_of_work.fill_missing(Subscription, theirs)
-            invoices, told = await _invoices_of(batch, model, id)
+            invoices: list[Invoice] = []
+            told: list[Delivery] = []
+            if model is Subscription:
+                invoices = [make_row(Invoice, row) for row in await batch.fetch(INVOICES_OF, id)]
+                told = stored_events(await self._events_of_invoices(batch, id))
             reapply(unit_of_work, record, stored, invoices, told)
             users = await _write(batch, unit_of_work)
         if users:
@@ -231,6 +235,10 @@ class Backfill:
         """The same, once the record is locked."""
         return await batch.fetch(EVENTS_OF, id, MAX_EVENTS)
 
+    async def _events_of_invoices(self, batch: Batch, id: str) -> Sequence[Mapping[str, Any]]:
+        """The stored events of a subscription's invoices, once it is locked."""
+        return await batch.fetch(OF_INVOICES, id, MAX_EVENTS)
+
     async def _load(self, batch: Batch, named: dict[str, set[str]]) -> UnitOfWork:
         ids = {table_of(model): named[kind] for kind, model in KINDS.items()}
         loaded, _ = await batch.load(ids, known=(table_of(WebhookEvent), ()))
@@ -246,6 +254,20 @@ async def read_events(database: Database, object_id: str) -> list[dict[str, Any]
         select(WebhookEvent)
         .where(col(WebhookEvent.object_id) == object_id, col(WebhookEvent.state) == "processed")
         .where(col(WebhookEvent.source) != "internal")
+        .order_by(col(WebhookEvent.created).desc(), col(WebhookEvent.id).desc())
+        .limit(MAX_EVENTS)
+    )
+    async with database.reading() as session:
+        return [row.model_dump() for row in await session.exec(query)]
+
+
+async def read_invoice_events(database: Database, subscription_id: str) -> list[dict[str, Any]]:
+    """The columns of the events of a subscription's invoices that were applied, the latest first."""
+    invoices = select(Invoice.id).where(col(Invoice.subscription_id) == subscription_id)
+    query = (
+        select(WebhookEvent)
+        .where(col(WebhookEvent.object_id).in_(invoices), col(WebhookEvent.state) == "processed")
+        .where(col(WebhookEvent.type).startswith("invoice."))
         .order_by(col(WebhookEvent.created).desc(), col(WebhookEvent.id).desc())
         .limit(MAX_EVENTS)
     )
@@ -271,14 +293,6 @@ async def _write(batch: Batch, unit_of_work: UnitOfWork) -> set[str]:
         rows[table_of(changed)].append(values)
     await batch.write(rows, users)
     return users
-
-
-async def _invoices_of(batch: Batch, model: RuledModel, id: str) -> tuple[list[Invoice], list[Delivery]]:
-    """The invoices of a subscription, and their stored events."""
-    if model is not Subscription:
-        return [], []
-    told = stored_events(await batch.fetch(OF_INVOICES, id, MAX_EVENTS))
-    return [make_row(Invoice, row) for row in await batch.fetch(INVOICES_OF, id)], told
 
 
 def _within(stored: Sequence[Delivery], named: dict[str, set[str]]) -> bool:

@@ -8,13 +8,16 @@ from typing import Any
 import pytest
 
 from app.db import Database
-from app.db.models import Customer, table_of
+from app.db.models import Customer, Subscription, table_of
 from app.inbox.unit_of_work import KINDS
 from app.operations.compare_rules import UserChange, compare_rules
 from app.service import Service
 
 from ..client import AUTH, Client, running
 from ..inbox.test_past_due import NOW, WEEK, bank_debit, net_30, new_period
+from ..inbox.test_subscription_items import PLANS as PRICES_OF_ITEMS
+from ..inbox.test_subscription_items import START as ITEMS_START
+from ..inbox.test_subscription_items import YEAR, yearly_to_monthly
 from ..story import DAY, MONTH, Story, item, listed
 from ..sync.test_backfill import as_the_release_before_wrote_them
 
@@ -162,3 +165,26 @@ async def test_a_subscription_that_names_a_user_of_its_own_is_listed_for_both(cl
     for user, plans in ((story.user, ("team", "free")), ("org_of_the_payer", ("free", "team"))):
         assert ("plan", *plans) in found[user].changes
         assert f"{story.id}: it belongs to org_of_the_payer" in found[user].why
+
+
+async def test_what_only_the_stored_invoices_say_is_listed_too(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The release before took the credited year for paid; the stored invoices say otherwise."""
+    monkeypatch.setattr("app.sync.backfill.Backfill.run", lambda backfill: asyncio.sleep(0))
+    plans = tmp_path / "plans.toml"
+    plans.write_text(PRICES_OF_ITEMS)
+    now = ITEMS_START + 40 * DAY
+    async with running(database_url, clock=lambda: now, plans_file=plans) as client:
+        for event in yearly_to_monthly("ada").events:
+            await client.send(event)
+        await as_the_release_before_wrote_them(client)
+        async with service_of(client).database.session() as session:
+            row = await session.get(Subscription, "sub_ada")
+            assert row is not None
+            row.paid_through = ITEMS_START + YEAR
+        service = service_of(client)
+        [change] = (await compare_rules(service.database, service.limits.catalogue, now)).changed
+    assert change.user_id == "ada"
+    assert ("plan", "pro", "free") in change.changes
+    assert ("access", "full", "none") in change.changes
