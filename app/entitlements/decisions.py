@@ -26,7 +26,7 @@ REASONS: Final[Mapping[Reason, str]] = {
     "ok": "Within the limit.",
     "ok_soft": "Over a soft limit. It is allowed, and worth reporting.",
     "ok_grace": "Allowed while a payment is due.",
-    "over_released": "More was released than was used; usage is 0 now. Release with proof of deletion.",
+    "over_released": "More was released than was used then: 0 is left. Release with proof of deletion.",
     "not_in_plan": "The user's plan does not have the feature.",
     "limit_reached": "The request would exceed the limit.",
     "over_limit": "More is in use than the limit, as after a downgrade. A release works, a consume does not.",

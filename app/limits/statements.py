@@ -152,26 +152,33 @@ def release(dialect: str, *, enough: bool = False) -> TextClause:
 
 
 @cache
-def release_closed(dialect: str) -> TextClause:
-    """Give `:amount` back to the row's own period, which is over and held the moment `:at`."""
+def release_closed(dialect: str, enough: bool) -> TextClause:
+    """Give `:amount` back to the row's own period, which is over and held the moment `:at`. `enough`: only
+    where so much was used."""
     words = _Words(dialect)
+    guard = f"AND usage.used >= {AMOUNT} " if enough else ""
     return text(
         f"UPDATE billing_usage AS usage SET used = CASE WHEN usage.used > {AMOUNT} "
         f"THEN usage.used - {AMOUNT} ELSE 0 END, {CHANGED} "
         f"{ROW} AND {OVER} AND usage.period_start <= CAST(:at AS BIGINT) "
-        f"AND usage.period_end > CAST(:at AS BIGINT) RETURNING {words.returned}"
+        f"AND usage.period_end > CAST(:at AS BIGINT) {guard}RETURNING {words.returned}"
     )
 
 
-RELEASE_KEPT = text(
-    "UPDATE billing_usage_period SET used = CASE WHEN used > CAST(:amount AS BIGINT) "
-    "THEN used - CAST(:amount AS BIGINT) ELSE 0 END "
-    "WHERE user_id = :user_id AND feature = :feature AND period_start = ("
-    "SELECT MAX(period_start) FROM billing_usage_period AS kept WHERE kept.user_id = :user_id "
-    "AND kept.feature = :feature AND kept.period_start <= CAST(:at AS BIGINT) "
-    "AND kept.period_end > CAST(:at AS BIGINT))"
-)
-"""Give `:amount` back to the closed period that held the moment `:at`, where it is still kept."""
+@cache
+def release_kept(enough: bool) -> TextClause:
+    """Give `:amount` back to the closed period that held the moment `:at`, where it is still kept. `enough`:
+    only where so much was used."""
+    guard = f"AND used >= {AMOUNT} " if enough else ""
+    return text(
+        f"UPDATE billing_usage_period SET used = CASE WHEN used > {AMOUNT} THEN used - {AMOUNT} ELSE 0 END "
+        "WHERE user_id = :user_id AND feature = :feature AND period_start = ("
+        "SELECT MAX(period_start) FROM billing_usage_period AS kept WHERE kept.user_id = :user_id "
+        "AND kept.feature = :feature AND kept.period_start <= CAST(:at AS BIGINT) "
+        f"AND kept.period_end > CAST(:at AS BIGINT)) {guard}RETURNING used"
+    )
+
+
 ENSURE_ROW = text(
     "INSERT INTO billing_usage (user_id, feature, used, holds, period_start, period_end, included, "
     "updated_at) VALUES (:user_id, :feature, 0, '[]', :period_start, :period_end, :included, :now) "

@@ -200,8 +200,8 @@ async def release(snapshots: Snapshots, connection: AsyncConnection, request: Re
     if request.key is not None and not await _remember(connection, request, pending, now):
         return await _remembered(connection, request, now)
     if request.at is not None and request.at < values["period_start"]:
-        await _give_back_to_closed(connection, values | {"at": request.at})
-        used, enough = entry.entitlements.look(request.feature).used, True
+        used = entry.entitlements.look(request.feature).used
+        enough = await _give_back_to_closed(connection, values | {"at": request.at})
     else:
         used, enough = await _give_back(connection, values)
     decision = given_back(entry.entitlements, request.feature, used, request.amount, enough=enough)
@@ -246,11 +246,22 @@ async def _give_back(connection: AsyncConnection, values: Parameters) -> tuple[i
     return int(row.used) if row else 0, False
 
 
-async def _give_back_to_closed(connection: AsyncConnection, values: Parameters) -> None:
-    """The period may still be in the row, as nothing was used since; else it is kept, or was pruned."""
-    in_row = statements.release_closed(connection.dialect.name)
-    if (await connection.execute(in_row, values)).first() is None:
-        await connection.execute(statements.RELEASE_KEPT, values)
+async def _give_back_to_closed(connection: AsyncConnection, values: Parameters) -> bool:
+    """Give back to a period that is over; whether so much was used in it, as far as that is kept.
+
+    The period may still be in the row, where nothing was used since. Else it is in the history, or pruned.
+    """
+    dialect = connection.dialect.name
+    both = (True, False)
+    attempts = [(each, statements.release_closed(dialect, each)) for each in both]
+    attempts += [(each, statements.release_kept(each)) for each in both]
+    for enough, statement in attempts:
+        if (await connection.execute(statement, values)).first() is not None:
+            if enough:
+                return True
+            break
+    metrics.over_released(values["feature"])
+    return False
 
 
 async def _remember(connection: AsyncConnection, request: Request, decision: Decision, now: int) -> bool:

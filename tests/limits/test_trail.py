@@ -98,14 +98,15 @@ async def test_what_is_given_back_to_a_month_that_is_over_lowers_that_one(
     await consume(client, "ada", "api_calls", 100)
     clock.now = FEBRUARY + DAY
     decision = await release(client, "ada", "api_calls", 30, at=START + DAY)
-    assert decision.used == 0
+    assert (decision.used, decision.reason) == (0, "ok")
     assert [each.used for each in await limits.history("ada")] == [70], "still in the row of usage"
     await consume(client, "ada", "api_calls", 60)
-    assert (await release(client, "ada", "api_calls", 20, at=START)).used == 60
+    refund = await release(client, "ada", "api_calls", 20, at=START)
+    assert (refund.used, refund.reason) == (60, "ok")
     assert (await release(client, "ada", "api_calls", 5, at=int(clock.now))).used == 55
     assert [each.used for each in await limits.history("ada")] == [50], "kept"
     answer = await change(client, "api_calls", "release", 60, at=START, key="refund-1")
-    assert (answer.status_code, answer.json()["used"]) == (200, 55)
+    assert (answer.status_code, answer.json()["used"], answer.json()["reason"]) == (200, 55, "over_released")
     await change(client, "api_calls", "release", 60, at=START, key="refund-1")
     assert [each.used for each in await limits.history("ada")] == [0]
 
@@ -115,7 +116,18 @@ async def test_what_is_given_back_to_a_period_that_nobody_knows_changes_nothing(
 ) -> None:
     clock.now = MARCH
     await consume(client, "ada", "api_calls", 8)
-    assert (await release(client, "ada", "api_calls", 5, at=START)).used == 8
+    refund = await release(client, "ada", "api_calls", 5, at=START)
+    assert (refund.used, refund.reason) == (8, "over_released")
+
+
+async def test_more_than_was_used_in_a_month_that_is_over_leaves_nothing_of_it(
+    client: Client, clock: Clock
+) -> None:
+    await consume(client, "ada", "api_calls", 10)
+    clock.now = FEBRUARY + DAY
+    refund = await release(client, "ada", "api_calls", 11, at=START)
+    assert (refund.used, refund.reason) == (0, "over_released"), "still in the row of usage"
+    assert sum(each.used for each in await limits.history("ada")) == 0
 
 
 @pytest.mark.parametrize("at", [-1, 2.5, True, START + 1])
