@@ -12,10 +12,11 @@ from typing import Any
 import orjson
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import delete
 
 from app.checks.events import FAILING_SECONDS
 from app.checks.records import UNLINKED_SECONDS
-from app.db.models import OutboxState
+from app.db.models import OutboxEntry, OutboxState
 from app.errors import ConfigurationError
 from app.inbox.delivery import receive
 from app.plans import AccessRule
@@ -101,6 +102,8 @@ async def test_a_price_that_the_plans_file_no_longer_lists_is_told_within_an_hou
     [reaction] = await announced(client, listener, "price_unmapped")
     assert (reaction.id, reaction.facts["gives"]) == ("price_unmapped:price_team", "nothing")
     assert "[ignored]" in reaction.facts["remedy"]
+    async with service.database.session() as session:
+        await session.exec(delete(OutboxEntry))  # as if they had been pruned
     clock.now += PRICES_EVERY_SECONDS
     assert await announced(client, listener, "price_unmapped") == []
 
