@@ -196,6 +196,24 @@ async def test_what_was_paid_for_a_price_that_the_item_no_longer_has_does_not_co
         assert (found["paid_through"], found["expiry_date"]) == (START + MONTH, START + MONTH)
 
 
+def credited(user: str) -> Story:
+    """A credit and a proration for a year or more of the price that the item has, and a paid month."""
+    story = Story(user, item("pro", "si_1"), at=START)
+    story.invoice(
+        START,
+        "in_1",
+        line("pro", "si_1", START, START + YEAR, -500),
+        line("pro", "si_1", START, START + 2 * YEAR, 700, proration=True),
+        line("pro", "si_1", START, START + MONTH, 2_000),
+    )
+    return story
+
+
+async def test_neither_a_credit_nor_a_proration_pays_for_a_time(client: Client) -> None:
+    for found in await after_each_order(client, credited):
+        assert found["paid_through"] == START + MONTH
+
+
 def addon_removed(user: str) -> Story:
     story = Story(user, item("pro", "si_1"), item("more_yearly", "si_2", interval="year"), at=START)
     lines = (("pro", "si_1", MONTH), ("more_yearly", "si_2", YEAR))
