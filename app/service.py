@@ -34,6 +34,7 @@ from .sync.pending import PendingFetches
 from .sync.reconcile import Reconcile
 from .sync.schedule import Schedule
 from .worker.alerts import Alerts
+from .worker.outage import OutageAlert
 from .worker.over_limits import OverLimits
 from .worker.pruning import Pruner
 from .worker.worker import Worker
@@ -70,6 +71,7 @@ class Service:
     arrivals: Arrivals
     limits: Limits
     alerts: Alerts
+    outage: OutageAlert
     worker: Worker
     spool: Spool
     backfill: Backfill
@@ -123,7 +125,7 @@ class Service:
             await migrate_async(self.settings.database_url)
         connect_notifications(self.settings.notify_urls)
         self.inbox.start()
-        looking = asyncio.create_task(self.readiness())  # the log says at the start why events are spooled
+        looking = asyncio.create_task(self.outage.run())  # the log says at once why events are spooled
         listening = asyncio.create_task(self.database.listen(self.limits.snapshots.forget))
         working = asyncio.create_task(self.worker.run())
         delivering = asyncio.create_task(self.outbox.run())
@@ -192,7 +194,19 @@ def make_service(settings: Settings, clock: Callable[[], float]) -> Service:
     backfill = Backfill(database, catalogue=catalogue, clock=clock, link_keys=settings.link_metadata_keys)
     readiness = ReadinessCheck(database, spool, inbox)
     service = Service(
-        settings, database, outbox, inbox, arrivals, limits, alerts, worker, spool, backfill, readiness, clock
+        settings,
+        database,
+        outbox,
+        inbox,
+        arrivals,
+        limits,
+        alerts,
+        OutageAlert(readiness, outbox, spool, clock=clock),
+        worker,
+        spool,
+        backfill,
+        readiness,
+        clock,
     )
     return service if stripe is None else _with_stripe(service, stripe, account)
 

@@ -71,6 +71,10 @@ event_dead = reactions.signal("event_dead")
 backlog_old = reactions.signal("backlog_old")
 """The oldest event that is not applied has waited for more than five minutes. Announced again only after the
 backlog was gone."""
+database_down = reactions.signal("database_down")
+"""For a minute the database has taken no events: it is down, read-only or full, or it lacks a migration. Each
+process that sees it calls the receivers itself, since nothing can be stored: durable ones again until they
+return, or the process ends. `facts`: `since`, `reason`, and `spool`, what becomes of events meanwhile."""
 webhooks_refused = reactions.signal("webhooks_refused")
 """Every webhook is refused for its signature: a wrong signing secret, or a wrong clock. Announced again only
 after one was accepted."""

@@ -98,6 +98,10 @@ TEMPLATES: dict[str, tuple[str, str]] = {
         "The oldest event that is not applied came {waiting_since}. "
         "GET /internal/events?state=failed has the errors; /readyz says whether the database answers.",
     ),
+    "database_down": (
+        "The database takes no events since {since}",
+        "{reason} {spool} This message comes from each process that sees it.",
+    ),
     "webhooks_refused": ("Every webhook from Stripe is refused", "{what} {remedy}"),
     "webhooks_missed": ("No event comes by webhook", "{what} {remedy}"),
     "webhooks_silent": (
@@ -108,7 +112,7 @@ TEMPLATES: dict[str, tuple[str, str]] = {
 }
 """Title and text of each message, by its signal. Those that are not here are not sent."""
 
-TIMES = ("next_payment_attempt", "failed_at", "trial_end", "grace_ends_at", "waiting_since", "last")
+TIMES = ("next_payment_attempt", "failed_at", "trial_end", "grace_ends_at", "waiting_since", "since", "last")
 
 
 async def log_reaction(reaction: Reaction) -> None:

@@ -11,7 +11,7 @@ import queue
 import random
 import re
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -70,6 +70,19 @@ class Outbox:
                 self._call_plainly(receiver, reaction)
         if made:
             self._woken.set()
+
+    async def call_durable(self, reaction: Reaction, names: Collection[str] | None = None) -> set[str]:
+        """Call durable receivers at once (of these names, or all), without the database; those that failed.
+
+        Nothing is stored: whoever calls repeats what failed.
+        """
+        receivers = durable_receivers(reaction.signal)
+        wanted = [each for name, each in receivers.items() if names is None or name in names]
+        errors = await asyncio.gather(*(_called(each, reaction) for each in wanted))
+        failed = {each.name for each, error in zip(wanted, errors, strict=True) if error is not None}
+        for name in sorted(failed):
+            log.warning("receiver_failed", receiver=name, reaction=reaction.id)
+        return failed
 
     async def run(self) -> None:
         """Deliver what is due until stopped. A database that is down is waited for."""
