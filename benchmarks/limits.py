@@ -22,6 +22,8 @@ from app.limits import Limits, statements
 from app.plans import load_catalogue
 from tests.databases import PostgresServer
 
+from . import limits_http
+
 ROUNDS = 7
 LOOPS = 20_000
 CONSUMES = 300
@@ -145,11 +147,14 @@ def main() -> None:
         url = f"sqlite:///{Path(folder) / 'bench.db'}"
         migrate(url)
         asyncio.run(measure(url, console, many=False))
+        limits_http.measure("sqlite", url, Path(folder), console)
     server = PostgresServer(fsync=True)
     server.start()
     try:
         migrate(server.url)
         asyncio.run(measure(server.url, console, many=True))
+        with TemporaryDirectory() as folder:
+            limits_http.measure("postgresql", server.url, Path(folder), console)
     finally:
         server.remove()
 

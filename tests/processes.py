@@ -22,7 +22,14 @@ from . import ROOT
 from .waiting import LONGEST_SECONDS
 
 PR_SET_CHILD_SUBREAPER = 36
-MODULES = ("app", "uvicorn", "tests.take_in", "tests.take_usage", "examples.nightly_reports")
+MODULES = (
+    "app",
+    "examples.nightly_reports",
+    "tests.take_both_ways",
+    "tests.take_in",
+    "tests.take_usage",
+    "uvicorn",
+)
 """What is forked; all else is started as ever."""
 _EXECUTE: Any = getattr(subprocess.Popen, "_execute_child")  # noqa: B009 # no name that the type checker knows
 

@@ -4,22 +4,25 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from fastapi import Depends, FastAPI
 from httpx import ASGITransport, AsyncClient
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from app import limits
 from app.errors import ConfigurationError, Conflict, InvalidRequest
-from app.limits import FeatureNotIncluded, LimitExceeded
+from app.limits import FeatureNotIncluded, LimitExceeded, Limits
+from app.limits.sessions import answer
+from app.plans import load_catalogue
 from app.web.problems import answer_service_error
 
-from .. import ROOT
+from .. import ROOT, take_both_ways
 from ..client import AUTH, Client, running
+from ..processes import run
+from ..take_both_ways import sync_url
 from .test_limits import PLANS, Clock, subscribe
 
 WORKER = """
@@ -40,10 +43,6 @@ with Session(create_engine(sys.argv[1])) as session:
         session.commit()
         taken += 1
 """
-
-
-def sync_url(url: str) -> str:
-    return url.replace("postgresql://", "postgresql+psycopg://")
 
 
 @pytest.fixture
@@ -242,69 +241,76 @@ async def test_without_a_service_what_needs_its_database_says_so(plans_file: Pat
         await limits.load("ada")
 
 
-@pytest.mark.parametrize("writers", [31])
-@pytest.mark.long
-async def test_threads_tasks_another_process_and_http_take_together_what_the_limit_is(
-    client: Client, clock: Clock, plans_file: Path, database_url: str, writers: int
+async def test_another_processs_downgrade_is_obeyed_whatever_is_remembered(
+    client: Client, clock: Clock, engine: Engine, plans_file: Path
 ) -> None:
-    await subscribe(client, clock, quantity=4)
-    engine = create_engine(sync_url(database_url), pool_size=writers, pool_timeout=60)
-    database = client.app.state.billing.database
+    """A process that no message reaches: it still remembers the plan that has ended."""
+    elsewhere = Limits(None, load_catalogue(plans_file), clock)
 
-    def take_in_a_thread() -> int:
-        for taken in range(100):
-            try:
-                with Session(engine) as session, session.begin():
-                    _patient(session)
-                    limits.consume(session, "ada", "projects")
-            except LimitExceeded:
+    def take(amount: int) -> limits.Decision:
+        with Session(engine) as session, session.begin():
+            decision: limits.Decision = answer(
+                session, lambda own: elsewhere.consume(own, "ada", "projects", amount)
+            )
+            return decision
+
+    account, subscription = await subscribe(client, clock)
+    assert (await asyncio.to_thread(take, 4)).limit == 10
+    seen = len(account.events)
+    account.cancel_now(subscription)
+    await client.deliver(*account.events[seen:])
+    with pytest.raises(LimitExceeded) as caught:
+        await asyncio.to_thread(take, 1)
+    assert (caught.value.decision.limit, caught.value.decision.used) == (3, 4)
+
+
+@pytest.mark.parametrize(
+    ("each", "quantity"),
+    [pytest.param(2, 1, id="few"), pytest.param(15, 20, id="64", marks=pytest.mark.long)],
+)
+async def test_threads_tasks_two_processes_and_http_take_together_what_the_limit_is(
+    client: Client, clock: Clock, plans_file: Path, database_url: str, each: int, quantity: int
+) -> None:
+    """With 15: 30 threads, 30 tasks, and two clients each of consume and of reservations by HTTP."""
+    await subscribe(client, clock, quantity=quantity)
+    path = "/internal/users/ada/usage/projects"
+
+    async def consume() -> int:
+        for taken in range(take_both_ways.MOST):
+            response = await client.http.post(path, json={"op": "consume"}, headers=AUTH)
+            if response.status_code == 403:
                 return taken
-        return 100
+            assert response.status_code == 200, response.text
+        return take_both_ways.MOST
 
-    async def in_a_task() -> int:
-        taken = 0
-        while taken < 100:
-            try:
-                async with database.session() as session:
-                    await limits.consume(session, "ada", "projects")
-                taken += 1
-            except TimeoutError:
-                pass  # the pool is empty, or the row locked, for seconds on a busy machine: nothing was taken
-            except LimitExceeded:
-                break
-        return taken
-
-    async def by_http() -> int:
-        body = {"op": "consume", "amount": 1}
-        for taken in range(100):
-            response = await client.http.post("/internal/users/ada/usage/projects", json=body, headers=AUTH)
-            if response.status_code != 200:
-                assert response.json()["reason"] == "limit_reached", response.text
+    async def reserve() -> int:
+        for taken in range(take_both_ways.MOST):
+            held = await client.http.post(f"{path}/reservations", json={"amount": 2}, headers=AUTH)
+            if held.status_code == 403:
                 return taken
-        return 100
+            assert held.status_code == 201, held.text
+            commit = f"{path}/reservations/{held.json()['id']}/commit"
+            done = await client.http.post(commit, json={"amount": 1}, headers=AUTH)
+            assert done.status_code == 200, done.text
+        return take_both_ways.MOST
 
-    def in_a_process() -> int:
-        command = [sys.executable, "-c", WORKER, sync_url(database_url), str(plans_file)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True)
-        return int(done.stdout.split()[0])
+    def in_another_process() -> int:
+        command = [sys.executable, "-m", "tests.take_both_ways", database_url, str(plans_file), str(each)]
+        done = run(command, cwd=ROOT)
+        assert done.returncode == 0, done.stderr
+        return int(done.stdout)
 
-    with ThreadPoolExecutor(writers + 1) as threads:
-        loop = asyncio.get_running_loop()
-        taken = await asyncio.gather(
-            loop.run_in_executor(threads, in_a_process),
-            *(loop.run_in_executor(threads, take_in_a_thread) for _ in range(writers)),
-            *(in_a_task() for _ in range(writers)),
-            by_http(),
-            return_exceptions=True,  # while one of them fails the others still need the loop
-        )
-    engine.dispose()
-    numbers = [each for each in taken if isinstance(each, int)]
-    assert len(numbers) == len(taken), [each for each in taken if not isinstance(each, int)]
-    assert sum(numbers) == 40
-    assert await used() == 40
-
-
-def _patient(session: Session) -> None:
-    """Wait for SQLite's file as long as it takes: many write to it at once."""
-    if session.get_bind().dialect.name == "sqlite":
-        session.execute(text("PRAGMA busy_timeout = 60000"))
+    taken = await asyncio.gather(
+        asyncio.to_thread(in_another_process),
+        take_both_ways.take(client.app.state.billing.database, database_url, each),
+        *(reserve() for _ in range(2)),
+        *(consume() for _ in range(2)),
+        return_exceptions=True,
+    )
+    numbers = [one for one in taken if isinstance(one, int)]
+    assert len(numbers) == len(taken), [one for one in taken if not isinstance(one, int)]
+    assert await used() == sum(numbers) <= 10 * quantity
+    assert (
+        sum(numbers) + await consume() == 10 * quantity
+    )  # no reservation of two is in the way of the last one now
+    assert await used() == 10 * quantity
