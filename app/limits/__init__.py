@@ -22,7 +22,7 @@ from fastapi import Depends
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ..entitlements import Decision, Entitlements, FeaturePreview
-from .current import current, use, use_catalogue
+from .current import current, use, use_catalogue, with_a_service
 from .drift import Drift
 from .errors import DeniedByDecision, FeatureNotIncluded, LimitExceeded, denial
 from .history import ClosedPeriod
@@ -73,9 +73,10 @@ def load(user_id: User, session: AsyncSession | SyncSession | None = None) -> An
 
     Raises:
         InvalidRequest: when the user's id cannot be one.
+        ConfigurationError: without a session, in a process that has no service: at once, not when awaited.
     """
     if session is None:
-        return current().load(user_key(user_id))
+        return with_a_service().load(user_key(user_id))
     return answer(session, lambda own: current().load(user_key(user_id), own))
 
 
@@ -211,7 +212,7 @@ def within(user_id: User, feature: str, rank: int, session: AsyncSession | SyncS
         InvalidRequest, NotFound: the rank cannot be one; the feature is not allocated, or not known.
     """
     if session is None:
-        return current().within(user_key(user_id), feature, rank)
+        return with_a_service().within(user_key(user_id), feature, rank)
     return answer(session, lambda own: current().within(user_key(user_id), feature, rank, own))
 
 

@@ -41,3 +41,14 @@ def current() -> Limits:
             "process without the service limits.use_catalogue()."
         )
     return _limits
+
+
+def with_a_service() -> Limits:
+    """The limits of a process that has a service, and with it a database of its own.
+
+    Raises:
+        ConfigurationError: while nothing is set up, or the process has only a catalogue.
+    """
+    limits = current()
+    limits.snapshots.require_database()
+    return limits

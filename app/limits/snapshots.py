@@ -37,6 +37,10 @@ class Snapshots:
         Raises:
             ConfigurationError: in a process that has none.
         """
+        return self.require_database()
+
+    def require_database(self) -> Database:
+        """As `database`."""
         if self._database is None:
             raise ConfigurationError(NO_SERVICE)
         return self._database

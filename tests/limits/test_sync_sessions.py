@@ -237,8 +237,9 @@ async def test_a_process_without_a_service_or_a_loop_takes_up_to_the_limit(
 
 async def test_without_a_service_what_needs_its_database_says_so(plans_file: Path) -> None:
     limits.use_catalogue(plans_file)
-    with pytest.raises(ConfigurationError, match="pass `session`"):
-        await limits.load("ada")
+    for ask in (lambda: limits.load("ada"), lambda: limits.within("ada", "projects", 1)):
+        with pytest.raises(ConfigurationError, match="pass `session`"):
+            ask()  # a script that awaits nothing sees it, too
 
 
 async def test_another_processs_downgrade_is_obeyed_whatever_is_remembered(
