@@ -14,7 +14,7 @@ from app.config import Settings
 from app.observability import metrics
 
 from . import ROOT
-from .api.test_metrics import METRIC, told_names
+from .api.test_metrics_documented import METRIC, told_names
 
 DASHBOARD = json.loads((ROOT / "deploy" / "grafana.json").read_text())
 MANIFESTS: list[dict[str, Any]] = list(yaml.safe_load_all((ROOT / "deploy" / "kubernetes.yaml").read_text()))

@@ -1,50 +1,24 @@
-"""What `/metrics` tells, and that it is right: with several workers, and with the database down."""
+"""The metrics: what is counted, and who may read it."""
 
 import asyncio
-import os
-import re
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-import httpx
 import orjson
 import pytest
-import yaml
-from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 
 from app import limits
-from app.config import SHIPPED_PLANS
-from app.db import open_database
 from app.db.base import COUNT_UP
 from app.db.postgres import PostgresDatabase
-from app.errors import InvalidPayload, InvalidSignature, PayloadTooLarge, Unavailable
-from app.inbox.outcome import Status
-from app.observability import metrics
-from app.operations import backlog
-from app.operations.backlog import read_backlog
-from app.simulator import NEW, Account, event_body, sign
-from app.simulator.api import API_KEY, ApiFaults, Traffic, serving_in_thread
-from app.stripe.client import RESOURCES
+from app.simulator import NEW, event_body
 from app.worker.worker import Worker
 
-from .. import ROOT
-from ..cli.test_cli import answers
-from ..client import AUTH, KEY, SECRET, Client, running
-from ..databases import free_port
+from ..client import Client, running
 from ..limits.test_limits import Clock
-from ..processes import Process
-from ..waiting import LONGEST_SECONDS, until, wait_until
 from ..worker.test_worker import broken, signed_up
-
-Labels = tuple[tuple[str, str], ...]
-Samples = dict[tuple[str, Labels], float]
+from .metrics_samples import Samples, samples, value
 
 
 @pytest.fixture
@@ -63,22 +37,10 @@ async def client(
         yield client
 
 
-def samples(exposition: str) -> Samples:
-    return {
-        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for family in text_string_to_metric_families(exposition)
-        for sample in family.samples
-    }
-
-
 async def scrape(client: Client) -> Samples:
     response = await client.get("/metrics")
     assert response.status_code == 200, response.text
     return samples(response.text)
-
-
-def value(found: Samples, name: str, **labels: str) -> float:
-    return found.get((name, tuple(sorted(labels.items()))), 0)
 
 
 class Grown:
@@ -245,221 +207,3 @@ async def test_who_can_take_no_event_is_counted_as_503(sqlite_database: str) -> 
         assert (await client.post_signed(body)).status_code == 503
         grown = Grown(before, await scrape(client))
     assert grown("billing_webhook_answers_total", status="503", result="service_unavailable") == 1
-
-
-def test_every_answer_that_an_alert_waits_for_is_there_at_0_from_the_start() -> None:
-    code = "from app.observability.exposition import exposition; print(exposition('', {})[0].decode())"
-    started = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=LONGEST_SECONDS,
-    )
-    answers = {
-        (dict(labels)["status"], dict(labels)["result"]): count
-        for (name, labels), count in samples(started.stdout).items()
-        if name == "billing_webhook_answers_total"
-    }
-    assert set(answers.values()) == {0}
-    titles = [InvalidSignature, InvalidPayload, PayloadTooLarge, Unavailable]
-    told = {(str(error.status), error.title.lower().replace(" ", "_")) for error in titles}
-    told |= {("500", "internal_error")} | {("200", status) for status in get_args(Status)}
-    assert answers.keys() == told
-
-
-@pytest.mark.parametrize(
-    ("headers", "status"),
-    [
-        ({}, 401),
-        ({"X-API-Key": "wrong"}, 401),
-        ({"Authorization": f"Bearer {KEY}"}, 401),
-        ({"X-API-Key": KEY}, 200),
-        ({"Authorization": f"X-API-Key {KEY}"}, 200),
-    ],
-)
-async def test_the_metrics_are_behind_the_key_as_prometheus_can_send_it(
-    sqlite_database: str, headers: dict[str, str], status: int
-) -> None:
-    async with running(sqlite_database) as client:
-        assert (await client.http.get("/metrics", headers=headers)).status_code == status
-
-
-async def test_a_scraper_that_takes_openmetrics_gets_it(sqlite_database: str) -> None:
-    async with running(sqlite_database) as client:
-        accept = {"Accept": "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"}
-        response = await client.http.get("/metrics", headers=AUTH | accept)
-    assert response.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
-    assert response.text.endswith("# EOF\n")
-
-
-async def test_the_backlog_reads_only_indexes_of_what_is_not_settled(database_url: str) -> None:
-    database = open_database(database_url)
-    explain = "EXPLAIN QUERY PLAN" if database.name == "sqlite" else "EXPLAIN"
-    async with database.session() as session:
-        connection = await session.connection()
-        if database.name == "postgresql":  # small tables are read whole otherwise
-            await connection.execute(text("SET LOCAL enable_seqscan = off"))
-        for statement, indexes in (
-            (backlog.COUNT_UNSETTLED_EVENTS, ["ix_billing_event_unsettled"]),
-            (backlog.COUNT_UNSETTLED_OUTBOX, ["ix_billing_outbox_unsettled"]),
-            (
-                backlog.COUNT_NEEDS_REFRESH,
-                ["ix_billing_subscription_needs_refresh", "ix_billing_customer_needs_refresh"],
-            ),
-        ):
-            plan = str((await connection.execute(text(f"{explain} {statement.text}"))).all())
-            assert [index for index in indexes if index not in plan] == [], plan
-    assert (await read_backlog(database)).inbox["dead"].count == 0
-    await database.close()
-
-
-ALERTS = yaml.safe_load((ROOT / "deploy" / "alerts.yml").read_text())
-RULES: list[dict[str, Any]] = [rule for group in ALERTS["groups"] for rule in group["rules"]]
-METRIC = re.compile(r"\bbilling_\w+")
-
-
-async def told_names(url: str) -> set[str]:
-    """The names of all metrics, whether or not anything was counted yet."""
-    async with running(url) as client:
-        families = text_string_to_metric_families((await client.get("/metrics")).text)
-        suffixes = {"counter": ["_total"], "gauge": [""], "histogram": ["_bucket", "_sum", "_count"]}
-        return {family.name + suffix for family in families for suffix in suffixes[family.type]}
-
-
-async def test_every_alert_names_only_metrics_that_exist_and_says_what_to_do(sqlite_database: str) -> None:
-    names = await told_names(sqlite_database)
-    assert len(RULES) >= 7
-    for rule in RULES:
-        used = set(METRIC.findall(rule["expr"]))
-        assert used <= names, rule["alert"]
-        assert used or "up{" in rule["expr"], rule["alert"]
-        assert rule["annotations"].keys() >= {"summary", "remedy"}
-        assert rule["labels"]["severity"] in ("page", "ticket")
-
-
-async def test_the_alerts_filter_by_labels_that_the_metrics_have(sqlite_database: str) -> None:
-    labels = {name: names for name, (_, names) in metrics.GAUGES.items()}
-    labels |= {"billing_webhook_answers_total": ("status", "result")}
-    labels |= {"billing_limit_decisions_total": ("feature", "reason")}
-    labels |= {"billing_stripe_requests_total": ("resource", "status")}
-    for rule in RULES:
-        for name, filters in re.findall(r"\b(billing_\w+)\{([^}]*)\}", rule["expr"]):
-            assert set(re.findall(r"(\w+)\s*[=!]", filters)) <= set(labels[name]), rule["alert"]
-
-
-async def test_operations_tells_of_every_metric_and_every_alert(sqlite_database: str) -> None:
-    document = (ROOT / "docs" / "operations.md").read_text()
-    for name in await told_names(sqlite_database):
-        family = re.sub(r"_(bucket|sum|count)$", "", name)
-        assert f"`{family}`" in document, family
-    assert [rule["alert"] for rule in RULES if f"`{rule['alert']}`" not in document] == []
-
-
-async def test_with_several_workers_each_brings_what_it_counted_in_memory_to_the_others_by_itself(
-    sqlite_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def brought() -> float:
-        (family,) = metrics.DECISIONS.labels("projects", "flushed_by_itself").collect()
-        return family.samples[0].value
-
-    monkeypatch.setenv(metrics.MULTIPROCESS_DIR, str(tmp_path))
-    monkeypatch.setattr(metrics, "FLUSH_SECONDS", 0.01)
-    async with running(sqlite_database):
-        metrics.decision_tally("projects", "flushed_by_itself")[0] += 3
-        await until(lambda: brought() == 3)
-        metrics.decision_tally("projects", "flushed_by_itself")[0] += 1
-    assert brought() == 4  # also the last ones, at the end
-
-
-@contextmanager
-def serving(folder: Path, url: str, workers: int, **changes: str) -> Iterator[str]:
-    """`serve` as a process: its address."""
-    port = free_port()
-    command = [sys.executable, "-m", "app", "serve", "--port", str(port), "--workers", str(workers)]
-    settings = {
-        "DATABASE_URL": url,
-        "STRIPE_WEBHOOK_SECRET": SECRET,
-        "INTERNAL_API_KEY": KEY,
-        "PLANS_FILE": str(SHIPPED_PLANS),
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": str(ROOT),
-        "TMPDIR": str(folder),
-    } | changes
-    with (folder / "log").open("wb") as log:
-        server = Process[bytes](command, cwd=folder, env=settings, stdout=log, stderr=log)
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait(timeout=LONGEST_SECONDS)
-
-
-def ready(address: str) -> None:
-    wait_until(lambda: answers(f"{address}/readyz"))
-
-
-def once(address: str, method: str, path: str, **options: Any) -> httpx.Response:
-    """On a connection of its own, so that any of the workers may answer."""
-    return httpx.request(method, f"{address}{path}", trust_env=False, timeout=LONGEST_SECONDS, **options)
-
-
-@pytest.mark.long
-def test_several_workers_add_up_and_leave_nothing_behind(postgres_database: str, tmp_path: Path) -> None:
-    account = Account(1, start=int(time.time()) - 60)
-    for number in range(10):
-        account.create_customer(user_id=f"user_{number}")
-    with serving(tmp_path, postgres_database, workers=2) as address:
-        ready(address)
-        assert [path.name.startswith("billing-metrics-") for path in tmp_path.iterdir() if path.is_dir()]
-        for number, event in enumerate(account.events):
-            body = event_body(event, NEW)
-            headers = {"Stripe-Signature": sign(body, SECRET, int(time.time()))}
-            assert once(address, "POST", "/webhook/stripe", content=body, headers=headers).is_success
-            path = f"/internal/users/user_{number}/usage/projects"
-            assert once(address, "POST", path, json={"op": "check"}, headers=AUTH).is_success
-
-        def add_up() -> bool:
-            scrapes = [samples(once(address, "GET", "/metrics", headers=AUTH).text) for _ in range(8)]
-            found = {
-                (
-                    value(each, "billing_webhook_answers_total", status="200", result="processed"),
-                    value(each, "billing_limit_decisions_total", feature="projects", reason="ok"),
-                    value(each, "billing_inbox_events", state="pending"),
-                )
-                for each in scrapes
-            }
-            return found == {(len(account.events), len(account.events), 0)}
-
-        wait_until(add_up)
-    assert [path for path in tmp_path.iterdir() if path.is_dir() and path.name != "var"] == []
-
-
-@pytest.mark.long
-def test_several_workers_add_up_what_they_asked_of_stripe(postgres_database: str, tmp_path: Path) -> None:
-    account, faults, traffic = Account(1, start=int(time.time()) - 60), ApiFaults(), Traffic()
-    with serving_in_thread(account, clock=time.time, faults=faults, traffic=traffic) as base:
-        settings = {
-            "STRIPE_API_KEY": API_KEY,
-            "STRIPE_API_BASE": base,
-            "ALLOWED_RETURN_ORIGINS": "https://app.example.com",
-            "CATCH_UP_MINUTES": "0",
-        }
-        with serving(tmp_path, postgres_database, workers=2, **settings) as address:
-            ready(address)
-            faults.next("rate_limit", 2, seconds=0)
-            home = "https://app.example.com/billing"
-            for number in range(10):
-                order = {"user_id": f"user_{number}", "plan": "team", "success_url": home, "cancel_url": home}
-                path = "/internal/checkout-sessions"
-                assert once(address, "POST", path, json=order, headers=AUTH).is_success
-            scrapes = [samples(once(address, "GET", "/metrics", headers=AUTH).text) for _ in range(8)]
-    name = "billing_stripe_requests_total"
-    asked = sum(traffic.by_route.values())
-    assert asked >= 22
-    for each in scrapes:
-        assert sum(count for (metric, _), count in each.items() if metric == name) == asked
-        assert sum(value(each, name, resource=one, status="429") for one in RESOURCES) == 2
-        assert value(each, name, resource="checkout/sessions", status="200") == 10
-        assert value(each, "billing_stripe_request_seconds_count") == asked

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.plans import Catalogue, HeldItem, KnownPrice, PriceList, held_items, line_to_add, main_item
-from tests.entitlements.test_entitlements import catalogue_of
+from tests.entitlements.givens import catalogue_of
 
 CATALOGUE = catalogue_of("""
 [features]

@@ -1,0 +1,68 @@
+"""The periods in which usage counts."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from .givens import END, NOW, START, STARTER, WEEK, Sub, item, of
+
+# Periods.
+
+
+def seconds(*date: int) -> int:
+    return int(datetime(*date, tzinfo=UTC).timestamp())  # type: ignore[misc,arg-type]
+
+
+@pytest.mark.parametrize(
+    ("feature", "now", "period"),
+    [
+        ("daily", seconds(2028, 2, 29, 23, 59, 59), (seconds(2028, 2, 29), seconds(2028, 3, 1))),
+        ("daily", seconds(2028, 3, 1), (seconds(2028, 3, 1), seconds(2028, 3, 2))),
+        ("monthly", seconds(2028, 2, 29, 23, 59, 59), (seconds(2028, 2, 1), seconds(2028, 3, 1))),
+        ("monthly", seconds(2028, 12, 31), (seconds(2028, 12, 1), seconds(2029, 1, 1))),
+        ("monthly", seconds(2029, 1, 1), (seconds(2029, 1, 1), seconds(2029, 2, 1))),
+        ("yearly", seconds(2028, 12, 31, 23, 59, 59), (seconds(2028, 1, 1), seconds(2029, 1, 1))),
+        ("calls", seconds(2028, 2, 29), (seconds(2028, 2, 1), seconds(2028, 3, 1))),
+        ("projects", NOW, (0, None)),
+        ("sso", NOW, (0, None)),
+    ],
+)
+def test_periods_without_a_subscription_are_utcs(
+    feature: str, now: int, period: tuple[int, int | None]
+) -> None:
+    user = of()
+    assert user.period_of(feature, now) == period
+    assert user.resets_at(feature, now) == period[1]
+
+
+def test_a_billing_period_is_the_subscriptions_own() -> None:
+    assert of(STARTER).period_of("calls", NOW) == (START, END)
+    assert of(STARTER).period_of("calls", END - 1) == (START, END)
+
+
+def test_a_period_that_is_over_stays_open_as_long_as_access_does() -> None:
+    for now in (END, END + WEEK - 1):
+        assert of(STARTER, now=now).period_of("calls", now) == (START, END), "another begins, or none"
+        assert of(STARTER, now=now).resets_at("calls", now) == now + 300, "look again in minutes"
+    assert of(STARTER, now=NOW).resets_at("calls", END - 1) == END
+    assert of(STARTER, now=NOW).resets_at("calls", END + 1) == END + 301, "asked beforehand"
+    over = of(STARTER, now=END + WEEK)
+    assert over.plan == "free"
+    month = of().period_of("calls", END + WEEK)
+    assert over.period_of("calls", END + WEEK) == (END, month.end), (
+        "the month, from the end of the last period"
+    )
+
+
+def test_a_billing_period_is_that_of_the_subscription_that_gives_the_feature() -> None:
+    other = Sub(id="sub_0", items=[item("team")], current_period_start=START + 1, current_period_end=END + 1)
+    user = of(STARTER, other)
+    assert user.period_of("calls", NOW) == (START + 1, END + 1), "unlimited on team"
+
+
+def test_without_stripes_period_the_term_of_the_internal_update_is_the_period() -> None:
+    internal = replace(STARTER, current_period_start=None, current_period_end=None, start_date=START + 5)
+    assert of(internal).period_of("calls", NOW) == (START + 5, END)
+    broken = replace(internal, start_date=END)
+    assert of(broken).period_of("calls", NOW) == of().period_of("calls", NOW)
