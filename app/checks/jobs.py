@@ -2,7 +2,7 @@
 
 from .. import COMMAND
 from ..db.models import Job
-from .finding import Check, Context, Finding, Scope
+from .finding import Check, Context, Finding, Scope, named
 
 CATCH_UP, RECONCILE, REFRESH = "catch-up", "reconcile", "refresh"
 MINUTE, DAY = 60, 86_400
@@ -13,9 +13,27 @@ MISSED = 3
 async def catch_up_runs(context: Context, scope: Scope | None) -> list[Finding]:
     minutes = context.catch_up_minutes
     if minutes or await _last_run_failed(context, CATCH_UP):
-        return await _runs(context, CATCH_UP, minutes * MINUTE)
+        return await _runs(context, CATCH_UP, minutes * MINUTE) or await _not_listed(context)
     what = "CATCH_UP_MINUTES is 0: events that never arrived are never asked for."
     return [Finding("hint", what, f"Unset it, or run `{COMMAND} catch-up` now and then.")]
+
+
+async def _not_listed(context: Context) -> list[Finding]:
+    """Thin events that the last catch-up was refused."""
+    job = await load_job(context, CATCH_UP)
+    types: list[str] = ((job.result if job else None) or {}).get("not_listed") or []
+    if not types:
+        return []
+    return [
+        Finding(
+            "warning",
+            f"Stripe refuses to list thin events of the types {named(types)}: those that never arrived stay "
+            "missing.",
+            "Let STRIPE_API_KEY read events (Stripe's Dashboard, Developers > API keys), or disconnect the "
+            "receivers of these types.",
+            "Thin events are not listed",
+        )
+    ]
 
 
 async def reconcile_runs(context: Context, scope: Scope | None) -> list[Finding]:

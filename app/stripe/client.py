@@ -212,16 +212,18 @@ class StripeApi:
                 return
             after = str(found[-1]["id"])
 
-    async def pages_v2(self, path: str, **params: Any) -> AsyncIterator[Answer]:
-        """The pages of a list of API v2 ("Pagination" of API v2, `next_page_url`).
+    async def pages_v2(self, path: str, *, page: str | None = None, **params: Any) -> AsyncIterator[Answer]:
+        """The pages of a list of API v2, from the first one or from the address `page`.
+
+        "Pagination" of API v2: `next_page_url` is the address of the next one, with all parameters.
 
         Raises:
             NotFound, StripeRefused, StripeUnavailable: as `get`.
         """
-        answer = await self.get(path, **params)
+        answer = await self.get(page) if page else await self.get(path, **params)
         yield answer
-        while (following := answer.content.get("next_page_url")) and API_PATH.fullmatch(str(following)):
-            answer = await self.get(str(following))
+        while following := next_page(answer):
+            answer = await self.get(following)
             yield answer
 
     async def _call(self, method: str, path: str, params: Mapping[str, Any], key: str | None) -> Answer:
@@ -236,6 +238,18 @@ class StripeApi:
                 raise _translated(error, path) from None
         replayed = response.headers.get("Idempotent-Replayed") == "true"
         return Answer(orjson.loads(response.body), _dated(response.headers), replayed)
+
+
+def next_page(answer: Answer) -> str | None:
+    """Where the next page of a list of API v2 is read; None behind the last one.
+
+    Raises:
+        StripeRefused: for an address that is none of the API's.
+    """
+    following = answer.content.get("next_page_url")
+    if following and API_PATH.fullmatch(str(following)) is None:
+        raise StripeRefused("Stripe's list goes on at an address that is none of its API's.")
+    return str(following) if following else None
 
 
 def required(api: StripeApi | None) -> StripeApi:

@@ -37,6 +37,11 @@ def thin_types(handled: Iterable[str]) -> list[str]:
     return sorted(name for name in names if _is_thin(name))
 
 
+def thin_only_types(handled: Iterable[str]) -> list[str]:
+    """Those of the handled types that have no snapshot event: a list of snapshot events never has them."""
+    return [name for name in thin_types(handled) if plain_type(name) not in _snapshot_types()]
+
+
 def unknown_types(handled: Iterable[str]) -> list[str]:
     """The handled types that Stripe has in neither form: nothing ever sends them."""
     return sorted(name for name in handled if not snapshot_types([name]) and not thin_types([name]))

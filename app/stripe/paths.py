@@ -25,8 +25,8 @@ NESTED = {
 """The nested list that a record is made of, where it is listed, and the parameter with the object's id."""
 SEGMENT = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 """A part of a path: an id such as `../x` never leads to another address."""
-API_PATH = re.compile(r"/v[12]/[\w./-]+(\?[\w.%=&\[\]-]*)?")
-"""What an event may name as the path of its object."""
+API_PATH = re.compile(r"/v[12]/[\w./-]+(\?[!-~]*)?")
+"""What may be asked for as Stripe names it: the path of an event's object, the next page of a list."""
 
 
 def segment(text: str) -> str:

@@ -1,8 +1,9 @@
 """Catch-up: events that never arrived are listed from Stripe, and applied like any other.
 
 Whatever was lost on the way, Stripe keeps its events for 30 days ("List all events"). All handled types are
-listed, newest first; what the inbox does not have goes through the same pipeline. Where it was is noted after
-every page, so that one that was killed goes on there.
+listed, newest first: snapshot events, then the thin events that no snapshot says (`missing_events`). What the
+inbox does not have goes through the same pipeline. Where it was is noted after every page, so that one that
+was killed goes on there.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,19 +12,19 @@ from typing import Any
 
 import orjson
 import structlog
-from sqlmodel import col, select
 
 from ..backoff import has_come
 from ..concurrency import run_all
 from ..db import Database
-from ..db.models import WebhookEvent
-from ..errors import StripeRefused
+from ..errors import NotFound, StripeRefused
 from ..inbox.arrivals import Arrivals
 from ..inbox.delivery import receive
 from ..inbox.handlers import stripe_types
 from ..inbox.inbox import Inbox
 from ..stripe.client import StripeApi, type_groups
 from . import leases
+from .event_lists import EventList, SnapshotList, ThinList
+from .missing_events import MissingEvents
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +35,10 @@ KEPT_SECONDS = 30 * DAY
 OVERLAP_SECONDS = 3600
 """Listed again each time, since events may be made late."""
 
+NOT_LISTED = "not_listed"
+"""In the job's result: the types of thin events that Stripe refused to list."""
+
+Json = dict[str, Any]
 OnProgress = Callable[[int, int], None]
 """Called after each page with how many events were listed and how many were missing."""
 
@@ -70,6 +75,7 @@ class CatchUp:
         self._arrivals = arrivals
         self._api = api
         self._clock = clock
+        self._missing = MissingEvents(database)
 
     async def run(
         self, since: int | None = None, on_progress: OnProgress = lambda listed, missing: None
@@ -125,50 +131,65 @@ class CatchUp:
 
     async def _list(self, cursor: Cursor, on_progress: OnProgress) -> Cursor:
         await leases.update_job(self._database, JOB, started_at=cursor.began_at, cursor=cursor.as_json())
-        groups = type_groups(stripe_types())
-        for number in range(cursor.group, len(groups)):
+        thin_types = await self._missing.awaited_thin_types()
+        lists: list[EventList] = [SnapshotList(types) for types in type_groups(stripe_types())]
+        lists += [ThinList(types) for types in type_groups(thin_types)]
+        not_listed: list[str] = []
+        for number in range(cursor.group, len(lists)):
             cursor.group = number
-            try:
-                await self._list_group(groups[number], cursor, on_progress)
-            except StripeRefused:
-                if cursor.after is None:
-                    raise
-                # The event that it stood at may be past Stripe's 30 days: list the group from the start.
-                cursor.after = None
-                await self._list_group(groups[number], cursor, on_progress)
+            not_listed += await self._list_types(lists[number], cursor, on_progress)
             cursor.after = None
-        result = cursor.as_json() | {"began_at": await self._reached(cursor)}
+        result = cursor.as_json() | {"began_at": await self._reached(cursor), NOT_LISTED: not_listed}
         await leases.update_job(
             self._database, JOB, finished_at=int(self._clock()), cursor=None, result=result
         )
         log.info("caught_up", since=cursor.since, listed=cursor.listed, missing=cursor.missing)
         return cursor
 
-    async def _list_group(self, types: Sequence[str], cursor: Cursor, on_progress: OnProgress) -> None:
-        created = {"gte": cursor.since}
-        pages = self._api.pages("/v1/events", types=list(types), created=created, after=cursor.after)
-        async for page in pages:
-            events = page.content["data"]
-            cursor.missing += await self._take_in(events)
+    async def _list_types(self, listed: EventList, cursor: Cursor, on_progress: OnProgress) -> Sequence[str]:
+        """List events of some types; those types where Stripe refuses to list thin events.
+
+        Raises:
+            StripeRefused, StripeUnavailable, Unavailable: as `run`.
+        """
+        try:
+            try:
+                await self._list_pages(listed, cursor, on_progress)
+            except (NotFound, StripeRefused):
+                if cursor.after is None:
+                    raise
+                # The event that it stood at may be past Stripe's 30 days: list them from the start.
+                cursor.after = None
+                await self._list_pages(listed, cursor, on_progress)
+        except (NotFound, StripeRefused) as error:
+            if isinstance(listed, SnapshotList):
+                raise
+            log.warning("thin_events_not_listed", types=listed.types, error=error.detail)
+            return listed.types
+        return ()
+
+    async def _list_pages(self, listed: EventList, cursor: Cursor, on_progress: OnProgress) -> None:
+        async for events, following in listed.pages(self._api, cursor.since, cursor.after):
+            cursor.missing += await self._take_in(events, by_webhook=isinstance(listed, SnapshotList))
             cursor.listed += len(events)
-            cursor.after = events[-1]["id"]
+            cursor.after = following
             await leases.renew(self._database, JOB, int(self._clock()))
             await leases.update_job(self._database, JOB, cursor=cursor.as_json())
             on_progress(cursor.listed, cursor.missing)
 
-    async def _take_in(self, events: Sequence[dict[str, Any]]) -> int:
-        """Take in those that the inbox does not have; how many."""
-        ids = [event["id"] for event in events]
-        async with self._database.reading() as session:
-            query = select(WebhookEvent.id).where(col(WebhookEvent.id).in_(ids))
-            known = set(await session.exec(query))
+    async def _take_in(self, events: Sequence[Json], *, by_webhook: bool = True) -> int:
+        """Take in those that the inbox does not have; how many never arrived, in either form.
+
+        `by_webhook`: count them as what a webhook should have brought. Of a change that thin events alone
+        name, another event is a snapshot.
+        """
+        new = await self._missing.unknown(events)
+        lost = len(new) - len(await self._missing.with_twin(new))
         now = int(self._clock())
-        missing = [
-            receive(orjson.dumps(event), signature=None, received_at=now, source="catch-up")
-            for event in events
-            if event["id"] not in known
+        deliveries = [
+            receive(orjson.dumps(event), signature=None, received_at=now, source="catch-up") for event in new
         ]
-        await run_all(self._inbox.accept(delivery) for delivery in missing)
-        if missing:
-            self._arrivals.note("catch-up", len(missing))
-        return len(missing)
+        await run_all(self._inbox.accept(delivery) for delivery in deliveries)
+        if lost and by_webhook:
+            self._arrivals.note("catch-up", lost)
+        return lost

@@ -5,7 +5,7 @@ import random
 import shutil
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from app.simulator import NEW, Account, Customer, Event, event_body, random_hist
 from app.stripe.client import Answer
 from app.sync.objects import StripeObjects
 from app.sync.pending import UNCHANGED_SECONDS, PendingFetches
+from tests.database_pool import DatabasePool
 from tests.records import stored
 
 from ..simulator.histories import Json
@@ -180,16 +181,39 @@ async def records(side: Side, account: Account) -> tuple[Any, Any]:
     return {kind: found[kind] for kind in kinds}, {kind: wanted[kind] for kind in kinds}
 
 
-@pytest.mark.parametrize("histories", [2, pytest.param(2000, marks=pytest.mark.long)], ids=["2", "2000"])
+QUICK = range(2)
+THOUSANDS = [range(first, first + 500) for first in range(0, 2000, 500)]
+
+
+def named(seeds: range) -> str:
+    return f"{seeds.start}-{seeds.stop - 1}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def three_urls(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[str]]:
+    """The addresses of three fresh, migrated databases, on each kind in turn."""
+    names = ("snapshot", "thin", "both")
+    if request.param == "sqlite":
+        template: Path = request.getfixturevalue("sqlite_template")
+        for name in names:
+            shutil.copy(template, tmp_path / f"{name}.db")
+        yield [f"sqlite:///{tmp_path}/{name}.db" for name in names]
+        return
+    databases: DatabasePool = request.getfixturevalue("postgres_databases")
+    with ExitStack() as stack:
+        yield [stack.enter_context(databases.database()) for _ in names]
+
+
+@pytest.mark.parametrize(
+    "seeds", [QUICK, *(pytest.param(seeds, marks=pytest.mark.long) for seeds in THOUSANDS)], ids=named
+)
 async def test_thin_events_alone_and_beside_their_snapshots_say_the_same_once(
-    tmp_path: Path, sqlite_template: Path, told: list[Reaction], histories: int
+    three_urls: list[str], told: list[Reaction], seeds: range
 ) -> None:
-    urls = [f"sqlite:///{tmp_path}/{name}.db" for name in ("snapshot", "thin", "both")]
-    for name in ("snapshot", "thin", "both"):
-        shutil.copy(sqlite_template, tmp_path / f"{name}.db")
     heard: Counter[str] = Counter()
-    async with serving(urls[0]) as snapshot, serving(urls[1]) as thin, serving(urls[2]) as both:
-        for seed in range(histories):
+    async with AsyncExitStack() as stack:
+        snapshot, thin, both = [await stack.enter_async_context(serving(url)) for url in three_urls]
+        for seed in seeds:
             account = lived(seed)
             await in_order(snapshot, account, thin=False)
             by_snapshots = await heard_by(told)

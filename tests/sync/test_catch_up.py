@@ -3,16 +3,24 @@
 import random
 from typing import Any
 
+import orjson
 import pytest
-from sqlmodel import select
+from sqlmodel import col, select
 
-from app.db.models import WebhookEvent
-from app.errors import StripeUnavailable
-from app.inbox.handlers import stripe_types
-from app.simulator import DAY, OLD, Account, deliveries, random_history, truth
+from app.db.models import EventArrival, WebhookEvent
+from app.errors import StripeRefused, StripeUnavailable
+from app.inbox.handlers import handled, stripe_types
+from app.inbox.unit_of_work import UnitOfWork
+from app.operations.checks import check_service
+from app.signals import event_signal
+from app.simulator import DAY, OLD, Account, deliveries, random_history, thin_body, truth
 from app.simulator import Faults as DeliveryFaults
-from app.stripe.client import type_groups
+from app.stripe.client import Answer, StripeApi, type_groups
+from app.stripe.event_types import plain_type
+from app.stripe.events import StripeEvent
+from app.sync import event_lists
 from app.sync.catch_up import KEPT_SECONDS, OVERLAP_SECONDS
+from app.sync.pending import UNCHANGED_SECONDS
 from tests.records import stored
 
 from .conftest import Beside, Start
@@ -155,3 +163,116 @@ async def test_while_stripe_is_down_it_says_so_and_a_later_one_finishes(
         assert not await both.service.catch_up.is_due(3600)
         expected = truth(account)
         assert await stored(both.service.database, expected) == expected
+
+
+PRICE_CHANGED = "customer.subscription.item_price_changed"
+
+
+def with_changed_price() -> tuple[Account, str]:
+    account = Account(1, start=NOW)
+    subscription = account.create_subscription(account.create_customer(user_id="ada"), "price_starter")
+    account.advance(60)
+    account.change_price(subscription, "price_team")
+    account.advance(60)
+    return account, subscription.id
+
+
+async def heard_of_changed_price(both: Beside) -> list[str]:
+    """The subscriptions whose receiver of a type that only thin events have is called by a catch-up."""
+    heard: list[str] = []
+
+    def hear(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
+        heard.append(str(event.object_id))
+
+    with event_signal(PRICE_CHANGED).connected_to(hear):
+        for _ in range(2):
+            assert await catch_up(both)
+            both.account.advance(UNCHANGED_SECONDS + 1)
+            await both.refresh()
+    return heard
+
+
+async def test_an_event_that_no_snapshot_says_is_listed_for_the_receiver_of_the_application(
+    database_url: str, beside: Start
+) -> None:
+    account, id = with_changed_price()
+    async with beside(database_url, account) as both:
+        await both.client.deliver(*account.events)
+        assert await heard_of_changed_price(both) == [id]
+        asked = both.traffic.by_route["GET /v2/core/events"]
+        assert asked == 2
+        await catch_up(both)
+        assert both.traffic.by_route["GET /v2/core/events"] == asked, "nobody waits for one any more"
+
+
+async def test_where_thin_events_arrive_those_of_every_handled_type_are_listed(
+    database_url: str, beside: Start
+) -> None:
+    account, id = with_changed_price()
+    account.renew(account.subscriptions[id], paid=False)
+    thin = [each for each in account.thin_events() if plain_type(each.type) in handled()]
+    lost = [each for each in thin if each.type == "v1.customer.subscription.past_due"]
+    async with beside(database_url, account) as both:
+        for each in thin:
+            if each not in lost:
+                await both.client.send(orjson.loads(thin_body(each)))
+        found = await catch_up(both)
+        assert (len(lost), found.missing) == (1, 1), "a snapshot whose thin version came is not missing"
+        assert {each.id for each in lost} <= await ids_in(both)
+        assert (await catch_up(both)).missing == 0
+        async with both.service.database.reading() as session:
+            assert (
+                list(await session.exec(select(EventArrival).where(col(EventArrival.way) == "catch-up")))
+                == []
+            )
+
+
+async def test_a_list_of_thin_events_that_is_cut_off_goes_on_at_its_page(
+    database_url: str, beside: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_lists, "PAGE", 4)
+    account, id = with_changed_price()
+    for number in range(6):
+        account.change_price(account.subscriptions[id], ("price_starter", "price_team")[number % 2])
+    async with beside(database_url, account) as both:
+        assert both.service.catch_up is not None
+
+        def cut(listed: int, missing: int) -> None:
+            if both.traffic.by_route["GET /v2/core/events"]:
+                raise KeyError("cut off")
+
+        with event_signal(PRICE_CHANGED).connected_to(receives_nothing):
+            with pytest.raises(KeyError):
+                await both.service.catch_up.run(None, cut)
+            await catch_up(both)
+            assert both.traffic.by_route["GET /v2/core/events"] == 2, "the first page is not read again"
+        changes = {each.id for each in account.thin_events() if each.type == f"v1.{PRICE_CHANGED}"}
+        assert len(changes) == 7 and changes <= await ids_in(both)
+
+
+def receives_nothing(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
+    """A receiver, so that somebody waits."""
+
+
+async def test_a_key_that_may_not_list_thin_events_catches_up_with_snapshots_and_says_so(
+    database_url: str, beside: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account, _ = with_changed_price()
+    get = StripeApi.get
+
+    async def refused(api: StripeApi, path: str, **params: Any) -> Answer:
+        if path.startswith("/v2/core/events"):
+            raise StripeRefused("Stripe does not accept STRIPE_API_KEY for this.")
+        return await get(api, path, **params)
+
+    monkeypatch.setattr(StripeApi, "get", refused)
+    async with beside(database_url, account) as both:
+        with event_signal(PRICE_CHANGED).connected_to(receives_nothing):
+            found = await catch_up(both)
+        assert found.missing == found.listed > 0
+        expected = truth(account)
+        assert await stored(both.service.database, expected) == expected
+        [finding] = (await check_service(both.service))["catch-up"]
+        assert finding.level == "warning" and f"v1.{PRICE_CHANGED}" in finding.what
+        await catch_up(both)
+        assert (await check_service(both.service))["catch-up"] == []

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from ...signals import INTERNAL, event_signal, handled_types, has_receivers
-from ...stripe.event_types import snapshot_types
+from ...stripe.event_types import plain_type, snapshot_types
 from ...stripe.events import StripeEvent
 from ..unit_of_work import UnitOfWork
 from .charge import charge_dispute_changed, charge_refunded
@@ -75,6 +75,13 @@ READ_BEFORE: frozenset[Handler] = frozenset({subscription_snapshot, customer_sna
 def handled() -> set[str]:
     """Stripe's event types that have a receiver here, ours or the application's."""
     return {*handled_types(), *(name for name in HANDLERS if not name.startswith(INTERNAL))}
+
+
+def has_receivers_of_application(event_type: str) -> bool:
+    """Whether a receiver that is none of these handlers is connected to the type, with or without `v1.`."""
+    signals = [event_signal(name) for name in {event_type, plain_type(event_type)} if has_receivers(name)]
+    ours = set(HANDLERS.values())
+    return any(receiver not in ours for signal in signals for receiver in signal.receivers_for(None))
 
 
 def stripe_types() -> list[str]:
