@@ -170,26 +170,24 @@ class CatchUp:
 
     async def _list_pages(self, listed: EventList, cursor: Cursor, on_progress: OnProgress) -> None:
         async for events, following in listed.pages(self._api, cursor.since, cursor.after):
-            cursor.missing += await self._take_in(events, by_webhook=isinstance(listed, SnapshotList))
+            cursor.missing += await self._take_in(events)
             cursor.listed += len(events)
             cursor.after = following
             await leases.renew(self._database, JOB, int(self._clock()))
             await leases.update_job(self._database, JOB, cursor=cursor.as_json())
             on_progress(cursor.listed, cursor.missing)
 
-    async def _take_in(self, events: Sequence[Json], *, by_webhook: bool = True) -> int:
-        """Take in those that the inbox does not have; how many never arrived, in either form.
-
-        `by_webhook`: count them as what a webhook should have brought. Of a change that thin events alone
-        name, another event is a snapshot.
-        """
+    async def _take_in(self, events: Sequence[Json]) -> int:
+        """Take in those that the inbox does not have; how many never arrived, in either form."""
         new = await self._missing.unknown(events)
-        lost = len(new) - len(await self._missing.with_twin(new))
+        arrived = await self._missing.with_twin(new)
+        lost = [event for event in new if event["id"] not in arrived]
         now = int(self._clock())
         deliveries = [
             receive(orjson.dumps(event), signature=None, received_at=now, source="catch-up") for event in new
         ]
         await run_all(self._inbox.accept(delivery) for delivery in deliveries)
-        if lost and by_webhook:
-            self._arrivals.note("catch-up", lost)
-        return lost
+        # Beside every thin event that no snapshot says there are snapshots of the same change.
+        if snapshots := sum(event["object"] == "event" for event in lost):
+            self._arrivals.note("catch-up", snapshots)
+        return len(lost)
