@@ -249,6 +249,8 @@ async def overview_page(admin: Admin, request: Request) -> Response:
         cards=[*other_faults(overview), *(card(overview) for card in CARDS)],
         age=age,
         counting=overview.subscriptions is None or overview.events is None,
+        sources=admin.statistics.sources.last()[0] if admin.service.stripe is not None else None,
+        has_stripe_key=admin.service.stripe is not None,
         **_charts(overview),
     )
 

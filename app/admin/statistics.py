@@ -14,8 +14,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from ..checks.finding import LIVE
 from ..db.manual import TO_REFRESH
 from ..db.models import Job
+from ..errors import ServiceError
 from ..limits.prices import known_prices
 from ..operations.checks import Found, check_service
+from ..operations.event_sources import EventSources, list_event_sources
 from ..plans import PriceList
 from ..service import Service
 from ..sync import leases
@@ -29,7 +31,7 @@ T = TypeVar("T")
 CAP = 1000
 """Counts of what needs attention stop here: 1,000 and 100,000 call for the same action."""
 WINDOW_MINUTES = 60
-SUBSCRIPTIONS_SECONDS, EVENTS_SECONDS = 60, 10
+SUBSCRIPTIONS_SECONDS, EVENTS_SECONDS, SOURCES_SECONDS = 60, 10, 300
 TIMEOUT_SECONDS = 0.1
 """How long a page waits for slow numbers that are not computed yet."""
 
@@ -135,10 +137,12 @@ class CachedStatistics:
             lambda: read_subscription_statistics(service), SUBSCRIPTIONS_SECONDS, service.clock
         )
         self.events = Cached(lambda: read_event_statistics(service), EVENTS_SECONDS, service.clock)
+        self.sources = Cached(lambda: read_event_sources(service), SOURCES_SECONDS, service.clock)
 
     async def refresh(self) -> None:
         """Start to compute what is too old, and wait at most TIMEOUT_SECONDS for it."""
-        tasks = [task for task in (self.subscriptions.refresh(), self.events.refresh()) if task is not None]
+        started = (each.refresh() for each in (self.subscriptions, self.events, self.sources))
+        tasks = [task for task in started if task is not None]
         if tasks:
             await asyncio.wait(tasks, timeout=TIMEOUT_SECONDS)
 
@@ -146,6 +150,17 @@ class CachedStatistics:
         """Cancel what is being computed, before the database is closed."""
         await self.subscriptions.close()
         await self.events.close()
+        await self.sources.close()
+
+
+async def read_event_sources(service: Service) -> EventSources:
+    """What sends events at Stripe; without a key for its API nothing."""
+    if service.stripe is None:
+        return EventSources(())
+    try:
+        return await list_event_sources(service.stripe)
+    except ServiceError as error:
+        return EventSources((), error.detail)
 
 
 async def read_subscription_statistics(service: Service) -> SubscriptionStatistics:

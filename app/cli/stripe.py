@@ -11,8 +11,9 @@ import typer
 from ..config import Settings, examine_settings
 from ..errors import ServiceError
 from ..observability.logs import configure_logging
-from ..operations.event_destination import list_destinations, ping, set_up_thin, switch, url_of
-from ..operations.webhook_endpoint import REVEAL, SetupResult, list_endpoints, set_up
+from ..operations.event_destination import ping, set_up_thin, switch
+from ..operations.event_sources import EventSource, find_event_source, list_event_sources
+from ..operations.webhook_endpoint import REVEAL, SetupResult, set_up
 from ..service import import_receivers
 from ..stripe.client import StripeApi, required
 from .env_file import NAME, add_signing_secret, is_writable
@@ -81,8 +82,22 @@ async def _set_up(settings: Settings, url: str, new: bool, thin: bool, remove_ot
 @stripe.command("list")
 def list_all() -> None:
     """List the webhook endpoints and event destinations of the account."""
-    for line in _asked(_lines):
-        typer.echo(line)
+    found = _asked(list_event_sources)
+    for each in found.listed:
+        typer.echo(_line(each))
+    if found.not_listed is not None:
+        raise complaint(f"Event destinations are not listed. {found.not_listed}")
+
+
+@stripe.command()
+def show(id: Annotated[str, typer.Argument(help="we_… or ed_….")]) -> None:
+    """Show a webhook endpoint or an event destination: where it sends to, and which event types."""
+    found = _asked(lambda api: find_event_source(api, id))
+    typer.echo(_line(found))
+    if found.api_version is not None:
+        typer.echo(f"API version: {found.api_version}")
+    typer.echo(f"Event types: {', '.join(found.types)}")
+    typer.echo(f"Handled here, and not sent: {', '.join(found.missing_types) or 'none'}")
 
 
 @stripe.command("ping")
@@ -105,22 +120,15 @@ def disable(id: Annotated[str, typer.Argument(help="we_… or ed_….")]) -> Non
     typer.echo(f"{id} is disabled.")
 
 
-async def _lines(api: StripeApi) -> list[str]:
-    endpoints = [
-        f"{each['id']}  snapshot  {each['status']}  {each['url']}" for each in await list_endpoints(api)
-    ]
-    shown = {line.split()[0] for line in endpoints}
-    return endpoints + [
-        f"{each['id']}  {each['event_payload']}  {each['status']}  {url_of(each) or each['type']}"
-        for each in await list_destinations(api)
-        if each["id"] not in shown
-    ]
+def _line(source: EventSource) -> str:
+    return f"{source.id}  {source.form}  {source.status}  {source.sends_to}"
 
 
 def _asked(call: Callable[[StripeApi], Awaitable[T]]) -> T:
     """What Stripe answers to a call with the configured key."""
     configure_logging()
     settings, _ = examine_settings()
+    import_receivers(settings.receivers)
 
     async def asked() -> T:
         key = settings.stripe_api_key

@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from ..checks import Context
 from ..config import Problem, Settings
 from ..db import Database
 from ..inbox.spool import Spool
 from ..operations.checks import context_of
+from ..operations.event_sources import EventSource
 from ..plans import Catalogue
 from ..stripe.client import StripeApi
 
@@ -34,7 +35,7 @@ class Installation:
     url: str | None = None
     stripe: StripeApi | None = None
     lacking: dict[Need, str] = field(default_factory=dict)
-    endpoints: list[dict[str, Any]] = field(default_factory=list)
+    endpoints: list[EventSource] = field(default_factory=list)
     skew: float = 0
     account: str | None = None
     """The account's id, as STRIPE_ACCOUNT or the key says it."""

@@ -175,7 +175,7 @@ def types_changed(present: Sequence[str], wanted: Sequence[str]) -> list[str]:
 def _notes(endpoint: Json, others: Sequence[Json]) -> tuple[str, ...]:
     notes = []
     if endpoint["api_version"] != api_version():
-        notes.append(version_note(endpoint))
+        notes.append(version_note(endpoint["id"], endpoint["api_version"]))
     if others:
         names = ", ".join(each["id"] for each in others)
         notes.append(
@@ -185,11 +185,11 @@ def _notes(endpoint: Json, others: Sequence[Json]) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def version_note(endpoint: Json) -> str:
+def version_note(endpoint_id: str, version: str | None) -> str:
     """Which version the endpoint has, and how it gets the library's."""
-    has = endpoint["api_version"] or "the account's own"
+    has = version or "the account's own"
     return (
-        f"The API version of {endpoint['id']} is {has}, the stripe library's is {api_version()}, and "
+        f"The API version of {endpoint_id} is {has}, the stripe library's is {api_version()}, and "
         "Stripe's API cannot change it. Events of every version are understood, so there is no haste. To "
         f"move: `{COMMAND} stripe setup --url … --new` creates one beside it; put its secret beside the "
         "present one in STRIPE_WEBHOOK_SECRET and restart; then delete the old one in Stripe's Dashboard."

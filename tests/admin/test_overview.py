@@ -4,12 +4,17 @@ import asyncio
 from types import SimpleNamespace
 
 import pytest
+from pydantic import SecretStr
 
 from app.admin import statistics
 from app.admin.statistics import CAP, Cached, revenue_of
 from app.db.models import Subscription, WebhookEvent
+from app.operations.event_destination import set_up_thin
+from app.operations.webhook_endpoint import set_up
 from app.simulator import DAY, Account
+from app.simulator.api import API_KEY, ApiFaults, serving
 
+from ..doctor.patient import URL
 from .cases import CASES
 from .visitor import START, Clock, logged_in, words
 
@@ -205,3 +210,43 @@ async def test_an_event_that_waits_too_long_is_marked_with_its_age(sqlite_databa
             session.add(event)
         page = words(await visitor.open("/"))
         assert "the oldest for 24 h" in page
+
+
+async def test_the_overview_shows_what_sends_events_at_stripe(database_url: str) -> None:
+    account = Account(1, start=START)
+    async with serving(account) as base_url:
+        key = SecretStr(API_KEY)
+        async with logged_in(database_url, stripe_api_key=key, stripe_api_base=base_url) as (client, visitor):
+            api = client.app.state.billing.stripe
+            endpoint = (await set_up(api, URL, livemode=None)).endpoint_id
+            thin = (await set_up_thin(api, URL, livemode=None)).endpoint_id
+            account.destinations[thin].enabled_events.pop()
+            account.destinations[thin].status = "disabled"
+            page = words(await visitor.open("/"))
+    assert f"{endpoint} {URL} snapshot enabled all handled types" in page
+    assert f"{thin} {URL} thin disabled 1 handled type is not sent" in page
+
+
+@pytest.mark.parametrize(
+    ("prepare", "says"),
+    [
+        ("none", "No webhook endpoint and no event destination: no event arrives"),
+        ("refused", "They are not listed: Stripe does not accept STRIPE_API_KEY for this."),
+        ("down", "They are not listed: Stripe cannot be reached now"),
+    ],
+)
+async def test_the_overview_says_why_nothing_sends_events(
+    sqlite_database: str, prepare: str, says: str
+) -> None:
+    faults = ApiFaults()
+    async with serving(Account(1, start=START), faults=faults) as base_url:
+        key = SecretStr(API_KEY if prepare != "refused" else "sk_live_fake_of_the_other_mode")
+        async with logged_in(sqlite_database, stripe_api_key=key, stripe_api_base=base_url) as (_, visitor):
+            if prepare == "down":
+                faults.next("error", 9)
+            assert says in words(await visitor.open("/"))
+
+
+async def test_without_a_key_the_overview_does_not_speak_of_endpoints(sqlite_database: str) -> None:
+    async with logged_in(sqlite_database) as (_, visitor):
+        assert "sends events" not in await visitor.open("/")

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.doctor import CHECKS, endpoint, installation
 from app.errors import StripeRefused
+from app.operations import event_sources
 from app.stripe.client import StripeApi
 
 from .mistakes import failing_event, thin_event_that_nobody_reads
@@ -124,7 +125,7 @@ async def test_a_key_that_may_not_list_endpoints_leaves_what_is_said_of_them_ope
     async def refuse(api: StripeApi) -> list[dict[str, Any]]:
         raise StripeRefused("Stripe does not accept STRIPE_API_KEY for this.")
 
-    monkeypatch.setattr(endpoint, "list_endpoints", refuse)
+    monkeypatch.setattr(event_sources, "list_endpoints", refuse)
     async with healthy(sqlite_database, tmp_path) as patient:
         report = await patient.examine()
     assert {each.check for each in report.skipped} == {check.name for check in endpoint.CHECKS}
