@@ -240,7 +240,7 @@ async def test_the_overview_says_why_nothing_sends_events(
 ) -> None:
     faults = ApiFaults()
     async with serving(Account(1, start=START), faults=faults) as base_url:
-        key = SecretStr(API_KEY if prepare != "refused" else "sk_live_fake_of_the_other_mode")
+        key = SecretStr(API_KEY if prepare != "refused" else "sk_test_unknown_at_stripe")
         async with logged_in(sqlite_database, stripe_api_key=key, stripe_api_base=base_url) as (_, visitor):
             if prepare == "down":
                 faults.next("error", 9)

@@ -22,7 +22,7 @@ from .conftest import Beside, Start
 from .test_catch_up import NOW
 from .thin_types import STORIES, Life, all_thin_types
 
-Told = list[Reaction]
+Announced = list[Reaction]
 FAMILIES = {
     "Charge",
     "CreditNote",
@@ -50,8 +50,8 @@ QUICK = [
 
 
 @pytest.fixture
-def told() -> Iterator[Told]:
-    heard: Told = []
+def told() -> Iterator[Announced]:
+    heard: Announced = []
 
     async def hear(reaction: Reaction) -> None:
         heard.append(reaction)
@@ -99,7 +99,7 @@ async def read_all(side: Beside) -> None:
     raise AssertionError("there is always more to read")
 
 
-def heard(told: Told) -> Counter[str]:
+def heard(told: Announced) -> Counter[str]:
     """What was announced, without what says which event announced it."""
     found = Counter(
         orjson.dumps(
@@ -111,7 +111,7 @@ def heard(told: Told) -> Counter[str]:
     return found
 
 
-async def after(side: Beside, event: dict[str, Any], told: Told) -> tuple[Any, Counter[str]]:
+async def after(side: Beside, event: dict[str, Any], told: Announced) -> tuple[Any, Counter[str]]:
     """The records once the event has come and everything was read, and what was announced."""
     told.clear()
     await side.client.send(event)
@@ -121,7 +121,7 @@ async def after(side: Beside, event: dict[str, Any], told: Told) -> tuple[Any, C
 
 
 async def differences(
-    names: list[str], snapshot: Beside, thin: Beside, told: Told
+    names: list[str], snapshot: Beside, thin: Beside, told: Announced
 ) -> tuple[dict[str, Any], int]:
     """What a thin event says otherwise than its snapshot, by its type; how many types announce anything."""
     account, found, delivered, announcing = snapshot.account, {}, 0, 0
@@ -142,7 +142,12 @@ async def differences(
     "names", [QUICK, pytest.param(sorted(STORIES), marks=pytest.mark.long)], ids=["some", "all"]
 )
 async def test_a_thin_event_alone_gives_the_records_and_reactions_of_its_snapshot(
-    any_database_url: str, sqlite_template: Path, tmp_path: Path, beside: Start, told: Told, names: list[str]
+    any_database_url: str,
+    sqlite_template: Path,
+    tmp_path: Path,
+    beside: Start,
+    told: Announced,
+    names: list[str],
 ) -> None:
     other = tmp_path / "snapshots.db"
     other.write_bytes(sqlite_template.read_bytes())
