@@ -1,12 +1,18 @@
 """Nested lists of which Stripe shows the first ten: a key fetches the rest, and nothing is lowered."""
 
+from dataclasses import replace
+
 import pytest
 
 from app.db.models import Subscription
-from app.simulator import Account, truth
+from app.operations.checks import check_service
+from app.simulator import DAY, Account, truth
+from app.simulator.api import API_KEY, serving
 from app.simulator.model import Price
+from app.stripe.client import StripeApi
 from app.sync.pending import UNCHANGED_SECONDS
 
+from ..client import running
 from ..records import stored
 from .conftest import Beside, Start
 
@@ -86,3 +92,73 @@ async def test_reconcile_compares_whole_lists_and_imports_them(database_url: str
         assert row is not None and (len(row.items), row.plan_id) == (METERS + 1, "price_team")
         again = await both.service.reconcile.run(repair=False)
         assert again is not None and again.differences == []
+
+
+BACKWARDS = [False, pytest.param(True, marks=pytest.mark.long)]
+ITEMS, LINES = 12, 40
+
+
+async def many_lines(account: Account) -> str:
+    """A team plan of three items that grows to twelve, and is renewed by an invoice of forty lines.
+
+    The plan's item is the last one that Stripe lists, so it is beyond the cut.
+    """
+    meters = [f"price_meter_{number}" for number in range(ITEMS - 1)]
+    for meter in meters:
+        account.prices[meter] = Price(meter, 1)
+    customer = account.create_customer(user_id="ada")
+    subscription = account.create_subscription(customer, (*meters[:2], "price_team"), quantity=3)
+    account.advance(3600)
+    with account.editing(subscription):
+        first = subscription.items[0]
+        added = [replace(first, id=account.new_id("si"), price=account.prices[meter]) for meter in meters[2:]]
+        subscription.items[2:2] = added
+    async with serving(account) as base_url:
+        api = StripeApi(API_KEY, base_url)
+        params = {"customer": customer.id, "subscription": subscription.id, "currency": "usd"}
+        for number in range(LINES - ITEMS):
+            await api.post("/v1/invoiceitems", amount=100 + number, **params)
+        await api.close()
+    account.advance(30 * DAY)
+    invoice = account.renew(subscription)
+    assert (len(subscription.items), len(invoice.lines)) == (ITEMS, LINES)
+    return subscription.id
+
+
+@pytest.mark.parametrize("backwards", BACKWARDS)
+async def test_twelve_items_and_forty_lines_are_whole_with_a_key(
+    database_url: str, beside: Start, backwards: bool
+) -> None:
+    account = Account(1)
+    id = await many_lines(account)
+    async with beside(database_url, account) as both:
+        await both.client.deliver(*(account.events[::-1] if backwards else account.events))
+        await refresh(both)
+        expected = truth(account)
+        assert await stored(both.service.database, expected) == expected
+        record = await both.client.read(f"/internal/subscriptions/{id}")
+        assert (len(record["items"]), record["needs_refresh"]) == (ITEMS, False)
+        assert record["paid_through"] == account.subscriptions[id].period_end
+        assert await plan_of(both) == "team"
+
+
+@pytest.mark.parametrize("backwards", BACKWARDS)
+async def test_twelve_items_and_forty_lines_take_nothing_back_without_a_key_and_the_doctor_says_what_to_set(
+    database_url: str, backwards: bool
+) -> None:
+    account = Account(1)
+    id = await many_lines(account)
+    async with running(database_url, clock=lambda: account.now) as client:
+        whole = [each for each in account.events if each.created < account.now - 30 * DAY - 60]
+        await client.deliver(*whole)
+        before = await client.read(f"/internal/subscriptions/{id}")
+        cut = account.events[len(whole) :]
+        await client.deliver(*(cut[::-1] if backwards else cut))
+        record = await client.read(f"/internal/subscriptions/{id}")
+        assert record["needs_refresh"]
+        assert (record["plan_id"], record["quantity"]) == (before["plan_id"], 3) == ("price_team", 3)
+        assert record["paid_through"] >= before["paid_through"]
+        assert (await client.read("/internal/users/ada/entitlements"))["plan"] == "team"
+        findings = (await check_service(client.app.state.billing))["needs-refresh"]
+        assert findings[0].level == "error" and "STRIPE_API_KEY" in findings[0].remedy
+        assert id in findings[0].ids
