@@ -31,7 +31,7 @@ from .waiting import LONGEST_SECONDS
 settings.register_profile(
     "default",
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     print_blob=True,
     derandomize=True,
 )

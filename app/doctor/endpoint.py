@@ -23,18 +23,32 @@ async def endpoint_leads_here(installation: Installation) -> list[Finding]:
         return [Finding("error", "The address given with --url is none for a webhook.", error.detail)]
     found = await list_event_sources(installation.api)
     ours = [each for each in found.webhooks() if _leads_to(each, url)]
-    installation.endpoints = ours
-    if not ours:
+    relayed = [] if ours else [each for each in found.listed if each.url is None]
+    installation.endpoints = ours or relayed
+    if not installation.endpoints:
         installation.lacking["endpoint"] = "No endpoint at Stripe leads here."
         return [_none(installation, url, found)]
     del installation.lacking["endpoint"]
-    return _doubles(ours)
+    return [_only_relayed(relayed)] if relayed else _doubles(ours)
 
 
-def _set_up(endpoint: EventSource, *more: str) -> str:
-    """The command that brings it in order."""
+def _only_relayed(relayed: list[EventSource]) -> Finding:
+    ids = named([f"{each.id} ({each.sends_to})" for each in relayed])
+    return Finding(
+        "hint",
+        f"No webhook endpoint or event destination leads here, and events may come by a relay from {ids}.",
+        "Relay the event itself, signed: “Amazon EventBridge and Azure Event Grid” in docs/stripe.md. Set "
+        "SILENCE_HOURS, which tells when none comes. Without a relay, run "
+        f"{SET_UP.format(f'https://your-host{PATH}')}.",
+    )
+
+
+def _remedy(endpoint: EventSource, effect: str, *more: str) -> str:
+    """What brings it in order, and what that does."""
+    if endpoint.url is None:
+        return f"Change it in Stripe's Dashboard, Developers > Webhooks, which {effect}."
     options = ["--thin"] * endpoint.is_thin + list(more)
-    return SET_UP.format(" ".join([endpoint.sends_to, *options]))
+    return f"Run {SET_UP.format(' '.join([endpoint.sends_to, *options]))}, which {effect}."
 
 
 def _leads_to(endpoint: EventSource, url: str | None) -> bool:
@@ -89,7 +103,7 @@ async def endpoint_is_enabled(installation: Installation) -> list[Finding]:
         Finding(
             "error",
             f"The endpoint {each.id} is disabled: no event arrives from it.",
-            f"Run {_set_up(each)}, which enables it; then `{COMMAND} catch-up` fetches what was missed.",
+            f"{_remedy(each, 'enables it')} Then `{COMMAND} catch-up` fetches what was missed.",
         )
         for each in installation.endpoints
         if not each.is_enabled
@@ -100,7 +114,7 @@ async def endpoint_has_the_version(installation: Installation) -> list[Finding]:
     return [
         Finding("warning", *_parted(version_note(each.id, each.api_version)))
         for each in installation.endpoints
-        if not each.is_thin and each.api_version != api_version()
+        if each.url is not None and not each.is_thin and each.api_version != api_version()
     ]
 
 
@@ -114,7 +128,7 @@ async def endpoint_has_every_type(installation: Installation) -> list[Finding]:
         Finding(
             "error",
             f"The endpoint {each.id} lacks event types, which never arrive: {', '.join(types)}.",
-            f"Run {_set_up(each)}, which adds them.",
+            _remedy(each, "adds them"),
         )
         for each in installation.endpoints
         if (types := each.missing_types)
@@ -126,7 +140,7 @@ async def endpoint_has_no_more(installation: Installation) -> list[Finding]:
         Finding(
             "hint",
             f"The endpoint {each.id} sends event types that are stored and ignored: {named(types)}.",
-            f"Where nobody else needs them, {_set_up(each, '--remove-others')} takes them away.",
+            f"Leave them where others need them. {_remedy(each, 'takes them away', '--remove-others')}",
         )
         for each in installation.endpoints
         if (types := each.other_types)

@@ -74,8 +74,9 @@ class Patient:
             await client.deliver(*self.account.events)
 
     @asynccontextmanager
-    async def serving(self) -> AsyncIterator[Client]:
-        async with running(self.database_url, clock=self.clock, livemode=self.account.livemode) as client:
+    async def serving(self, **settings: Any) -> AsyncIterator[Client]:
+        livemode = self.account.livemode
+        async with running(self.database_url, clock=self.clock, livemode=livemode, **settings) as client:
             yield client
 
     async def write(self, statement: str, **values: Any) -> None:
