@@ -1,11 +1,14 @@
 """The documentation says what the code has, and what it shows runs."""
 
+import ast
 import doctest
+import importlib
 import os
 import pkgutil
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -165,6 +168,26 @@ def test_every_module_that_a_document_names_can_be_imported() -> None:
     for document in undated():
         for name in set(re.findall(r"`((?:app\.)[a-z_]+(?:\.\w+)*)`", document.read_text())):
             assert pkgutil.resolve_name(name) is not None, f"{document.name}: {name}"
+
+
+def missing_imports(text: str) -> list[str]:
+    """What the Python examples of a page import from this package, and is not there."""
+    found = []
+    for block in re.findall(r"^ *```python[^\n]*\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL):
+        for node in ast.walk(ast.parse(textwrap.dedent(block))):
+            if not isinstance(node, ast.ImportFrom) or (node.module or "").partition(".")[0] != "app":
+                continue
+            for name in (each.name for each in node.names):
+                if not hasattr(importlib.import_module(str(node.module)), name):
+                    found.append(f"{node.module}.{name}")
+    return found
+
+
+def test_what_the_python_examples_import_is_there() -> None:
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    wrong = {page.name: missing for page in pages if (missing := missing_imports(page.read_text()))}
+    assert wrong == {}
+    assert missing_imports("```python\nfrom app import nowhere\n```\n") == ["app.nowhere"]
 
 
 def test_the_glossary_is_sorted_and_each_of_its_terms_is_used() -> None:
