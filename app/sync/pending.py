@@ -41,7 +41,7 @@ OTHER_MODE = "The event is of {}, and STRIPE_API_KEY is not: set the key of that
 
 NO_EVENT = (-1, "")
 
-IN_TURN = ("customer", "subscription", "other")
+IN_TURN = ("customer", "subscription", "invoice", "invoice_payment", "other")
 
 
 def _turn_of(object: Object) -> str:
@@ -75,7 +75,7 @@ class PendingFetches:
             return 0
         async with leases.released_after(self._database, JOB):
             done: list[bool] = []
-            # Who pays is known before what they pay for, so that reactions name the user.
+            # Who pays, and by which payment, is known before what happens to it: so reactions name the user.
             for turn in IN_TURN:
                 of_turn = [each for each in waiting.items() if _turn_of(each[0]) == turn]
                 done += await run_all(self._finish(object, events) for object, events in of_turn)
