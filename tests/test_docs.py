@@ -172,15 +172,17 @@ def test_every_module_that_a_document_names_can_be_imported() -> None:
 
 def missing_imports(text: str) -> list[str]:
     """What the Python examples of a page import from this package, and is not there."""
-    found = []
-    for block in re.findall(r"^ *```python[^\n]*\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL):
-        for node in ast.walk(ast.parse(textwrap.dedent(block))):
-            if not isinstance(node, ast.ImportFrom) or (node.module or "").partition(".")[0] != "app":
-                continue
-            for name in (each.name for each in node.names):
-                if not hasattr(importlib.import_module(str(node.module)), name):
-                    found.append(f"{node.module}.{name}")
-    return found
+    blocks = re.findall(r"^ *```python[^\n]*\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL)
+    imports = [node for block in blocks for node in ast.walk(ast.parse(textwrap.dedent(block)))]
+    named = [
+        (str(node.module), each.name)
+        for node in imports
+        if isinstance(node, ast.ImportFrom) and str(node.module).partition(".")[0] == "app"
+        for each in node.names
+    ]
+    return [
+        f"{module}.{name}" for module, name in named if not hasattr(importlib.import_module(module), name)
+    ]
 
 
 def test_what_the_python_examples_import_is_there() -> None:
