@@ -5,6 +5,7 @@ from typing import Literal
 
 from ..db.models import follows_rules
 from ..plans import AccessPolicy, AccessRule, pause_cause
+from ..stripe.invoice_lines import paid_until
 from ..stripe.objects import ENDED
 from .owed import NOTHING_OWED, Owed
 from .records import SubscriptionRecord, is_overlaid, never_paid
@@ -127,10 +128,18 @@ def _grace_begins_at(subscription: SubscriptionRecord, owed: Owed) -> int | None
 
 def _term_end(subscription: SubscriptionRecord) -> int | None:
     """The expiry, or where a later term is paid already: the invoice may come where the renewal got lost."""
-    expiry, paid_through = _expiry(subscription), subscription.paid_through
+    expiry, paid_through = _expiry(subscription), _paid_through(subscription)
     if expiry is None or paid_through is None or is_overlaid(subscription):
         return expiry
     return max(expiry, paid_through)
+
+
+def _paid_through(subscription: SubscriptionRecord) -> int | None:
+    """Until when the main item is paid: the term is its own, and a yearly add-on extends no monthly plan."""
+    main = [each for each in subscription.items if each.get("price_id") == subscription.plan_id]
+    if subscription.paid_lines is None or not main:
+        return subscription.paid_through
+    return paid_until(main, subscription.paid_lines)
 
 
 def _expiry(subscription: SubscriptionRecord) -> int | None:

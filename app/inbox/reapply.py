@@ -14,11 +14,12 @@ from ..entitlements import owed_by_subscription
 from ..errors import InvalidPayload
 from ..signals import INTERNAL
 from ..stripe.events import StripeEvent
+from ..stripe.invoice_lines import paid_until
 from ..stripe.objects import invoice_values
 from .delivery import Delivery, receive
 from .handlers import HANDLERS
 from .handlers.links import drop_moved_claim, resolve_stored
-from .handlers.paid_through import explained, paid_until
+from .handlers.paid_through import explained
 from .handlers.past_due import DUE, is_told_by_invoices, note_invoice
 from .unit_of_work import Reapplied, UnitOfWork
 

@@ -1,8 +1,12 @@
 """The lines of an invoice that pay for a time, and the charges that failed, in every API shape."""
 
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from .objects import Values, as_dict, as_id, as_integer, as_seconds, line_subscription, list_of
+
+UNKNOWN = ""
+"""For an item or a price that a line does not name."""
 
 
 class PaidLine(NamedTuple):
@@ -54,3 +58,24 @@ def _paid_line(line: Values) -> PaidLine | None:
 def _is_proration(line: Values) -> bool:
     details = as_dict(as_dict(line.get("parent")).get("subscription_item_details"))
     return details.get("proration") is True or line.get("proration") is True
+
+
+def paid_until(
+    items: Sequence[Mapping[str, Any]] | None, lines: Mapping[str, Mapping[str, int]]
+) -> int | None:
+    """The greatest end among the lines whose item exists with their price, in Unix seconds.
+
+    All of them count while no snapshot has shown any item (`items` None).
+    """
+    ends = [
+        end
+        for item, by_price in lines.items()
+        for price, end in by_price.items()
+        if items is None or item == price == UNKNOWN or any(_is_of(each, item, price) for each in items)
+    ]
+    return max(ends, default=None)
+
+
+def _is_of(item: Mapping[str, Any], item_id: str, price_id: str) -> bool:
+    own = item.get("item_id") or UNKNOWN
+    return (UNKNOWN in (own, item_id) or own == item_id) and price_id in (UNKNOWN, item.get("price_id"))

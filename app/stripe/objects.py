@@ -247,10 +247,14 @@ def named_user(content: Values, keys: Sequence[str]) -> str | None:
     """The user that the object's metadata names: by the first of these keys that holds a usable id."""
     pairs = as_dict(content.get("metadata"))
     for key in keys:
-        user_id = as_text(pairs.get(key))
-        if user_id is not None and user_id.strip() and as_id(user_id) is not None:
+        if (user_id := as_user_id(pairs.get(key))) is not None:
             return user_id
     return None
+
+
+def as_user_id(value: Any) -> str | None:
+    """An id of a user: 1 to 255 printable characters, not all of them blank."""
+    return value if isinstance(value, str) and value.strip() and as_id(value) is not None else None
 
 
 def as_id(value: Any) -> str | None:

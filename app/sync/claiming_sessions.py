@@ -10,7 +10,7 @@ import structlog
 
 from ..errors import NotFound, StripeRefused
 from ..stripe.client import StripeApi
-from ..stripe.objects import as_id, as_seconds
+from ..stripe.objects import as_seconds, as_user_id
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +33,6 @@ async def claiming_sessions(api: StripeApi, kind: str, content: Json, at: int) -
         return []
     completed = [each for each in listed.content.get("data") or [] if each.get("status") == "complete"]
     if kind == "customer":
-        completed = [each for each in completed if as_id(each.get("client_reference_id"))][-1:]
+        completed = [each for each in completed if as_user_id(each.get("client_reference_id"))][-1:]
     made = as_seconds(content.get("created")) if kind == "subscription" else None
     return [(each, min(made or as_seconds(each.get("created")) or at, at)) for each in completed]

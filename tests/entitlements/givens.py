@@ -93,6 +93,7 @@ class Sub:
     start_date: int | None = START - 100 * DAY
     expiry_date: int | None = END
     paid_through: int | None = None
+    paid_lines: dict[str, dict[str, int]] | None = None
     current_period_start: int | None = START
     current_period_end: int | None = END
     billing_cycle_anchor: int | None = None

@@ -64,14 +64,33 @@ def test_items_without_prices_crash_nothing(items: list[dict[str, Any]]) -> None
     assert of(Sub(items=items)).plan == "free"
 
 
+def beside_a_yearly_addon(paid_until: int) -> dict[str, Any]:
+    """A monthly plan that is paid until then, with an add-on that is paid for a year."""
+    year = END + 365 * DAY
+    return {
+        "plan_id": "team",
+        "items": [item("team") | {"item_id": "si_1"}, item("seats") | {"item_id": "si_2"}],
+        "paid_through": year,
+        "paid_lines": {"si_1": {"team": paid_until}, "si_2": {"seats": year}},
+    }
+
+
 @pytest.mark.parametrize(
     ("changes", "last_day"),
     [
         ({"paid_through": END + 30 * DAY}, END + 30 * DAY + WEEK),
         ({"paid_through": END - DAY}, END + WEEK),
         ({"paid_through": END + 30 * DAY, "cancel_at_period_end": True}, END),
+        (beside_a_yearly_addon(END), END + WEEK),
+        (beside_a_yearly_addon(END + 30 * DAY), END + 30 * DAY + WEEK),
     ],
-    ids=["renewal lost, invoice seen", "nothing new", "set to cancel"],
+    ids=[
+        "renewal lost, invoice seen",
+        "nothing new",
+        "set to cancel",
+        "an add-on is paid for a year",
+        "its renewal lost, invoice seen",
+    ],
 )
 def test_a_term_that_is_paid_counts_where_the_renewals_own_event_got_lost(
     changes: dict[str, Any], last_day: int

@@ -174,6 +174,7 @@ async def test_what_is_no_id_names_nobody(client: Client) -> None:
         story = Story(f"odd{number}")
         story.subscription("A", metadata={"user_id": value})
         story.customer(metadata={"user_id": value})
+        story.session("A", 1, client_reference_id=value, metadata={"user_id": value})
         for event in story.events:
             assert await client.send(event) == "processed"
         assert await users_of(client, story, ["A"]) == {"A": None}

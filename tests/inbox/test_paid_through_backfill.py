@@ -3,7 +3,8 @@
 from typing import Any
 
 from app.db.models import Subscription
-from app.inbox.handlers.paid_through import UNKNOWN, explained
+from app.inbox.handlers.paid_through import explained
+from app.stripe.invoice_lines import UNKNOWN
 
 
 def invoice(end: int, *, proration: bool) -> dict[str, Any]:

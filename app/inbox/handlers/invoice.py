@@ -4,7 +4,7 @@ from ...db.models import Invoice, Subscription
 from ...entitlements import never_paid
 from ...signals import invoice_finalization_failed as invoice_finalization_failed_signal
 from ...stripe.events import StripeEvent
-from ...stripe.invoice_lines import paid_lines
+from ...stripe.invoice_lines import paid_lines, paid_until
 from ...stripe.objects import (
     INVOICE_STATUS_RANK,
     Values,
@@ -18,7 +18,7 @@ from ...stripe.objects import (
 from ..unit_of_work import UnitOfWork
 from .announcements import announce_first_payment_failed, announce_payment
 from .customer import ensure_customer
-from .paid_through import known_lines, paid_until, with_lines
+from .paid_through import known_lines, with_lines
 from .past_due import note_invoice
 from .snapshots import is_reading
 from .subscription import ensure_subscription

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from ...db.models import Customer, Subscription
 from ...signals import subscription_activated
 from ...stripe.events import StripeEvent
-from ...stripe.objects import as_dict, as_id, as_seconds, named_user
+from ...stripe.objects import as_dict, as_id, as_seconds, as_user_id, named_user
 from ..unit_of_work import UnitOfWork
 from .announcements import RUNNING, announce_activation
 from .claims import (
@@ -49,7 +49,7 @@ def link_by_checkout(unit_of_work: UnitOfWork, customer: Customer, event: Stripe
     What the metadata of a session says that sold a subscription is that subscription's (`claim_by_session`).
     """
     links = customer.links
-    if reference := as_id(event.object.get("client_reference_id")):
+    if reference := as_user_id(event.object.get("client_reference_id")):
         links = with_first(links, "checkout", _claim(reference, event, unit_of_work))
     user_id = named_user(event.object, unit_of_work.link_keys)
     if user_id is not None and as_id(event.object.get("subscription")) is None:

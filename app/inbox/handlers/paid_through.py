@@ -10,13 +10,10 @@ the greatest, so invoices and subscriptions may come in any order.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from ...stripe.invoice_lines import PaidLine, billed_until, paid_lines
+from ...stripe.invoice_lines import UNKNOWN, PaidLine, billed_until, paid_lines
 from ...stripe.objects import Values
 
 MAX_LINES = 100
-UNKNOWN = ""
-"""For an item or a price that the line does not name."""
-
 Lines = dict[str, dict[str, int]]
 
 
@@ -62,22 +59,3 @@ def with_lines(known: Lines, lines: Iterable[PaidLine]) -> Lines:
         for _, item, price in every[:-MAX_LINES]:
             del known[item][price]
     return {item: ends for item, ends in known.items() if ends}
-
-
-def paid_until(items: Sequence[Values] | None, lines: Mapping[str, Mapping[str, int]]) -> int | None:
-    """The greatest end among the lines whose item exists with their price, in Unix seconds.
-
-    All of them count while no snapshot has shown any item (`items` None).
-    """
-    ends = [
-        end
-        for item, by_price in lines.items()
-        for price, end in by_price.items()
-        if items is None or item == price == UNKNOWN or any(_is_of(each, item, price) for each in items)
-    ]
-    return max(ends, default=None)
-
-
-def _is_of(item: Values, item_id: str, price_id: str) -> bool:
-    own = item.get("item_id") or UNKNOWN
-    return (UNKNOWN in (own, item_id) or own == item_id) and price_id in (UNKNOWN, item.get("price_id"))

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from ...db.models import Subscription
 from ...plans import PriceList, held_items, main_item
+from ...stripe.invoice_lines import paid_until
 from ...stripe.objects import (
     Values,
     as_seconds,
@@ -17,7 +18,7 @@ from ...stripe.objects import (
 from ...stripe.ordering import Position, overlay_applies
 from ...stripe.terms import ShownItems, period_of, term_values, with_periods
 from .item_history import unseen_items
-from .paid_through import known_lines, paid_until
+from .paid_through import known_lines
 from .snapshots import current_position
 
 Columns = tuple[Values, bool]
