@@ -123,7 +123,7 @@ def consume_many(
     """Use several features, all or none; always in one order, so that no two callers deadlock.
 
     Raises:
-        As `consume`.
+        As `consume`; Conflict also when the key was used for other features.
     """
     return answer(session, lambda own: current().consume_many(own, user_key(user_id), amounts, key=key))
 

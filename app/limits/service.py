@@ -16,7 +16,7 @@ from ..entitlements import (
     preview,
     preview_subscription,
 )
-from ..errors import InvalidRequest
+from ..errors import Conflict, InvalidRequest
 from ..plans import Catalogue, Offer
 from . import holds, statements, usage
 from .drift import UNSEEN, Drift, differing, read_all
@@ -67,10 +67,16 @@ class Limits:
             Conflict: the key was used for another amount.
             InvalidRequest, NotFound: amount or key cannot be one; the feature is not metered, or not known.
         """
+        return (await self.consume_once(session, user_id, feature, amount, key=key))[0]
+
+    async def consume_once(
+        self, session: AsyncSession, user_id: str, feature: str, amount: int = 1, *, key: str | None = None
+    ) -> tuple[Decision, bool]:
+        """As `consume`; whether this call used the amount, and not one before it with the same key."""
         request = Request("consume", user_id, feature, amount, key)
-        decision = await usage.consume(self.snapshots, await session.connection(), request)
+        taken = await usage.consume(self.snapshots, await session.connection(), request)
         self.snapshots.changes_usage(session, user_id)
-        return decision
+        return taken
 
     async def consume_many(
         self, session: AsyncSession, user_id: str, amounts: Mapping[str, int], *, key: str | None = None
@@ -78,13 +84,24 @@ class Limits:
         """Use several features, all or none; always in one order, so that no two callers deadlock.
 
         Raises:
-            As `consume`.
+            As `consume`; Conflict also when the key was used for other features.
         """
+        return (await self.consume_many_once(session, user_id, amounts, key=key))[0]
+
+    async def consume_many_once(
+        self, session: AsyncSession, user_id: str, amounts: Mapping[str, int], *, key: str | None = None
+    ) -> tuple[dict[str, Decision], bool]:
+        """As `consume_many`; whether this call used the amounts, and not one before it with the same key."""
         async with session.begin_nested():
-            return {
-                feature: await self.consume(session, user_id, feature, amounts[feature], key=key)
+            taken = {
+                feature: await self.consume_once(session, user_id, feature, amounts[feature], key=key)
                 for feature in sorted(amounts)
             }
+            known = [feature for feature, (_, is_new) in taken.items() if not is_new]
+            if known and len(known) < len(taken):
+                used_for = ", ".join(known)
+                raise Conflict(f"The key was used for {used_for} alone. Use a new key for other features.")
+        return {feature: decision for feature, (decision, _) in taken.items()}, not known
 
     async def release(
         self,

@@ -169,21 +169,23 @@ async def guarded(
     raise Unavailable("What this user has is changing too fast to be read. Try again.")
 
 
-async def consume(snapshots: Snapshots, connection: AsyncConnection, request: Request) -> Decision:
-    """Take, once for each key."""
+async def consume(
+    snapshots: Snapshots, connection: AsyncConnection, request: Request
+) -> tuple[Decision, bool]:
+    """Take, once for each key; whether this call did."""
     dialect, now = connection.dialect.name, int(snapshots.clock())
     statement = statements.consume(dialect, keyed=request.key is not None)
     extra = {} if request.key is None else {"key": request.key}
     decision = await guarded(snapshots, connection, statement, request, extra)
     if decision is None:
-        return await _remembered(connection, request, now)
+        return await _remembered(connection, request, now), False
     if request.key is None or await _remember(connection, request, decision, now):
-        return decision
+        return decision, True
     # Another transaction has used the key since the statement began: what was just taken goes back.
     entry = await snapshots.known(connection, request.user_id)
     values = parameters(entry, request.feature, request.amount, now)
     await connection.execute(statements.release(dialect), values)
-    return await _remembered(connection, request, now)
+    return await _remembered(connection, request, now), False
 
 
 async def release(snapshots: Snapshots, connection: AsyncConnection, request: Request) -> Decision:

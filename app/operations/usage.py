@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from ..db.audit import audit_entry
 from ..entitlements import Decision
-from ..errors import Conflict, InvalidRequest
+from ..errors import InvalidRequest
 from ..service import Service
 
 Op = Literal["consume", "release", "set"]
@@ -53,15 +53,17 @@ async def change_usage(
     if at is not None and op != "release":
         raise InvalidRequest("at: is only for `release`.")
     async with service.database.session() as session:
-        before = await limits.used(session, user_id, feature)
-        again = await limits.is_answered(session, op, user_id, feature, key)
         if op == "consume":
-            decision = await limits.consume(session, user_id, feature, amount, key=key)
-        elif op == "release":
-            decision = await limits.release(session, user_id, feature, amount, key=key, at=at)
+            decision, is_new = await limits.consume_once(session, user_id, feature, amount, key=key)
+            before = decision.used - amount
         else:
-            decision = await limits.set_usage(session, user_id, feature, amount, key=key)
-        if not again:
+            before = await limits.used(session, user_id, feature)
+            is_new = not await limits.is_answered(session, op, user_id, feature, key)
+            if op == "release":
+                decision = await limits.release(session, user_id, feature, amount, key=key, at=at)
+            else:
+                decision = await limits.set_usage(session, user_id, feature, amount, key=key)
+        if is_new:
             asked = {"amount": amount, "key": key} | ({} if at is None else {"at": at})
             _audit(service, session, op, user_id, before, decision, asked, actor)
     return decision
@@ -83,21 +85,10 @@ async def consume_many(
     for feature in amounts:
         limits.catalogue.feature(feature)
     async with service.database.session() as session:
-        # In the order of `consume_many`, so that no two requests wait for each other.
-        before = {feature: await limits.used(session, user_id, feature) for feature in sorted(amounts)}
-        answered = [
-            feature
-            for feature in before
-            if await limits.is_answered(session, "consume", user_id, feature, key)
-        ]
-        if answered and len(answered) < len(before):
-            raise Conflict(
-                f"The key was used for {', '.join(answered)} alone. Use a new key for other features."
-            )
-        decisions = await limits.consume_many(session, user_id, amounts, key=key)
-        for feature, decision in decisions.items() if not answered else ():
-            asked = {"amount": amounts[feature], "key": key}
-            _audit(service, session, "consume", user_id, before[feature], decision, asked, actor)
+        decisions, is_new = await limits.consume_many_once(session, user_id, amounts, key=key)
+        for feature, decision in decisions.items() if is_new else ():
+            before, asked = decision.used - amounts[feature], {"amount": amounts[feature], "key": key}
+            _audit(service, session, "consume", user_id, before, decision, asked, actor)
     return decisions
 
 

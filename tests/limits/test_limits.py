@@ -249,6 +249,17 @@ async def test_several_features_are_taken_together_or_not_at_all(client: Client)
     assert usage == {"projects": 2, "storage_bytes": 7}
 
 
+async def test_a_key_of_several_features_takes_once_and_is_no_key_of_others(client: Client) -> None:
+    database = client.app.state.billing.database
+    for _ in range(2):
+        async with database.session() as session:
+            await limits.consume_many(session, "ada", {"api_calls": 1, "projects": 1}, key="k")
+    async with database.session() as session:
+        with pytest.raises(Conflict, match="for projects alone"):
+            await limits.consume_many(session, "ada", {"projects": 1, "storage_bytes": 1}, key="k")
+    assert (await limits.load("ada")).usage == {"api_calls": 1, "projects": 1}
+
+
 async def test_a_reservation_counts_until_it_is_finished(client: Client, clock: Clock) -> None:
     await subscribe(client, clock)
     async with limits.reserve("ada", "tokens", 800, ttl=60) as hold:
