@@ -14,14 +14,12 @@ import pytest
 
 from app.simulator import NEW, Account, event_body, sign
 from tests.client import SECRET
-from tests.waiting import until
+from tests.waiting import LONGEST_SECONDS, until
 
 from .servers import Server
 
 DESCRIPTORS = 256
 SOCKETS = 300
-LONGEST_SECONDS = 20
-"""Stripe waits about as long for an answer."""
 WAVES = 3
 """How many floods of one kind follow each other in the longer test."""
 ADMIN = {
