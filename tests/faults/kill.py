@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -29,7 +29,8 @@ KILLS_PER_HISTORY = 25
 class Delivery:
     """Stripe, as persistent as it is: what is not answered with 200 is sent again."""
 
-    def __init__(self, url: str, events: list[Event]) -> None:
+    def __init__(self, url: str, events: list[Event], *, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
         self._url = f"{url}/webhook/stripe"
         self._waiting = events
         self.answers: Counter[str] = Counter()
@@ -57,7 +58,7 @@ class Delivery:
     async def _send_all(self, client: httpx.AsyncClient, queue: Iterator[Event]) -> None:
         for event in queue:
             body = event_body(event, NEW)
-            headers = {"Stripe-Signature": sign(body, SECRET, int(time.time()))}
+            headers = {"Stripe-Signature": sign(body, SECRET, int(self._clock()))}
             began = time.monotonic()
             try:
                 answer = await client.post(self._url, content=body, headers=headers)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import resource
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -91,6 +92,8 @@ class Server:
                     await client.get(f"{self.url}/healthz")
                     return
                 except httpx.HTTPError:
+                    if self._process.poll() == -signal.SIGKILL:
+                        return  # it has killed itself already
                     assert self._process.poll() is None, self._log.read_text()[-2000:]
                     await asyncio.sleep(0.02)
 
@@ -101,6 +104,11 @@ class Server:
     def log(self) -> str:
         """What it has said so far."""
         return self._log.read_text()
+
+    async def killed(self) -> None:
+        """Returns once it has killed itself."""
+        assert self._process is not None
+        assert await asyncio.to_thread(self._process.wait, START_TIMEOUT_SECONDS) == -signal.SIGKILL
 
     def kill9(self) -> None:
         """End it between any two of its lines."""
