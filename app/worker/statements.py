@@ -47,6 +47,10 @@ NEEDED = (
 PRUNE = text(
     f"DELETE FROM billing_event AS event WHERE {AFTER} "
     "AND (received_at, id) <= (:last_received_at, :last_id) AND state IN ('processed', 'ignored') "
+    "AND coalesce(created, 0) < :before "
     f"AND NOT {NEEDED.format('billing_subscription')} AND NOT {NEEDED.format('billing_customer')}"
 )
-"""Delete the finished events of a window that are not needed to find the newest snapshot of an object."""
+"""Delete the finished events of a window that are not needed to find the newest snapshot of an object.
+
+One that Stripe made since is kept: the clock here was behind when it came.
+"""

@@ -36,9 +36,10 @@ JUMPS = (3 * DAY, -365 * DAY, 120 * DAY, 0)
 """Seconds by which the clock of the process is ahead, one after the other."""
 
 
-def history(steps: int) -> tuple[Account, list[Event]]:
-    rng, account = random.Random(17), Account(17, start=int(time.time()) - DAY * 300)
-    random_history(account, rng, customers=15, steps=steps)
+def history(days: int = 300) -> tuple[Account, list[Event]]:
+    """Some hundred events, the first so many days old."""
+    rng, account = random.Random(17), Account(17, start=int(time.time()) - DAY * days)
+    random_history(account, rng, customers=15, steps=400)
     return account, deliveries(account.events, rng, Faults(duplicates=0.2, reorder=True))
 
 
@@ -81,7 +82,7 @@ def told(name: str, delivery: Delivery) -> None:
 
 
 async def test_kills_while_the_spool_is_written(postgres_database: str, tmp_path: Path) -> None:
-    account, sent = history(400)
+    account, sent = history()
     server = Server(f"postgresql://x@127.0.0.1:{free_port()}/x", tmp_path, app=APP)
 
     async def database_is_back() -> None:
@@ -96,7 +97,7 @@ async def test_kills_while_the_spool_is_written(postgres_database: str, tmp_path
 
 
 async def test_kills_between_commit_and_its_answer(database_url: str, tmp_path: Path) -> None:
-    account, sent = history(400)
+    account, sent = history()
     server = Server(database_url, tmp_path, app=APP)
     delivery, kills = await killed_again_and_again(server, [COMMIT_POINT] * 4, sent, lambda: asyncio.sleep(0))
     try:
@@ -155,7 +156,7 @@ class CutCommits:
 
 
 async def test_answers_of_commit_that_are_lost(postgres_database: str, tmp_path: Path) -> None:
-    account, sent = history(400)
+    account, sent = history()
     way = CutCommits(postgres_database)
     url = await way.start()
     try:
@@ -171,7 +172,7 @@ async def test_answers_of_commit_that_are_lost(postgres_database: str, tmp_path:
 
 
 async def test_a_clock_that_jumps(database_url: str, tmp_path: Path) -> None:
-    account, sent = history(400)
+    account, sent = history(days=20)  # what is older is pruned
     ahead = tmp_path / "ahead"
     ahead.write_text("0")
     async with Server(database_url, tmp_path, app=APP, CLOCK=str(ahead)) as server:

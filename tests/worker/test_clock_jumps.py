@@ -98,6 +98,19 @@ def customer_event(number: int, created: int, email: str, **more: Any) -> dict[s
     return envelope | {"created": created, "data": {"object": content}} | more
 
 
+async def test_what_came_while_the_clock_was_behind_is_not_pruned_as_old(
+    client: Client, clock: Clock
+) -> None:
+    clock.now = now = int(time.time())
+    earlier, newest = (customer_event(n, now - 60 * n, f"{n}@example.org") for n in (2, 1))
+    clock.now -= YEAR
+    assert await client.send(newest) == "processed"
+    assert await client.send(earlier) == "processed"
+    clock.now = now
+    await service_of(client).worker.pruner.run()
+    assert await client.send(earlier) == "duplicate"
+
+
 @pytest.mark.parametrize("livemode", [True, False])
 async def test_an_event_of_the_year_9999_hides_nothing_that_follows(
     client: Client, clock: Clock, livemode: bool
