@@ -74,7 +74,7 @@ bench-limits: install ## What a check and a consume cost, and how soon another p
 bench-admin: install ## How long the admin screen's pages take with 5,000,000 events (needs 10 GB of disk)
 	$(BIN)/python -m benchmarks.admin
 
-chaos: install ## Kill the server 100 times on each database; floods of connections, faults of database and disk, 10,000 events at once
+chaos: install ## Kill the server 100 times on each database, and at chosen points; floods, faults of database, disk and clock, a locked record, 10,000 events at once
 	$(BIN)/python -m tests.faults.kill 100
 	$(BIN)/python -m pytest -n 0 -m chaos -s tests/faults
 
