@@ -9,6 +9,8 @@ import orjson
 import pytest
 
 from app.doctor import Report
+from app.errors import StripeRefused
+from app.operations import event_sources
 from app.operations.event_destination import set_up_thin
 from app.simulator import NEW, EventDestination, event_body
 from app.stripe.client import StripeApi
@@ -122,3 +124,17 @@ async def test_a_relay_is_taken_for_possible_and_silence_has_to_be_watched(
         [finding] = found(await patient.examine(), "endpoint")
     assert finding.level == "hint" and "ed_bridge (amazon_eventbridge)" in finding.what
     assert "SILENCE_HOURS" in finding.remedy
+
+
+async def test_a_key_that_may_not_list_destinations_is_named_where_nothing_leads_here(
+    sqlite_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(api: StripeApi) -> list[Any]:
+        raise StripeRefused("Stripe does not accept STRIPE_API_KEY for this.")
+
+    monkeypatch.setattr(event_sources, "list_destinations", refuse)
+    async with healthy(sqlite_database, tmp_path) as patient:
+        assert [each.level for each in found(await patient.examine(), "endpoint")] == ["ok"]
+        patient.account.endpoints.clear()
+        [finding] = found(await patient.examine(), "endpoint")
+    assert "Event destinations could not be listed with this key." in finding.what
