@@ -9,7 +9,7 @@ from app.operations.bulk_links import Link, read_links
 
 from ..client import Client
 from ..inbox.stories import Story
-from .test_commands import Shell
+from .shell import Shell
 
 
 def write(content: str) -> str:
