@@ -18,7 +18,7 @@ projects: dict[str, tuple[str, str]] = {}
 billing = httpx.Client(
     base_url=os.environ.get("BILLING_URL", "http://127.0.0.1:8000"),
     headers={"X-API-Key": os.environ.get("BILLING_API_KEY", "")},
-    transport=httpx.HTTPTransport(retries=2),
+    timeout=30,
 )
 
 

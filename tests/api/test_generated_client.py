@@ -14,11 +14,13 @@ import pytest
 from .. import ROOT
 from ..client import KEY
 from ..faults.servers import Server
+from ..waiting import LONGEST_SECONDS
 
 pytestmark = pytest.mark.long
 
 PROGRAM = """
 import sys
+import httpx
 from subscription_service_client import AuthenticatedClient
 from subscription_service_client.api.limits import (
     change_several_usages, change_usage, commit_reservation, get_entitlements, release_reservation,
@@ -29,7 +31,8 @@ from subscription_service_client.models import (
     UsageChange, UsageChangeOp, UsageChanges, UsageChangesAmounts, UsageChangesOp,
 )
 
-client = AuthenticatedClient(sys.argv[1], sys.argv[2], prefix="", auth_header_name="X-API-Key")
+url, key, patient = sys.argv[1], sys.argv[2], httpx.Timeout(180)
+client = AuthenticatedClient(url, key, prefix="", auth_header_name="X-API-Key", timeout=patient)
 with client:
     consume = UsageChange(op=UsageChangeOp.CONSUME, amount=2)
     for _ in range(2):
@@ -101,7 +104,7 @@ async def test_a_generated_python_client_has_no_empty_model_and_speaks_to_the_se
 ) -> None:
     environment = {"API_DOCS": "true", "CATCH_UP_MINUTES": "0"}
     async with Server(database_url, tmp_path, environment=environment) as server:
-        async with httpx.AsyncClient(trust_env=False) as http:
+        async with httpx.AsyncClient(trust_env=False, timeout=LONGEST_SECONDS) as http:
             page = (await http.get(f"{server.url}/openapi.json")).json()
         (tmp_path / "openapi.json").write_text(json.dumps(page))
         command = [str(generator / "openapi-python-client"), "generate", "--path", "openapi.json"]

@@ -16,7 +16,7 @@ from ..client import AUTH, KEY
 from ..databases import free_port
 from ..faults.servers import Server
 from ..processes import run
-from ..waiting import until
+from ..waiting import LONGEST_SECONDS, until
 
 ADA = {"X-User": "ada"}
 MEBIBYTE = 2**20
@@ -27,7 +27,7 @@ async def example(database_url: str, folder: Path, app: str, **more: str) -> Asy
     """The application as a process, and a client of it."""
     async with (
         Server(database_url, folder, app=app, environment={"CATCH_UP_MINUTES": "0"} | more) as server,
-        httpx.AsyncClient(base_url=server.url, trust_env=False, timeout=60) as http,
+        httpx.AsyncClient(base_url=server.url, trust_env=False, timeout=LONGEST_SECONDS) as http,
     ):
         yield http
 
@@ -147,7 +147,9 @@ async def flask(folder: Path, environment: dict[str, str]) -> AsyncIterator[http
             *command, cwd=ROOT, env={"PATH": os.environ["PATH"]} | environment, stdout=log, stderr=log
         )
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
+        async with httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=LONGEST_SECONDS
+        ) as http:
 
             async def answers() -> bool:
                 assert process.returncode is None, (folder / "flask.log").read_text()
