@@ -9,7 +9,6 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -19,6 +18,7 @@ from app.config import SHIPPED_PLANS
 from app.db import Database, open_database
 from app.db.migrations import migrate
 from app.limits import Limits, statements
+from app.limits.usage import parameters
 from app.plans import load_catalogue
 from tests.databases import PostgresServer
 
@@ -81,8 +81,9 @@ async def checks(limits: Limits, report: Report) -> None:
 async def consuming(database: Database, limits: Limits, report: Report, user: str = "ada") -> list[float]:
     """`limits.consume` against its own statement through `session.execute`, both in one transaction."""
     statement = statements.consume(database.name, keyed=False)
-    values: dict[str, Any] = {"user_id": user, "feature": "api_calls", "amount": 1, "limit": 2**62}
-    values |= {"version": 0, "now": int(time.time()), "period_start": 0, "period_end": 2**62}
+    async with database.session() as session:
+        entry = await limits.snapshots.read(await session.connection(), user)
+    values = parameters(entry, "api_calls", 1, int(time.time())) | {"limit": 2**62}
     base, cost = [], []
     for _ in range(ROUNDS):
         async with database.session() as session:

@@ -17,7 +17,7 @@ from tests.databases import free_port
 from .workload import SECRET
 
 ROOT = Path(__file__).resolve().parent.parent
-START_TIMEOUT_SECONDS = 30
+START_TIMEOUT_SECONDS = 180
 STOP_TIMEOUT_SECONDS = 30
 MEBIBYTE = 1024 * 1024
 
