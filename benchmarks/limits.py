@@ -130,7 +130,7 @@ async def flat(database: Database, limits: Limits, report: Report) -> None:
 
 
 async def measure(url: str, console: Console, *, many: bool) -> None:
-    database = open_database(url)
+    database = open_database(url, patient=True)  # a million rows are written in one statement
     limits = Limits(database, load_catalogue(SHIPPED_PLANS), time.time)
     report = Report(f"Limits on {database.name}")
     if many:
