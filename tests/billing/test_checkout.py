@@ -144,6 +144,12 @@ async def test_a_key_makes_one_session_and_is_good_for_one_order(database_url: s
     async with shop(database_url) as here:
         first = await here.done("checkout-sessions", ordered(key="order-7"))
         assert await here.done("checkout-sessions", ordered(key="order-7")) == first
+        headers = AUTH | {"Idempotency-Key": "order-7"}
+        path = "/internal/checkout-sessions"
+        again = await here.client.http.post(path, json=ordered(), headers=headers)
+        assert again.json() == first
+        differ = await here.client.http.post(path, json=ordered(key="order-8"), headers=headers)
+        assert (differ.status_code, "two keys" in differ.json()["detail"]) == (422, True)
         other = await here.order(key="order-7", quantity=2)
         assert other.status_code == 409 and "another request" in other.json()["detail"]
         assert (await here.order("user_bob", key="order-7")).status_code == 200
