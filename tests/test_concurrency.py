@@ -7,7 +7,7 @@ import pytest
 from app.concurrency import run_all
 
 
-async def test_when_one_fails_the_rest_come_to_their_end_first() -> None:
+async def test_when_one_fails_the_rest_finish_first() -> None:
     done = []
 
     async def work(number: int) -> int:

@@ -60,13 +60,19 @@ def test_no_file_has_a_phrase_that_was_replaced() -> None:
     found = []
     any_phrase = re.compile("|".join(f"(?:{pattern})" for pattern in REPLACED))
     for name, text in texts():
-        if any_phrase.search(text) is None:
-            continue
-        for pattern, instead in REPLACED.items():
-            for match in re.finditer(pattern, text):
-                line = text.count("\n", 0, match.start()) + 1
-                found.append(f"{name}:{line}: “{match[0]}”: write {instead}")
+        for read in (text, names_as_words(text)):
+            if any_phrase.search(read) is None:
+                continue
+            for pattern, instead in REPLACED.items():
+                for match in re.finditer(pattern, read):
+                    line = read.count("\n", 0, match.start()) + 1
+                    found.append(f"{name}:{line}: “{match[0]}”: write {instead}")
     assert found == []
+
+
+def names_as_words(text: str) -> str:
+    """The text with the words of each name apart, and without indexes: only a migration renames those."""
+    return re.sub(r"\bix_\w+", "", text).replace("_", " ")
 
 
 def test_no_module_has_a_name_that_was_replaced() -> None:

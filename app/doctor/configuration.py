@@ -66,7 +66,7 @@ async def livemode_is_set(installation: Installation) -> list[Finding]:
     ]
 
 
-async def somebody_is_told(installation: Installation) -> list[Finding]:
+async def notifications_configured(installation: Installation) -> list[Finding]:
     if not installation.settings.notify_urls:
         remedy = "Set NOTIFY_URLS to where messages should go: mailto://…, slack://…"
         return [
@@ -144,7 +144,7 @@ CHECKS = (
     Check("test-secret", "No signing secret is a test's.", secret_is_not_a_tests),
     Check("key-mode", "STRIPE_API_KEY and LIVEMODE do not contradict each other.", key_is_of_the_mode),
     Check("livemode", "LIVEMODE is set.", livemode_is_set),
-    Check("notify", "NOTIFY_URLS can be used.", somebody_is_told),
+    Check("notify", "NOTIFY_URLS can be used.", notifications_configured),
     Check("api-base", "The key goes to no other address in live mode.", api_is_stripes),
     Check("plans-file", "The catalogue is no mere example.", plans_are_your_own),
     Check("env-file", "No other user can read .env.", env_file_is_private),

@@ -20,7 +20,7 @@ from .delivery import Delivery, receive
 from .handlers import HANDLERS
 from .handlers.links import drop_moved_claim, resolve_stored
 from .handlers.paid_through import explained
-from .handlers.past_due import DUE, is_told_by_invoices, note_invoice
+from .handlers.past_due import DUE, is_set_by_invoices, note_invoice
 from .unit_of_work import Reapplied, UnitOfWork
 
 log = structlog.get_logger(__name__)
@@ -132,7 +132,7 @@ def _fill_in(unit_of_work: UnitOfWork, subscription: Subscription, invoices: Seq
         unit_of_work.change(subscription, ever_paid=True)
     if subscription.status not in DUE or subscription.running_at is not None:
         return
-    if is_told_by_invoices(subscription.__dict__):
+    if is_set_by_invoices(subscription.__dict__):
         return
     owed = owed_by_subscription(invoices).get(subscription.id)
     moments = (owed and owed.oldest_attempted, subscription.current_period_start, subscription.start_date)

@@ -132,14 +132,14 @@ class Transactions:
                 return Outcome(delivery, EventState.PROCESSED, duplicate=True)
             await batch.write(self._rows(unit_of_work, [outcome], retried), ())
         self._outbox.announce(unit_of_work.reactions)
-        metrics.events_settled(outcome.state, 1)
+        metrics.events_finished(outcome.state, 1)
         return outcome
 
     def _count(self, outcomes: Collection[Outcome]) -> None:
         """Only after the commit: what is rolled back is applied again."""
         now = self._clock()
         for state, count in Counter([each.state for each in outcomes if each.rejected is None]).items():
-            metrics.events_settled(state, count)
+            metrics.events_finished(state, count)
         metrics.events_applied(
             now - each.event.created
             for each in outcomes

@@ -11,7 +11,7 @@ from ..entitlements import Decision
 from ..errors import InvalidRequest
 from . import statements
 from .snapshots import Snapshots
-from .usage import Request, check_amount, given_back, guarded, parameters
+from .usage import Request, check_amount, guarded, parameters, released
 
 MAX_TTL_SECONDS = 30 * 86_400
 
@@ -75,7 +75,7 @@ class Hold:
         values = parameters(entry, request.feature, request.amount, int(self._snapshots.clock()))
         statement = statements.drop_hold(connection.dialect.name)
         row = (await connection.execute(statement, values | {"hold_id": self.id})).first()
-        return given_back(entry.entitlements, request.feature, int(row.used) if row else 0, request.amount)
+        return released(entry.entitlements, request.feature, int(row.used) if row else 0, request.amount)
 
     def _held(self) -> int:
         over = self._finished or self._snapshots.clock() >= self.expires_at

@@ -113,7 +113,7 @@ def granted(entitlements: Entitlements, feature: str, used: int, amount: int) ->
     return decision._replace(used=used, remaining=remaining)
 
 
-def given_back(
+def released(
     entitlements: Entitlements, feature: str, used: int, amount: int, *, enough: bool = True
 ) -> Decision:
     """The decision on a release, which is always allowed; `enough`: so much was used before."""
@@ -197,16 +197,16 @@ async def release(snapshots: Snapshots, connection: AsyncConnection, request: Re
     find = snapshots.known if request.at is None else snapshots.read
     entry = await find(connection, request.user_id)
     values = parameters(entry, request.feature, request.amount, now)
-    pending = given_back(entry.entitlements, request.feature, 0, request.amount)
+    pending = released(entry.entitlements, request.feature, 0, request.amount)
     # The key first: whoever comes second with it waits here, and then finds the answer.
     if request.key is not None and not await _remember(connection, request, pending, now):
         return await _remembered(connection, request, now)
     if request.at is not None and request.at < values["period_start"]:
         used = entry.entitlements.look(request.feature).used
-        enough = await _give_back_to_closed(connection, values | {"at": request.at})
+        enough = await _release_in_closed(connection, values | {"at": request.at})
     else:
-        used, enough = await _give_back(connection, values)
-    decision = given_back(entry.entitlements, request.feature, used, request.amount, enough=enough)
+        used, enough = await _release_used(connection, values)
+    decision = released(entry.entitlements, request.feature, used, request.amount, enough=enough)
     if request.key is not None:
         await connection.execute(statements.SET_KEY, request.scope | {"decision": _json(decision)})
     return decision
@@ -220,19 +220,19 @@ async def set_used(
     entry = await snapshots.read(connection, request.user_id)
     now = int(snapshots.clock())
     values = parameters(entry, request.feature, request.amount, now) | {"seen": seen}
-    pending = given_back(entry.entitlements, request.feature, request.amount, 0)
+    pending = released(entry.entitlements, request.feature, request.amount, 0)
     if request.key is not None and not await _remember(connection, request, pending, now):
         return await _remembered(connection, request, now)
     row = (await connection.execute(statements.set_usage(connection.dialect.name), values)).first()
     if row is None:
         return None
-    decision = given_back(entry.entitlements, request.feature, int(row.used), 0)
+    decision = released(entry.entitlements, request.feature, int(row.used), 0)
     if request.key is not None:
         await connection.execute(statements.SET_KEY, request.scope | {"decision": _json(decision)})
     return decision
 
 
-async def _give_back(connection: AsyncConnection, values: Parameters) -> tuple[int, bool]:
+async def _release_used(connection: AsyncConnection, values: Parameters) -> tuple[int, bool]:
     """What is used then, and whether so much was used before."""
     dialect = connection.dialect.name
     guarded_release = statements.release(dialect, enough=True)
@@ -248,7 +248,7 @@ async def _give_back(connection: AsyncConnection, values: Parameters) -> tuple[i
     return int(row.used) if row else 0, False
 
 
-async def _give_back_to_closed(connection: AsyncConnection, values: Parameters) -> bool:
+async def _release_in_closed(connection: AsyncConnection, values: Parameters) -> bool:
     """Give back to a period that is over; whether so much was used in it, as far as that is kept.
 
     The period may still be in the row, where nothing was used since. Else it is in the history, or pruned.

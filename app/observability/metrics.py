@@ -193,7 +193,7 @@ def batch_ended(events: int, seconds: float, *, committed: bool) -> None:
         BATCH_FAILURES.inc()
 
 
-def events_settled(state: str, count: int) -> None:
+def events_finished(state: str, count: int) -> None:
     _events(state).inc(count)
 
 

@@ -17,7 +17,7 @@ def prorated(subscription: Subscription, items: Sequence[Item], now: int, new_id
 
     `items` as `restarted` gives them: where a period restarts, what is charged for it is no proration.
     """
-    restarts = begins_anew(items, subscription.items)
+    restarts = resets_cycle(items, subscription.items)
     if subscription.status == "trialing" or subscription.ended_at is not None:
         return []
     before: Mapping[str, Item] = {item.id: item for item in subscription.items}
@@ -39,14 +39,14 @@ def restarted(items: Sequence[Item], before: Sequence[Item], now: int) -> list[I
 
     All items of a subscription have one interval: where one restarts, all do.
     """
-    if not begins_anew(items, before):
+    if not resets_cycle(items, before):
         return list(items)
     return [
         replace(item, current_period_start=now, current_period_end=now + item.price.seconds) for item in items
     ]
 
 
-def begins_anew(items: Sequence[Item], before: Sequence[Item]) -> bool:
+def resets_cycle(items: Sequence[Item], before: Sequence[Item]) -> bool:
     """Whether all items have another interval than before; with several intervals each period goes on."""
     old, new = ({_interval(item.price) for item in each} for each in (before, items))
     return len(old) == len(new) == 1 and old != new

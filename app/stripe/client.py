@@ -28,7 +28,6 @@ from .objects import as_dict, is_cut
 from .paths import API_PATH, NESTED, PATHS, check_path, segment
 
 log = structlog.get_logger(__name__)
-
 Json = dict[str, Any]
 T = TypeVar("T")
 

@@ -114,21 +114,21 @@ def contested(current: Position | None, burst: int, arrivals: Sequence[Position]
     return burst > 1 and any(current is not None and place < current for place in arrivals)
 
 
-class _Reading(NamedTuple):
+class _Parts(NamedTuple):
     position: Position
     state: State
     step: Step | None
 
 
-_readings: WeakKeyDictionary[StripeEvent, _Reading] = WeakKeyDictionary()
+_parts_by_event: WeakKeyDictionary[StripeEvent, _Parts] = WeakKeyDictionary()
 
 
-def _read(event: StripeEvent) -> _Reading:
+def _read(event: StripeEvent) -> _Parts:
     """What judging needs of an event. Each one of a burst is judged beside all others, but read only once."""
-    reading = _readings.get(event)
-    if reading is None:
-        reading = _readings[event] = _Reading(position(event), canonical(event.object), step_of(event))
-    return reading
+    parts = _parts_by_event.get(event)
+    if parts is None:
+        parts = _parts_by_event[event] = _Parts(position(event), canonical(event.object), step_of(event))
+    return parts
 
 
 def _judge(bursts: list[list[StripeEvent]]) -> Judgement:

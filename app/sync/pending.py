@@ -109,7 +109,7 @@ class PendingFetches:
         """Finish the events of an object that Stripe no longer has; some are applied as deletions."""
         log.warning("object_not_at_stripe", kind=object[0], object_id=object[1])
         self._not_before[object] = self._clock() + RETRY_SECONDS
-        await self._settle_manual(*object)
+        await self._resolve_manual(*object)
         deletions = [event for event in events if await self._thin.tell_deletion(event)]
         await self._mark(deletions, EventState.PROCESSED, None)
         await self._mark([event for event in events if event not in deletions], EventState.IGNORED, GONE)
@@ -159,7 +159,7 @@ class PendingFetches:
             found += [(kind, object_id) for object_id in ids]
         return found
 
-    async def _settle_manual(self, kind: str, object_id: str) -> None:
+    async def _resolve_manual(self, kind: str, object_id: str) -> None:
         """A record that only the internal API has spoken of is not fetched again and again."""
         if kind in SETTLE:
             async with self._database.session() as session:

@@ -65,7 +65,7 @@ class ThinEvents:
             Unavailable: when the database cannot take it now.
         """
         for event in _in_order(events):
-            for name in _to_be_told(event):
+            for name in _not_announced(event):
                 await self._objects.tell(event, name, answer)
 
     async def tell_deletion(self, event: StripeEvent) -> bool:
@@ -102,7 +102,7 @@ def _in_order(events: Sequence[StripeEvent]) -> list[StripeEvent]:
     return sorted(events, key=lambda event: (event.created, event.id))
 
 
-def _to_be_told(event: StripeEvent) -> list[str]:
+def _not_announced(event: StripeEvent) -> list[str]:
     """The signals whose receivers are called with what was read, beside the record that it changed."""
     says_status = "status" in as_dict(event.changes.get("after"))  # the fetched state does not say since when
     return [

@@ -59,7 +59,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(statistics, "TIMEOUT_SECONDS", 30)
 
 
-async def test_the_overview_shows_revenue_by_currency_and_what_wants_a_hand(database_url: str) -> None:
+async def test_the_overview_shows_revenue_by_currency_and_what_needs_attention(database_url: str) -> None:
     account = Account(seed=5, start=START - DAY)
     account.create_price("price_eur", 1000, currency="eur", interval="year")
     account.create_subscription(

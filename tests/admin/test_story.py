@@ -21,7 +21,7 @@ def box(page: str) -> str:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-async def test_the_users_page_names_the_cause_and_what_mends_it(database_url: str, case: Case) -> None:
+async def test_the_users_page_names_the_cause_and_the_remedy(database_url: str, case: Case) -> None:
     async with logged_in(database_url) as (client, visitor):
         await case.prepare(case, client)
         found = box(await visitor.open(f"/search?q={case.words}"))
@@ -42,7 +42,7 @@ def test_the_link_into_stripes_dashboard_leads_to_the_right_mode(livemode: bool 
     assert dashboard_url("user_1", livemode) is None
 
 
-async def test_a_user_with_nothing_wrong_is_told_so(database_url: str) -> None:
+async def test_the_page_of_a_user_with_nothing_wrong_says_so(database_url: str) -> None:
     account = Account(seed=3, start=START - DAY)
     account.create_subscription(account.create_customer("ok@example.com", user_id="user_ok"), "price_team")
     async with logged_in(database_url) as (client, visitor):

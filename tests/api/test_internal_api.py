@@ -166,7 +166,7 @@ async def test_a_subscription_that_stripe_has_ended_is_409_and_unchanged(client:
     assert (stored["status"], stored["access"]) == ("canceled", "none")
 
 
-async def test_an_internal_update_lies_over_stripe_until_its_next_word_in_every_order(
+async def test_an_internal_update_overrides_stripe_until_a_newer_snapshot_in_every_order(
     database_url: str,
 ) -> None:
     """Stripe's snapshots from before it do not undo it, whenever they arrive; a later one ends it."""

@@ -75,7 +75,7 @@ async def test_events_are_counted_by_answer_batch_and_lag(client: Client, clock:
     assert grown("billing_event_lag_seconds_sum") == sum(clock() - each.created for each in applied)
 
 
-async def test_what_is_not_settled_is_told_with_its_age(client: Client, clock: Clock) -> None:
+async def test_what_is_not_finished_is_counted_with_its_age(client: Client, clock: Clock) -> None:
     account = signed_up()
     with broken():
         before = await scrape(client)
@@ -98,7 +98,7 @@ async def test_what_is_not_settled_is_told_with_its_age(client: Client, clock: C
     assert Grown(failed, dead)("billing_events_total", state="dead") == 1
 
 
-async def test_the_outbox_and_what_needs_a_refresh_are_told(client: Client, clock: Clock) -> None:
+async def test_the_outbox_and_what_needs_a_refresh_are_counted(client: Client, clock: Clock) -> None:
     database = client.app.state.billing.database
     columns = "(id, signal, receiver, reaction, created_at, state, attempts, next_attempt_at)"
     async with database.session() as session:
@@ -174,7 +174,7 @@ async def test_a_taking_that_finds_its_memory_outdated_is_counted(client: Client
     assert grown("billing_limit_decisions_total", feature="projects", reason="ok") == 1
 
 
-async def test_while_the_database_is_down_the_spool_is_told_and_its_content_is_left_out(
+async def test_while_the_database_is_down_the_spool_is_counted_and_the_databases_content_is_left_out(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = client.app.state.billing.database

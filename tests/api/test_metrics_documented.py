@@ -92,7 +92,7 @@ async def test_a_scraper_that_takes_openmetrics_gets_it(sqlite_database: str) ->
     assert response.text.endswith("# EOF\n")
 
 
-async def test_the_backlog_reads_only_indexes_of_what_is_not_settled(database_url: str) -> None:
+async def test_the_backlog_reads_only_indexes_of_what_is_not_finished(database_url: str) -> None:
     database = open_database(database_url)
     explain = "EXPLAIN QUERY PLAN" if database.name == "sqlite" else "EXPLAIN"
     async with database.session() as session:

@@ -68,7 +68,7 @@ async def test_a_change_in_the_second_of_the_purchase_holds_at_once(database_url
         assert (row["quantity"], row["cancel_at_period_end"]) == (6, True)
 
 
-async def test_a_reading_from_before_an_event_of_the_same_batch_is_stale(database_url: str) -> None:
+async def test_a_state_fetched_before_an_event_of_the_same_batch_is_stale(database_url: str) -> None:
     async with shop(database_url) as here:
         subscription = await here.bought()
         api, objects = stripe_of(here.service)

@@ -205,7 +205,7 @@ async def test_over_a_soft_limit_is_no_warning(client: Client) -> None:
     assert (bar["level"], bar["soft"], kinds(shown)) == ("over", True, [])
 
 
-async def test_a_paused_trial_is_told(client: Client) -> None:
+async def test_a_paused_trial_is_shown(client: Client) -> None:
     account, subscription = ada(trial_days=14)
     account.pause(subscription)
     await client.deliver(*account.events)

@@ -17,7 +17,7 @@ from .test_cli import app as app_process
 pytestmark = pytest.mark.postgresql_in_long
 
 
-def test_a_database_that_is_down_is_told_in_a_sentence(
+def test_a_database_that_is_down_is_named_in_a_sentence(
     sqlite_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = Shell("postgresql://nobody:nothing@127.0.0.1:1/none", tmp_path).settings

@@ -41,7 +41,7 @@ def test_status_is_fine_where_all_is_well(shell: Shell) -> None:
         ),
     ],
 )
-def test_status_says_what_wants_a_hand_and_ends_with_1(shell: Shell, statement: str, problem: str) -> None:
+def test_status_names_each_problem_and_ends_with_1(shell: Shell, statement: str, problem: str) -> None:
     shell.take_in(signed_up())
     shell.sql(statement)
     result = shell("status")

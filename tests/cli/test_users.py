@@ -49,7 +49,7 @@ def test_who_pays_and_is_nobody_needs_attention_after_ten_minutes(shell: Shell) 
     assert shell("limits", "explain", ADA).exit_code == 1
 
 
-def test_a_failed_event_of_a_user_is_told_beside_it(shell: Shell) -> None:
+def test_a_failed_event_of_a_user_is_shown_beside_it(shell: Shell) -> None:
     shell.take_in(signed_up(user_id="ada"))
     shell.sql("UPDATE billing_event SET state = 'dead', last_error = 'boom' WHERE type = 'invoice.paid'")
     result = shell("users", "show", "ada")

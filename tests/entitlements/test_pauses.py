@@ -181,7 +181,7 @@ async def test_the_policy_tells_the_causes_apart(database_url: str, plans: Path)
 
 
 @pytest.mark.parametrize("status", ["past_due", "unpaid"])
-async def test_where_no_invoice_is_open_nobody_is_told_to_pay_it(client: Client, status: str) -> None:
+async def test_where_no_invoice_is_open_nobody_is_asked_to_pay_it(client: Client, status: str) -> None:
     story = Story(NOW - 40 * DAY)
     story.invoice("invoice.payment_failed", NOW - 9 * DAY, attempt_count=4)
     story.change(NOW - 9 * DAY, status="past_due")
@@ -220,7 +220,9 @@ def refused_bank_debit() -> Story:
     return story
 
 
-async def test_a_first_payment_that_fails_late_is_told_once_and_has_a_rule_of_its_own(client: Client) -> None:
+async def test_a_first_payment_that_fails_late_is_announced_once_and_has_a_rule_of_its_own(
+    client: Client,
+) -> None:
     told: list[Reaction] = []
     first_payment_failed.connect(told.append, weak=False)
     try:

@@ -44,7 +44,7 @@ async def readyz(server: Server) -> tuple[int, str]:
     return answer.status_code, answer.text
 
 
-async def is_told(server: Server, status: int, words: str) -> None:
+async def is_named(server: Server, status: int, words: str) -> None:
     """Returns once /readyz says so."""
 
     async def says_so() -> bool:
@@ -66,7 +66,7 @@ async def survives(name: str, url: str, folder: Path, fault: Fault, *, spool: Pa
             group.create_task(delivery.run())
             await delivery.reached(0.3)
             await fault(server, delivery)
-        await is_told(server, 200, '"ready"')
+        await is_named(server, 200, '"ready"')
         await check_inbox(server.url, delivery.acknowledged)
         spooled = server.log().count('"event":"event_spooled"')
     assert set(delivery.answers) <= {"200", "503"}
@@ -87,7 +87,7 @@ async def test_a_failover_that_leaves_a_read_only_server(postgres: PostgresServe
     async def fail_over(server: Server, delivery: Delivery) -> None:
         for setting in ("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()"):
             await run_sql(postgres.url, setting)
-        await is_told(server, 200, "read-only")
+        await is_named(server, 200, "read-only")
         await asyncio.sleep(READ_ONLY_SECONDS)
         back = f"{postgres.url}?options=-c%20default_transaction_read_only%3Doff"
         await run_sql(back, "ALTER SYSTEM RESET default_transaction_read_only")
@@ -101,7 +101,7 @@ async def test_a_full_disk_of_the_sqlite_file(tmp_path: Path) -> None:
 
         async def fill_up(server: Server, delivery: Delivery) -> None:
             filling = await asyncio.to_thread(fill, disk)
-            await is_told(server, 200, f"mounted at {disk}")
+            await is_named(server, 200, f"mounted at {disk}")
             filling.unlink()
 
         await survives("a full disk of the SQLite file", f"sqlite:///{disk / 'app.db'}", tmp_path, fill_up)
@@ -112,7 +112,7 @@ async def test_a_full_spool_while_the_database_is_down(postgres: PostgresServer,
 
         async def down_for_long(server: Server, delivery: Delivery) -> None:
             await asyncio.to_thread(postgres.kill9)
-            await is_told(server, 503, f"mounted at {disk}")
+            await is_named(server, 503, f"mounted at {disk}")
             await until(lambda: delivery.answers["503"] > 0, 30)
             await asyncio.to_thread(postgres.start)
 

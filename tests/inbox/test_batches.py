@@ -107,7 +107,7 @@ async def test_events_of_one_object_in_batches_side_by_side_are_all_counted(
         assert max(f"evt_{n}" for n in range(count)).removeprefix("evt_") + "@example.com" in stored
 
 
-def test_who_waits_is_told_also_where_the_application_was_started_again(postgres_database: str) -> None:
+def test_who_waits_is_answered_also_where_the_application_was_started_again(postgres_database: str) -> None:
     """On another loop: a timer of the first one would never ring."""
     app = create_app(settings_for(postgres_database))
 
@@ -124,7 +124,7 @@ def test_who_waits_is_told_also_where_the_application_was_started_again(postgres
         asyncio.run(wait_in_vain(number))
 
 
-async def test_who_has_waited_long_enough_is_told_and_the_event_is_stored_all_the_same(
+async def test_who_has_waited_long_enough_is_answered_and_the_event_is_stored_all_the_same(
     postgres_database: str,
 ) -> None:
     async with running(postgres_database) as client:

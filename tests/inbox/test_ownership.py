@@ -358,7 +358,7 @@ async def test_an_update_after_a_link_stays_and_one_before_it_follows(client: Cl
     assert await users_of(client, story, "AB") == {"A": "eve", "B": "ada"}
 
 
-async def test_whoever_gains_or_loses_a_subscription_is_told_to_the_caches(client: Client) -> None:
+async def test_whoever_gains_or_loses_a_subscription_leaves_the_caches(client: Client) -> None:
     told: set[str] = set()
 
     def hear(sender: object, *, user_ids: set[str]) -> None:

@@ -230,7 +230,7 @@ async def test_a_payment_is_due_since_its_step_in_whatever_order_events_come(
             assert (found.status, answer["access"]) == ("unpaid", "none")
 
 
-async def test_paying_ends_what_was_due_and_the_next_failure_begins_anew(client: Client) -> None:
+async def test_paying_ends_what_was_due_and_the_next_failure_begins_again(client: Client) -> None:
     for number in range(5):
         story = Story(LONG_AGO)
         story.change(LONG_AGO + DAY, status="past_due")

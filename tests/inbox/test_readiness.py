@@ -85,7 +85,7 @@ async def test_a_service_that_works_is_ready_and_the_trial_leaves_nothing(
 
 
 @pytest.mark.parametrize("spool", [True, False])
-async def test_a_database_that_became_read_only_in_a_failover_is_told_and_found_again(
+async def test_a_database_that_became_read_only_in_a_failover_is_named_and_found_again(
     postgres_database: str, tmp_path: Path, spool: bool
 ) -> None:
     folder = tmp_path / "spool" if spool else None
@@ -120,7 +120,7 @@ async def test_a_database_that_became_read_only_in_a_failover_is_told_and_found_
         await write_over_the_pool(client)
 
 
-async def test_a_full_disk_of_the_sqlite_file_is_told_with_path_and_disk(tmp_path: Path) -> None:
+async def test_a_full_disk_of_the_sqlite_file_is_named_with_path_and_disk(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", 2 * 1024 * 1024) as disk:
         async with running(f"sqlite:///{disk / 'app.db'}", spool_dir=tmp_path / "spool") as client:
             assert (await readyz(client))[:2] == (200, "ready")
@@ -136,7 +136,7 @@ async def test_a_full_disk_of_the_sqlite_file_is_told_with_path_and_disk(tmp_pat
             assert (await readyz(client))[:2] == (200, "ready")
 
 
-async def test_a_full_disk_of_the_spool_is_told_with_path_and_disk(tmp_path: Path) -> None:
+async def test_a_full_disk_of_the_spool_is_named_with_path_and_disk(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", 64 * 1024) as disk:
         async with running(NOWHERE, spool_dir=disk / "spool") as client:
             assert (await readyz(client))[:2] == (200, "degraded")
@@ -150,7 +150,7 @@ async def test_a_full_disk_of_the_spool_is_told_with_path_and_disk(tmp_path: Pat
             assert "secret-password" not in said
 
 
-async def test_a_disk_that_does_not_sync_is_told_and_stops_nothing_while_the_database_works(
+async def test_a_disk_that_does_not_sync_is_named_and_stops_nothing_while_the_database_works(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(descriptor: int) -> None:
@@ -264,7 +264,7 @@ async def test_the_disk_is_tried_off_the_event_loop(client: Client, monkeypatch:
     assert threads and threading.main_thread() not in threads
 
 
-async def test_a_disk_that_hangs_is_told_after_its_time(
+async def test_a_disk_that_hangs_is_named_after_its_time_limit(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     released = threading.Event()

@@ -211,7 +211,7 @@ async def test_an_event_that_does_not_say_what_its_object_is_overwrites_no_recor
 
 
 @pytest.mark.parametrize(("told", "kept"), [("off", "on"), ("local", "local")])
-async def test_a_commit_waits_for_the_disk_whatever_the_database_was_told(
+async def test_a_commit_waits_for_the_disk_whatever_the_database_is_configured_for(
     postgres_database: str, told: str, kept: str
 ) -> None:
     name = postgres_database.rpartition("/")[2]

@@ -308,7 +308,7 @@ async def test_what_a_kill_left_half_written_is_swept_once_nobody_can_be_writing
     assert [path.name for path in folder.iterdir()] == [".new.tmp"]
 
 
-async def test_a_large_spool_is_not_counted_anew_for_each_event_and_is_still_full_at_its_limit(
+async def test_a_large_spool_is_not_counted_for_each_event_and_is_still_full_at_its_limit(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(spool_module, "FEW_FILES", 5)

@@ -179,7 +179,7 @@ def resumed_in_a_later_period(user: str) -> SubscriptionStory:
     return story
 
 
-def resumed_and_only_that_is_told(user: str) -> SubscriptionStory:
+def resumed_and_nothing_else_delivered(user: str) -> SubscriptionStory:
     """The event that says what was before is lost."""
     story = paused_and_resumed_with_the_same_anchor(user)
     story.events.pop()
@@ -236,7 +236,7 @@ CASES = {
     ),
     "a resume in a later period": Case(resumed_in_a_later_period, FEB_20 + 1, "calls", (FEB_20, MAR_10)),
     "a resume that only its own event tells of": Case(
-        resumed_and_only_that_is_told, JAN_20 + 1, "calls", (JAN_20, FEB_10)
+        resumed_and_nothing_else_delivered, JAN_20 + 1, "calls", (JAN_20, FEB_10)
     ),
     "a pause for a payment opens nothing": Case(
         paused_for_a_payment_and_paid, JAN_20 + 1, "calls", (JAN_10, FEB_10)
@@ -267,7 +267,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-async def test_a_period_opens_with_what_happened_in_whatever_order_it_is_told(
+async def test_a_period_opens_with_what_happened_in_whatever_order_events_arrive(
     client: Client, clock: Clock, name: str
 ) -> None:
     case = CASES[name]

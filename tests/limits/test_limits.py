@@ -85,8 +85,8 @@ async def release(
     client: Client, user: str, feature: str, amount: int = 1, **options: Any
 ) -> limits.Decision:
     async with client.app.state.billing.database.session() as session:
-        given_back: limits.Decision = await limits.release(session, user, feature, amount, **options)
-        return given_back
+        released: limits.Decision = await limits.release(session, user, feature, amount, **options)
+        return released
 
 
 async def subscribe(
@@ -98,7 +98,7 @@ async def subscribe(
     return account, subscription
 
 
-async def test_a_user_never_heard_of_has_the_default_plan_and_nothing_is_written(client: Client) -> None:
+async def test_an_unknown_user_has_the_default_plan_and_nothing_is_written(client: Client) -> None:
     entitlements = await limits.load("nobody")
     assert (entitlements.plan, entitlements.limit("projects"), entitlements.allows("sso")) == (
         "free",
@@ -306,7 +306,7 @@ async def test_measured_usage_is_set_and_blocks_growth(client: Client) -> None:
         await consume(client, "ada", "storage_bytes", 1)
 
 
-async def test_a_consumable_starts_anew_with_the_utc_month(client: Client, clock: Clock) -> None:
+async def test_a_consumable_resets_with_the_utc_month(client: Client, clock: Clock) -> None:
     assert (await consume(client, "ada", "api_calls", 5)).resets_at == START + 31 * DAY
     with pytest.raises(LimitExceeded) as caught:
         await consume(client, "ada", "api_calls")

@@ -92,7 +92,7 @@ async def test_the_trail_is_pruned_after_a_time_of_its_own(
         assert await trail(client) == [(1, 2)]
 
 
-async def test_what_is_given_back_to_a_month_that_is_over_lowers_that_one(
+async def test_what_is_released_in_a_month_that_is_over_lowers_that_month(
     client: Client, clock: Clock
 ) -> None:
     await consume(client, "ada", "api_calls", 100)
@@ -111,9 +111,7 @@ async def test_what_is_given_back_to_a_month_that_is_over_lowers_that_one(
     assert [each.used for each in await limits.history("ada")] == [0]
 
 
-async def test_what_is_given_back_to_a_period_that_nobody_knows_changes_nothing(
-    client: Client, clock: Clock
-) -> None:
+async def test_what_is_released_in_an_unknown_period_changes_nothing(client: Client, clock: Clock) -> None:
     clock.now = MARCH
     await consume(client, "ada", "api_calls", 8)
     refund = await release(client, "ada", "api_calls", 5, at=START)

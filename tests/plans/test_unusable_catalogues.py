@@ -194,7 +194,7 @@ def test_an_unusable_catalogue_names_file_place_and_remedy(file: Path, text: str
     assert any(all(part in line for part in named) for line in lines), caught.value.detail
 
 
-def test_all_that_is_wrong_is_told_at_once(file: Path) -> None:
+def test_all_that_is_wrong_is_named_at_once(file: Path) -> None:
     with pytest.raises(ConfigurationError) as caught:
         load(file, PLAN + "seats = 3\nprojects = -1\n[plans.b]\nsso = 3")
     assert len(caught.value.detail.splitlines()) == 4

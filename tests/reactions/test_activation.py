@@ -61,7 +61,7 @@ def bought(tag: str, **session: object) -> Story:
 
 
 @pytest.mark.parametrize("how", ["client_reference_id", "metadata"])
-async def test_the_user_that_only_the_session_names_is_told_once_in_every_order(
+async def test_the_user_that_only_the_session_names_is_announced_once_in_every_order(
     client: Client, told: list[Reaction], clock: Clock, how: str
 ) -> None:
     for number, order in enumerate(itertools.permutations(range(3))):
@@ -94,7 +94,7 @@ async def test_without_a_user_it_is_announced_after_a_while_and_once_more_for_a_
     assert told[-1].facts["changes"] == {"user_id": [None, "ada"]}
 
 
-async def test_a_user_who_is_known_in_time_is_told_once_with_what_has_changed(
+async def test_a_user_who_is_known_in_time_is_announced_once_with_what_has_changed(
     client: Client, told: list[Reaction], clock: Clock
 ) -> None:
     story = Story("link")
@@ -107,7 +107,7 @@ async def test_a_user_who_is_known_in_time_is_told_once_with_what_has_changed(
     assert told[0].event_id == story.events[0]["id"]
 
 
-async def test_what_is_over_before_its_user_is_known_is_told_before_its_end(
+async def test_what_is_over_before_its_user_is_known_is_announced_before_its_end(
     client: Client, told: list[Reaction]
 ) -> None:
     story = Story("short")

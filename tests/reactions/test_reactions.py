@@ -113,7 +113,7 @@ async def entries(client: Client) -> list[OutboxEntry]:
         ("expired_sign_up", {"subscription_ended", "payment_failed"}),
     ],
 )
-async def test_a_scenario_is_told_by_these_signals(
+async def test_a_scenario_is_announced_by_these_signals(
     client: Client, listener: Listener, scenario: str, expected: set[str]
 ) -> None:
     account = Account(1, start=START - 60)
@@ -124,7 +124,9 @@ async def test_a_scenario_is_told_by_these_signals(
     assert told == expected | {"subscription_changed"}
 
 
-async def test_a_refund_and_a_dispute_are_told_with_their_amounts(client: Client, listener: Listener) -> None:
+async def test_a_refund_and_a_dispute_are_announced_with_their_amounts(
+    client: Client, listener: Listener
+) -> None:
     account = Account(1, start=START - 60)
     subscription = account.create_subscription(account.create_customer(user_id="ada"), "price_team")
     invoice = account.renew(subscription)
@@ -225,7 +227,9 @@ async def test_a_duplicate_and_a_replay_are_not_told_again(
     assert len(listener.heard) == told
 
 
-async def test_an_event_that_is_given_up_is_told(client: Client, listener: Listener, clock: Clock) -> None:
+async def test_an_event_that_is_given_up_is_announced(
+    client: Client, listener: Listener, clock: Clock
+) -> None:
     def raising(event: Any, unit_of_work: Any) -> None:
         raise ValueError("not today")
 
@@ -316,7 +320,7 @@ async def test_a_receiver_that_would_end_the_process_has_failed_like_any_other(
     assert all((entry.last_error or "").startswith(type(error).__name__) for entry in found)
 
 
-async def test_what_is_kept_of_a_receivers_error_has_no_address_and_nothing_that_was_told(
+async def test_what_is_kept_of_a_receivers_error_has_no_address_and_no_data_of_the_reaction(
     client: Client, listener: Listener
 ) -> None:
     def refuse(reaction: Reaction) -> None:

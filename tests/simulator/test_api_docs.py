@@ -23,7 +23,7 @@ def test_the_python_examples_run() -> None:
         subprocess.run([sys.executable, "-c", example], cwd=ROOT, check=True, timeout=LONGEST_SECONDS)
 
 
-def test_every_route_and_every_fault_is_told() -> None:
+def test_every_route_and_every_fault_is_documented() -> None:
     nouns = {re.sub(r"/(\{id\}|search).*", "", path.removeprefix("/v1/")) for _, path in ROUTES}
     assert [noun for noun in nouns if f"`{noun}`" not in DOCUMENT] == []
     assert [kind for kind in get_args(FaultKind) if f"`{kind}`" not in DOCUMENT] == []

@@ -134,7 +134,7 @@ async def test_without_a_key_or_with_another_than_the_chosen_one_the_answer_is_4
         assert basic.status_code == 200
 
 
-async def test_the_other_mode_sees_nothing_and_is_told_why() -> None:
+async def test_the_other_mode_sees_nothing_and_gets_the_reason() -> None:
     account = Account(1)
     customer = account.create_customer()
     async with serving(account) as url, client_of(url, key="sk_live_fake_1") as client:

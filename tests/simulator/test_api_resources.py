@@ -55,7 +55,7 @@ async def test_the_lines_that_an_invoice_does_not_show_are_read_in_pages() -> No
         ({"source": "tok_visa"}, "does not play the parameter source, which Stripe knows"),
     ],
 )
-async def test_a_parameter_that_is_not_played_is_told_apart_from_a_misspelt_one(
+async def test_a_parameter_that_is_not_played_is_distinguished_from_a_misspelt_one(
     params: Any, message: str
 ) -> None:
     account = Account(1)
@@ -65,7 +65,7 @@ async def test_a_parameter_that_is_not_played_is_told_apart_from_a_misspelt_one(
     assert account.customers == {}
 
 
-async def test_a_nested_parameter_that_is_not_played_is_told_apart_too() -> None:
+async def test_a_nested_parameter_that_is_not_played_is_distinguished_too() -> None:
     account, id = large()
     item = account.subscriptions[id].items[0].id
     async with connected(account) as client:

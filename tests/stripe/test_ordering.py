@@ -133,7 +133,7 @@ def test_a_circle_within_one_second_ends_where_the_second_began() -> None:
         assert (judgement.newest.id, judgement.certain) == ("evt_a", True)
 
 
-def test_a_circle_whose_beginning_is_not_known_is_not_settled() -> None:
+def test_a_circle_whose_beginning_is_not_known_is_not_resolved() -> None:
     there = snapshot("evt_b", subscription(quantity=3), previous={"quantity": 2})
     back = snapshot("evt_a", subscription(quantity=2), previous={"quantity": 3})
     judgement = judge([there, back])
@@ -161,7 +161,7 @@ def test_events_without_previous_attributes_decide_only_where_there_are_no_steps
     assert (judgement.newest.id, judgement.certain) == ("evt_z", False)
 
 
-def test_a_missing_step_leaves_two_ends_and_is_not_settled() -> None:
+def test_a_missing_step_leaves_two_ends_and_is_not_resolved() -> None:
     first = snapshot("evt_a", subscription(quantity=2), previous={"quantity": 1})
     third = snapshot("evt_b", subscription(quantity=4), previous={"quantity": 3})
     judgement = judge([first, third])

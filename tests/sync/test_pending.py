@@ -112,7 +112,9 @@ async def test_a_record_that_order_cannot_determine_is_fetched_once_it_is_still(
         assert await both.refresh() == 0
 
 
-async def test_an_event_close_to_a_reading_has_it_read_again(database_url: str, beside: Start) -> None:
+async def test_an_event_close_to_a_fetched_state_has_it_fetched_again(
+    database_url: str, beside: Start
+) -> None:
     account = Account(1, start=NOW)
     subscription = account.create_subscription(account.create_customer(user_id="ada"), "price_team")
     async with beside(database_url, account) as both:
@@ -222,7 +224,7 @@ async def test_what_stripe_does_not_have_hides_nothing_that_it_has(
         assert not record["needs_refresh"]
 
 
-async def test_a_reading_that_breaks_off_gives_its_lease_back(
+async def test_a_fetch_that_breaks_off_releases_its_lease(
     database_url: str, beside: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     account = Account(1, start=NOW)

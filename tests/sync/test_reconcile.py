@@ -102,7 +102,7 @@ async def test_a_team_with_subscribers_imports_them_all(database_url: str, besid
         assert (record["status"], record["customer_id"]) == (some.status, some.customer)
 
 
-async def test_what_an_internal_update_lies_over_is_no_difference(database_url: str, beside: Start) -> None:
+async def test_what_an_internal_update_overrides_is_no_difference(database_url: str, beside: Start) -> None:
     account = Account(1, start=NOW)
     subscription = play(account, "sign_up", user_id="ada")
     async with beside(database_url, account) as both:

@@ -62,7 +62,7 @@ async def announced(client: Client, listener: Listener, *signals: str) -> list[R
     return [each for each in listener.heard if each.signal in signals]
 
 
-async def test_a_customer_who_pays_and_belongs_to_nobody_is_told_after_ten_minutes(
+async def test_a_customer_who_pays_and_has_no_user_is_announced_after_ten_minutes(
     client: Client, listener: Listener, clock: Clock
 ) -> None:
     account = Account(1, start=START - 60)
@@ -80,7 +80,7 @@ async def test_a_customer_who_pays_and_belongs_to_nobody_is_told_after_ten_minut
     assert await announced(client, listener, "customer_unlinked") == []
 
 
-async def test_a_price_that_the_plans_file_no_longer_lists_is_told_within_an_hour_and_once(
+async def test_a_price_that_the_plans_file_no_longer_lists_is_announced_within_an_hour_and_once(
     client: Client, listener: Listener, clock: Clock
 ) -> None:
     account = Account(1, start=START - DAY)
@@ -108,7 +108,7 @@ async def test_a_price_that_the_plans_file_no_longer_lists_is_told_within_an_hou
     assert await announced(client, listener, "price_unmapped") == []
 
 
-async def test_the_end_of_grace_is_told_a_day_before_and_once(
+async def test_the_end_of_grace_is_announced_a_day_before_and_once(
     client: Client, listener: Listener, clock: Clock
 ) -> None:
     account = Account(1, start=START - 40 * DAY)
@@ -125,7 +125,7 @@ async def test_the_end_of_grace_is_told_a_day_before_and_once(
     assert await announced(client, listener, "grace_ending") == []
 
 
-async def test_the_end_of_grace_is_told_of_a_first_payment_that_failed_late_and_of_an_unpaid_one(
+async def test_the_end_of_grace_is_announced_for_a_first_payment_that_failed_late_and_for_an_unpaid_one(
     client: Client, listener: Listener, clock: Clock
 ) -> None:
     debit, unpaid = Story("debit"), Story("unpaid")
@@ -150,7 +150,7 @@ async def test_the_end_of_grace_is_told_of_a_first_payment_that_failed_late_and_
     assert (reaction.user_id, reaction.facts["grace_ends_at"]) == ("user_unpaid", T + 14 * DAY)
 
 
-async def test_a_backlog_is_told_once_and_again_only_after_it_was_over(
+async def test_a_backlog_is_announced_once_and_again_only_after_it_was_over(
     client: Client, listener: Listener, clock: Clock
 ) -> None:
     def raising(event: Any, unit_of_work: Any) -> None:
@@ -184,7 +184,7 @@ async def test_events_that_wait_in_the_spool_are_a_backlog_too(
     assert len(await announced(client, listener, "backlog_old")) == 1
 
 
-async def test_silence_is_told_once_and_again_only_after_an_event_came(
+async def test_silence_is_announced_once_and_again_only_after_an_event_came(
     client: Client, listener: Listener, clock: Clock
 ) -> None:
     account = Account(1, start=START)

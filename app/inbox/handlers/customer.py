@@ -7,7 +7,7 @@ from ...stripe.objects import Values, as_text, customer_values, required_id
 from ...stripe.ordering import is_deletion
 from ..unit_of_work import UnitOfWork
 from .links import link_by_metadata
-from .snapshots import is_near_a_reading, is_reading, judge_snapshot, ordering_values
+from .snapshots import is_near_a_fetched_state, is_reading, judge_snapshot, ordering_values
 
 UNKNOWN: Values = {"created": 0, "event_id": ""}
 
@@ -17,7 +17,7 @@ def customer_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
     if event.read_for is not None:
         return  # applied as a fetched state of the customer
     customer = ensure_customer(unit_of_work, required_id(event.object, "id"))
-    unsure = is_near_a_reading(event, customer, unit_of_work)
+    unsure = is_near_a_fetched_state(event, customer, unit_of_work)
     judgement = judge_snapshot(event, customer, unit_of_work)
     if judgement is not None and _is_outdated_deletion(judgement.newest, customer):
         judgement, unsure = None, True

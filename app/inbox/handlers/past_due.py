@@ -131,7 +131,7 @@ def _by_invoices(invoices: Mapping[str, Mapping[str, Any]], first: int) -> int |
     return failed if failed is not None and failed <= first and not latest["over"] else None
 
 
-def is_told_by_invoices(row: Mapping[str, Any]) -> bool:
+def is_set_by_invoices(row: Mapping[str, Any]) -> bool:
     """Whether the invoices say since when a subscription is past due that was never seen running."""
     first = row["due_at"][0] if row["due_at"] else None
     return first is not None and _by_invoices(row["due_invoices"] or {}, first) is not None

@@ -26,7 +26,9 @@ def is_reading(event_id: str | None) -> bool:
     return event_id is not None and event_id.startswith(READING)
 
 
-def is_near_a_reading(event: StripeEvent, row: Subscription | Customer, unit_of_work: UnitOfWork) -> bool:
+def is_near_a_fetched_state(
+    event: StripeEvent, row: Subscription | Customer, unit_of_work: UnitOfWork
+) -> bool:
     """Whether a fetched state and an event are so close that either may be newer: fetch again."""
     return (
         unit_of_work.reapplied is None  # that was decided when the event came

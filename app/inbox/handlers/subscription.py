@@ -13,7 +13,7 @@ from .item_history import content_before, cut_values, history_of, remembered
 from .links import announce_user, claim_by_metadata, owner_before, resolve_owner
 from .past_due import evidence_of, evidence_of_thin, merged, since_values
 from .price import announce_unmapped, learn_prices
-from .snapshots import current_position, is_near_a_reading, is_reading, judge_snapshot, ordering_values
+from .snapshots import current_position, is_near_a_fetched_state, is_reading, judge_snapshot, ordering_values
 from .subscription_columns import (
     Columns,
     columns_of_items,
@@ -38,7 +38,7 @@ def subscription_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
 
     before, was_never_paid = dict(subscription.__dict__), never_paid(subscription)
     owner = owner_before(subscription, customer)
-    unsure = is_near_a_reading(event, subscription, unit_of_work)
+    unsure = is_near_a_fetched_state(event, subscription, unit_of_work)
     judgement = judge_snapshot(event, subscription, unit_of_work)
     own = _remember(event, subscription, unit_of_work)
     claim_by_metadata(unit_of_work, subscription, customer, event, judgement.newest if judgement else None)

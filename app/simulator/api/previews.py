@@ -5,7 +5,7 @@ from typing import Any
 
 from ..ids import derived_id
 from ..model import Customer, Discount, Invoice, Item, Line, Subscription
-from ..prorations import begins_anew, prorated, restarted
+from ..prorations import prorated, resets_cycle, restarted
 from ..shapes import Json
 from . import coupons, forms
 from .call import Call
@@ -87,7 +87,7 @@ def _of_change(call: Call, subscription: Subscription, details: forms.Params) ->
     pending = [
         account.line_of(item) for item in account.pending_items(subscription.customer, subscription.id)
     ]
-    restarts = items is not None and begins_anew(items, subscription.items)
+    restarts = items is not None and resets_cycle(items, subscription.items)
     if not restarts and not (proration == "always_invoice" and items is not None):
         lines += [] if _ends(subscription, details) else _renewal(subscription, items or subscription.items)
     return _preview(call, subscription.customer, subscription.id, lines + pending, "upcoming")
