@@ -48,13 +48,13 @@ test: install ## The whole suite, on SQLite and PostgreSQL
 	$(BIN)/python -m pytest
 
 test-long: install ## What takes longer: more kills and histories, the wheel, old releases beside new ones
-	$(BIN)/python -m pytest -m long
+	$(BIN)/python -m pytest -m 'long and not deep'
 
 test-wheel: install ## Build the wheel and use it from an empty folder, in environments of its own
 	$(BIN)/python -m pytest -m long tests/packaging
 
-test-deep: install ## The property tests with other random examples and ten times as many; half an hour
-	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-20} $(BIN)/python -m pytest -m 'hypothesis or fuzz' --hypothesis-profile long
+test-deep: install ## Thousands of histories, and the property tests with other random examples; two hours
+	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-20} $(BIN)/python -m pytest -m 'hypothesis or fuzz or deep' --hypothesis-profile long
 
 bench: install ## What the webhook carries beside its baselines; a quarter of an hour, 15 GB of disk
 	$(BIN)/python -m benchmarks.webhooks

@@ -83,7 +83,7 @@ def _give_up(*_: object) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """No test hangs, whatever the code does: it fails after some minutes."""
-    longer = any(item.get_closest_marker(name) for name in ("long", "fuzz", "chaos"))
+    longer = any(item.get_closest_marker(name) for name in ("long", "deep", "fuzz", "chaos"))
     before = signal.signal(signal.SIGALRM, _give_up)
     signal.setitimer(signal.ITIMER_REAL, TEST_SECONDS * (LONGER if longer else 1), 1)
     try:

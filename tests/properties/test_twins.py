@@ -200,6 +200,7 @@ async def records(side: Side, account: Account) -> tuple[Any, Any]:
 
 
 QUICK = range(2)
+MORE = range(2, 42)
 PARTS = [range(first, first + 250) for first in range(0, 2000, 250)]
 AT_ONCE = 10
 """So many histories run side by side, in accounts of their own: what is read and written is shared."""
@@ -225,7 +226,13 @@ def three_urls(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[
 
 
 @pytest.mark.parametrize(
-    "seeds", [QUICK, *(pytest.param(seeds, marks=pytest.mark.long) for seeds in PARTS)], ids=named
+    "seeds",
+    [
+        QUICK,
+        pytest.param(MORE, marks=pytest.mark.long),
+        *(pytest.param(seeds, marks=pytest.mark.deep) for seeds in PARTS),
+    ],
+    ids=named,
 )
 async def test_thin_events_alone_and_beside_their_snapshots_say_the_same_once(
     three_urls: list[str], told: list[Reaction], seeds: range
