@@ -11,7 +11,7 @@ from app.simulator.api import API_KEY, Traffic, serving
 from app.stripe.client import StripeApi
 
 from ..client import AUTH, running
-from ..limits.test_limits import START
+from ..limits.helpers import START
 
 UPDATE = {
     "customer_id": "cus_1",

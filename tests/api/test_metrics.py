@@ -16,7 +16,7 @@ from app.simulator import NEW, event_body
 from app.worker.worker import Worker
 
 from ..client import Client, running
-from ..limits.test_limits import Clock
+from ..limits.helpers import Clock
 from ..worker.test_worker import broken, signed_up
 from .metrics_samples import Samples, samples, value
 

@@ -24,7 +24,7 @@ from app.worker.worker import Worker
 
 from .. import ROOT
 from ..client import AUTH, KEY, Client, running
-from ..limits.test_limits import Clock
+from ..limits.helpers import Clock
 from ..waiting import LONGEST_SECONDS
 from .metrics_samples import samples
 

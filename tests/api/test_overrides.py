@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from ..client import AUTH, running
-from ..limits.test_limits import START, Clock
+from ..limits.helpers import START, Clock
 
 
 @pytest.mark.parametrize("expires_at", [0, START - 1, START])

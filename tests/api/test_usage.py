@@ -14,7 +14,7 @@ from app.db.models import AuditEntry
 from app.simulator import DAY
 
 from ..client import AUTH, Client, running
-from ..limits.test_limits import PLANS, Clock, subscribe
+from ..limits.helpers import PLANS, Clock, subscribe
 
 USAGE = "/internal/users/ada/usage"
 FILES = f"{USAGE}/storage_bytes/reservations"

@@ -16,7 +16,7 @@ from app.worker.worker import Worker
 from examples import billing_page
 
 from ..client import AUTH, Client, running
-from ..limits.test_limits import START, Clock
+from ..limits.helpers import START, Clock
 
 CATALOGUE = load_catalogue(SHIPPED_PLANS)
 ADA = {"X-User": "ada"}

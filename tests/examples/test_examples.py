@@ -18,7 +18,7 @@ from examples import projects
 
 from .. import ROOT
 from ..client import Client, running
-from ..limits.test_limits import START, Clock
+from ..limits.helpers import START, Clock
 from ..waiting import LONGEST_SECONDS
 
 ADA = {"X-User": "ada"}

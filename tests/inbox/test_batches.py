@@ -18,7 +18,7 @@ from app.main import create_app
 from app.service import Service
 
 from ..client import Client, running, settings_for
-from ..limits.test_limits import START
+from ..limits.helpers import START
 from ..waiting import LONGEST_SECONDS
 
 PATIENCE = 0.3

@@ -14,7 +14,7 @@ from app.simulator import Invoice as SimulatedInvoice
 from app.worker.worker import Worker
 
 from ..client import Client, running
-from ..limits.test_limits import START, Clock
+from ..limits.helpers import START, Clock
 
 pytestmark = pytest.mark.postgresql_in_long
 

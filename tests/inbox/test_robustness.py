@@ -29,7 +29,7 @@ from app.worker.worker import LEASE_SECONDS, Worker
 
 from ..client import AUTH, SECRET, Client, running, settings_for
 from ..databases import run_sql, somebody_waits_for_a_lock
-from ..limits.test_limits import START, Clock
+from ..limits.helpers import START, Clock
 from ..waiting import LONGEST_SECONDS, until
 
 pytestmark = pytest.mark.postgresql_in_long

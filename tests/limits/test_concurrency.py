@@ -21,7 +21,7 @@ from .. import ROOT
 from ..client import AUTH, Client, running
 from ..processes import Process
 from ..waiting import LONGEST_SECONDS, until
-from .test_limits import PLANS
+from .helpers import PLANS
 
 CHANGES = (8, 30, 4, 50, 12, 100, 2, 60)
 POOL_SIZE = 15

@@ -17,7 +17,7 @@ from app.worker.worker import Worker
 
 from ..client import AUTH, Client, running
 from ..waiting import until
-from .test_limits import PLANS, START, Clock, consume, release, subscribe
+from .helpers import PLANS, START, Clock, consume, release, subscribe
 
 pytestmark = pytest.mark.postgresql_in_long
 

@@ -21,7 +21,7 @@ from app.service import Service
 from app.simulator import DAY, Account, Subscription
 
 from ..client import AUTH, Client, running
-from .test_limits import PLANS, Clock, consume, release, subscribe
+from .helpers import PLANS, Clock, consume, release, subscribe
 
 pytestmark = pytest.mark.postgresql_in_long
 

@@ -23,7 +23,7 @@ from .. import ROOT, take_both_ways
 from ..client import AUTH, Client, running
 from ..processes import run
 from ..take_both_ways import sync_url
-from .test_limits import PLANS, Clock, subscribe
+from .helpers import PLANS, Clock, subscribe
 
 WORKER = """
 import sys

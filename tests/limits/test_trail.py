@@ -15,7 +15,7 @@ from app.errors import InvalidRequest
 from app.simulator import DAY
 
 from ..client import AUTH, Client, running
-from .test_limits import START, Clock, consume, release
+from .helpers import START, Clock, consume, release
 
 pytestmark = pytest.mark.postgresql_in_long
 

@@ -13,7 +13,7 @@ from app.simulator import NEW, Account, event_body, play, truth
 from app.stripe.reduction import reduced
 
 from ..client import AUTH, Client, running
-from ..limits.test_limits import START
+from ..limits.helpers import START
 from ..records import stored
 
 PERSONAL = ("ada-canary@example.com", "Canary Street", "canary-note", "promised to canary")

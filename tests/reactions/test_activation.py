@@ -13,7 +13,7 @@ from app.worker.worker import Worker
 
 from ..client import AUTH, Client, running
 from ..inbox.stories import DAY, Story, T
-from ..limits.test_limits import Clock
+from ..limits.helpers import Clock
 
 pytestmark = pytest.mark.postgresql_in_long
 

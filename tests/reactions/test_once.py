@@ -15,7 +15,7 @@ from app.simulator import Account, Event
 from app.worker.worker import Worker
 
 from ..client import Client, running
-from ..limits.test_limits import START, Clock
+from ..limits.helpers import START, Clock
 
 pytestmark = pytest.mark.postgresql_in_long
 

@@ -29,7 +29,7 @@ from app.simulator import DAY, NEW, Account, event_body, play
 from app.worker.worker import Worker
 
 from ..client import AUTH, Client, running
-from ..limits.test_limits import START, Clock
+from ..limits.helpers import START, Clock
 from ..waiting import LONGEST_SECONDS, until, until_idle
 
 pytestmark = pytest.mark.postgresql_in_long

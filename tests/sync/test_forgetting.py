@@ -18,7 +18,7 @@ from app.simulator import Account
 from app.worker.worker import Worker
 
 from ..client import AUTH, Client, running
-from ..limits.test_limits import START, Clock
+from ..limits.helpers import START, Clock
 from .conftest import Beside, Start
 
 pytestmark = pytest.mark.postgresql_in_long

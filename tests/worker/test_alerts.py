@@ -29,7 +29,7 @@ from app.worker.worker import Worker
 
 from ..client import Client, running
 from ..inbox.stories import Story, T
-from ..limits.test_limits import START, Clock
+from ..limits.helpers import START, Clock
 from ..reactions.test_reactions import Listener, deliver_all, entries, listener, service_of
 from ..waiting import until
 

@@ -13,7 +13,7 @@ from app.sync import leases
 from app.worker.worker import Worker
 
 from ..client import AUTH, Client, running
-from ..limits.test_limits import Clock
+from ..limits.helpers import Clock
 from .test_worker import broken, service_of, signed_up, state_of
 
 DAY, YEAR = 86_400, 365 * 86_400

@@ -14,7 +14,7 @@ from app.worker.outage import ANNOUNCE_AFTER_SECONDS, OutageAlert
 from app.worker.worker import Worker
 
 from ..client import Client, running
-from ..limits.test_limits import START, Clock
+from ..limits.helpers import START, Clock
 from ..reactions.test_reactions import Listener, listener, service_of
 from ..waiting import until
 

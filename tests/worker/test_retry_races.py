@@ -9,7 +9,7 @@ from app.operations.replay import replay
 from app.worker.worker import LEASE_SECONDS, Worker
 
 from ..client import Client, running
-from ..limits.test_limits import Clock
+from ..limits.helpers import Clock
 from .test_worker import another_worker, broken, service_of, signed_up, state_of
 
 

@@ -17,7 +17,7 @@ from app.worker.pruning import Pruner
 from app.worker.worker import LEASE_SECONDS, Worker
 
 from ..client import AUTH, Client, running
-from ..limits.test_limits import START, Clock
+from ..limits.helpers import START, Clock
 from ..records import stored
 from ..waiting import until, until_idle
 
