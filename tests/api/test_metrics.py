@@ -17,7 +17,7 @@ from app.worker.worker import Worker
 
 from ..client import Client, running
 from ..limits.helpers import Clock
-from ..worker.test_worker import broken, signed_up
+from ..worker.helpers import broken, signed_up
 from .metrics_samples import Samples, samples, value
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ..worker.test_worker import broken
+from ..worker.helpers import broken
 from .shell import Shell, signed_up
 
 pytestmark = pytest.mark.postgresql_in_long

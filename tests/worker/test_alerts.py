@@ -30,12 +30,10 @@ from app.worker.worker import Worker
 from ..client import Client, running
 from ..inbox.stories import Story, T
 from ..limits.helpers import START, Clock
-from ..reactions.test_reactions import Listener, deliver_all, entries, listener, service_of
+from ..reactions.helpers import Listener, deliver_all, entries, service_of
 from ..waiting import until
 
 pytestmark = pytest.mark.postgresql_in_long
-
-__all__ = ["listener"]
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from app.worker.worker import Worker
 
 from ..client import AUTH, Client, running
 from ..limits.helpers import Clock
-from .test_worker import broken, service_of, signed_up, state_of
+from .helpers import broken, service_of, signed_up, state_of
 
 DAY, YEAR = 86_400, 365 * 86_400
 

@@ -15,10 +15,8 @@ from app.worker.worker import Worker
 
 from ..client import Client, running
 from ..limits.helpers import START, Clock
-from ..reactions.test_reactions import Listener, listener, service_of
+from ..reactions.helpers import Listener, service_of
 from ..waiting import until
-
-__all__ = ["listener"]
 
 
 @pytest.fixture

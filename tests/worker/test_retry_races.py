@@ -10,7 +10,7 @@ from app.worker.worker import LEASE_SECONDS, Worker
 
 from ..client import Client, running
 from ..limits.helpers import Clock
-from .test_worker import another_worker, broken, service_of, signed_up, state_of
+from .helpers import another_worker, broken, service_of, signed_up, state_of
 
 
 @pytest.fixture
