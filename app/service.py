@@ -147,6 +147,7 @@ class Service:
             for task in hanging:
                 task.cancel()
             await asyncio.gather(*tasks, listening, counting, looking, return_exceptions=True)
+            await self.readiness.stop()
             await self.inbox.stop()
             await self.outbox.stop()
             await asyncio.wait([delivering], timeout=STOP_SECONDS)

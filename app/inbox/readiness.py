@@ -21,6 +21,8 @@ CHECK_AGAIN_SECONDS = 2.0
 """How long an answer holds: however many balancers ask, one write in so long is all that it costs."""
 TIMEOUT_SECONDS = 2.0
 """How long database and spool are waited for, each."""
+STOP_SECONDS = 3.0
+"""How long the service waits for a trial when it stops: longer than a trial takes."""
 TRIAL_BYTES = 8192
 """The size of the event that is written: most are smaller."""
 
@@ -70,8 +72,17 @@ class ReadinessCheck:
             return self._last
         looking = self._looking
         if looking is None or looking.done() or looking.get_loop() is not asyncio.get_running_loop():
-            looking = self._looking = asyncio.create_task(self._look())
+            looking = self._looking = asyncio.create_task(self._look(), name="readiness")
         return await asyncio.shield(looking)  # one who hangs up must not end it for the others
+
+    async def stop(self) -> None:
+        """End the trial that is under way, if one is: its connection must not outlive the database."""
+        looking = self._looking
+        if looking is None or looking.done() or looking.get_loop() is not asyncio.get_running_loop():
+            return
+        await asyncio.wait([looking], timeout=TIMEOUT_SECONDS)
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
 
     def _holds(self) -> bool:
         """Whether the last answer is young, and neither a batch nor an event for the spool contradicts it."""

@@ -255,6 +255,26 @@ async def test_one_who_hangs_up_does_not_end_the_check_for_the_others(sqlite_dat
         await database.close()
 
 
+async def test_no_trial_outlives_the_service(sqlite_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its connection would be left open, and the trial of a database that hangs would keep the process."""
+    monkeypatch.setattr("app.inbox.readiness.STOP_SECONDS", 0.01)
+    begun = asyncio.Event()
+
+    async def hang(*_: object) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    async with running(sqlite_database) as client:
+        service = service_of(client)
+        await service.readiness()
+        monkeypatch.setattr(service.database, "try_batch", hang)
+        asking = asyncio.create_task(service.readiness())
+        await begun.wait()
+        [trial] = [task for task in asyncio.all_tasks() if task.get_name() == "readiness"]
+        asking.cancel()
+    assert trial.done()
+
+
 async def test_the_disk_is_tried_off_the_event_loop(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     threads: list[threading.Thread] = []
     monkeypatch.setattr(
