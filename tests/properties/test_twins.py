@@ -200,7 +200,7 @@ async def records(side: Side, account: Account) -> tuple[Any, Any]:
 
 
 QUICK = range(2)
-MORE = range(2, 42)
+MORE = range(2, 12)
 PARTS = [range(first, first + 250) for first in range(0, 2000, 250)]
 AT_ONCE = 10
 """So many histories run side by side, in accounts of their own: what is read and written is shared."""
