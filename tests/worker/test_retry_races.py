@@ -1,28 +1,11 @@
 """A retry is finished by whoever has the event: a replay, or another worker, takes it from the one before."""
 
-import asyncio
-from collections.abc import AsyncIterator
-
-import pytest
-
 from app.operations.replay import replay
-from app.worker.worker import LEASE_SECONDS, Worker
+from app.worker.worker import LEASE_SECONDS
 
-from ..client import Client, running
+from ..client import Client
 from ..limits.helpers import Clock
 from .helpers import another_worker, broken, service_of, signed_up, state_of
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-async def client(database_url: str, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Client]:
-    monkeypatch.setattr(Worker, "run", lambda worker: asyncio.sleep(0))
-    async with running(database_url, clock=clock) as client:
-        yield client
 
 
 async def failed_event(client: Client, clock: Clock) -> str:
