@@ -31,7 +31,7 @@ from .customers import (
     stripe_of,
 )
 from .portal import open_portal
-from .price_choice import check_quantity, first_price, offer_of
+from .price_choice import check_is_sold, check_quantity, first_price, offer_of
 from .return_urls import check_return_url
 
 log = structlog.get_logger(__name__)
@@ -96,7 +96,8 @@ async def create_checkout_session(service: Service, order: Order, *, actor: str)
     Raises:
         Conflict: when the user subscribes already (with a link into the portal), the key was used for
             another order, or the plan is sold at several prices (with `choices`).
-        InvalidRequest: when an address is not on one of ALLOWED_RETURN_ORIGINS, or the quantity buys nothing.
+        InvalidRequest: when an address is not on one of ALLOWED_RETURN_ORIGINS, the quantity buys nothing,
+            or the plan or its price is no longer sold.
         NotFound: when the catalogue has no such plan or price.
         StripeKeyMissing, StripeRefused, StripeUnavailable, Unavailable: when it cannot be done now.
     """
@@ -149,11 +150,15 @@ async def sync_checkout_session(
 async def _price_of(service: Service, order: Order) -> tuple[str, Offer]:
     """The price to sell, and what it buys. One that the catalogue does not know would give nothing."""
     api, _ = stripe_of(service)
+    catalogue = service.limits.catalogue
     if order.plan is not None and order.price_id is None:
-        plan = service.limits.catalogue.plan(order.plan)
+        plan = catalogue.plan(order.plan)
+        check_is_sold(catalogue, plan)
         return await first_price(api, plan), plan
     if order.price_id is not None and order.plan is None:
-        return order.price_id, await offer_of(service, api, order.price_id)
+        offer = await offer_of(service, api, order.price_id)
+        check_is_sold(catalogue, offer, order.price_id)
+        return order.price_id, offer
     raise InvalidRequest("Give either a plan or a price_id.")
 
 

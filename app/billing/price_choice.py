@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from ..errors import Conflict, InvalidRequest, NotFound
 from ..limits.prices import known_prices
-from ..plans import Offer, Plan, PriceList
+from ..plans import Catalogue, Offer, Plan, PriceList
 from ..service import Service
 from ..stripe.client import StripeApi, promptly, required
 from ..stripe.objects import Values, as_dict, as_id, as_integer, as_text, seen_prices
@@ -34,6 +34,26 @@ async def offer_of(service: Service, api: StripeApi, price_id: str) -> Offer:
         if isinstance(owner, Offer):
             return owner
     raise NotFound(f"Price {price_id} is in no plan of the catalogue: add it to one in the plans file.")
+
+
+def check_is_sold(catalogue: Catalogue, offer: Offer, price_id: str | None = None) -> None:
+    """
+    Raises:
+        InvalidRequest: for a plan or an add-on that is not sold, or whose price is not: they are kept for
+            those who have them.
+    """
+    noun = "Plan" if isinstance(offer, Plan) else "Add-on"
+    if not offer.sold:
+        what = f"{noun} {offer.title!r} is"
+    elif not offer.sells(price_id):
+        what = f"Price {price_id} of {noun.lower()} {offer.title!r} is"
+    else:
+        return
+    sold = catalogue.sold_plans() if isinstance(offer, Plan) else catalogue.sold_addons()
+    names = ", ".join(repr(each.id) for each in sold) or "none"
+    raise InvalidRequest(
+        f"{what} no longer sold; whoever has it keeps it. Nothing was changed. Sold are: {names}."
+    )
 
 
 async def plan_of_price(service: Service, api: StripeApi, price_id: str) -> Plan:
@@ -89,12 +109,14 @@ async def offered_prices(service: Service, plan_id: str, currency: str | None = 
     the plan's first price.
 
     Raises:
-        NotFound: when the catalogue has no such plan.
+        NotFound: when the catalogue has no such plan. One that is no longer sold is offered at nothing.
         StripeKeyMissing, StripeRefused, StripeUnavailable: when Stripe cannot be asked.
     """
     plan = service.limits.catalogue.plans.get(plan_id)
     if plan is None:
         raise NotFound(f"There is no plan {plan_id!r}.")
+    if not plan.sold:
+        return []
     choices = [_choice(price) for price in await _prices_of(required(service.stripe), plan)]
     offered: dict[str, OfferedPrice] = {}
     for choice in choices:
@@ -156,7 +178,7 @@ async def _prices_of(api: StripeApi, plan: Plan) -> list[Values]:
     for product in plan.products:
         found += await _listed(api, product=product)
     unique = {as_id(price.get("id")): price for price in reversed(found) if price.get("active") is not False}
-    return list(reversed(unique.values()))
+    return [price for price in reversed(unique.values()) if as_id(price.get("id")) not in plan.unsold_prices]
 
 
 async def _price(api: StripeApi, price_id: str) -> Values | None:

@@ -20,7 +20,7 @@ from ..service import Service
 from ..stripe.client import Answer, promptly
 from ..stripe.objects import ENDED, Values
 from .customers import stripe_of
-from .price_choice import plan_of_price, price_like, quantity_for
+from .price_choice import check_is_sold, plan_of_price, price_like, quantity_for
 from .stripe_changes import Current, apply_if_newer, make_change
 
 log = structlog.get_logger(__name__)
@@ -57,8 +57,8 @@ async def change_subscription(
     Raises:
         Conflict: with `over`, when usage would exceed a limit that falls, unless confirmed; with `choices`,
             when the plan has no such price; when it ended; when it is an add-on's own subscription.
-        InvalidRequest: when nothing or too much is given, the price is no plan's, or the quantity buys
-            nothing.
+        InvalidRequest: when nothing or too much is given, the price is no plan's, the quantity buys
+            nothing, or the plan or its price is no longer sold.
         NotFound: when the subscription, plan or price is not known.
         StripeKeyMissing, StripeRefused, StripeUnavailable, Unavailable: when it cannot be done now.
     """
@@ -70,9 +70,12 @@ async def change_subscription(
     if plan is not None or price_id is not None:
         _check_is_no_addon(current)
     if wanted is not None and wanted is not item.plan:
+        check_is_sold(service.limits.catalogue, wanted)
         price_id = await price_like(api, wanted, current.main_values)
     price_id = price_id or item.price_id
     bought = bought or current.prices.plan(price_id)
+    if bought is not None and price_id != item.price_id:
+        check_is_sold(service.limits.catalogue, bought, price_id)
     quantity = quantity_for(bought, asked=quantity, had=item.quantity)
     if not confirm:
         await _check_limits(service, current, price_id=price_id, quantity=quantity, offer=bought)

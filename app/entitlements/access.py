@@ -92,7 +92,7 @@ def _rule(subscription: SubscriptionRecord, policy: AccessPolicy) -> AccessRule 
 def _phases(
     subscription: SubscriptionRecord, rule: AccessRule, owed: Owed, policy: AccessPolicy
 ) -> list[_Phase]:
-    if rule.level == "full":
+    if rule.level in ("full", "limited"):  # which limits a trial has is not a matter of access
         return _full(_term_end(subscription), policy.expired_active)
     if rule.level == "none":
         return [_Phase(None, "none", "status")]

@@ -150,7 +150,7 @@ def find_alternatives(holdings: Holdings, feature: str) -> Alternatives:
 
 
 def _alternatives(holdings: Holdings, feature: str) -> Alternatives:
-    others = [plan for plan in holdings.catalogue.plans.values() if plan.id != holdings.plan]
+    others = [plan for plan in holdings.catalogue.plans.values() if plan.sold and plan.id != holdings.plan]
     return Alternatives(
         restored=tuple(_restored(holdings, feature)),
         plans=tuple((plan.id, _ceiling(holdings, feature, with_plan(holdings, plan))) for plan in others),

@@ -84,6 +84,7 @@ def _described(part: Part) -> dict[str, Any]:
         "counted": part.counted,
         "price_id": part.price_id,
         "units": part.units,
+        "trial": part.trial,
         "subscription_id": subscription.id if subscription else None,
         "status": subscription.status if subscription else None,
         "access": subscription.access.level if subscription else None,
@@ -119,7 +120,8 @@ def _line(part: Part) -> str:
         return f"default plan {part.id}: {_shown(part.value)}"
     noun = "plan" if part.source == "plan" else "+ add-on"
     outdone = "" if part.counted else f", {part.problem or 'outdone by a better plan'}"
-    return f"{noun} {part.id}: {_shown(part.value)}{_units(part)}{_origin(part)}{outdone}"
+    trial = ", in its trial" if part.trial else ""
+    return f"{noun} {part.id}: {_shown(part.value)}{_units(part)}{trial}{_origin(part)}{outdone}"
 
 
 def _units(part: Part) -> str:

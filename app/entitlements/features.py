@@ -59,6 +59,8 @@ class Part:
     item: HeldItem | None = None
     override: Override | None = None
     problem: str | None = None
+    trial: bool = False
+    """Whether `limit` is one for trials, in the place of the plan's or add-on's own."""
 
     @property
     def soft(self) -> bool:
@@ -158,23 +160,27 @@ def _plan_parts(
 
 def _plan_part(feature: Feature, subscription: JudgedSubscription, item: HeldItem) -> Part | None:
     plan = item.plan
-    limit = plan.limits.get(feature.key) if plan else None
+    limit = subscription.limit_of(item, feature.key)
     if plan is None or limit is None:
         return None
     units = item.units if limit.per_unit else 1
     value = times(limit.value, units)
-    return Part("plan", plan.id, value, True, limit, item.price_id, units, subscription, item)
+    trial = subscription.limited and feature.key in plan.trial
+    return Part("plan", plan.id, value, True, limit, item.price_id, units, subscription, item, trial=trial)
 
 
 def _together(parts: Iterable[Part]) -> list[Part]:
     """The items of one plan: their quantities add up where the limit is per unit, else one of them counts.
 
-    A metered item adds no units beside a licensed one: its usage is billed, it is no seat.
+    A metered item adds no units beside a licensed one: its usage is billed, it is no seat. A trial's limit
+    may be per unit where the plan's is not, or not per unit where it is: the better of both counts.
     """
     ranked = sorted(parts, key=_rank_of_part, reverse=True)
-    per_unit = ranked[0].limit is not None and ranked[0].limit.per_unit
-    licensed = [part for part in ranked if part.item is not None and not part.item.metered]
-    counted = (licensed or ranked[:1]) if per_unit else ranked[:1]
+    per_unit = [part for part in ranked if part.limit is not None and part.limit.per_unit]
+    licensed = [part for part in per_unit if part.item is not None and not part.item.metered]
+    alone = [part for part in ranked if part.limit is not None and not part.limit.per_unit]
+    candidates = [each for each in (licensed or per_unit[:1], alone[:1]) if each]
+    counted = max(candidates, key=lambda each: strength(_sum(each)))
     ids = {id(part) for part in counted}
     uncounted = [
         replace(part, counted=False, problem=f"another item of {part.id} counts")
@@ -188,7 +194,8 @@ def _rank_of_part(part: Part) -> tuple[Any, ...]:
     """Which item of a plan is the better source. Never the order of items: ids decide at last."""
     assert part.subscription is not None and part.item is not None
     full = part.subscription.access.level == "full"
-    return (full, part.item.rank, part.subscription.id)
+    whole = not part.subscription.limited
+    return (full, whole, part.item.rank, part.subscription.id)
 
 
 def _rank_of_plan(parts: Sequence[Part]) -> tuple[Any, ...]:
@@ -210,11 +217,21 @@ def _sum(parts: Iterable[Part]) -> Value:
 
 def _addon_parts(feature: Feature, subscription: JudgedSubscription) -> Iterable[Part]:
     for item in subscription.items:
-        limit = item.offer.limits.get(feature.key) if isinstance(item.offer, Addon) else None
+        limit = subscription.limit_of(item, feature.key) if isinstance(item.offer, Addon) else None
         if limit is not None and item.offer is not None:
             value = times(limit.value, item.units)
+            trial = subscription.limited and feature.key in item.offer.trial
             yield Part(
-                "addon", item.offer.id, value, True, limit, item.price_id, item.units, subscription, item
+                "addon",
+                item.offer.id,
+                value,
+                True,
+                limit,
+                item.price_id,
+                item.units,
+                subscription,
+                item,
+                trial=trial,
             )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from ..plans import Addon, HeldItem, Plan, PriceList, held_items
+from ..plans import Addon, HeldItem, Limit, Plan, PriceList, held_items
 from ..stripe.objects import ENDED
 from .access import Access, access
 from .cycles import BillingCycle, billing_cycle
@@ -26,6 +26,8 @@ class JudgedSubscription:
     expiry_date: int | None = None
     secondary: bool = False
     """Whether it adds its limits and no more: it gives its user no link and no banner."""
+    limited: bool = False
+    """Whether its plans and add-ons give their trial limits, where they have any."""
 
     @property
     def entitles(self) -> bool:
@@ -33,7 +35,11 @@ class JudgedSubscription:
 
     def gives(self, feature: str) -> bool:
         """Whether a plan or an add-on of one of its items names the feature."""
-        return any(item.offer is not None and feature in item.offer.limits for item in self.items)
+        return any(self.limit_of(item, feature) is not None for item in self.items)
+
+    def limit_of(self, item: HeldItem, feature: str) -> Limit | None:
+        """What one of its items gives of the feature; None where it does not name it."""
+        return item.offer.limit(feature, trialing=self.limited) if item.offer is not None else None
 
     @property
     def main(self) -> HeldItem | None:
@@ -97,7 +103,8 @@ def _judge(
     prices: PriceList,
     now: int,
 ) -> JudgedSubscription:
-    granted = access(subscription, customer_deleted, owed, prices.catalogue.access, now)
+    policy = prices.catalogue.access
+    granted = access(subscription, customer_deleted, owed, policy, now)
     return JudgedSubscription(
         id=subscription.id,
         status=subscription.status,
@@ -105,6 +112,7 @@ def _judge(
         items=_items(subscription, prices),
         billing=_billing_cycle(subscription, granted),
         expiry_date=subscription.expiry_date,
+        limited=subscription.status == "trialing" and policy.trialing.level == "limited",
     )
 
 

@@ -4,6 +4,7 @@ from .access import AccessPolicy, AccessRule, CollectionPolicy, PauseCause, Paus
 from .catalogue import (
     Addon,
     Catalogue,
+    ChangePolicy,
     Feature,
     Ignored,
     Kind,
@@ -12,6 +13,7 @@ from .catalogue import (
     OverrideOp,
     Plan,
     Reset,
+    When,
     read_override,
 )
 from .file import load_catalogue
@@ -25,6 +27,7 @@ __all__ = [
     "AccessRule",
     "Addon",
     "Catalogue",
+    "ChangePolicy",
     "CollectionPolicy",
     "Feature",
     "HeldItem",
@@ -40,6 +43,7 @@ __all__ = [
     "PriceList",
     "Reset",
     "Value",
+    "When",
     "held_items",
     "line_to_add",
     "load_catalogue",

@@ -5,19 +5,24 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, Literal
 
-Level = Literal["full", "grace", "none"]
+Level = Literal["full", "limited", "grace", "none"]
 DAY: Final = 86_400  # seconds
 
 
 @dataclass(frozen=True, slots=True)
 class AccessRule:
-    """What a status grants. `grace` ends `grace_seconds` after it began, and then it is none."""
+    """What a status grants. `grace` ends `grace_seconds` after it began, and then it is none.
+
+    `limited`, of trials alone, is full with the trial limits of the plan, where it has any.
+    """
 
     level: Level
     grace_seconds: int = 0
 
 
 FULL: Final = AccessRule("full")
+LIMITED: Final = AccessRule("limited")
+"""What trials grant by default where any plan or add-on has limits for them."""
 NONE: Final = AccessRule("none")
 WEEK_OF_GRACE: Final = AccessRule("grace", 7 * DAY)
 

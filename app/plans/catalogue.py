@@ -26,6 +26,17 @@ class Feature:
     """What its value is; of a static feature the type that all plans write."""
     anchor: Anchor | None = None
     """`billing`: a month is counted from the subscription's billing day, not from the calendar's first."""
+    name: str | None = None
+    description: str | None = None
+    unit: str | None = None
+    """What is counted, as it stands after the number: "projects", "calls a month"; "bytes" for sizes."""
+    order: int | None = None
+    position: int = 0
+
+    @property
+    def title(self) -> str:
+        """What people call it: its name, else its key."""
+        return self.name or self.key
 
     def read(self, raw: object) -> Value:
         """The value that `raw`, as written in the catalogue or in an override, stands for.
@@ -57,8 +68,11 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What a price of it grants. A Stripe price is found by its id, else a lookup key, else its product."""
+class Offer:
+    """What a price can buy: a plan or an add-on.
+
+    A Stripe price is found by its id, else a lookup key, else its product.
+    """
 
     id: str
     prices: tuple[str, ...]
@@ -67,22 +81,50 @@ class Plan:
     """Its place in the file: a later plan is the higher one."""
     lookup_keys: tuple[str, ...] = ()
     products: tuple[str, ...] = ()
+    unsold_prices: tuple[str, ...] = ()
+    """Prices that nobody can buy any more; whoever pays one keeps it."""
+    name: str | None = None
+    description: str | None = None
+    sold: bool = True
+    """False: kept for those who have it, and offered to nobody else."""
+    order: int | None = None
+    """Its place where plans are shown. It says nothing about the rank."""
+    min_quantity: int | None = None
+    max_quantity: int | None = None
+    trial: Mapping[str, Limit] = field(default_factory=lambda: MappingProxyType({}))
+    """The limits that differ while the subscription is trialing."""
+
+    @property
+    def title(self) -> str:
+        """What people call it: its name, else its id."""
+        return self.name or self.id
 
     @property
     def is_sold(self) -> bool:
-        """Whether the plans file names anything by which Stripe sells it."""
-        return bool(self.prices or self.lookup_keys or self.products)
+        """Whether it can be bought: it has prices that are sold, and the file does not say `sold = false`."""
+        return self.sold and bool(self.prices or self.lookup_keys or self.products)
+
+    def sells(self, price_id: str | None) -> bool:
+        """Whether this price of it can be bought."""
+        return self.sold and price_id not in self.unsold_prices
+
+    def limit(self, feature: str, *, trialing: bool = False) -> Limit | None:
+        """What it gives of a feature; None where it does not name it. `trialing`: with the trial's limits."""
+        own = self.trial.get(feature) if trialing else None
+        return own or self.limits.get(feature)
 
 
 @dataclass(frozen=True, slots=True)
-class Addon:
-    """Its limits add to the plan's, times the quantity of its item."""
+class Plan(Offer):
+    """A plan. Of several plans that a user has the best gives each limit."""
 
-    id: str
-    prices: tuple[str, ...]
-    limits: Mapping[str, Limit]
-    lookup_keys: tuple[str, ...] = ()
-    products: tuple[str, ...] = ()
+    trial_days: int | None = None
+    """The trial that checkout offers by itself; None: no trial."""
+
+
+@dataclass(frozen=True, slots=True)
+class Addon(Offer):
+    """Its limits add to the plan's, times the quantity of its item."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +136,15 @@ class Ignored:
     products: tuple[str, ...] = ()
 
 
-Offer = Plan | Addon
-"""What a price can buy."""
+When = Literal["now", "period_end"]
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePolicy:
+    """When a change of plan takes effect, where whoever asks for it does not say."""
+
+    upgrade: When = "now"
+    downgrade: When = "period_end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +157,7 @@ class Catalogue:
     default_plan: Plan | None = None
     access: AccessPolicy = DEFAULT_POLICY
     ignored: Ignored = Ignored()
+    changes: ChangePolicy = ChangePolicy()
     over_limit_days: int | None = None
     """So long what is over its limit after a downgrade may stay in use; None: no deadline is set."""
     _by_price: Mapping[str, Offer | Ignored] = field(init=False, repr=False, compare=False)
@@ -116,12 +166,12 @@ class Catalogue:
 
     def __post_init__(self) -> None:
         owners = (*self.plans.values(), *self.addons.values(), self.ignored)
-        for index, names in (
-            ("_by_price", "prices"),
-            ("_by_lookup_key", "lookup_keys"),
-            ("_by_product", "products"),
+        for index, keys in (
+            ("_by_price", ("prices", "unsold_prices")),
+            ("_by_lookup_key", ("lookup_keys",)),
+            ("_by_product", ("products",)),
         ):
-            owned = {name: owner for owner in owners for name in getattr(owner, names)}
+            owned = {name: owner for owner in owners for key in keys for name in getattr(owner, key, ())}
             object.__setattr__(self, index, MappingProxyType(owned))
 
     def owner_of(
@@ -134,6 +184,25 @@ class Catalogue:
                 break
             found = self._by_lookup_key.get(key)
         return found or (self._by_product.get(product_id) if product_id else None)
+
+    def shown_plans(self) -> tuple[Plan, ...]:
+        """What a pricing page shows, in its order: all but those with `sold = false`.
+
+        The default plan is among them, and a plan without a price, which is sold by talking to people.
+        """
+        return tuple(plan for plan in sorted(self.plans.values(), key=_place) if plan.sold)
+
+    def sold_plans(self) -> tuple[Plan, ...]:
+        """The plans that can be bought, in the order of a pricing page."""
+        return tuple(plan for plan in self.shown_plans() if plan.is_sold)
+
+    def sold_addons(self) -> tuple[Addon, ...]:
+        """The add-ons that can be bought, in the order of a pricing page."""
+        return tuple(addon for addon in sorted(self.addons.values(), key=_place) if addon.is_sold)
+
+    def shown_features(self) -> tuple[Feature, ...]:
+        """All features, in the order of a pricing page."""
+        return tuple(sorted(self.features.values(), key=_place))
 
     def plan_of_price(self, price_id: str | None) -> Plan | None:
         """The plan that lists the price by its id."""
@@ -186,6 +255,12 @@ def read_override(feature: Feature, op: OverrideOp, raw: object) -> Value:
         return feature.read(raw)
     except ValueError as error:
         raise InvalidRequest(f"Feature {feature.key} {error}.", feature=feature.key) from None
+
+
+def _place(each: Offer | Feature) -> tuple[int, bool, int]:
+    """Its `order`, else its place in the file, counted from 1; where two are alike, `order` is first."""
+    order = each.position + 1 if each.order is None else each.order
+    return order, each.order is None, each.position
 
 
 def _unknown(noun: str, key: str, known: Iterable[str], table: str) -> NotFound:

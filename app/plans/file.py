@@ -1,7 +1,8 @@
 """`plans.toml`: read and checked at start. Every error names file, plan and key, and the remedy."""
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -9,27 +10,36 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from ..errors import ConfigurationError
-from .catalogue import Addon, Catalogue, Feature, Ignored, Limit, Plan
+from .access import LIMITED, AccessPolicy
+from .catalogue import Addon, Catalogue, ChangePolicy, Feature, Ignored, Limit, Plan
+from .problems import Problem, find_problems, offers
 from .schema import (
     BY_CAUSE,
     PRICE_KEYS,
     AccessTable,
     CatalogueFile,
+    ChangesTable,
     FeatureTable,
     IgnoredTable,
     LimitTable,
-    ProductTable,
+    OfferTable,
+    OverLimitTable,
 )
 from .values import Type, Value, read_static, type_of
-
-Problem = tuple[str, str]
-"""Where in the file, and what is wrong and what to do."""
 
 _TABLES: dict[str, tuple[str, type[BaseModel]]] = {
     "features": ("feature", FeatureTable),
     "plans": ("plan", LimitTable),
     "addons": ("addon", LimitTable),
 }
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "access": AccessTable,
+    "ignored": IgnoredTable,
+    "over_limit": OverLimitTable,
+    "changes": ChangesTable,
+}
+_SHOWN = ("name", "description", "order")
+"""What a pricing page shows of features, plans and add-ons alike."""
 
 
 def load_catalogue(path: str | Path) -> Catalogue:
@@ -43,7 +53,7 @@ def load_catalogue(path: str | Path) -> Catalogue:
     except ValidationError as error:
         raise _unusable(path, [_explain(problem) for problem in error.errors(include_url=False)]) from None
     features = _features(tables)
-    problems = [*_problems(tables, features), *_problems_of_prices(tables)]
+    problems = list(find_problems(tables, features))
     if problems:
         raise _unusable(path, problems)
     return _catalogue(tables, features)
@@ -67,115 +77,95 @@ def _parse(path: str | Path) -> dict[str, Any]:
 
 def _features(tables: CatalogueFile) -> dict[str, Feature]:
     return {
-        key: Feature(key, table.kind, table.reset, _type(key, table, tables), table.anchor)
-        for key, table in tables.features.items()
+        key: Feature(
+            key,
+            table.kind,
+            table.reset,
+            _type(key, table, tables),
+            table.anchor,
+            unit=table.unit,
+            position=position,
+            **_shown(table),
+        )
+        for position, (key, table) in enumerate(tables.features.items())
     }
+
+
+def _shown(table: FeatureTable | OfferTable) -> dict[str, Any]:
+    return {key: getattr(table, key) for key in _SHOWN}
 
 
 def _type(key: str, table: FeatureTable, tables: CatalogueFile) -> Type:
     """Of a static feature: the type of the first value that a plan writes and that is not "unlimited"."""
     if table.kind != "static":
         return "flag" if table.kind == "boolean" else "number"
-    for _, product in _products(tables):
-        if key in product.limits:
-            try:
-                value = read_static(product.limits[key].limit)
-            except ValueError:
-                continue
-            if value is not None:
-                return type_of(value)
+    written = [
+        limit for _, offer in offers(tables) for _, feature, limit in offer.written_limits() if feature == key
+    ]
+    for limit in written:
+        try:
+            value = read_static(limit.limit)
+        except ValueError:
+            continue
+        if value is not None:
+            return type_of(value)
     return "number"
-
-
-def _products(tables: CatalogueFile) -> Iterator[tuple[str, ProductTable]]:
-    yield from ((f"plan {name!r}", plan) for name, plan in tables.plans.items())
-    yield from ((f"addon {name!r}", addon) for name, addon in tables.addons.items())
-
-
-def _problems(tables: CatalogueFile, features: Mapping[str, Feature]) -> Iterator[Problem]:
-    """What is wrong between tables, each of which is right by itself."""
-    default = tables.default_plan
-    if default is not None and default not in tables.plans:
-        names = ", ".join(tables.plans)
-        yield "key 'default_plan'", f"there is no plan {default!r}: name one of {names}, or leave it out"
-    for name, product in _products(tables):
-        for key, limit in product.limits.items():
-            where = f"{name}, key {key!r}"
-            if key not in features:
-                known = ", ".join(features) or "none"
-                yield where, f"is no feature: add it to [features], or use one of {known}"
-            else:
-                yield from ((where, problem) for problem in _problems_of_limit(features[key], limit))
-    for name, addon in tables.addons.items():
-        yield from _problems_of_addon(name, addon, features)
-
-
-def _problems_of_limit(feature: Feature, table: LimitTable) -> Iterator[str]:
-    try:
-        value = feature.read(table.limit)
-    except ValueError as error:
-        yield str(error)
-        return
-    counted = feature.kind in ("allocated", "consumable")
-    for option in ("per_unit", "soft", "warn_at"):
-        if getattr(table, option) and not counted:
-            yield f"{option} is for allocated and consumable features, this one is {feature.kind}: remove it"
-    if counted and table.soft and value == 0:
-        yield "0 denies, so soft has no effect: give a limit of at least 1, or remove soft"
-
-
-def _problems_of_addon(name: str, addon: ProductTable, features: Mapping[str, Feature]) -> Iterator[Problem]:
-    if not (addon.prices or addon.lookup_keys or addon.products):
-        yield f"addon {name!r}, key 'prices'", "is missing: list the Stripe price ids that buy this add-on"
-    for key, limit in addon.limits.items():
-        where = f"addon {name!r}, key {key!r}"
-        if limit.per_unit:
-            yield where, "an add-on always counts times its quantity: remove per_unit"
-        if key in features and features[key].type == "text":
-            yield where, "a text cannot add to another: give each text in a plan of its own"
-
-
-def _problems_of_prices(tables: CatalogueFile) -> Iterator[Problem]:
-    """Each price, lookup key and product has one owner: else the file's order would decide what it buys."""
-    for key in PRICE_KEYS:
-        owners: dict[str, str] = {}
-        for name, table in [*_products(tables), ("[ignored]", tables.ignored)]:
-            for price in getattr(table, key):
-                if price in owners:
-                    yield (
-                        f"{name}, key {key!r}",
-                        f"{price} is in {owners[price]} already: leave it in one place",
-                    )
-                owners.setdefault(price, name)
 
 
 def _catalogue(tables: CatalogueFile, features: Mapping[str, Feature]) -> Catalogue:
     plans = {
-        name: Plan(name, limits=_limits(table, features), position=position, **_bought_with(table))
+        name: Plan(
+            name,
+            position=position,
+            trial_days=table.trial_days,
+            **_bought_with(table),
+            **_sale(table, features),
+        )
         for position, (name, table) in enumerate(tables.plans.items())
     }
     addons = {
-        name: Addon(name, limits=_limits(table, features), **_bought_with(table))
-        for name, table in tables.addons.items()
+        name: Addon(name, position=position, **_bought_with(table), **_sale(table, features))
+        for position, (name, table) in enumerate(tables.addons.items())
     }
     return Catalogue(
         features=MappingProxyType(dict(features)),
         plans=MappingProxyType(plans),
         addons=MappingProxyType(addons),
         default_plan=plans[tables.default_plan] if tables.default_plan is not None else None,
-        access=tables.access.policy(),
+        access=_access(tables),
         ignored=Ignored(**_bought_with(tables.ignored)),
+        changes=ChangePolicy(tables.changes.upgrade, tables.changes.downgrade),
         over_limit_days=tables.over_limit.days,
     )
 
 
-def _bought_with(table: ProductTable | IgnoredTable) -> dict[str, tuple[str, ...]]:
+def _access(tables: CatalogueFile) -> AccessPolicy:
+    """The policy; trials are limited by default where anything has limits for them."""
+    policy = tables.access.policy()
+    if "trialing" in tables.access.model_fields_set or not any(offer.trial for _, offer in offers(tables)):
+        return policy
+    return replace(policy, trialing=LIMITED)
+
+
+def _bought_with(table: OfferTable | IgnoredTable) -> dict[str, Any]:
     """The prices, lookup keys and products of a table."""
     return {key: tuple(getattr(table, key)) for key in PRICE_KEYS}
 
 
-def _limits(product: ProductTable, features: Mapping[str, Feature]) -> Mapping[str, Limit]:
-    return MappingProxyType({key: _limit(features[key], table) for key, table in product.limits.items()})
+def _sale(table: OfferTable, features: Mapping[str, Feature]) -> dict[str, Any]:
+    """What is sold, to whom, in which quantity, and what it gives."""
+    return _shown(table) | {
+        "limits": _limits(table.limits, features),
+        "trial": _limits(table.trial, features),
+        "unsold_prices": tuple(table.unsold_prices),
+        "sold": table.sold,
+        "min_quantity": table.min_quantity,
+        "max_quantity": table.max_quantity,
+    }
+
+
+def _limits(tables: Mapping[str, LimitTable], features: Mapping[str, Feature]) -> Mapping[str, Limit]:
+    return MappingProxyType({key: _limit(features[key], table) for key, table in tables.items()})
 
 
 def _limit(feature: Feature, table: LimitTable) -> Limit:
@@ -209,7 +199,7 @@ def _place(location: list[str]) -> str:
 def _known_keys(location: list[str]) -> str:
     if len(location) == 1:
         return ", ".join(CatalogueFile.model_fields)
-    model: type[BaseModel] = AccessTable if location[0] == "access" else _TABLES[location[0]][1]
+    model = _SECTIONS.get(location[0]) or _TABLES[location[0]][1]
     if len(location) > 2 and (inner := BY_CAUSE.get(location[1])) is not None:
         model = inner
     return ", ".join(model.model_fields)

@@ -55,6 +55,11 @@ class PriceList:
         """Whether nothing in the catalogue lists the price, not even `[ignored]`."""
         return price_id is not None and self.owner(price_id, product_id) is None
 
+    def is_sold(self, price_id: str | None, product_id: str | None = None) -> bool:
+        """Whether the price can be bought, as far as the catalogue says; Stripe may have archived it."""
+        offer = self.offer(price_id, product_id)
+        return offer is not None and offer.sells(price_id)
+
     def owner(self, price_id: str | None, product_id: str | None = None) -> Offer | Ignored | None:
         """What lists the price, `[ignored]` included."""
         if (listed := self.catalogue.owner_of(price_id)) is not None:

@@ -1,5 +1,7 @@
 """The shape of `plans.toml`, table by table. What holds between tables is checked in `file`."""
 
+import unicodedata
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 from pydantic import (
@@ -14,9 +16,16 @@ from pydantic import (
 )
 
 from .access import DAY, DEFAULT_POLICY, AccessPolicy, AccessRule, CollectionPolicy, Level, PausedPolicy
-from .catalogue import Anchor, Kind, Reset
+from .catalogue import Anchor, ChangePolicy, Kind, Reset, When
 
 MAX_GRACE_DAYS = 36_500
+MAX_TRIAL_DAYS = 730
+"""Stripe's own bound ("Create a Checkout Session", `subscription_data.trial_period_days`)."""
+MAX_QUANTITY = 999_999
+"""The most that Stripe's checkout takes of one line."""
+MAX_ORDER = 1_000_000
+MAX_NAME_LENGTH = 250
+MAX_DESCRIPTION_LENGTH = 1_000
 
 Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
 """Keys of features and ids of plans stand in the paths of the internal API."""
@@ -26,15 +35,44 @@ LookupKey = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
 PRICE_KEYS = {"prices": "prices", "lookup_keys": "lookup keys", "products": "products"}
-"""The keys of a plan that say which Stripe prices buy it, and what each lists."""
+"""The keys of a table that say which Stripe prices buy it, and what each lists."""
+RESERVED_KEYS = {key: f"its Stripe {noun}" for key, noun in PRICE_KEYS.items()} | {
+    "unsold_prices": "its prices that are no longer sold",
+    "name": "its name",
+    "description": "its description",
+    "sold": "whether it is sold",
+    "order": "its place on a pricing page",
+    "min_quantity": "its least quantity",
+    "max_quantity": "its greatest quantity",
+    "trial_days": "its trial",
+    "trial": "its limits in a trial",
+}
+"""The keys of a plan that are no features, and what each says of it."""
 
 
 def _feature_key(key: str) -> str:
-    if key in PRICE_KEYS:
-        raise ValueError(
-            f"`{key}` is what a plan calls its Stripe {PRICE_KEYS[key]}: name the feature otherwise"
-        )
+    if key in RESERVED_KEYS:
+        raise ValueError(f"`{key}` is the key of a plan for {RESERVED_KEYS[key]}: name the feature otherwise")
     return key
+
+
+def _text_for_people(text: str, most: int) -> str:
+    """One line: a line break within it is a space."""
+    line = " ".join(text.split("\n")).strip()
+    if not line:
+        raise ValueError("is empty: write a text for people, or remove the key")
+    if len(line) > most:
+        raise ValueError(f"is longer than {most} characters: shorten it")
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in line):
+        raise ValueError("has a control character: remove it")
+    return line
+
+
+Name = Annotated[str, AfterValidator(lambda text: _text_for_people(text, MAX_NAME_LENGTH))]
+Description = Annotated[str, AfterValidator(lambda text: _text_for_people(text, MAX_DESCRIPTION_LENGTH))]
+Order = Annotated[int, Field(ge=0, le=MAX_ORDER)]
+Quantity = Annotated[int, Field(ge=1, le=MAX_QUANTITY)]
+TrialDays = Annotated[int, Field(ge=1, le=MAX_TRIAL_DAYS)]
 
 
 class _Table(BaseModel):
@@ -45,6 +83,10 @@ class FeatureTable(_Table):
     kind: Kind
     reset: Reset | None = None
     anchor: Anchor | None = None
+    name: Name | None = None
+    description: Description | None = None
+    unit: Name | None = None
+    order: Order | None = None
 
     @model_validator(mode="after")
     def consumables_reset(self) -> "FeatureTable":
@@ -86,8 +128,8 @@ class LimitTable(_Table):
         return shares
 
 
-class ProductTable(BaseModel):
-    """A plan or an add-on: the prices that buy it, and every other key a feature."""
+class OfferTable(BaseModel):
+    """A plan or an add-on: the keys below, which are the `RESERVED_KEYS`, and every other key a feature."""
 
     model_config = ConfigDict(extra="allow", strict=True)
     __pydantic_extra__: dict[str, LimitTable]
@@ -95,24 +137,37 @@ class ProductTable(BaseModel):
     prices: list[Price] = []
     lookup_keys: list[LookupKey] = []
     products: list[Price] = []
+    unsold_prices: list[Price] = []
+    name: Name | None = None
+    description: Description | None = None
+    sold: bool = True
+    order: Order | None = None
+    min_quantity: Quantity | None = None
+    max_quantity: Quantity | None = None
+    trial_days: TrialDays | None = None
+    trial: dict[Key, LimitTable] = {}
 
     @property
     def limits(self) -> dict[str, LimitTable]:
         return self.__pydantic_extra__
 
+    def written_limits(self) -> Iterator[tuple[str, str, LimitTable]]:
+        """Every limit: the key that it stands under, its feature, and the limit itself."""
+        yield from ((feature, feature, limit) for feature, limit in self.limits.items())
+        yield from ((f"trial.{feature}", feature, limit) for feature, limit in self.trial.items())
+
 
 def _rule(*allowed: Level) -> PlainValidator:
-    """A rule of the access policy: "full", "none" or { grace_days = 7 }, as far as allowed."""
+    """A rule of the access policy: "full", "limited", "none" or { grace_days = 7 }, as far as allowed."""
+    alone: dict[object, AccessRule] = {each: AccessRule(each) for each in allowed if each != "grace"}
 
     def read(raw: object) -> AccessRule:
-        if raw == "full" and raw in allowed:
-            return AccessRule("full")
-        if raw == "none" and raw in allowed:
-            return AccessRule("none")
+        if isinstance(raw, str) and raw in alone:
+            return alone[raw]
         if "grace" in allowed and isinstance(raw, dict) and raw.keys() == {"grace_days"}:
             return AccessRule("grace", _grace_days(raw["grace_days"]) * DAY)
-        shown = {"full": '"full"', "none": '"none"', "grace": "{ grace_days = 7 }"}
-        raise ValueError(f"write {' or '.join(shown[level] for level in allowed)}")
+        shown = ["{ grace_days = 7 }" if level == "grace" else f'"{level}"' for level in allowed]
+        raise ValueError(f"write {' or '.join(shown)}")
 
     return PlainValidator(read)
 
@@ -125,9 +180,11 @@ def _grace_days(days: object) -> int:
 
 # Grace begins with an unpaid invoice or with the end of a subscription; no other status has such a moment.
 Switch = Annotated[AccessRule, _rule("full", "none")]
+Trialing = Annotated[AccessRule, _rule("full", "limited", "none")]
 Graceful = Annotated[AccessRule, _rule("full", "none", "grace")]
 Ended = Annotated[AccessRule, _rule("none", "grace")]
 DEFAULTS = DEFAULT_POLICY
+DEFAULT_CHANGES = ChangePolicy()
 
 
 class _ByCause(_Table):
@@ -168,7 +225,7 @@ BY_CAUSE: dict[str, type[BaseModel]] = {"paused": PausedTable, "pause_collection
 
 class AccessTable(_Table):
     active: Switch = DEFAULTS.active
-    trialing: Switch = DEFAULTS.trialing
+    trialing: Trialing = DEFAULTS.trialing
     past_due: Graceful = DEFAULTS.past_due
     unpaid: Graceful = DEFAULTS.unpaid
     paused: PausedTable = Field(default_factory=PausedTable)
@@ -198,11 +255,17 @@ class OverLimitTable(_Table):
     days: Annotated[int, Field(ge=0, le=MAX_GRACE_DAYS)] | None = None
 
 
+class ChangesTable(_Table):
+    upgrade: When = DEFAULT_CHANGES.upgrade
+    downgrade: When = DEFAULT_CHANGES.downgrade
+
+
 class CatalogueFile(_Table):
     default_plan: str | None = None
     features: dict[Annotated[Key, AfterValidator(_feature_key)], FeatureTable]
-    plans: dict[Key, ProductTable]
-    addons: dict[Key, ProductTable] = {}
+    plans: dict[Key, OfferTable]
+    addons: dict[Key, OfferTable] = {}
     ignored: IgnoredTable = Field(default_factory=IgnoredTable)
     access: AccessTable = Field(default_factory=AccessTable)
     over_limit: OverLimitTable = Field(default_factory=OverLimitTable)
+    changes: ChangesTable = Field(default_factory=ChangesTable)

@@ -214,3 +214,15 @@ subscriptions = st.lists(subs, max_size=4).map(
 )
 lenient = catalogue_of(DEFAULTS + "[access]\nunpaid = { grace_days = 3 }\ncanceled = { grace_days = 2 }")
 strict = catalogue_of(TEXT + '[access]\npause_collection = "none"\nexpired_active = "none"')
+limited = catalogue_of(
+    DEFAULTS
+    + """[plans.team.trial]
+projects = 15
+calls = { limit = 2, per_unit = true }
+[plans.starter.trial]
+daily = 0
+sso = true
+[addons.more.trial]
+projects = 5
+"""
+)

@@ -25,6 +25,7 @@ from .givens import (
     Sub,
     item,
     lenient,
+    limited,
     maybe_moments,
     moments,
     quantities,
@@ -53,7 +54,7 @@ gifts = st.lists(
     ),
     max_size=4,
 )
-catalogues = st.sampled_from([CATALOGUE, NO_DEFAULT, lenient, strict])
+catalogues = st.sampled_from([CATALOGUE, NO_DEFAULT, lenient, limited, strict])
 users = st.fixed_dictionaries(
     {
         "subscriptions": subscriptions,

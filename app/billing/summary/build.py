@@ -153,10 +153,10 @@ def _included(entitlements: Entitlements) -> Iterator[Included]:
 
 
 def _choices(entitlements: Entitlements) -> Iterator[Choice]:
-    """The plans with a price, in the catalogue's order, without the one that the user has or would have."""
+    """The plans that are sold, in a pricing page's order, without the one that the user has or would have."""
     own = {entitlements.plan, entitlements.own_plan.plan if entitlements.own_plan else None}
-    for plan in entitlements.catalogue.plans.values():
-        if plan.is_sold and plan.id not in own:
+    for plan in entitlements.catalogue.sold_plans():
+        if plan.id not in own:
             yield _choice(plan.id, plan.prices, entitlements)
 
 
