@@ -79,7 +79,7 @@ chaos: install ## Kill the server 100 times on each database, and at chosen poin
 	$(BIN)/python -m pytest -n 0 -m chaos -s tests/faults
 
 fuzz: install ## Requests by the thousand from the OpenAPI description, on both databases
-	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-300} $(BIN)/python -m pytest -n 2 -m '' tests/hostile/test_openapi.py
+	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-300} $(BIN)/python -m pytest -n 2 -m '' tests/hostile/openapi/test_openapi.py
 
 check: install ## Format, lint, types, layers, migrations
 	$(BIN)/ruff format --check .

@@ -1,4 +1,4 @@
-"""Who is let in, beyond the forms of the key that `test_internal_api` goes through."""
+"""Who is let in, beyond the forms of the key that `internal/test_internal_api` goes through."""
 
 import hashlib
 import hmac

@@ -14,7 +14,8 @@ from app.stripe.client import StripeApi
 
 from .mistakes import failing_event, thin_event_that_nobody_reads
 from .patient import found, healthy
-from .stories import NOBODY, STORIES, Story
+from .settings_stories import NOBODY, Story
+from .stories import STORIES
 
 pytestmark = pytest.mark.postgresql_in_long
 

@@ -13,7 +13,7 @@ from app.simulator import sign
 from app.stripe.signatures import verify
 from tests.client import SECRET, Client, running
 
-from .test_webhook_inputs import rows, takes_a_normal_event
+from .webhook.helpers import rows, takes_a_normal_event
 
 NOW = 1_893_456_000
 OTHER = "whsec_test_of_another_endpoint"

@@ -14,10 +14,10 @@ from app.operations.compare_rules import UserChange, compare_rules
 from app.service import Service
 
 from ..client import AUTH, Client, running
+from ..inbox.items.helpers import PLANS as PRICES_OF_ITEMS
+from ..inbox.items.helpers import START as ITEMS_START
+from ..inbox.items.helpers import YEAR, yearly_to_monthly
 from ..inbox.test_past_due import NOW, WEEK, bank_debit, net_30, new_period
-from ..inbox.test_subscription_items import PLANS as PRICES_OF_ITEMS
-from ..inbox.test_subscription_items import START as ITEMS_START
-from ..inbox.test_subscription_items import YEAR, yearly_to_monthly
 from ..story import DAY, MONTH, Story, item, listed
 from ..sync.test_backfill import as_the_release_before_wrote_them
 

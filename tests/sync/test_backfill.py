@@ -18,10 +18,10 @@ from app.signals import reactions
 from app.sync.backfill import count_outdated
 
 from ..client import Client, running
+from ..inbox.items.helpers import MONTH as MONTH_SECONDS
+from ..inbox.items.helpers import START as ITEMS_START
+from ..inbox.items.helpers import YEAR, yearly_to_monthly
 from ..inbox.test_past_due import CASES
-from ..inbox.test_subscription_items import MONTH as MONTH_SECONDS
-from ..inbox.test_subscription_items import START as ITEMS_START
-from ..inbox.test_subscription_items import YEAR, yearly_to_monthly
 from ..story import DAY, HOUR, MONTH, Story, orders
 from ..waiting import until
 
