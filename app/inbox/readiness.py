@@ -80,7 +80,7 @@ class ReadinessCheck:
         looking = self._looking
         if looking is None or looking.done() or looking.get_loop() is not asyncio.get_running_loop():
             return
-        await asyncio.wait([looking], timeout=TIMEOUT_SECONDS)
+        await asyncio.wait([looking], timeout=STOP_SECONDS)
         looking.cancel()
         await asyncio.gather(looking, return_exceptions=True)
 

@@ -90,6 +90,7 @@ class Worker:
 
     async def _work_until_stopped(self) -> None:
         prune_at, pruning = self._clock(), None
+        await self._wait()  # the start has enough to do: what is due waits one poll longer
         async with asyncio.TaskGroup() as beside:
             while not self._stopping:
                 for work in (
@@ -107,10 +108,14 @@ class Worker:
                     prune_at = self._clock() + PRUNE_EVERY_SECONDS
                     # Beside the rest: a million old events take minutes, and retries are due in seconds.
                     pruning = beside.create_task(self.pruner.run())
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), POLL_SECONDS)
-                self._woken.clear()
+                await self._wait()
             await self._try(self._store_arrivals)
+
+    async def _wait(self) -> None:
+        """Until the next poll, or until somebody wakes the worker."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._woken.wait(), POLL_SECONDS)
+        self._woken.clear()
 
     async def _try(self, work: Callable[[], Awaitable[object]]) -> None:
         """What fails must not keep the rest from being done."""
