@@ -30,6 +30,7 @@ from .keys import keys
 from .limits import limits
 from .outbox import outbox
 from .output import complaint, stopped_by_signal
+from .plans import plans
 from .simulate import simulate
 from .spool import spool
 from .status import status
@@ -71,6 +72,7 @@ cli.add_typer(events, name="events")
 cli.add_typer(users, name="users")
 cli.add_typer(customers, name="customers")
 cli.add_typer(limits, name="limits")
+cli.add_typer(plans, name="plans")
 cli.add_typer(spool, name="spool")
 cli.add_typer(outbox, name="outbox")
 cli.add_typer(stripe, name="stripe")

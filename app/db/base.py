@@ -72,10 +72,12 @@ class Database(ABC):
     batches_at_once: ClassVar[int] = 1
     """How many transactions of the webhook path one process had better have under way."""
     reading_options: ClassVar[dict[str, str]] = {}
+    read_only_options: ClassVar[dict[str, bool]] = {"read_only": True}
 
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
         self._reading = engine.execution_options(reading=True, **self.reading_options)
+        self._read_only = self._reading.execution_options(**self.read_only_options)
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[AsyncSession]:
@@ -87,6 +89,12 @@ class Database(ABC):
     async def reading(self) -> AsyncIterator[AsyncSession]:
         """A session for reading alone: one snapshot for all its queries, and no lock that a writer needs."""
         async with AsyncSession(self._reading, expire_on_commit=False) as session:
+            yield session
+
+    @asynccontextmanager
+    async def read_only(self) -> AsyncIterator[AsyncSession]:
+        """As `reading`, and the database itself refuses every write."""
+        async with AsyncSession(self._read_only, expire_on_commit=False) as session:
             yield session
 
     @abstractmethod

@@ -63,6 +63,7 @@ class PostgresDatabase(Database):
     name = "postgresql"
     batches_at_once = 2
     reading_options: ClassVar[dict[str, str]] = {"isolation_level": "REPEATABLE READ"}
+    read_only_options: ClassVar[dict[str, bool]] = {"postgresql_readonly": True}
 
     def __init__(self, url: str, *, statement_timeout: float | None = STATEMENT_TIMEOUT_SECONDS) -> None:
         self._dsn, pooled = _for_asyncpg(url)

@@ -134,10 +134,18 @@ def make_engine(path: Path) -> AsyncEngine:
     def begin(connection: Connection) -> None:
         # A transaction that first reads and then writes fails when another has written in between,
         # so those that may write take the write lock at once.
-        reading = connection.get_execution_options().get("reading")
-        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+        options = connection.get_execution_options()
+        _refuse_writes(connection, bool(options.get("read_only")))
+        connection.exec_driver_sql("BEGIN" if options.get("reading") else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _refuse_writes(connection: Connection, refuse: bool) -> None:
+    """Have SQLite refuse the writes of a pooled connection, or allow them again."""
+    if connection.info.get("query_only", False) != refuse:
+        connection.exec_driver_sql(f"PRAGMA query_only = {'ON' if refuse else 'OFF'}")
+        connection.info["query_only"] = refuse
 
 
 def make_private(path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ..errors import InvalidRequest
 from ..observability.metrics import Tally, decision_tally
-from ..plans import Catalogue, KnownPrice, PriceList
+from ..plans import Catalogue, KnownPrice, Plan, PriceList
 from .decisions import (
     Decision,
     Reason,
@@ -166,22 +166,15 @@ def entitle(
     `known` is what was seen of the prices of their subscriptions.
     """
     prices = PriceList(catalogue, known or {})
-    subscriptions, customers = list(subscriptions), list(customers)
-    judged = judge_subscriptions(subscriptions, invoices, customers, prices, now)
-    judged = mark_secondary(judged, subscriptions, [each for each in customers if each.user_id == user_id])
-    in_force = _in_force(overrides, catalogue, now)
-    entitling = [each for each in judged if each.entitles]
-    features = {
-        key: entitle_feature(feature, entitling, catalogue.default_plan, in_force)
-        for key, feature in catalogue.features.items()
-    }
+    judged = judge_user(user_id, subscriptions, invoices, customers, prices, now)
+    in_force = overrides_in_force(overrides, catalogue, now)
     features = {
         key: replace(each, cycles=usage_cycles(catalogue.features[key], each.parts, judged))
-        for key, each in features.items()
+        for key, each in entitle_features(judged, in_force, catalogue).items()
     }
     main = _main(judged)
     granted = main.access if main is not None and main.entitles else None
-    plan = (main.plan if main is not None and main.entitles else None) or catalogue.default_plan
+    plan = plan_in_force(judged, catalogue)
     return Entitlements(
         user_id=user_id,
         plan=plan.id if plan else None,
@@ -201,7 +194,40 @@ def entitle(
     )
 
 
-def _in_force(overrides: Iterable[OverrideRecord], catalogue: Catalogue, now: int) -> tuple[Override, ...]:
+def judge_user(
+    user_id: str,
+    subscriptions: Iterable[SubscriptionRecord],
+    invoices: Iterable[InvoiceRecord],
+    customers: Iterable[CustomerRecord],
+    prices: PriceList,
+    now: int,
+) -> tuple[JudgedSubscription, ...]:
+    """A user's subscriptions at `now` (Unix seconds), those marked that only add their limits."""
+    subscriptions, customers = list(subscriptions), list(customers)
+    judged = judge_subscriptions(subscriptions, invoices, customers, prices, now)
+    return mark_secondary(judged, subscriptions, [each for each in customers if each.user_id == user_id])
+
+
+def entitle_features(
+    judged: Sequence[JudgedSubscription], in_force: Sequence[Override], catalogue: Catalogue
+) -> dict[str, FeatureEntitlement]:
+    """What the judged subscriptions and the overrides give of each feature, without its usage periods."""
+    entitling = [each for each in judged if each.entitles]
+    return {
+        key: entitle_feature(feature, entitling, catalogue.default_plan, in_force)
+        for key, feature in catalogue.features.items()
+    }
+
+
+def plan_in_force(judged: Sequence[JudgedSubscription], catalogue: Catalogue) -> Plan | None:
+    """The plan to show: that of the main subscription if it entitles, else the default plan."""
+    main = _main(judged)
+    return (main.plan if main is not None and main.entitles else None) or catalogue.default_plan
+
+
+def overrides_in_force(
+    overrides: Iterable[OverrideRecord], catalogue: Catalogue, now: int
+) -> tuple[Override, ...]:
     """The overrides that hold at `now`, in one order. Those of features that are gone say nothing."""
     known = (Override.of(each) for each in overrides if each.feature in catalogue.features)
     in_force = [each for each in known if each.expires_at is None or now < each.expires_at]

@@ -13,8 +13,12 @@ from ..plans import Catalogue, KnownPrice, PriceList, price_ids
 
 async def read_prices(connection: AsyncConnection, subscriptions: Iterable[Any]) -> dict[str, KnownPrice]:
     """What was seen of the prices of these subscriptions' records, those that they had before included."""
-    ids = {price for row in subscriptions for price in price_ids(row.items, row.item_history, row.plan_id)}
-    return await known_prices(connection, ids)
+    return await known_prices(connection, price_ids_of(subscriptions))
+
+
+def price_ids_of(subscriptions: Iterable[Any]) -> set[str]:
+    """The prices that these subscriptions' records have or had."""
+    return {price for row in subscriptions for price in price_ids(row.items, row.item_history, row.plan_id)}
 
 
 async def unmapped_prices(connection: AsyncConnection, catalogue: Catalogue) -> list[str]:
