@@ -133,7 +133,12 @@ def _given(entitlement: FeatureEntitlement) -> Given:
 
 def _shape(judged: JudgedSubscription) -> tuple[Any, ...]:
     """All of an entitling subscription that its features' values depend on: no ids of its own, no times."""
-    return (judged.secondary, judged.access.level, *(_shape_of_item(item) for item in judged.items))
+    return (
+        judged.secondary,
+        judged.limited,
+        judged.access.level,
+        *(_shape_of_item(item) for item in judged.items),
+    )
 
 
 def _shape_of_item(item: HeldItem) -> tuple[Any, ...]:

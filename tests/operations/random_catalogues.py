@@ -36,6 +36,8 @@ def random_catalogue(rng: random.Random, path: Path) -> Catalogue:
     for plan in rng.sample(("pro", "team"), 2):
         lines += [f"[plans.{plan}]", f"prices = [{', '.join(owners[plan])}]"]
         lines += _limits(rng, features, per_unit=rng.random() < 0.5)
+        if "projects" in features and rng.random() < 0.5:
+            lines += [f"[plans.{plan}.trial]", f"projects = {rng.choice((2, 40))}"]
     if owners["more"]:
         lines += ["[addons.more]", f"prices = [{', '.join(owners['more'])}]"]
         lines += [f"{name} = {rng.choice((5, 50))}" for name in features if name in COUNTED]
