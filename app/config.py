@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from . import ROOT
+from . import ROOT, webhook_destinations
 from .api_keys import PLACEHOLDER, ApiKey, new_key, read_key
 from .errors import ConfigurationError
 from .setting_remedies import REMEDIES
@@ -21,6 +21,8 @@ MIN_SIGNING_SECRET = 16
 MAX_METADATA_KEY = 40
 """Characters ("Metadata" in Stripe's API reference), without square brackets."""
 
+TOGETHER = {"webhook_out_urls", "webhook_out_secrets", "webhook_out_allow_private"}
+"""Settings of which one that is wrong makes the others unusable."""
 OPTIONAL = ("livemode", "spool_dir", "stripe_api_key", "stripe_account", "stripe_api_base", "reconcile_hour")
 
 Names = Annotated[tuple[str, ...], NoDecode]
@@ -113,6 +115,17 @@ class Settings(DatabaseSettings):
     notify_urls: Secrets = ()
     """Where messages to people go: addresses of the library apprise, separated by commas or spaces, such as
     `mailto://user:password@host` or `slack://…`."""
+
+    webhook_out_urls: webhook_destinations.Urls = ()
+    """Where other services take outbound webhooks: `https://…` addresses, separated by commas."""
+
+    webhook_out_secrets: webhook_destinations.Secrets = ()
+    """The signing secret of each address of WEBHOOK_OUT_URLS, in the same order, separated by commas:
+    `whsec_…`, as `python -m app webhooks-out secret` makes one. While you rotate one: `new:old`."""
+
+    webhook_out_allow_private: webhook_destinations.AllowPrivate = False
+    """`true` sends outbound webhooks also to private addresses and to `http://`: for receivers in your own
+    network. Else a name that has any address that is not public is refused."""
 
     receivers: Names = ()
     """Modules that connect your application's receivers, separated by commas: `shop.billing_receivers`. The
@@ -211,6 +224,11 @@ class Settings(DatabaseSettings):
         return (*full, *reading)
 
     @property
+    def destinations(self) -> tuple[webhook_destinations.Destination, ...]:
+        """Where outbound webhooks go."""
+        return webhook_destinations.destinations(self.webhook_out_urls, self.webhook_out_secrets)
+
+    @property
     def signing_secrets(self) -> list[str]:
         """The secrets themselves."""
         return [secret.get_secret_value() for secret in self.stripe_webhook_secret]
@@ -275,7 +293,10 @@ def _examine(**sources: Any) -> tuple[Settings, list[Problem]]:
         return Settings(**sources), []
     except ValidationError as error:
         problems = _problems(error)
-    stand_ins = {problem.setting.lower(): _stand_in(problem.setting.lower()) for problem in problems}
+    wrong = {problem.setting.lower() for problem in problems}
+    if not wrong.isdisjoint(TOGETHER):
+        wrong |= TOGETHER
+    stand_ins = {name: _stand_in(name) for name in wrong}
     return Settings(**sources, **stand_ins), problems
 
 

@@ -1,6 +1,7 @@
 """What a running service consists of; the routes find it on their application."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from .observability import metrics
 from .plans import load_catalogue
 from .reactions.notifications import connect_notifications, disconnect_notifications
 from .reactions.outbox import Outbox
+from .reactions.webhooks import connect_webhooks, disconnect_webhooks
 from .signals import users_changed
 from .stripe.client import StripeApi
 from .stripe.own_account import OwnAccount
@@ -37,6 +39,7 @@ from .worker.alerts import Alerts
 from .worker.outage import OutageAlert
 from .worker.over_limits import OverLimits
 from .worker.pruning import Pruner
+from .worker.user_states import UserStates
 from .worker.worker import Worker
 
 STOP_SECONDS = 10
@@ -99,7 +102,7 @@ class Service:
     async def taking_in(self) -> AsyncIterator[None]:
         """Run the inbox alone: for commands. Reactions are stored, and a server delivers them."""
         self.know_receivers()
-        connect_notifications(self.settings.notify_urls)
+        self._connect_receivers()
         if self.database.name == "sqlite":
             await migrate_async(self.settings.database_url)
         self.inbox.start()
@@ -109,7 +112,14 @@ class Service:
             await self.inbox.stop()
             await self.outbox.stop()
             disconnect_notifications()
+            disconnect_webhooks()
             await self.arrivals.store()
+
+    def _connect_receivers(self) -> None:
+        """Connect the ready receivers: messages to people, and outbound webhooks."""
+        connect_notifications(self.settings.notify_urls)
+        allow_private = self.settings.webhook_out_allow_private
+        connect_webhooks(self.settings.destinations, allow_private=allow_private)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -123,7 +133,7 @@ class Service:
         # Reading waits for nobody who writes to the file; where it is up to the code, that is all.
         if self.database.name == "sqlite" and await behind(self.database):
             await migrate_async(self.settings.database_url)
-        connect_notifications(self.settings.notify_urls)
+        self._connect_receivers()
         self.inbox.start()
         looking = asyncio.create_task(self.outage.run())  # the log says at once why events are spooled
         listening = asyncio.create_task(self.database.listen(self.limits.snapshots.forget))
@@ -152,6 +162,7 @@ class Service:
             await self.outbox.stop()
             await asyncio.wait([delivering], timeout=STOP_SECONDS)
             disconnect_notifications()
+            disconnect_webhooks()
             await self.close()
 
 
@@ -190,7 +201,11 @@ def make_service(settings: Settings, clock: Callable[[], float]) -> Service:
     )
     over_limits = OverLimits(database, limits, outbox, clock=clock)
     users_changed.connect(over_limits.on_users_changed)
-    worker = Worker(database, inbox, spool, alerts, pruner, over_limits, arrivals, clock=clock)
+    plans = hashlib.sha256(settings.plans_file.read_bytes()).hexdigest()
+    user_states = UserStates(database, limits, outbox, catalogue_digest=plans, clock=clock)
+    worker = Worker(
+        database, inbox, spool, alerts, pruner, over_limits, user_states, arrivals=arrivals, clock=clock
+    )
     stripe = _stripe_api(settings)
     backfill = Backfill(database, catalogue=catalogue, clock=clock, link_keys=settings.link_metadata_keys)
     readiness = ReadinessCheck(database, spool, inbox)

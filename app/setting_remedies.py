@@ -28,6 +28,17 @@ REMEDIES: Final[Mapping[str, str]] = {
     "catch_up_minutes": "set CATCH_UP_MINUTES to a number of minutes, or 0 for never",
     "reconcile_hour": "set RECONCILE_HOUR to an hour from 0 to 23 (UTC), or leave it unset",
     "notify_urls": "see apprise's list of services for how each address is written",
+    "webhook_out_urls": (
+        "set WEBHOOK_OUT_URLS to https:// addresses without a user and a fragment, separated by commas, or "
+        "leave it unset"
+    ),
+    "webhook_out_secrets": (
+        "set WEBHOOK_OUT_SECRETS to one secret for each address of WEBHOOK_OUT_URLS, in the same order, "
+        f"separated by commas (`{COMMAND} webhooks-out secret` makes one)"
+    ),
+    "webhook_out_allow_private": (
+        "use https://, or set WEBHOOK_OUT_ALLOW_PRIVATE to true where the receivers are in your own network"
+    ),
     "link_metadata_keys": (
         "set LINK_METADATA_KEYS to metadata keys of at most 40 characters without square brackets, separated "
         "by commas, or leave it unset for user_id"

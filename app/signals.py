@@ -59,6 +59,10 @@ checkout_expired = reactions.signal("checkout_expired")
 price_unmapped = reactions.signal("price_unmapped")
 """A live subscription has a price that the plans file does not list. Once for each price; `facts["remedy"]`
 is the line to add."""
+entitlements_changed = reactions.signal("entitlements_changed")
+"""What a user has differs from what was announced last: plan, status, access, a limit, or why. `facts` is the
+user's whole state as of `at`, numbered by `facts["version"]`; several changes at once make one. Outbound
+webhooks carry it."""
 over_limit = reactions.signal("over_limit")
 """A user has more of an allocated feature in use than the limit, as after a downgrade. Once for each time.
 `facts` has `feature`, `used`, `limit`, `over_since` and, with `[over_limit] days`, `over_until`."""

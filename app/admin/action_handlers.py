@@ -65,6 +65,21 @@ async def replay_all(submission: Submission) -> None:
     service.worker.wake()
 
 
+async def review_replay_outbox(submission: Submission) -> list[str]:
+    receiver = submission.values.get("receiver", "").strip()
+    return [
+        f"Every reaction that {'the receiver ' + receiver if receiver else 'any receiver'} has not taken is "
+        "due now, dead ones included, as if it had never failed.",
+        "The outboxes of all processes deliver them. What was taken stays done.",
+    ]
+
+
+async def replay_outbox(submission: Submission) -> None:
+    service, receiver = submission.service, submission.values.get("receiver", "").strip()
+    now = int(service.clock())
+    await replays.replay_outbox(service.database, submission.actor, at=now, receiver=receiver or None)
+
+
 async def review_link(submission: Submission) -> list[str]:
     customer, user_id = await _stored(submission, Customer, "customer"), _user(submission)
     now = f"belongs to user {customer.user_id}" if customer.user_id else "belongs to no user"

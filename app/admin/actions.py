@@ -87,6 +87,16 @@ ACTIONS: dict[str, Action] = {
             lambda values: f"/events?state={encoded(values.get('state', ''))}",
         ),
         Action(
+            "replay-outbox",
+            "Replay reactions",
+            "Replay them",
+            "The reactions are due now; the outboxes deliver them.",
+            (Field("receiver", "Receiver", hint="By its name; empty: of every receiver", optional=True),),
+            action_handlers.review_replay_outbox,
+            action_handlers.replay_outbox,
+            lambda _: "/outbox?state=pending",
+        ),
+        Action(
             "link",
             "Link a customer to a user",
             "Link them",

@@ -8,6 +8,7 @@ from . import (
     customers,
     events,
     limits,
+    outbox,
     overrides,
     portal,
     reservations,
@@ -17,6 +18,7 @@ from . import (
     usage,
     usage_history,
     users,
+    webhooks_out,
 )
 from .auth import api_key_header
 from .responses import BODY_REFUSED, INVALID, UNAUTHORIZED, UNAVAILABLE
@@ -34,6 +36,7 @@ SUBJECTS = {
     "users": (users, summary),
     "limits": (limits, usage, usage_history, reservations, overrides),
     "events": (events,),
+    "outbox": (outbox, webhooks_out),
     "checks": (checks,),
 }
 """The routes by the tag that the OpenAPI description and the clients made from it group them by."""

@@ -7,11 +7,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ..billing import checkout
 from ..billing.checkout import Order
+from ..entitlements.state import EntitlementsOut, entitlements_out
 from ..service import Running, Service
 from . import queries
 from .auth import Actor, GuardedRoute
 from .idempotency import HeaderKey, one_key
-from .limits import EntitlementsOut, entitlements_out
 from .responses import NOT_FOUND, STRIPE, SUBSCRIBED
 from .schemas import JANUARY, Id, SubscriptionOut, Time
 

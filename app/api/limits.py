@@ -8,9 +8,10 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ..db.models import Customer, Subscription
-from ..entitlements import Act, Decision, Entitlements, over_limit
+from ..entitlements import Act, Decision
+from ..entitlements.state import EntitlementsOut, entitlements_out
 from ..errors import NotFound
-from ..plans import MAX_AMOUNT, Value
+from ..plans import MAX_AMOUNT
 from ..service import Running, Service
 from ..stripe.objects import as_id
 from .auth import GuardedRoute
@@ -20,31 +21,6 @@ from .schemas import Id, Time
 router = APIRouter(route_class=GuardedRoute)
 
 Amount = Annotated[int, Field(ge=0, le=MAX_AMOUNT)]
-
-
-class FeatureOut(BaseModel):
-    """What a user has of one feature. A limit of null is unlimited, 0 is none."""
-
-    kind: str = Field(examples=["allocated"])
-    value: Value = Field(examples=[10], description="The limit, the static value, or whether it is included")
-    limit: int | None = Field(examples=[10])
-    used: int = Field(examples=[4])
-    remaining: int | None = Field(examples=[6])
-    soft: bool
-    resets_at: Time
-    over_since: Time = Field(description="Since when more is used than the limit; null where it is not")
-    over_until: Time = Field(description="Until when all of it may stay in use, by `[over_limit] days`")
-
-
-class EntitlementsOut(BaseModel):
-    """What a user has, and why."""
-
-    user_id: str | None = Field(examples=["user_42"])
-    plan: str | None = Field(examples=["team"])
-    status: str | None = Field(examples=["active"])
-    access: str = Field(examples=["full"])
-    grace_ends_at: Time
-    features: dict[str, FeatureOut]
 
 
 class DecisionMembers(BaseModel):
@@ -117,34 +93,6 @@ async def preview_plan(user_id: str, change: PlanChange, service: Running) -> di
         key: PreviewOut(limit_now=each.limit_now, limit_then=each.limit_then, used=each.used, over=each.over)
         for key, each in previews.items()
     }
-
-
-def entitlements_out(entitlements: Entitlements, user_id: str | None) -> EntitlementsOut:
-    """What the user has, as it is shown."""
-    return EntitlementsOut(
-        user_id=user_id,
-        plan=entitlements.plan,
-        status=entitlements.status,
-        access=entitlements.access,
-        grace_ends_at=entitlements.grace_ends_at,
-        features={key: _feature(entitlements, key) for key in entitlements.features},
-    )
-
-
-def _feature(entitlements: Entitlements, key: str) -> FeatureOut:
-    feature, decision = entitlements.feature(key), entitlements.look(key)
-    over = over_limit(entitlements, key)
-    return FeatureOut(
-        kind=feature.kind,
-        value=feature.value,
-        limit=feature.limit,
-        used=decision.used,
-        remaining=decision.remaining,
-        soft=feature.soft,
-        resets_at=decision.resets_at,
-        over_since=over.since if over else None,
-        over_until=over.until if over else None,
-    )
 
 
 async def _user_of(service: Service, customer_id: str) -> str | None:

@@ -125,13 +125,37 @@ async def dead_reactions(context: Context, scope: Scope | None) -> list[Finding]
         Finding(
             "error",
             f"{counted(count, 'reaction')} for the receiver {receiver} given up after three days (dead).",
-            "Its last_error in the table billing_outbox says why. Once fixed: UPDATE billing_outbox "
-            "SET state = 'pending', attempts = 0, failing_since = NULL, next_attempt_at = 0 "
-            "WHERE state = 'dead'.",
+            "GET /internal/outbox?state=dead has the errors (last_error in the table billing_outbox); once "
+            f"fixed, `{COMMAND} outbox replay --receiver {receiver}`.",
             "Reactions are dead",
             [receiver],
         )
         for receiver, count in rows
+    ]
+
+
+async def failing_receivers(context: Context, scope: Scope | None) -> list[Finding]:
+    failing = col(OutboxEntry.failing_since) < context.now - FAILING_SECONDS
+    query = (
+        select(OutboxEntry.receiver, func.count(), func.max(OutboxEntry.last_error))
+        # Written out, not bound: a partial index is used only where its condition is seen to hold.
+        .where(literal_column("state") == literal_column(f"'{OutboxState.PENDING}'"), failing)
+        .group_by(col(OutboxEntry.receiver))
+        .order_by(col(OutboxEntry.receiver))
+    )
+    async with context.database.reading() as session:
+        rows = (await session.exec(query)).all()
+    return [
+        Finding(
+            "warning",
+            f"{counted(count, 'reaction')} not taken by the receiver {receiver} for more than "
+            f"{FAILING_SECONDS // 60} minutes: {error}",
+            "Each is tried again by itself for three days. For a webhook, look at its receiver; "
+            f"`{COMMAND} outbox replay --receiver {receiver}` tries at once.",
+            "A receiver fails",
+            [receiver],
+        )
+        for receiver, count, error in rows
     ]
 
 
@@ -140,4 +164,5 @@ CHECKS = (
     Check("failing-events", "No event keeps failing.", failing_events, of_account=True),
     Check("thin-events", "No thin event waits for Stripe.", thin_events, of_account=True),
     Check("dead-reactions", "No reaction is dead.", dead_reactions),
+    Check("failing-receivers", "No receiver keeps failing.", failing_receivers),
 )

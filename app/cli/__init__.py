@@ -38,6 +38,7 @@ from .stripe import stripe
 from .sync import catch_up, reconcile
 from .typed import typed_command
 from .users import users
+from .webhooks_out import webhooks_out
 
 cli = typer.Typer(
     no_args_is_help=True,
@@ -75,6 +76,7 @@ cli.add_typer(limits, name="limits")
 cli.add_typer(plans, name="plans")
 cli.add_typer(spool, name="spool")
 cli.add_typer(outbox, name="outbox")
+cli.add_typer(webhooks_out, name="webhooks-out")
 cli.add_typer(stripe, name="stripe")
 cli.add_typer(keys, name="keys")
 cli.add_typer(admin, name="admin")

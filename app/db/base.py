@@ -17,11 +17,9 @@ INSERT_ONLY = "insert_only"
 UNITED = "united"
 """In a table's `info`: the columns, JSON objects, that keep the keys that they had."""
 
-COUNT_UP = (
-    "INSERT INTO billing_user (id, version) VALUES (:id, 1) "
-    "ON CONFLICT (id) DO UPDATE SET version = billing_user.version + 1"
-)
-"""Count the version of a user up, from nothing to 1."""
+COUNTED_UP = "ON CONFLICT (id) DO UPDATE SET version = billing_user.version + 1, state_due_at = 0"
+COUNT_UP = f"INSERT INTO billing_user (id, version, state_due_at) VALUES (:id, 1, 0) {COUNTED_UP}"
+"""Count the version of a user up, from nothing to 1; the user's state is due to be announced."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from sqlalchemy import JSON, BigInteger, Boolean, Column, Integer, Table
 
-from .base import INSERT_ONLY, UNITED, Row
+from .base import COUNTED_UP, INSERT_ONLY, UNITED, Row
 
 USERS_CHANNEL = "billing_users"
 
@@ -129,9 +129,9 @@ def _write_statement(tables: tuple[Table, ...]) -> str:
         parts.append(f"{table.name}_written AS ({_upsert(table, first)})")
         first += len(table.columns)
     parts.append(
-        "counted AS (INSERT INTO billing_user (id, version) "
-        f'SELECT id, 1 FROM unnest(${first}::text[]) AS id ORDER BY id COLLATE "C" '
-        "ON CONFLICT (id) DO UPDATE SET version = billing_user.version + 1 RETURNING id)"
+        "counted AS (INSERT INTO billing_user (id, version, state_due_at) "
+        f'SELECT id, 1, 0 FROM unnest(${first}::text[]) AS id ORDER BY id COLLATE "C" '
+        f"{COUNTED_UP} RETURNING id)"
     )
     return (
         f"WITH {', '.join(parts)} SELECT pg_notify('{USERS_CHANNEL}', id)::text FROM counted "

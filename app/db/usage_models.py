@@ -15,6 +15,14 @@ class User(Record, table=True):
 
     id: str = Field(primary_key=True, sa_type=IdText)
     version: int = Field(default=0, sa_type=BigInteger)
+    state_due_at: int = Field(
+        default=1, sa_type=BigInteger, sa_column_kwargs={"server_default": "1"}, index=True
+    )
+    """When the user's state is next compared with what was announced of it last. Every change writes 0."""
+    state_version: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
+    """How often the state was announced."""
+    state_digest: str | None = Field(default=None, sa_type=Text)
+    """Of the state that was announced last; None announces it again."""
 
 
 class Usage(Table, table=True):

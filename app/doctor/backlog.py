@@ -7,6 +7,7 @@ CHECKS: tuple[Check, ...] = (
     of_catalogue("failing-events", "records"),
     of_catalogue("thin-events", "records"),
     of_catalogue("dead-reactions", "records"),
+    of_catalogue("failing-receivers", "records"),
     of_catalogue("refused-webhooks", "records"),
     of_catalogue("catch-up-only", "records"),
     of_catalogue("silence", "records"),

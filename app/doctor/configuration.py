@@ -4,11 +4,13 @@ import asyncio
 import os
 import stat
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from ..checks.finding import Finding
 from ..config import SHIPPED_PLANS
 from ..errors import ConfigurationError
 from ..reactions.notifications import Notifier
+from ..web.public_addresses import PrivateAddress, resolve
 from .checks import Check
 from .findings import capital, error_found, mode_name
 from .installation import Installation
@@ -80,6 +82,21 @@ async def notifications_configured(installation: Installation) -> list[Finding]:
     return []
 
 
+async def webhooks_lead_to_public_addresses(installation: Installation) -> list[Finding]:
+    found = []
+    for destination in installation.settings.destinations:
+        parts = urlsplit(destination.url.get_secret_value())
+        host, port = str(parts.hostname), parts.port or 443
+        try:
+            await resolve(host, port, allow_private=installation.settings.webhook_out_allow_private)
+        except PrivateAddress as error:
+            found.append(error_found(error))
+        except OSError:
+            what = f"WEBHOOK_OUT_URLS: no address is found for the name {host}."
+            found.append(Finding("error", what, "Correct the name, or its entry in the DNS."))
+    return found
+
+
 async def api_is_stripes(installation: Installation) -> list[Finding]:
     live = installation.stripe is not None and installation.stripe.livemode
     if installation.settings.stripe_api_base is None or not live:
@@ -145,6 +162,7 @@ CHECKS = (
     Check("key-mode", "STRIPE_API_KEY and LIVEMODE do not contradict each other.", key_is_of_the_mode),
     Check("livemode", "LIVEMODE is set.", livemode_is_set),
     Check("notify", "NOTIFY_URLS can be used.", notifications_configured),
+    Check("webhooks-out", "Outbound webhooks can be sent.", webhooks_lead_to_public_addresses),
     Check("api-base", "The key goes to no other address in live mode.", api_is_stripes),
     Check("plans-file", "The catalogue is no mere example.", plans_are_your_own),
     Check("env-file", "No other user can read .env.", env_file_is_private),

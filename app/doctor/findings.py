@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..checks import Finding
-from ..errors import ConfigurationError
+from ..errors import ServiceError
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Report:
         }
 
 
-def error_found(error: ConfigurationError) -> Finding:
+def error_found(error: ServiceError) -> Finding:
     """An error that stops the start: the remedy stands behind the colon."""
     what, _, remedy = error.detail.partition(": ")
     return Finding("error", f"{what}.", capital(remedy))

@@ -99,6 +99,12 @@ CONNECTIONS_ENDED: Final = Counter(
     ("reason",),
     registry=REGISTRY,
 )
+WEBHOOKS_SENT: Final = Counter(
+    "billing_webhooks_out_total",
+    "Attempts to send an outbound webhook: delivered, refused by the receiver's status, or failed before one",
+    ("result",),
+    registry=REGISTRY,
+)
 STRIPE_REQUESTS: Final = Counter(
     "billing_stripe_requests_total",
     "Requests to Stripe's API, each repetition counted, by resource and by HTTP status, or why there is none",
@@ -180,6 +186,19 @@ def _connections_ended(reason: str) -> Counter:
 
 for _reason in ("slow_head", "slow_body", "slow_reader", "no_room"):
     _connections_ended(_reason)
+
+
+def webhook_sent(result: str) -> None:
+    _webhooks_sent(result).inc()
+
+
+@cache
+def _webhooks_sent(result: str) -> Counter:
+    return WEBHOOKS_SENT.labels(result)
+
+
+for _sent in ("delivered", "refused", "failed"):
+    _webhooks_sent(_sent)
 
 
 def over_released(feature: str) -> None:

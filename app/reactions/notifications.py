@@ -16,9 +16,19 @@ from pydantic import SecretStr
 from ..errors import ConfigurationError
 from ..extras import needed_for
 from ..formatting import money
-from ..signals import Reaction, disconnect_durable, durable, reactions, subscription_changed
+from ..signals import (
+    Reaction,
+    disconnect_durable,
+    durable,
+    entitlements_changed,
+    reactions,
+    subscription_changed,
+)
 
 log = structlog.get_logger(__name__)
+
+UNLOGGED = (subscription_changed, entitlements_changed)
+"""Too frequent for a line each."""
 
 NOTIFY_TIMEOUT_SECONDS = 60.0
 CUSTOMER = "Customer {customer_id}, user {user_id}."
@@ -116,7 +126,7 @@ TIMES = ("next_payment_attempt", "failed_at", "trial_end", "grace_ends_at", "wai
 
 
 async def log_reaction(reaction: Reaction) -> None:
-    """A line in the log for each reaction but the frequent `subscription_changed`.
+    """A line in the log for each reaction but those of UNLOGGED.
 
     A coroutine: handing each to a thread would cost more than writing the line.
     """
@@ -169,7 +179,7 @@ def connect_notifications(urls: Sequence[SecretStr]) -> None:
         ConfigurationError: when an address is not one.
     """
     for signal in reactions.values():
-        if signal is not subscription_changed:
+        if signal not in UNLOGGED:
             signal.connect(log_reaction)
     for url in urls:
         address = url.get_secret_value()

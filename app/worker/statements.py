@@ -23,6 +23,45 @@ def take_due(dialect: str) -> TextClause:
     ).bindparams(bindparam("types", expanding=True), bindparam("all_types", type_=Boolean()))
 
 
+@cache
+def take_states(dialect: str) -> TextClause:
+    """Lease the users whose state is due, those that changed first; other workers pass them over."""
+    skip = "FOR UPDATE SKIP LOCKED" if dialect == "postgresql" else ""
+    return text(
+        "UPDATE billing_user SET state_due_at = :lease WHERE id IN (SELECT id FROM billing_user "
+        f"WHERE state_due_at <= :now ORDER BY state_due_at LIMIT :count {skip}) RETURNING id"
+    )
+
+
+RECOVER_STATES = text("UPDATE billing_user SET state_due_at = 1 WHERE state_due_at > :latest")
+"""Nothing is due so late: what is was written by a clock that has been set back since."""
+STATE_SEEN = text("SELECT version, state_version, state_digest FROM billing_user WHERE id = :id")
+# What has changed since the state was read stays due.
+NEXT_DUE = "state_due_at = CASE WHEN version = :version THEN :next ELSE state_due_at END"
+KEEP_STATE = text(f"UPDATE billing_user SET {NEXT_DUE} WHERE id = :id AND state_version = :state_version")
+ANNOUNCE_STATE = text(
+    f"UPDATE billing_user SET {NEXT_DUE}, state_digest = :digest, state_version = state_version + 1 "
+    "WHERE id = :id AND state_version = :state_version RETURNING id"
+)
+
+
+STATE_DUE = text("UPDATE billing_user SET state_due_at = 0, state_digest = NULL WHERE id = :id RETURNING id")
+
+
+@cache
+def states_due(dialect: str, *, again: bool) -> TextClause:
+    """Make the state of the users with the next `:count` ids due; `again`: to be announced though it is the
+    same. Locked in the order of their ids, as batches do. Returns their ids."""
+    order = 'COLLATE "C"' if dialect == "postgresql" else ""
+    lock = "FOR UPDATE" if dialect == "postgresql" else ""
+    digest = ", state_digest = NULL" if again else ""
+    return text(
+        f"UPDATE billing_user SET state_due_at = CASE WHEN state_due_at = 0 THEN 0 ELSE 1 END{digest} "
+        "WHERE id IN (SELECT id FROM billing_user WHERE id > :last "
+        f"ORDER BY id {order} LIMIT :count {lock}) RETURNING id"
+    )
+
+
 AFTER = "(received_at, id) > (:received_at, :id) AND received_at < :before"
 PRUNE_WINDOW = text(
     f"SELECT received_at, id FROM billing_event WHERE {AFTER} ORDER BY received_at, id LIMIT :count"

@@ -24,6 +24,7 @@ from .alerts import Alerts
 from .over_limits import OverLimits
 from .pruning import Pruner
 from .server_report import ServerReport
+from .user_states import UserStates
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +50,7 @@ class Worker:
         alerts: Alerts,
         pruner: Pruner,
         over_limits: OverLimits | None = None,
+        user_states: UserStates | None = None,
         arrivals: Arrivals | None = None,
         *,
         clock: Callable[[], float],
@@ -59,6 +61,7 @@ class Worker:
         self._alerts = alerts
         self.pruner = pruner
         self.over_limits = over_limits
+        self.user_states = user_states
         self._arrivals = arrivals
         self._clock = clock
         self.activations = Activations(database, inbox.transactions, clock=clock)
@@ -99,6 +102,7 @@ class Worker:
                     self.activations.announce_when_due,
                     self._alerts.check_when_due,
                     self._check_over_limits,
+                    self._announce_states,
                     self.server.store_when_seen,
                     self._store_arrivals,
                 ):
@@ -134,6 +138,10 @@ class Worker:
     async def _check_over_limits(self) -> None:
         if self.over_limits is not None:
             await self.over_limits.check_due()
+
+    async def _announce_states(self) -> None:
+        if self.user_states is not None:
+            await self.user_states.announce_due()
 
     async def _retry_all_due(self) -> None:
         """A backlog in several rows, so that the next events are taken while the ones before are applied."""

@@ -70,6 +70,12 @@ async def dead_reaction(client: Client, account: Account, folder: Path) -> None:
     await add(client, OutboxEntry(**row, created_at=START, attempts=9, next_attempt_at=0))
 
 
+async def failing_receiver(client: Client, account: Account, folder: Path) -> None:
+    row: dict[str, Any] = {"id": "a", "signal": "s", "receiver": "crm", "reaction": {}, "last_error": "no"}
+    failing = {"failing_since": START - 10 * MINUTE, "attempts": 3, "next_attempt_at": START + DAY}
+    await add(client, OutboxEntry(**row, **failing, created_at=START - DAY))
+
+
 async def payer_of_no_user(client: Client, account: Account, folder: Path) -> str:
     return await subscriber(client, account)
 
@@ -165,6 +171,7 @@ FAULTS = {
     ),
     "a dead event": Fault("dead-events", "error", stored_event("dead", 4 * DAY)),
     "a dead reaction": Fault("dead-reactions", "error", dead_reaction),
+    "a receiver that fails": Fault("failing-receivers", "warning", failing_receiver),
     "a payer of no user": Fault("unlinked-customers", "error", payer_of_no_user, "customer_unlinked"),
     "a payer of no user since a minute": Fault("unlinked-customers", "ok", payer_of_no_user_since_a_minute),
     "a canceled subscription of no user": Fault("unlinked-customers", "ok", canceled_of_no_user),

@@ -207,6 +207,14 @@ async def dead_reaction(patient: Patient) -> None:
     )
 
 
+async def failing_receiver(patient: Patient) -> None:
+    await patient.write(
+        "INSERT INTO billing_outbox (id, signal, receiver, reaction, created_at, state, attempts, "
+        "next_attempt_at, failing_since, last_error) "
+        "VALUES ('r:crm', 'payment_failed', 'crm', '{}', 1, 'pending', 3, 9, 1, 'Refused: 500')"
+    )
+
+
 async def other_secret(patient: Patient) -> None:
     body = event_body(patient.account.events[-1], NEW)
     patient.account.advance(60)

@@ -2,6 +2,7 @@
 
 from app.simulator import OLD
 
+from ..reactions.receiver import OLD_SECRET
 from .mistakes import (
     both,
     dead_event,
@@ -9,6 +10,7 @@ from .mistakes import (
     endpoint,
     events_by_catch_up_alone,
     failing_event,
+    failing_receiver,
     lacking_types,
     no_endpoint,
     no_endpoint_and_no_url,
@@ -183,7 +185,24 @@ STORIES = STORIES_OF_SETTINGS | {
         "No webhook has arrived",
         "Dashboard",
     ),
-    "dead reaction": Story("dead-reactions", "error", dead_reaction, "receiver crm", "billing_outbox"),
+    "webhooks to a private address": Story(
+        "webhooks-out",
+        "error",
+        setting(WEBHOOK_OUT_URLS="https://127.0.0.1/hooks", WEBHOOK_OUT_SECRETS=OLD_SECRET),
+        "not public",
+        "WEBHOOK_OUT_ALLOW_PRIVATE",
+    ),
+    "webhooks without a secret": Story(
+        "settings",
+        "error",
+        setting(WEBHOOK_OUT_URLS="https://api.example.com/hooks"),
+        "0 secrets for 1 addresses",
+        "webhooks-out secret",
+    ),
+    "failing receiver": Story(
+        "failing-receivers", "warning", failing_receiver, "receiver crm", "outbox replay --receiver crm"
+    ),
+    "dead reaction": Story("dead-reactions", "error", dead_reaction, "receiver crm", "outbox replay"),
     "catch-up never ran": Story(
         "catch-up", "warning", sql("DELETE FROM billing_job"), "never run", "`python -m app catch-up`"
     ),

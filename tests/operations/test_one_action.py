@@ -62,15 +62,18 @@ async def test_the_api_and_the_screen_leave_the_same_entries(database_url: str) 
         await send(client, "POST", "/users/ada/usage/projects", {"op": "set", "amount": 2})
         await send(client, "DELETE", "/users/ada/overrides/projects")
         await send(client, "POST", "/events/replay", {"state": "dead"})
+        await send(client, "POST", "/outbox/replay", {"receiver": "crm"})
         by_api = await trail(client)
         await visitor.act("link", customer=customer.id, user="ada")
         await visitor.act("override", user="ada", feature="projects", op="set", value="5", reason="Promised")
         await visitor.act("usage", user="ada", feature="projects", used="2")
         await visitor.act("end-override", user="ada", feature="projects")
         await visitor.act("replay-all", state="dead")
+        await visitor.act("replay-outbox", receiver="crm")
         by_screen = (await trail(client))[len(by_api) :]
     named = [("customer.linked", customer.id), ("override.set", "ada"), ("usage.set", "ada")]
-    assert [entry[:2] for entry in by_api] == [*named, ("override.ended", "ada"), ("events.replay", "*")]
+    replays = [("events.replay", "*"), ("outbox.replay", "crm")]
+    assert [entry[:2] for entry in by_api] == [*named, ("override.ended", "ada"), *replays]
     link, usage = named[0][0], named[2][0]
     assert [entry[:2] for entry in by_screen] == [entry[:2] for entry in by_api]
     for api, screen in zip(by_api, by_screen, strict=True):

@@ -35,7 +35,7 @@ def tools() -> tuple[str | None, str | None]:
     return shutil.which("node"), shutil.which("npm")
 
 
-async def library(folder: Path) -> str:
+async def library(folder: Path, package: str = "stripe") -> str:
     """Install the library into the folder; gives Node's path.
 
     Skips the test where Node is missing or the package cannot be had.
@@ -50,12 +50,12 @@ async def library(folder: Path) -> str:
         "--no-audit",
         "--no-fund",
         "--no-package-lock",
-        "stripe",
+        package,
         seconds=INSTALL_SECONDS,
         cwd=folder,
     )
     if code != 0:
-        pytest.skip(f"The npm package `stripe` cannot be installed here: {error.strip()[-200:]}")
+        pytest.skip(f"The npm package `{package}` cannot be installed here: {error.strip()[-200:]}")
     return node
 
 
