@@ -72,8 +72,8 @@ async def dead_reaction(client: Client, account: Account, folder: Path) -> None:
 
 async def failing_receiver(client: Client, account: Account, folder: Path) -> None:
     row: dict[str, Any] = {"id": "a", "signal": "s", "receiver": "crm", "reaction": {}, "last_error": "no"}
-    failing = {"failing_since": START - 10 * MINUTE, "attempts": 3, "next_attempt_at": START + DAY}
-    await add(client, OutboxEntry(**row, **failing, created_at=START - DAY))
+    row |= {"failing_since": START - 10 * MINUTE, "attempts": 3, "next_attempt_at": START + DAY}
+    await add(client, OutboxEntry(**row, created_at=START - DAY))
 
 
 async def payer_of_no_user(client: Client, account: Account, folder: Path) -> str:
