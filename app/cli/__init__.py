@@ -26,6 +26,7 @@ from .customers import customers
 from .demo import run_demo
 from .doctor import doctor
 from .events import events, replay
+from .grants import grants
 from .keys import keys
 from .limits import limits
 from .outbox import outbox
@@ -73,6 +74,7 @@ cli.add_typer(events, name="events")
 cli.add_typer(users, name="users")
 cli.add_typer(customers, name="customers")
 cli.add_typer(limits, name="limits")
+cli.add_typer(grants, name="grants")
 cli.add_typer(plans, name="plans")
 cli.add_typer(spool, name="spool")
 cli.add_typer(outbox, name="outbox")

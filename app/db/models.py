@@ -6,6 +6,7 @@ from sqlalchemy import BigInteger, Index, Text, false, text
 from sqlalchemy.orm import configure_mappers
 from sqlmodel import Field
 
+from .grant_models import Grant, Purchase
 from .price_model import Price
 from .rules import RULES_VERSION, RuledRow, follows_rules
 from .table import IdText, Json, Record, Table, default_row, partial_index, table_of
@@ -18,12 +19,14 @@ __all__ = [
     "Customer",
     "EventArrival",
     "EventState",
+    "Grant",
     "Invoice",
     "Job",
     "OutboxEntry",
     "OutboxState",
     "Override",
     "Price",
+    "Purchase",
     "Record",
     "RuledRow",
     "Subscription",

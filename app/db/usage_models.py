@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Text
+from sqlalchemy import BigInteger, Text, text
 from sqlmodel import Field
 
 from .table import IdText, Json, Record, Table
@@ -45,6 +45,10 @@ class Usage(Table, table=True):
     """The limit when usage was last changed; None: unlimited, or not known."""
     over_since: int | None = Field(default=None, sa_type=BigInteger)
     """Since when more is used than the limit, as after a downgrade. Unix seconds."""
+    drawn: dict[str, Any] = Field(
+        default_factory=dict, sa_type=Json, sa_column_kwargs={"server_default": text("'{}'")}
+    )
+    """What was drawn from each grant: `{grant: {taken, period, in, last, place}}`. See `limits.draws`."""
 
 
 class UsagePeriod(Table, table=True):

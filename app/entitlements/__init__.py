@@ -5,6 +5,7 @@ from .decisions import Decision, Reason, decide
 from .deletion import ended_with, is_doubtful
 from .explanation import Explanation, explain_access
 from .features import FeatureEntitlement, Override, Part
+from .granted import Drawn, Grant
 from .holdings import Holdings, OwnPlan
 from .over_limit import OverLimit, is_within, over_limit
 from .owed import Owed, owed_by_subscription
@@ -12,7 +13,7 @@ from .ownership import WEAK, secondary_customers
 from .periods import Period
 from .preview import FeaturePreview, preview, preview_subscription
 from .records import CustomerRecord, InvoiceRecord, OverrideRecord, SubscriptionRecord, never_paid
-from .snapshot import Entitlements, entitle
+from .snapshot import Balance, Entitlements, entitle
 from .subscriptions import JudgedSubscription
 
 __all__ = [
@@ -20,13 +21,16 @@ __all__ = [
     "Access",
     "AccessLevel",
     "Act",
+    "Balance",
     "Block",
     "CustomerRecord",
     "Decision",
+    "Drawn",
     "Entitlements",
     "Explanation",
     "FeatureEntitlement",
     "FeaturePreview",
+    "Grant",
     "Holdings",
     "InvoiceRecord",
     "JudgedSubscription",

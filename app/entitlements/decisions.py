@@ -6,7 +6,8 @@ from typing import Final, Literal, NamedTuple
 from ..errors import InvalidRequest
 from ..plans import HeldItem, Plan
 from .access import Act, Block
-from .features import FeatureEntitlement, entitle_feature
+from .balances import entitle_as
+from .features import FeatureEntitlement
 from .holdings import Alternatives, Holdings
 from .subscriptions import JudgedSubscription, bought
 
@@ -164,25 +165,21 @@ def _restored(holdings: Holdings, feature: str) -> list[tuple[Block, int]]:
     for count, block in enumerate(blocks, 1):
         if any(each.access.blocked_by == block for each in holdings.subscriptions):
             lifted = blocks[:count]
-            subscriptions = [
-                each for each in holdings.subscriptions if each.entitles or each.access.blocked_by in lifted
-            ]
+            restored = [each for each in holdings.subscriptions if each.access.blocked_by in lifted]
+            subscriptions = [*holdings.entitling, *(each for each in restored if not each.entitles)]
             ceilings.append((block, _ceiling(holdings, feature, subscriptions)))
     return ceilings
 
 
 def _ceiling(holdings: Holdings, feature: str, subscriptions: Sequence[JudgedSubscription]) -> int:
-    catalogue = holdings.catalogue
-    return entitle_feature(
-        catalogue.features[feature], subscriptions, catalogue.default_plan, holdings.overrides
-    ).ceiling
+    return entitle_as(holdings, feature, subscriptions).ceiling
 
 
 def with_plan(
     holdings: Holdings, plan: Plan, price_id: str | None = None, quantity: int | None = None
 ) -> list[JudgedSubscription]:
     """The entitling subscriptions, were the user's main one on another plan; its add-ons stay."""
-    entitling = [each for each in holdings.subscriptions if each.entitles]
+    entitling = holdings.entitling
     main = holdings.subscription
     if main is None or not main.entitles:
         return [*entitling, bought(HeldItem("", price_id, plan, quantity))]

@@ -8,6 +8,7 @@ from typing import Any
 from ..plans import HeldItem, Kind, Value
 from .access import AccessLevel, AccessReason
 from .features import Part
+from .granted import Grant
 from .holdings import Holdings
 from .subscriptions import JudgedSubscription
 
@@ -77,6 +78,8 @@ def explain(holdings: Holdings, feature: str) -> Explanation:
 
 def _described(part: Part) -> dict[str, Any]:
     subscription, override = part.subscription, part.override
+    grant = part.grant or (subscription.grant if subscription else None)
+    dated = override or grant
     return {
         "source": part.source,
         "id": part.id,
@@ -85,12 +88,13 @@ def _described(part: Part) -> dict[str, Any]:
         "price_id": part.price_id,
         "units": part.units,
         "trial": part.trial,
-        "subscription_id": subscription.id if subscription else None,
+        "subscription_id": subscription.id if subscription and not grant else None,
         "status": subscription.status if subscription else None,
         "access": subscription.access.level if subscription else None,
-        "expires_at": override.expires_at if override else None,
-        "reason": override.reason if override else None,
-        "actor": override.actor if override else None,
+        "expires_at": dated.expires_at if dated else None,
+        "reason": dated.reason if dated else None,
+        "actor": dated.actor if dated else None,
+        "grant_id": grant.id if grant else None,
     }
 
 
@@ -116,6 +120,8 @@ def _unmapped_line(subscription: JudgedSubscription, item: HeldItem) -> str:
 def _line(part: Part) -> str:
     if part.source == "override":
         return _override_line(part)
+    if part.grant is not None:
+        return _grant_line(part, part.grant)
     if part.source == "default_plan":
         return f"default plan {part.id}: {_shown(part.value)}"
     noun = "plan" if part.source == "plan" else "+ add-on"
@@ -133,7 +139,31 @@ def _origin(part: Part) -> str:
     subscription: JudgedSubscription | None = part.subscription
     if subscription is None:
         return ""
+    if subscription.grant is not None:
+        return f", {_granted(subscription.grant)}"
     return f", price {part.price_id} of {subscription.id} ({_standing(subscription)})"
+
+
+def _grant_line(part: Part, grant: Grant) -> str:
+    if part.problem is not None:
+        return f"grant {grant.id} adds nothing: {part.problem}"
+    return f"+ {_granted(grant)}: {_shown(part.value)}{_balance(grant)}"
+
+
+def _granted(grant: Grant) -> str:
+    """Who gave it, until when and why."""
+    came = f"bought as {grant.offer}" if grant.source == "purchase" else f"by {grant.actor or grant.source}"
+    until = "" if grant.expires_at is None else f", until {_time(grant.expires_at)}"
+    reason = f" ({grant.reason})" if grant.reason else ""
+    return f"grant {grant.id} {came}{until}{reason}"
+
+
+def _balance(grant: Grant) -> str:
+    if not grant.drawn.taken and not grant.clawed_back:
+        return ""
+    drawn = f"{grant.left} left of {grant.amount}, {grant.drawn.in_period} drawn in this period"
+    taken_back = f", {grant.clawed_back} clawed back" if grant.clawed_back else ""
+    return f" ({drawn}{taken_back})"
 
 
 def _standing(subscription: JudgedSubscription) -> str:

@@ -21,6 +21,7 @@ from ..plans import (
 from ..plans.values import EMPTY, limit_of, minus, plus, strength, times
 from .access import AccessLevel
 from .cycles import BillingCycle
+from .granted import Grant
 from .records import OverrideRecord
 from .subscriptions import JudgedSubscription
 
@@ -45,9 +46,9 @@ class Override:
 class Part:
     """One thing that a limit was made of, or could have been."""
 
-    source: Literal["plan", "default_plan", "addon", "override"]
+    source: Literal["plan", "default_plan", "addon", "override", "grant"]
     id: str
-    """Of the plan or the add-on; of an override its op."""
+    """Of the plan, the add-on or the grant; of an override its op."""
     value: Value
     """What it contributes; None is unlimited."""
     counted: bool = True
@@ -61,6 +62,7 @@ class Part:
     problem: str | None = None
     trial: bool = False
     """Whether `limit` is one for trials, in the place of the plan's or add-on's own."""
+    grant: Grant | None = None
 
     @property
     def soft(self) -> bool:
@@ -88,6 +90,17 @@ class FeatureEntitlement:
     """Whether a month is one of the subscription's, not of the calendar."""
     cycles: tuple[BillingCycle, ...] = field(default=(), repr=False)
     """Those that its periods come from, the one that counts first. See `periods`."""
+    allowance: int | None = 0
+    """The limit without grants. None is unlimited."""
+    grants: tuple[Grant, ...] = ()
+    """Those that raise the limit, or that this period has drawn from; the first is drawn down first."""
+
+    @property
+    def granted(self) -> int:
+        """What of the limit comes from grants."""
+        return sum(
+            part.value for part in self.parts if part.grant and part.counted and isinstance(part.value, int)
+        )
 
     @property
     def hard_ceiling(self) -> int:
@@ -137,6 +150,7 @@ def entitle_feature(
         grace_ends_at=min((ends for ends in graces if ends is not None), default=None),
         parts=(*plans, *addons, *changes),
         billing_anchor=feature.anchor == "billing",
+        allowance=limit_of(overridden),
     )
 
 

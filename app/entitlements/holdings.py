@@ -1,6 +1,6 @@
 """What a user has, as data: plan, status, access, features, subscriptions, overrides and the catalogue."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -8,8 +8,9 @@ from ..errors import NotFound
 from ..plans import Catalogue, PriceList, Value
 from .access import AccessLevel, Block
 from .features import FeatureEntitlement, Override
+from .granted import Grant
 from .periods import Period, resets_at, usage_period
-from .subscriptions import JudgedSubscription
+from .subscriptions import JudgedSubscription, granted_plan
 
 
 class OwnPlan(NamedTuple):
@@ -28,6 +29,15 @@ class Alternatives(NamedTuple):
     """With the user's blocked subscriptions restored."""
     plans: tuple[tuple[str, int], ...]
     """On each other plan."""
+
+
+def plans_of(grants: Iterable[Grant], catalogue: Catalogue) -> list[JudgedSubscription]:
+    """The plans of these grants that are in force."""
+    return [
+        granted_plan(each, catalogue.plans[each.plan])
+        for each in grants
+        if each.in_force and each.plan is not None and each.plan in catalogue.plans
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +59,8 @@ class Holdings:
     """The main one: `plan`, `status` and `access` are its."""
     subscriptions: tuple[JudgedSubscription, ...]
     overrides: tuple[Override, ...]
+    grants: tuple[Grant, ...]
+    """Those of features and plans of the catalogue, whether in force or not, in the order of drawing."""
     valid_until: int | None
     """The earliest moment at which any of this changes by time alone. Resets are not among them."""
     catalogue: Catalogue = field(repr=False, compare=False)
@@ -58,6 +70,16 @@ class Holdings:
         init=False, repr=False, compare=False, default_factory=dict
     )
     """A memory of `decisions.find_alternatives`, by feature."""
+
+    @property
+    def entitling(self) -> list[JudgedSubscription]:
+        """The subscriptions with access, and the plans that were granted."""
+        return [each for each in self.subscriptions if each.entitles] + self.granted_plans
+
+    @property
+    def granted_plans(self) -> list[JudgedSubscription]:
+        """The plans of grants that are in force."""
+        return plans_of(self.grants, self.catalogue)
 
     def feature(self, feature: str) -> FeatureEntitlement:
         """

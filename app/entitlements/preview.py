@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from ..errors import InvalidRequest, NotFound
 from ..plans import HeldItem, Offer, Plan, PriceList
+from .balances import entitle_as
 from .decisions import with_plan
-from .features import entitle_feature
 from .holdings import Holdings
 from .subscriptions import JudgedSubscription, bought
 
@@ -71,8 +71,8 @@ def preview_subscription(
     target = HeldItem("", price_id, offer or holdings.prices.offer(price_id), quantity)
     changed = [
         each if each.id != subscription_id else each.with_main(target)
-        for each in holdings.subscriptions
-        if each.entitles and (price_id is not None or each.id != subscription_id)
+        for each in holdings.entitling
+        if price_id is not None or each.id != subscription_id
     ]
     return {key: _compare(holdings, key, usage.get(key, 0), changed) for key in catalogue.features}
 
@@ -86,15 +86,12 @@ def _of_price(price_id: str | None, prices: PriceList) -> Offer:
 
 def _with_addon(holdings: Holdings, item: HeldItem) -> list[JudgedSubscription]:
     """On a subscription of its own: add-ons add up wherever they are."""
-    return [*(each for each in holdings.subscriptions if each.entitles), bought(item)]
+    return [*holdings.entitling, bought(item)]
 
 
 def _compare(
     holdings: Holdings, feature: str, used: int, changed: Sequence[JudgedSubscription]
 ) -> FeaturePreview:
-    catalogue = holdings.catalogue
-    then = entitle_feature(
-        catalogue.features[feature], changed, catalogue.default_plan, holdings.overrides
-    ).limit
+    then = entitle_as(holdings, feature, changed).limit
     over = 0 if then is None else max(used - then, 0)
     return FeaturePreview(holdings.limit(feature), then, used, over)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from ..errors import InvalidRequest
 from ..observability.metrics import Tally, decision_tally
 from ..plans import Catalogue, KnownPrice, Plan, PriceList
+from .balances import with_grants
 from .decisions import (
     Decision,
     Reason,
@@ -18,7 +19,8 @@ from .decisions import (
 )
 from .explanation import Explanation, explain
 from .features import FeatureEntitlement, Override, entitle_feature, usage_cycles
-from .holdings import Holdings, OwnPlan
+from .granted import Drawn, Grant, in_draw_order, with_drawn
+from .holdings import Holdings, OwnPlan, plans_of
 from .ownership import mark_secondary
 from .records import CustomerRecord, InvoiceRecord, OverrideRecord, SubscriptionRecord
 from .subscriptions import JudgedSubscription, judge_subscriptions
@@ -27,6 +29,13 @@ MAX_REMEMBERED = 256
 """Answers that a snapshot remembers beside the plain "ok"."""
 
 _make = tuple.__new__
+
+
+class Balance(NamedTuple):
+    """What the open period of a feature has used, holds apart, and what was drawn from each grant."""
+
+    used: int
+    drawn: Mapping[str, Drawn]
 
 
 class _Rule(NamedTuple):
@@ -112,10 +121,23 @@ class Entitlements(Holdings):
         return explain(self, feature)
 
     def with_usage(
-        self, usage: Mapping[str, int], over_since: Mapping[str, int] | None = None
+        self,
+        usage: Mapping[str, int],
+        over_since: Mapping[str, int] | None = None,
+        balances: Mapping[str, Balance] | None = None,
     ) -> "Entitlements":
-        """The same, with what is used of each feature, so that `check` can be asked without it."""
-        return replace(self, usage=MappingProxyType(dict(usage)), over_since=over_since)
+        """The same, with what is used of each feature, so that `check` can be asked without it, and with what
+        was drawn from grants."""
+        made = replace(self, usage=MappingProxyType(dict(usage)), over_since=over_since)
+        return made if balances is None or not self.grants else made._with_balances(balances)
+
+    def _with_balances(self, balances: Mapping[str, Balance]) -> "Entitlements":
+        grants = with_drawn(self.grants, {key: each.drawn for key, each in balances.items()})
+        features = {
+            key: with_grants(each, grants, balances[key].used if key in balances else 0)
+            for key, each in self.features.items()
+        }
+        return replace(self, grants=grants, features=MappingProxyType(features))
 
     def _first_asked(self, feature: str) -> tuple[bool, Tally]:
         """What `allows` says, and why: the reason is worked out when it is asked for, as few features are."""
@@ -160,33 +182,40 @@ def entitle(
     now: int,
     usage: Mapping[str, int] | None = None,
     known: Mapping[str, KnownPrice] | None = None,
+    grants: Iterable[Grant] = (),
 ) -> Entitlements:
     """What a user has at `now` (Unix seconds), from all that is stored of them, in whatever order.
 
-    `known` is what was seen of the prices of their subscriptions.
+    `known` is what was seen of the prices of their subscriptions. Of `grants` nothing is drawn yet: see
+    `Entitlements.with_usage`.
     """
     prices = PriceList(catalogue, known or {})
     judged = judge_user(user_id, subscriptions, invoices, customers, prices, now)
     in_force = overrides_in_force(overrides, catalogue, now)
+    granted = in_draw_order(grants, now)
+    owned = plans_of(granted, catalogue)
     features = {
-        key: replace(each, cycles=usage_cycles(catalogue.features[key], each.parts, judged))
-        for key, each in entitle_features(judged, in_force, catalogue).items()
+        key: with_grants(
+            replace(each, cycles=usage_cycles(catalogue.features[key], each.parts, judged)), granted
+        )
+        for key, each in entitle_features([*judged, *owned], in_force, catalogue).items()
     }
     main = _main(judged)
-    granted = main.access if main is not None and main.entitles else None
-    plan = plan_in_force(judged, catalogue)
+    shown = _shown(main, owned)
+    plan = (shown.plan if shown is not None else None) or catalogue.default_plan
     return Entitlements(
         user_id=user_id,
         plan=plan.id if plan else None,
         status=main.status if main else None,
-        access=granted.level if granted else "none",
-        grace_ends_at=granted.grace_ends_at if granted else None,
+        access=shown.access.level if shown else "none",
+        grace_ends_at=shown.access.grace_ends_at if shown else None,
         own_plan=_own_plan(judged),
         features=MappingProxyType(features),
         subscription=main,
         subscriptions=judged,
         overrides=in_force,
-        valid_until=_valid_until(judged, in_force),
+        grants=granted,
+        valid_until=_valid_until(judged, in_force, granted, now),
         catalogue=catalogue,
         prices=prices,
         as_of=now,
@@ -249,6 +278,12 @@ def _main(judged: Sequence[JudgedSubscription]) -> JudgedSubscription | None:
     return max((each for each in judged if not each.secondary), key=rank, default=None)
 
 
+def _shown(main: JudgedSubscription | None, owned: Sequence[JudgedSubscription]) -> JudgedSubscription | None:
+    """What the plan and the access come from: the main subscription, or a granted plan above its plan."""
+    entitling = [*([main] if main is not None and main.entitles else []), *owned]
+    return max(entitling, key=lambda each: each.plan.position if each.plan else -1, default=None)
+
+
 def _own_plan(judged: Sequence[JudgedSubscription]) -> OwnPlan | None:
     """Of the blocked subscriptions, the one that paying restores; of several, the plan last in the file."""
     own = blocked_subscription(
@@ -260,9 +295,12 @@ def _own_plan(judged: Sequence[JudgedSubscription]) -> OwnPlan | None:
     return OwnPlan(own.plan.id, own.id, own.status, own.access.blocked_by)
 
 
-def _valid_until(judged: Iterable[JudgedSubscription], overrides: Iterable[Override]) -> int | None:
+def _valid_until(
+    judged: Iterable[JudgedSubscription], overrides: Iterable[Override], grants: Iterable[Grant], now: int
+) -> int | None:
     moments = [
         *(each.access.changes_at for each in judged),
         *(override.expires_at for override in overrides),
+        *(each.changes_after(now) for each in grants),
     ]
     return min((moment for moment in moments if moment is not None), default=None)

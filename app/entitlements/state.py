@@ -27,6 +27,9 @@ class FeatureOut(BaseModel):
     limit: int | None = Field(examples=[10])
     used: int = Field(examples=[4])
     remaining: int | None = Field(examples=[6])
+    granted: int = Field(
+        examples=[0], description="What of the limit comes from grants: left, or drawn in the period"
+    )
     soft: bool
     resets_at: Time
     over_since: Time = Field(description="Since when more is used than the limit; null where it is not")
@@ -101,6 +104,7 @@ def _feature(entitlements: Entitlements, key: str) -> FeatureOut:
         limit=feature.limit,
         used=decision.used,
         remaining=decision.remaining,
+        granted=feature.granted,
         soft=feature.soft,
         resets_at=decision.resets_at,
         over_since=over.since if over else None,

@@ -8,6 +8,7 @@ from ..stripe.objects import ENDED
 from .access import Access, access
 from .cycles import BillingCycle, billing_cycle
 from .deletion import ended_with
+from .granted import Grant
 from .owed import Owed, owed_by_subscription
 from .periods import DAY
 from .records import CustomerRecord, InvoiceRecord, SubscriptionRecord, is_overlaid
@@ -28,6 +29,8 @@ class JudgedSubscription:
     """Whether it adds its limits and no more: it gives its user no link and no banner."""
     limited: bool = False
     """Whether its plans and add-ons give their trial limits, where they have any."""
+    grant: Grant | None = None
+    """The grant of a plan that this stands for; there is no subscription then."""
 
     @property
     def entitles(self) -> bool:
@@ -77,6 +80,12 @@ class JudgedSubscription:
 def bought(item: HeldItem) -> JudgedSubscription:
     """A subscription that somebody might buy, for previews."""
     return JudgedSubscription("", "active", Access("full", "status"), (item,))
+
+
+def granted_plan(grant: Grant, plan: Plan) -> JudgedSubscription:
+    """What a grant of a plan gives: as much as one unit of it would, bought for good."""
+    item = HeldItem("", None, plan, 1)
+    return JudgedSubscription(grant.id, None, Access("full", "status"), (item,), grant=grant)
 
 
 def judge_subscriptions(

@@ -21,10 +21,11 @@ from typing import Any, overload
 from fastapi import Depends
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ..entitlements import Decision, Entitlements, FeaturePreview
+from ..entitlements import Decision, Entitlements, FeaturePreview, Grant
 from .current import current, use, use_catalogue, with_a_service
 from .drift import Drift
 from .errors import DeniedByDecision, FeatureNotIncluded, LimitExceeded, denial
+from .grant_functions import end_grant, grant
 from .history import ClosedPeriod
 from .holds import Hold
 from .service import Limits
@@ -39,12 +40,15 @@ __all__ = [
     "Entitlements",
     "FeatureNotIncluded",
     "FeaturePreview",
+    "Grant",
     "Hold",
     "LimitExceeded",
     "Limits",
     "User",
     "consume",
     "consume_many",
+    "end_grant",
+    "grant",
     "history",
     "identify_users_by",
     "load",

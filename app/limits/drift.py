@@ -9,9 +9,9 @@ from sqlmodel import col
 
 from ..db.models import Usage, table_of
 from ..entitlements.periods import usage_period
+from .keys import check_amount
 from .loading import used_since
 from .snapshots import Snapshots
-from .usage import check_amount
 
 NO_ROW = -1
 """A version that no row of usage has."""

@@ -10,8 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from ..entitlements import Decision
 from ..errors import InvalidRequest
 from . import statements
+from .keys import Request, check_amount
 from .snapshots import Snapshots
-from .usage import Request, check_amount, guarded, parameters, released
+from .usage import guarded, parameters, released
 
 MAX_TTL_SECONDS = 30 * 86_400
 
@@ -61,9 +62,14 @@ class Hold:
         if actual == 0:
             return await self.release_on(connection)
         asked = Request("consume", self._request.user_id, self._request.feature, actual)
-        statement = statements.finish(connection.dialect.name)
+        dialect = connection.dialect.name
         decision = await guarded(
-            self._snapshots, connection, statement, asked, {"hold_id": self.id}, self._held
+            self._snapshots,
+            connection,
+            lambda of: of.finish(dialect),
+            asked,
+            {"hold_id": self.id},
+            self._held,
         )
         assert decision is not None
         return decision
@@ -101,8 +107,8 @@ async def hold_on(
     """Hold the request's amount for `ttl` seconds under this id, in the transaction of this connection."""
     expires_at = int(snapshots.clock()) + ttl
     held = orjson.dumps({"id": id, "amount": request.amount, "expires_at": expires_at}).decode()
-    statement = statements.hold(connection.dialect.name)
-    decision = await guarded(snapshots, connection, statement, request, {"hold": held})
+    dialect = connection.dialect.name
+    decision = await guarded(snapshots, connection, lambda of: of.hold(dialect), request, {"hold": held})
     assert decision is not None
     return Hold(snapshots, request, id, expires_at, decision)
 

@@ -6,14 +6,15 @@ from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
-from ..db.models import Customer, Invoice, Override, Subscription, User, table_of
+from ..db.models import Customer, Invoice, Override, Subscription, table_of
 from ..db.ownership import subscriptions_of
-from ..entitlements import Entitlements, entitle
+from ..entitlements import Balance, Entitlements, entitle
 from ..errors import InvalidRequest
 from ..plans import Catalogue
 from ..stripe.objects import MAX_ID_LENGTH, as_id
 from . import statements
 from .cache import Entry, entry_of
+from .grants import drawn_since, read_grants, read_version
 from .prices import read_prices
 
 
@@ -26,7 +27,7 @@ async def read_entry(connection: AsyncConnection, user_id: str, catalogue: Catal
     if as_id(user_id) is None:
         raise InvalidRequest(f"user_id: a text of 1 to {MAX_ID_LENGTH} printable characters.")
     # The version comes first: rows that are newer than it do no harm, the guard then reads again.
-    version = await connection.scalar(select(col(User.version)).where(col(User.id) == user_id)) or 0
+    version, has_grants = await read_version(connection, user_id)
     customers = await _rows(connection, Customer, col(Customer.user_id) == user_id)
     ids = {customer.id for customer in customers}
     subscriptions = await _rows(connection, Subscription, subscriptions_of(user_id, ids))
@@ -38,28 +39,34 @@ async def read_entry(connection: AsyncConnection, user_id: str, catalogue: Catal
         invoices = await _rows(connection, Invoice, theirs & (col(Invoice.status) == "open"))
     overrides = await _rows(connection, Override, col(Override.user_id) == user_id)
     known = await read_prices(connection, subscriptions)
-    made = entitle(user_id, subscriptions, invoices, customers, overrides, catalogue, now, known=known)
+    grants = await read_grants(connection, user_id, now) if has_grants else []
+    made = entitle(
+        user_id, subscriptions, invoices, customers, overrides, catalogue, now, known=known, grants=grants
+    )
     return entry_of(made.with_usage(*await read_usage(connection, made)), version)
 
 
 async def read_usage(
     connection: AsyncConnection, entitlements: Entitlements
-) -> tuple[dict[str, int], dict[str, int]]:
-    """What the user has used of each feature in the period that is open now, live holds included; and since
-    when what is over its limit is."""
+) -> tuple[dict[str, int], dict[str, int], dict[str, Balance]]:
+    """What the user has used of each feature in the period that is open now, live holds included; since when
+    what is over its limit is; and what was drawn from grants."""
     now = entitlements.as_of
     found = await connection.execute(
         statements.usage_of(connection.dialect.name), {"user_id": entitlements.user_id, "now": now}
     )
     usage: dict[str, int] = {}
     over_since: dict[str, int] = {}
+    balances: dict[str, Balance] = {}
     for row in found:
         if row.feature in entitlements.features:
             start = entitlements.period_of(row.feature, now).start
-            usage[row.feature] = int(row.held) + used_since(row, start)
+            used = used_since(row, start)
+            usage[row.feature] = int(row.held) + used
+            balances[row.feature] = Balance(used, drawn_since(row, start))
             if row.over_since is not None:
                 over_since[row.feature] = int(row.over_since)
-    return usage, over_since
+    return usage, over_since, balances
 
 
 def used_since(row: Row[Any], start: int) -> int:

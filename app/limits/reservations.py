@@ -17,8 +17,8 @@ from ..entitlements import Decision
 from ..errors import Conflict, NotFound
 from . import statements
 from .holds import Hold, check_ttl, hold_on
+from .keys import KEY_SECONDS, Request, as_decision, as_members, check_amount
 from .snapshots import Snapshots
-from .usage import KEY_SECONDS, Request, as_decision, as_members, check_amount
 
 State = Literal["held", "committed", "released"]
 

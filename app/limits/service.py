@@ -11,6 +11,7 @@ from ..entitlements import (
     Decision,
     Entitlements,
     FeaturePreview,
+    Grant,
     entitle,
     is_within,
     preview,
@@ -18,13 +19,15 @@ from ..entitlements import (
 )
 from ..errors import Conflict, InvalidRequest
 from ..plans import Catalogue, Offer
-from . import holds, statements, usage
+from . import granting, holds, statements, usage
 from .drift import UNSEEN, Drift, differing, read_all
+from .granting import GrantOrder
 from .history import ClosedPeriod, Place, read_history
 from .holds import Hold
+from .keys import Operation, Request, check_amount, is_answered
 from .reservations import Reservations
 from .snapshots import Snapshots
-from .usage import Operation, Request, check_amount, check_counted, parameters
+from .usage import check_counted, parameters
 
 
 class Limits:
@@ -131,6 +134,28 @@ class Limits:
         self.snapshots.changes_usage(session, user_id)
         return decision
 
+    async def grant(self, session: AsyncSession, order: GrantOrder) -> tuple[Grant, bool]:
+        """Give a user a grant, in the caller's transaction; whether it is new, or was given before.
+
+        Raises:
+            Conflict: the key was used for another grant.
+            InvalidRequest, NotFound: amount, time, priority, feature or plan cannot be one.
+        """
+        self.snapshots.changes_user(session, order.user_id)
+        now = int(self.snapshots.clock())
+        return await granting.grant(await session.connection(), self.catalogue, order, now)
+
+    async def end_grant(self, session: AsyncSession, user_id: str, grant_id: str) -> Grant:
+        """End a grant now, in the caller's transaction; the grant as it was.
+
+        Raises:
+            NotFound: the user has no such grant of an operator or of code.
+            Conflict: it has ended.
+        """
+        self.snapshots.changes_user(session, user_id)
+        now = int(self.snapshots.clock())
+        return await granting.end_grant(await session.connection(), user_id, grant_id, now)
+
     @asynccontextmanager
     async def reserve(self, user_id: str, feature: str, amount: int, *, ttl: int = 60) -> AsyncIterator[Hold]:
         """Hold `amount` for at most `ttl` seconds, in transactions of its own; commit what was really taken.
@@ -174,7 +199,7 @@ class Limits:
     ) -> bool:
         """Whether the key has been used for the operation, so that the same request changes nothing more."""
         request = Request(operation, user_id, feature, 1, key)
-        return await usage.is_answered(await session.connection(), request, int(self.snapshots.clock()))
+        return await is_answered(await session.connection(), request, int(self.snapshots.clock()))
 
     async def within(
         self, user_id: str, feature: str, rank: int, session: AsyncSession | None = None

@@ -1,7 +1,7 @@
 """Users' entitlements, read when they are asked for and kept while they hold."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
@@ -19,6 +19,14 @@ NO_SERVICE = (
     "This process has a catalogue and no service, so there is no database to open a session on: pass "
     "`session`, or set the service up with create_app() or install()."
 )
+
+
+@dataclass(slots=True)
+class _Changes:
+    """The users of whom a session's transaction changes what was used, and what they have."""
+
+    used: set[str] = field(default_factory=set)
+    had: set[str] = field(default_factory=set)
 
 
 class Snapshots:
@@ -76,18 +84,31 @@ class Snapshots:
 
     def changes_usage(self, session: AsyncSession, user_id: str) -> None:
         """The session's transaction changes what the user has used: read it again once that has ended."""
+        self._changes(session).used.add(user_id)
+
+    def changes_user(self, session: AsyncSession, user_id: str) -> None:
+        """The session's transaction changes what the user has: what was read meanwhile holds no longer once
+        that has ended, whichever way."""
+        self._changes(session).had.add(user_id)
+
+    def _changes(self, session: AsyncSession) -> "_Changes":
         own = session.sync_session
         if self not in own.info:
-            own.info[self] = set()
+            own.info[self] = _Changes()
             event.listen(own, "after_transaction_end", self._tell_changed)
-        own.info[self].add(user_id)
+        changes: _Changes = own.info[self]
+        return changes
 
     def _tell_changed(self, session: Session, transaction: SessionTransaction) -> None:
         # A savepoint's end is none: what was changed within is not committed yet.
         if transaction.parent is None:
-            for user_id in session.info[self]:
+            changes: _Changes = session.info[self]
+            for user_id in changes.used:
                 self._cache.usage_changed(user_id)
-            session.info[self].clear()
+            for user_id in changes.had:
+                self._cache.forget(user_id)
+            changes.used.clear()
+            changes.had.clear()
 
     def forget(self, user_id: str | None) -> None:
         """Read a user again when next asked, or (None) all of them."""

@@ -10,79 +10,30 @@ from functools import cache
 from sqlalchemy import TextClause, text
 
 from ..plans import MAX_AMOUNT
-
-# Each `:name` that PostgreSQL could take for another type is cast where it first stands.
-NOW, AMOUNT, LIMIT = "CAST(:now AS BIGINT)", "CAST(:amount AS BIGINT)", "CAST(:limit AS BIGINT)"
-START, END = "CAST(:period_start AS BIGINT)", "CAST(:period_end AS BIGINT)"
-INCLUDED = "CAST(:included AS BIGINT)"
-
-# A consumable's period is over: the user's present one, which `entitlements.usage_period` gives, began later.
-OVER = f"usage.period_start < {START}"
-USED = f"CASE WHEN {OVER} THEN 0 ELSE usage.used END"
-# What is written with an older answer than the row's counts in the row's period.
-PERIOD = (
-    f"period_start = CASE WHEN {OVER} THEN {START} ELSE usage.period_start END, "
-    f"period_end = CASE WHEN {START} >= usage.period_start THEN {END} ELSE usage.period_end END, "
-    f"included = CASE WHEN {START} >= usage.period_start THEN {INCLUDED} ELSE usage.included END"
+from .drawing import drawing
+from .words import (
+    AMOUNT,
+    CHANGED,
+    END,
+    INCLUDED,
+    LIMIT,
+    NEW_KEY,
+    NOW,
+    OVER,
+    PERIOD,
+    ROW,
+    SAME_VERSION,
+    START,
+    USED,
+    Words,
+    still_over,
 )
-CHANGED = f"updated_at = {NOW}, version = usage.version + 1"
-SAME_VERSION = (
-    "COALESCE((SELECT version FROM billing_user WHERE id = CAST(:user_id AS TEXT)), 0) = "
-    "CAST(:version AS BIGINT)"
-)
-NEW_KEY = (
-    "NOT EXISTS (SELECT 1 FROM billing_usage_key WHERE user_id = CAST(:user_id AS TEXT) "
-    "AND feature = CAST(:feature AS TEXT) AND operation = 'consume' "
-    f"AND key = CAST(:key AS TEXT) AND expires_at > {NOW})"
-)
-
-
-def _still_over(used: str) -> str:
-    """Once usage is within the limit again, it is over its limit no longer."""
-    within = f"{INCLUDED} IS NULL OR {used} <= {INCLUDED}"
-    return f"over_since = CASE WHEN {within} THEN NULL ELSE usage.over_since END"
-
-
-ROW = "WHERE user_id = :user_id AND feature = :feature"
-
-
-class _Words:
-    """How a dialect reads a row's holds, a JSON array of `{"id", "amount", "expires_at"}`."""
-
-    def __init__(self, dialect: str) -> None:
-        member = "hold.value ->> '{}'" if dialect == "postgresql" else "json_extract(hold.value, '$.{}')"
-        if dialect == "postgresql":
-            self.each, self.json = "jsonb_array_elements(usage.holds) AS hold(value)", "CAST(:hold AS jsonb)"
-            self.array, self.empty = "COALESCE(jsonb_agg(hold.value), '[]'::jsonb)", "'[]'::jsonb"
-            self.append = "({0}) || " + self.json
-        else:
-            self.each, self.json = "json_each(usage.holds) AS hold", "json(:hold)"
-            self.array, self.empty = "json_group_array(json(hold.value))", "'[]'"
-            self.append = "json_insert(({0}), '$[#]', " + self.json + ")"
-        self.amount = f"CAST({member.format('amount')} AS BIGINT)"
-        self.lives = f"CAST({member.format('expires_at')} AS BIGINT) > {NOW}"
-        self.others = f"{member.format('id')} <> CAST(:hold_id AS TEXT)"
-        self.mine = f"{member.format('id')} = CAST(:hold_id AS TEXT)"
-
-        # SQLite knows no alias here.
-        self.returned = f"used + {self.held()} AS used, period_end".replace("usage.", "")
-
-    def held(self, *conditions: str) -> str:
-        """The sum of the live holds; most rows have none."""
-        where = " AND ".join((self.lives, *conditions))
-        total = f"(SELECT COALESCE(SUM({self.amount}), 0) FROM {self.each} WHERE {where})"
-        return f"CASE WHEN usage.holds = {self.empty} THEN 0 ELSE {total} END"
-
-    def kept(self, *conditions: str) -> str:
-        """The array of the live holds."""
-        where = " AND ".join((self.lives, *conditions))
-        return f"SELECT {self.array} FROM {self.each} WHERE {where}"
 
 
 @cache
 def consume(dialect: str, *, keyed: bool) -> TextClause:
     """Take `:amount`, if the limit that holds now allows it. One row if it did: `used`, `period_end`."""
-    words = _Words(dialect)
+    words = Words(dialect)
     conditions = f"{AMOUNT} <= {LIMIT} AND {SAME_VERSION}" + (f" AND {NEW_KEY}" if keyed else "")
     return text(
         "INSERT INTO billing_usage AS usage "
@@ -100,7 +51,7 @@ def consume(dialect: str, *, keyed: bool) -> TextClause:
 @cache
 def hold(dialect: str) -> TextClause:
     """As `consume`, but add `:hold` to the row's holds. Holds that have expired are dropped."""
-    words = _Words(dialect)
+    words = Words(dialect)
     first = words.append.format(words.empty) if dialect == "postgresql" else f"json_array({words.json})"
     return text(
         "INSERT INTO billing_usage AS usage "
@@ -117,13 +68,16 @@ def hold(dialect: str) -> TextClause:
 
 @cache
 def finish(dialect: str) -> TextClause:
-    """Take `:amount` in place of the hold `:hold_id`: always what it still holds, beyond that guarded."""
-    words = _Words(dialect)
-    guard = f"{USED} <= {LIMIT} - {AMOUNT} - {words.held(words.others)} AND {SAME_VERSION}"
+    """Take `:amount` in place of the hold `:hold_id`: always what it still holds, beyond that guarded.
+
+    Nothing where the user's version is another one: there may be a grant now to draw the amount from.
+    """
+    words = Words(dialect)
+    guard = f"{USED} <= {LIMIT} - {AMOUNT} - {words.held(words.others)}"
     return text(
         f"UPDATE billing_usage AS usage SET used = {USED} + {AMOUNT}, "
         f"holds = ({words.kept(words.others)}), {PERIOD}, {CHANGED} "
-        f"{ROW} AND {USED} <= {MAX_AMOUNT} - {AMOUNT} "
+        f"{ROW} AND {SAME_VERSION} AND {USED} <= {MAX_AMOUNT} - {AMOUNT} "
         f"AND ({AMOUNT} <= {words.held(words.mine)} OR ({guard})) "
         f"RETURNING {words.returned}"
     )
@@ -132,7 +86,7 @@ def finish(dialect: str) -> TextClause:
 @cache
 def drop_hold(dialect: str) -> TextClause:
     """Release the hold `:hold_id`."""
-    words = _Words(dialect)
+    words = Words(dialect)
     return text(
         f"UPDATE billing_usage AS usage SET holds = ({words.kept(words.others)}) {ROW} "
         f"RETURNING {words.returned}"
@@ -141,12 +95,17 @@ def drop_hold(dialect: str) -> TextClause:
 
 @cache
 def release(dialect: str, *, enough: bool = False) -> TextClause:
-    """Give `:amount` back; usage never falls below 0. `enough`: only where so much is used."""
-    words = _Words(dialect)
+    """Give `:amount` back, to the grants that this period has drawn from, then to its allowance.
+
+    Usage never falls below 0. `enough`: only where so much is used.
+    """
+    words, own = Words(dialect), drawing(dialect)
+    returned = own.drawn_less(f"{own.least}({AMOUNT}, {USED})")
     guard = f"AND {USED} >= {AMOUNT} " if enough else ""
     left = f"CASE WHEN {USED} > {AMOUNT} THEN {USED} - {AMOUNT} ELSE 0 END"
     return text(
-        f"UPDATE billing_usage AS usage SET used = {left}, {_still_over(left)}, {PERIOD}, {CHANGED} {ROW} "
+        f"UPDATE billing_usage AS usage SET used = {left}, drawn = {returned}, {still_over(left)}, {PERIOD}, "
+        f"{CHANGED} {ROW} "
         f"{guard}RETURNING {words.returned}"
     )
 
@@ -155,11 +114,12 @@ def release(dialect: str, *, enough: bool = False) -> TextClause:
 def release_closed(dialect: str, enough: bool) -> TextClause:
     """Give `:amount` back to the row's own period, which is over and held the moment `:at`. `enough`: only
     where so much was used."""
-    words = _Words(dialect)
+    words = Words(dialect)
     guard = f"AND usage.used >= {AMOUNT} " if enough else ""
+    returned = drawing(dialect).drawn_less(AMOUNT, "usage.period_start")
     return text(
         f"UPDATE billing_usage AS usage SET used = CASE WHEN usage.used > {AMOUNT} "
-        f"THEN usage.used - {AMOUNT} ELSE 0 END, {CHANGED} "
+        f"THEN usage.used - {AMOUNT} ELSE 0 END, drawn = {returned}, {CHANGED} "
         f"{ROW} AND {OVER} AND usage.period_start <= CAST(:at AS BIGINT) "
         f"AND usage.period_end > CAST(:at AS BIGINT) {guard}RETURNING {words.returned}"
     )
@@ -175,8 +135,15 @@ def release_kept(enough: bool) -> TextClause:
         "WHERE user_id = :user_id AND feature = :feature AND period_start = ("
         "SELECT MAX(period_start) FROM billing_usage_period AS kept WHERE kept.user_id = :user_id "
         "AND kept.feature = :feature AND kept.period_start <= CAST(:at AS BIGINT) "
-        f"AND kept.period_end > CAST(:at AS BIGINT)) {guard}RETURNING used"
+        f"AND kept.period_end > CAST(:at AS BIGINT)) {guard}RETURNING used, period_start"
     )
+
+
+@cache
+def return_drawn(dialect: str) -> TextClause:
+    """Return `:amount` to the grants that were last drawn from in the period that began at `:began`."""
+    returned = drawing(dialect).drawn_less(AMOUNT, "CAST(:began AS BIGINT)")
+    return text(f"UPDATE billing_usage AS usage SET drawn = {returned} {ROW}")
 
 
 ENSURE_ROW = text(
@@ -188,15 +155,23 @@ ENSURE_ROW = text(
 
 
 @cache
-def set_usage(dialect: str) -> TextClause:
-    """Say what is used; with `:seen`, the row's version, only if nothing has changed since."""
-    words = _Words(dialect)
+def set_usage(dialect: str, *, granted: bool = False) -> TextClause:
+    """Say what is used; with `:seen`, the row's version, only if nothing has changed since.
+
+    What is more than before is drawn as it is by `consume`; what is less is returned to the grants, except
+    for what the allowance has no room for. `granted`: the user has grants of the feature.
+    """
+    words, own = Words(dialect), drawing(dialect)
+    drawn = f"CASE WHEN {AMOUNT} < {USED} THEN {own.drawn_less(own.returned(AMOUNT))} "
+    if granted:
+        more = own.drawn_more(f"({AMOUNT} - {USED})")
+        drawn += f"WHEN {AMOUNT} > {USED} AND {SAME_VERSION} THEN {more} "
     return text(
         "INSERT INTO billing_usage AS usage "
         "(user_id, feature, used, holds, period_start, period_end, included, updated_at) "
         f"VALUES (:user_id, :feature, {AMOUNT}, {words.empty}, {START}, {END}, {INCLUDED}, {NOW}) "
         "ON CONFLICT (user_id, feature) DO UPDATE SET "
-        f"used = {AMOUNT}, {_still_over(AMOUNT)}, {PERIOD}, {CHANGED} "
+        f"used = {AMOUNT}, drawn = {drawn}ELSE usage.drawn END, {still_over(AMOUNT)}, {PERIOD}, {CHANGED} "
         "WHERE CAST(:seen AS BIGINT) IS NULL OR usage.version = CAST(:seen AS BIGINT) "
         f"RETURNING {words.returned}"
     )
@@ -223,9 +198,9 @@ UNMARK_OVER = text(
 @cache
 def usage_of(dialect: str) -> TextClause:
     """What the user has used of every feature, live holds included."""
-    words = _Words(dialect)
+    words = Words(dialect)
     return text(
-        f"SELECT feature, used, {words.held()} AS held, period_start, period_end, over_since "
+        f"SELECT feature, used, {words.held()} AS held, period_start, period_end, over_since, drawn "
         "FROM billing_usage AS usage WHERE user_id = :user_id"
     )
 

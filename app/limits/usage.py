@@ -1,74 +1,32 @@
 """Consume and release usage: each is one guarded statement inside the caller's transaction."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from types import ModuleType
 
 import orjson
 from sqlalchemy import TextClause
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..entitlements import Decision, Entitlements
-from ..errors import Conflict, InvalidRequest, Unavailable
+from ..entitlements import Decision, Entitlements, FeatureEntitlement
+from ..errors import InvalidRequest, Unavailable
 from ..observability import metrics
 from ..plans import MAX_AMOUNT, Kind
-from . import statements
+from . import draws, statements
 from .cache import Entry
 from .errors import denial
+from .keys import (
+    Parameters,
+    Request,
+    answer_of,
+    as_json,
+    remember,
+    remembered,
+)
 from .snapshots import Snapshots
 
-KEY_SECONDS = 7 * 86_400
-"""How long the answer under an idempotency key is remembered."""
-MAX_KEY_LENGTH = 255
 ATTEMPTS = 10
 METERED = ("allocated", "consumable")
 FOREVER = MAX_AMOUNT
-
-Parameters = dict[str, Any]
-Operation = Literal["consume", "release", "set"]
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What is asked of a user's usage, checked.
-
-    Raises:
-        InvalidRequest: when the amount is no positive number below 2**63 (for `set` it may be 0), or key or
-            moment cannot be one.
-    """
-
-    operation: Operation
-    user_id: str
-    feature: str
-    amount: int
-    key: str | None = None
-    at: int | None = None
-    """For a release: the moment whose period it lowers, in Unix seconds."""
-
-    def __post_init__(self) -> None:
-        check_amount(self.amount, least=0 if self.operation == "set" else 1)
-        if self.key is not None and not (0 < len(self.key) <= MAX_KEY_LENGTH and self.key.isprintable()):
-            raise InvalidRequest(f"key: 1 to {MAX_KEY_LENGTH} printable characters.")
-        if self.at is not None and (isinstance(self.at, bool) or not isinstance(self.at, int) or self.at < 0):
-            raise InvalidRequest("at: a moment that has been, in whole Unix seconds.")
-
-    @property
-    def scope(self) -> Parameters:
-        return {
-            "user_id": self.user_id,
-            "feature": self.feature,
-            "operation": self.operation,
-            "key": self.key,
-        }
-
-
-def check_amount(amount: int, *, least: int) -> None:
-    """
-    Raises:
-        InvalidRequest: for anything but a whole number from `least` to 2**63-1.
-    """
-    if isinstance(amount, bool) or not isinstance(amount, int) or not least <= amount <= MAX_AMOUNT:
-        raise InvalidRequest(f"amount: a whole number from {least} to {MAX_AMOUNT}.")
 
 
 def check_counted(feature: str, kind: Kind) -> None:
@@ -91,16 +49,34 @@ def parameters(entry: Entry, feature: str, amount: int, now: int) -> Parameters:
     entitlement = entitlements.feature(feature)
     check_counted(feature, entitlement.kind)
     start, end = entitlements.period_of(feature, now)
-    return {
+    granted = _grants_of(entitlement) if draws_from_grants(entry, feature) else {}
+    return granted | {
         "user_id": entitlements.user_id,
         "feature": feature,
         "amount": amount,
-        "limit": entitlement.ceiling,
+        "limit": granted.get("limit", entitlement.ceiling),
         "version": entry.version,
         "now": now,
         "period_start": start,
         "period_end": FOREVER if end is None else end,
         "included": entitlement.limit,
+        "allowance": MAX_AMOUNT if entitlement.allowance is None else entitlement.allowance,
+    }
+
+
+def draws_from_grants(entry: Entry, feature: str) -> bool:
+    """Whether the user has grants of the consumable, so that the statements of `draws` are to be used."""
+    entitlement = entry.entitlements.feature(feature)
+    return entitlement.kind == "consumable" and bool(entitlement.grants)
+
+
+def _grants_of(entitlement: FeatureEntitlement) -> Parameters:
+    """What the statements of `draws` take beside."""
+    allowance = entitlement.allowance or 0
+    listed = [{"id": each.id, "amount": each.amount} for each in entitlement.grants if each.in_force]
+    return {
+        "limit": MAX_AMOUNT if entitlement.soft and allowance else allowance,
+        "grants": orjson.dumps(listed).decode(),
     }
 
 
@@ -131,13 +107,14 @@ def released(
 async def guarded(
     snapshots: Snapshots,
     connection: AsyncConnection,
-    statement: TextClause,
+    statement: Callable[[ModuleType], TextClause],
     request: Request,
     extra: Parameters,
     held: Callable[[], int] = lambda: 0,
 ) -> Decision | None:
     """Run a guarded statement until it either took or must deny. None: the request's key is in use.
 
+    `statement` finds it in the module that fits: `statements`, or `draws` where the user has grants.
     So much as `held()` says of what is asked for counts as used already.
 
     Raises:
@@ -150,17 +127,23 @@ async def guarded(
         if now >= entry.expires_at:
             entry = await snapshots.read(connection, request.user_id)
         values = parameters(entry, request.feature, request.amount, now) | extra
-        if row := (await connection.execute(statement, values)).first():
+        has_grants = draws_from_grants(entry, request.feature)
+        guarded_by = statement(draws if has_grants else statements)
+        if row := (await connection.execute(guarded_by, values)).first():
             return granted(entry.entitlements, request.feature, int(row.used), request.amount)
-        if request.key is not None and await _answer(connection, request, now) is not None:
+        if request.key is not None and await answer_of(connection, request, now) is not None:
             return None
         # Over the limit, or the limit is not what it was when it was read. Nobody may move the usage while
         # that is found out, or it could look too much to one statement and free to the next, without end.
+        if has_grants and request.feature not in (entry.entitlements.usage or {}):
+            await connection.execute(statements.ENSURE_ROW, values)  # there may be no row yet
         row_of = {"user_id": request.user_id, "feature": request.feature}
         await connection.execute(statements.lock(connection.dialect.name), row_of)
         before, entry = entry, await snapshots.read(connection, request.user_id)
         if entry.version != before.version:
             metrics.CACHE_OUTDATED.inc()
+            if request.amount <= held():
+                continue  # what is held is taken, whatever has changed
         more = max(request.amount - held(), 1)
         if not entry.entitlements.look(request.feature, None, more).allowed:
             raise denial(entry.entitlements.check(request.feature, None, more))
@@ -174,18 +157,20 @@ async def consume(
 ) -> tuple[Decision, bool]:
     """Take, once for each key; whether this call did."""
     dialect, now = connection.dialect.name, int(snapshots.clock())
-    statement = statements.consume(dialect, keyed=request.key is not None)
-    extra = {} if request.key is None else {"key": request.key}
-    decision = await guarded(snapshots, connection, statement, request, extra)
+    keyed = request.key is not None
+    extra = {"key": request.key} if keyed else {}
+    decision = await guarded(
+        snapshots, connection, lambda of: of.consume(dialect, keyed=keyed), request, extra
+    )
     if decision is None:
-        return await _remembered(connection, request, now), False
-    if request.key is None or await _remember(connection, request, decision, now):
+        return await remembered(connection, request, now), False
+    if request.key is None or await remember(connection, request, decision, now):
         return decision, True
     # Another transaction has used the key since the statement began: what was just taken goes back.
     entry = await snapshots.known(connection, request.user_id)
     values = parameters(entry, request.feature, request.amount, now)
     await connection.execute(statements.release(dialect), values)
-    return await _remembered(connection, request, now), False
+    return await remembered(connection, request, now), False
 
 
 async def release(snapshots: Snapshots, connection: AsyncConnection, request: Request) -> Decision:
@@ -199,8 +184,8 @@ async def release(snapshots: Snapshots, connection: AsyncConnection, request: Re
     values = parameters(entry, request.feature, request.amount, now)
     pending = released(entry.entitlements, request.feature, 0, request.amount)
     # The key first: whoever comes second with it waits here, and then finds the answer.
-    if request.key is not None and not await _remember(connection, request, pending, now):
-        return await _remembered(connection, request, now)
+    if request.key is not None and not await remember(connection, request, pending, now):
+        return await remembered(connection, request, now)
     if request.at is not None and request.at < values["period_start"]:
         used = entry.entitlements.look(request.feature).used
         enough = await _release_in_closed(connection, values | {"at": request.at})
@@ -208,7 +193,7 @@ async def release(snapshots: Snapshots, connection: AsyncConnection, request: Re
         used, enough = await _release_used(connection, values)
     decision = released(entry.entitlements, request.feature, used, request.amount, enough=enough)
     if request.key is not None:
-        await connection.execute(statements.SET_KEY, request.scope | {"decision": _json(decision)})
+        await connection.execute(statements.SET_KEY, request.scope | {"decision": as_json(decision)})
     return decision
 
 
@@ -221,14 +206,18 @@ async def set_used(
     now = int(snapshots.clock())
     values = parameters(entry, request.feature, request.amount, now) | {"seen": seen}
     pending = released(entry.entitlements, request.feature, request.amount, 0)
-    if request.key is not None and not await _remember(connection, request, pending, now):
-        return await _remembered(connection, request, now)
-    row = (await connection.execute(statements.set_usage(connection.dialect.name), values)).first()
+    if request.key is not None and not await remember(connection, request, pending, now):
+        return await remembered(connection, request, now)
+    has_grants = draws_from_grants(entry, request.feature)
+    if has_grants:
+        await connection.execute(statements.ENSURE_ROW, values)
+    statement = statements.set_usage(connection.dialect.name, granted=has_grants)
+    row = (await connection.execute(statement, values)).first()
     if row is None:
         return None
     decision = released(entry.entitlements, request.feature, int(row.used), 0)
     if request.key is not None:
-        await connection.execute(statements.SET_KEY, request.scope | {"decision": _json(decision)})
+        await connection.execute(statements.SET_KEY, request.scope | {"decision": as_json(decision)})
     return decision
 
 
@@ -258,62 +247,12 @@ async def _release_in_closed(connection: AsyncConnection, values: Parameters) ->
     attempts = [(each, statements.release_closed(dialect, each)) for each in both]
     attempts += [(each, statements.release_kept(each)) for each in both]
     for enough, statement in attempts:
-        if (await connection.execute(statement, values)).first() is not None:
+        if (row := (await connection.execute(statement, values)).first()) is not None:
+            if hasattr(row, "period_start"):
+                returned = statements.return_drawn(dialect)
+                await connection.execute(returned, values | {"began": row.period_start})
             if enough:
                 return True
             break
     metrics.over_released(values["feature"])
     return False
-
-
-async def _remember(connection: AsyncConnection, request: Request, decision: Decision, now: int) -> bool:
-    """Store the answer under the request's key; False when the key has been used."""
-    values = {
-        "amount": request.amount,
-        "decision": _json(decision),
-        "expires_at": now + KEY_SECONDS,
-        "now": now,
-    }
-    return (await connection.execute(statements.PUT_KEY, request.scope | values)).first() is not None
-
-
-async def _remembered(connection: AsyncConnection, request: Request, now: int) -> Decision:
-    """The answer that the request's key gave before.
-
-    Raises:
-        Conflict: when it was given for another amount.
-    """
-    answer = await _answer(connection, request, now)
-    assert answer is not None
-    amount, decision = answer
-    if amount != request.amount:
-        raise Conflict(f"The key was used for an amount of {amount}. Use a new key for another amount.")
-    return decision
-
-
-async def is_answered(connection: AsyncConnection, request: Request, now: int) -> bool:
-    """Whether the request's key has been used: the request, sent again, changes nothing."""
-    return request.key is not None and await _answer(connection, request, now) is not None
-
-
-async def _answer(connection: AsyncConnection, request: Request, now: int) -> tuple[int, Decision] | None:
-    row = (await connection.execute(statements.GET_KEY, request.scope | {"now": now})).first()
-    if row is None:
-        return None
-    members = orjson.loads(row.decision) if isinstance(row.decision, str) else row.decision
-    return row.amount, as_decision(members)
-
-
-def as_decision(members: dict[str, Any]) -> Decision:
-    """A decision that was stored with `as_members`."""
-    return Decision(**(members | {"upgrade_to": tuple(members["upgrade_to"])}))
-
-
-def as_members(decision: Decision) -> dict[str, Any]:
-    """Without what only a denial has, and a process of the release before would not know."""
-    members = decision._asdict()
-    return {name: members[name] for name in members if name not in ("act", "pay_url")}
-
-
-def _json(decision: Decision) -> str:
-    return orjson.dumps(as_members(decision)).decode()

@@ -15,7 +15,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ..db import Database
 from ..db.audit import audit_entry
-from ..db.models import AuditEntry, Customer, Invoice, Override, Subscription, WebhookEvent
+from ..db.models import AuditEntry, Customer, Grant, Invoice, Override, Subscription, WebhookEvent
 from ..inbox.erased import impersonal_columns
 from ..stripe.reduction import reduced, reduced_value
 from .personal_data import (
@@ -98,9 +98,11 @@ def _set(session: AsyncSession, row: Any, values: dict[str, Any]) -> None:
 async def _erase_overrides(database: Database, data: PersonalData) -> int:
     async with database.session() as session:
         overrides = list(await session.exec(select(Override).where(Override.user_id == data.user_id)))
-        for override in overrides:
-            actor = _without_addresses(override.actor, data.emails)
-            _set(session, override, {"reason": None, "actor": actor})
+        grants = list(await session.exec(select(Grant).where(Grant.user_id == data.user_id)))
+        rows: list[Override | Grant] = [*overrides, *grants]
+        for row in rows:
+            actor = _without_addresses(row.actor, data.emails)
+            _set(session, row, {"reason": None, "actor": actor})
     return len(overrides)
 
 

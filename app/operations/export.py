@@ -7,7 +7,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ..db import Database
-from ..db.models import AuditEntry, Override, Usage, UsageKey, UsagePeriod, WebhookEvent
+from ..db.models import AuditEntry, Grant, Override, Usage, UsageKey, UsagePeriod, WebhookEvent
 from .personal_data import PersonalData, events_about, find_personal_data, reactions_about, records_of, steps
 
 Json = dict[str, Any]
@@ -25,6 +25,7 @@ async def export_user(database: Database, user_id: str) -> Json:
         exported: Json = {"user_id": user_id} | await _records(session, data)
         for name, model in (
             ("overrides", Override),
+            ("grants", Grant),
             ("usage", Usage),
             ("usage_periods", UsagePeriod),
             ("usage_keys", UsageKey),

@@ -11,7 +11,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
-from ..db.models import Customer, Invoice, Override, Subscription, Usage, User, WebhookEvent
+from ..db.models import Customer, Grant, Invoice, Override, Subscription, Usage, User, WebhookEvent
 from ..db.ownership import Owned, owned_by, owned_of_customer
 from ..errors import Conflict, NotFound
 from ..stripe.objects import as_id
@@ -79,7 +79,14 @@ async def find_people(session: AsyncSession, words: str) -> list[Person]:
 async def is_user(session: AsyncSession, user_id: str) -> bool:
     """Whether anything is stored of a user with this id."""
     connection = await session.connection()
-    for column in (User.id, Customer.user_id, Subscription.user_id, Override.user_id, Usage.user_id):
+    for column in (
+        User.id,
+        Customer.user_id,
+        Subscription.user_id,
+        Override.user_id,
+        Usage.user_id,
+        Grant.user_id,
+    ):
         query = select(column).where(col(column) == user_id).limit(1)
         if await connection.scalar(query) is not None:
             return True

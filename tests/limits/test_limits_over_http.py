@@ -84,6 +84,7 @@ async def test_entitlements_over_http(client: Client, clock: Clock) -> None:
         "limit": 3,
         "used": 2,
         "remaining": 1,
+        "granted": 0,
         "soft": False,
         "resets_at": None,
         "over_since": None,

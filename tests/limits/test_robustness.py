@@ -15,7 +15,7 @@ from app.db import open_database
 from app.db.models import AuditEntry
 from app.errors import InvalidRequest
 from app.limits import LimitExceeded
-from app.limits.usage import KEY_SECONDS
+from app.limits.keys import KEY_SECONDS
 from app.plans import MAX_AMOUNT
 from app.service import Service
 from app.simulator import DAY, Account, Subscription
