@@ -21,7 +21,7 @@ from app.simulator import DAY, NEW, Account, event_body, thin_event
 from tests.admin.visitor import START, Clock, Visitor, logged_in, words
 from tests.client import Client
 
-pytestmark = pytest.mark.postgresql_in_long
+pytestmark = pytest.mark.long
 
 MINUTE = 60
 Prepare = Callable[[Client, Account, Path], Awaitable[str | None]]

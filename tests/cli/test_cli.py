@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
+import pytest
 
 from app.simulator.api import API_KEY
 
@@ -39,6 +40,7 @@ def answers(url: str) -> bool:
         return False
 
 
+@pytest.mark.long
 def test_the_demo_ends_by_itself_with_the_records_equal_to_the_truth(tmp_path: Path) -> None:
     result = app("demo", cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr

@@ -32,6 +32,7 @@ IN_THE_DATABASE = [
 ] + ["migration forgotten"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", IN_THE_DATABASE)
 async def test_the_doctor_names_what_is_wrong_in_postgresql(
     name: str, postgres_database: str, tmp_path: Path

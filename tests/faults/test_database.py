@@ -69,16 +69,15 @@ async def stall_it(server: PostgresServer) -> None:
         os.kill(pid, signal.SIGCONT)
 
 
-@pytest.mark.parametrize(
-    "fault", [kill_it, pytest.param(cut_connections, marks=LONG), pytest.param(stall_it, marks=LONG)]
-)
+@LONG
+@pytest.mark.parametrize("fault", [kill_it, cut_connections, stall_it])
 async def test_events_survive_what_happens_to_the_database(
     postgres: PostgresServer, tmp_path: Path, fault: Fault
 ) -> None:
     await survives(postgres.url, tmp_path, lambda: fault(postgres))
 
 
-@pytest.mark.parametrize("seconds", [4, pytest.param(30, marks=pytest.mark.chaos)])
+@pytest.mark.parametrize("seconds", [pytest.param(4, marks=LONG), pytest.param(30, marks=pytest.mark.chaos)])
 async def test_events_survive_a_sqlite_file_that_another_process_holds(
     sqlite_database: str, tmp_path: Path, seconds: int
 ) -> None:

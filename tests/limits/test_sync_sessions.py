@@ -265,14 +265,12 @@ async def test_another_processs_downgrade_is_obeyed_whatever_is_remembered(
     assert (caught.value.decision.limit, caught.value.decision.used) == (3, 4)
 
 
-@pytest.mark.parametrize(
-    ("each", "quantity"),
-    [pytest.param(2, 1, id="few"), pytest.param(15, 20, id="64", marks=pytest.mark.long)],
-)
+@pytest.mark.long
 async def test_threads_tasks_two_processes_and_http_take_together_what_the_limit_is(
-    client: Client, clock: Clock, plans_file: Path, database_url: str, each: int, quantity: int
+    client: Client, clock: Clock, plans_file: Path, database_url: str
 ) -> None:
-    """With 15: 30 threads, 30 tasks, and two clients each of consume and of reservations by HTTP."""
+    """30 threads, 30 tasks, and two clients each of consume and of reservations by HTTP."""
+    each, quantity = 15, 20
     await subscribe(client, clock, quantity=quantity)
     path = "/internal/users/ada/usage/projects"
 

@@ -28,7 +28,7 @@ from tests.waiting import LONGEST_SECONDS, until
 
 from .test_catch_up import NOW
 
-KILLS = pytest.mark.parametrize("kills", [1, pytest.param(4, marks=pytest.mark.long)])
+KILLS = 4
 PAGES = 2
 """How many pages of events each run gets before it is killed."""
 
@@ -100,13 +100,13 @@ class Pages(ApiFaults):
         return super().pick(path)
 
 
-@KILLS
+@pytest.mark.long
 async def test_a_catch_up_that_is_killed_again_and_again_goes_on_where_it_was(
-    any_database_url: str, tmp_path: Path, kills: int
+    any_database_url: str, tmp_path: Path
 ) -> None:
     database_url, faults = any_database_url, Pages()
     account, rng = Account(3, start=NOW), random.Random(3)
-    for number in range(100 * kills):
+    for number in range(100 * KILLS):
         account.create_subscription(account.create_customer(user_id=f"user_{number}"), "price_team")
     await asyncio.to_thread(migrate, database_url)
     with serving_in_thread(account, faults=faults) as base:
@@ -116,7 +116,7 @@ async def test_a_catch_up_that_is_killed_again_and_again_goes_on_where_it_was(
             assert process.poll() is None, process.communicate()
             return len(await ids_in(database_url)) > sizes[-1]
 
-        for _ in range(kills):
+        for _ in range(KILLS):
             faults.left = PAGES
             process = start(tmp_path, settings, "catch-up", "--since", str(NOW))
             await until(is_at_work)
@@ -144,9 +144,8 @@ async def test_a_catch_up_that_is_killed_again_and_again_goes_on_where_it_was(
 
 
 @pytest.mark.long
-@KILLS
 async def test_a_catch_up_that_is_killed_within_a_page_goes_on_with_that_page(
-    postgres_database: str, tmp_path: Path, kills: int
+    postgres_database: str, tmp_path: Path
 ) -> None:
     """An event of the page is locked, so each kill finds the page half taken in, whatever came before."""
     account, rng = Account(3, start=NOW), random.Random(3)
@@ -158,7 +157,7 @@ async def test_a_catch_up_that_is_killed_within_a_page_goes_on_with_that_page(
     try:
         with serving_in_thread(account) as base:
             settings = environment(postgres_database, base)
-            for _ in range(kills):
+            for _ in range(KILLS):
                 missing = handled - await ids_in(postgres_database)
                 async with database.session() as session:
                     await database.hold(session, [f"event:{rng.choice(sorted(missing))}"])
