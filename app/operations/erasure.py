@@ -19,6 +19,7 @@ from ..db.models import AuditEntry, Customer, Grant, Invoice, Override, Subscrip
 from ..inbox.erased import impersonal_columns
 from ..stripe.reduction import reduced, reduced_value
 from .personal_data import (
+    OF_USERS,
     PersonalData,
     StoredEvent,
     events_about,
@@ -112,7 +113,9 @@ async def _erase_reactions(database: Database, data: PersonalData, link_keys: Se
     async with database.session() as session:
         async for entries in reactions_about(session, data):
             for entry in entries:
-                facts = reduced_value(entry.reaction.get("facts", {}), link_keys)
+                facts = entry.reaction.get("facts", {})
+                if entry.signal not in OF_USERS:
+                    facts = reduced_value(facts, link_keys)
                 if facts == entry.reaction.get("facts", {}) and entry.last_error is None:
                     continue
                 reaction = entry.reaction | {"facts": facts}

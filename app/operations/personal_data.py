@@ -19,6 +19,14 @@ T = TypeVar("T")
 
 STEP = 200
 """Rows that one transaction changes, and ids that one query names: webhooks wait for no more than that."""
+OF_USERS = (
+    "entitlements_changed",
+    "over_limit",
+    "usage_threshold_reached",
+    "limit_reached",
+    "usage_overage",
+)
+"""Signals about users whom no customer may name. What they say are ids, limits and amounts."""
 WINDOW = 200
 """Events that are read at a time."""
 
@@ -130,6 +138,22 @@ async def reactions_about(session: AsyncSession, data: PersonalData) -> AsyncIte
             page = in_key_order(theirs, [col(OutboxEntry.id)], [last]).limit(STEP)
             entries = list(await session.exec(page))
             yield [entry for entry in entries if _is_about(entry, data)]
+            if len(entries) < STEP:
+                break
+            last = entries[-1].id
+    async for entries in _of_user(session, data.user_id):
+        yield entries
+
+
+async def _of_user(session: AsyncSession, user_id: str) -> AsyncIterator[list[OutboxEntry]]:
+    """The outbox entries that name the user alone, in steps: their ids begin with the signal and the user."""
+    for signal in OF_USERS:
+        last, end = f"{signal}:{user_id}:", f"{signal}:{user_id};"  # ";" follows ":"
+        while True:
+            theirs = select(OutboxEntry).where(col(OutboxEntry.id) < end)
+            page = in_key_order(theirs, [col(OutboxEntry.id)], [last]).limit(STEP)
+            entries = list(await session.exec(page))
+            yield [entry for entry in entries if entry.reaction.get("user_id") == user_id]
             if len(entries) < STEP:
                 break
             last = entries[-1].id

@@ -8,6 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from app.cli import cli
+from app.operations.erasure import erase_user
+from app.operations.export import export_user
 from app.reactions.outbox import Outbox
 from app.simulator import Account
 from app.webhook_destinations import check_secret
@@ -109,3 +111,22 @@ def test_a_secret_that_the_command_makes_can_be_used() -> None:
     for secret in made:
         check_secret(secret)
     assert made[0] != made[1]
+
+
+async def test_an_export_has_what_was_announced_of_the_user_alone_and_an_erasure_leaves_it_whole(
+    client: Client,
+) -> None:
+    account = Account(2, start=START - 60)
+    account.create_subscription(account.create_customer(user_id="ada:2"), "price_team")
+    await client.deliver(*account.events)
+    await announce(client)
+    database = service_of(client).database
+    announced = [
+        entry
+        for entry in (await export_user(database, "ada"))["reactions"]
+        if entry["signal"] == "entitlements_changed"
+    ]
+    assert [entry["reaction"]["user_id"] for entry in announced] == ["ada"]
+    await erase_user(database, "ada", actor="ops", at=START)
+    left = [each for each in (await export_user(database, "ada"))["reactions"] if each in announced]
+    assert left == announced
