@@ -105,7 +105,8 @@ async def checkout_url(service: Service, user: str, plan: str, interval: str) ->
     back = f"{home}/return?session={{CHECKOUT_SESSION_ID}}"
     order = checkout.Order(user, price_id=price_id, success_url=back, cancel_url=home)
     try:
-        return (await checkout.create_checkout_session(service, order, actor=f"user:{user}")).url
+        session = await checkout.create_checkout_session(service, order, actor=f"user:{user}")
+        return session.url or home  # an embedded page has none
     except Conflict as error:
         if url := error.facts.get("portal_url"):  # whoever subscribes already changes that one
             return str(url)

@@ -1,112 +1,38 @@
 """`/internal/checkout-sessions`: buying, and coming back from it."""
 
-from typing import Annotated, Self
-
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ..billing import checkout
-from ..billing.checkout import Order
-from ..entitlements.state import EntitlementsOut, entitlements_out
+from ..entitlements.state import entitlements_out
 from ..service import Running, Service
 from . import queries
 from .auth import Actor, GuardedRoute
+from .checkout_schemas import CheckoutIn, CheckoutOut, SyncIn, SyncOut
 from .idempotency import HeaderKey, one_key
 from .responses import NOT_FOUND, STRIPE, SUBSCRIBED
-from .schemas import JANUARY, Id, SubscriptionOut, Time
+from .schemas import SubscriptionOut
 
 router = APIRouter(prefix="/checkout-sessions", route_class=GuardedRoute)
-
-Address = Annotated[str, Field(description="On one of ALLOWED_RETURN_ORIGINS")]
-MAX_QUANTITY = 999_999
-MAX_TRIAL_DAYS = 730
-"""Stripe's own bounds."""
-
-
-class CheckoutIn(BaseModel):
-    """What a user is to buy. Stripe puts the session's id in the place of `{CHECKOUT_SESSION_ID}`."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        strict=True,
-        json_schema_extra={
-            "example": {
-                "user_id": "user_42",
-                "plan": "team",
-                "quantity": 3,
-                "success_url": "https://app.example.com/welcome?session={CHECKOUT_SESSION_ID}",
-                "cancel_url": "https://app.example.com/plans",
-                "key": "order-7",
-            }
-        },
-    )
-
-    user_id: Id
-    plan: Id | None = Field(default=None, description="Its first price is sold")
-    price_id: Id | None = None
-    quantity: Annotated[int, Field(ge=1, le=MAX_QUANTITY)] | None = Field(
-        default=1, description="null for a metered price"
-    )
-    success_url: Address
-    cancel_url: Address
-    trial_days: Annotated[int, Field(ge=1, le=MAX_TRIAL_DAYS)] | None = None
-    email: Id | None = None
-    key: Id | None = Field(
-        default=None, description="The same request with it is the same session, for a day"
-    )
-    allow_second: bool = Field(default=False, description="Also for a user who subscribes already")
-
-    @model_validator(mode="after")
-    def sells_one_thing(self) -> Self:
-        if (self.plan is None) == (self.price_id is None):
-            raise ValueError("give either a plan or a price_id")
-        return self
-
-
-class CheckoutOut(BaseModel):
-    session_id: str = Field(examples=["cs_test_XXX"])
-    url: str = Field(examples=["https://checkout.stripe.com/c/pay/cs_test_XXX"])
-    customer_id: str = Field(examples=["cus_XXX"])
-    expires_at: Time = Field(examples=[JANUARY])
-
-
-class SyncIn(BaseModel):
-    """Whose session it must be: a session of somebody else is then not found."""
-
-    model_config = ConfigDict(
-        extra="forbid", strict=True, json_schema_extra={"example": {"user_id": "user_42"}}
-    )
-
-    user_id: Id | None = None
-
-
-class SyncOut(BaseModel):
-    """What became of a session. `applied`: it is paid, and what was bought holds."""
-
-    session_id: str = Field(examples=["cs_test_XXX"])
-    status: str | None = Field(examples=["complete"])
-    payment_status: str | None = Field(examples=["paid"])
-    applied: bool
-    user_id: str | None = Field(examples=["user_42"])
-    subscription: SubscriptionOut | None
-    entitlements: EntitlementsOut | None = Field(description="null while no user is linked")
 
 
 @router.post("", responses=NOT_FOUND | SUBSCRIBED | STRIPE)
 async def create_checkout_session(
     wanted: CheckoutIn, service: Running, actor: Actor, header_key: HeaderKey
 ) -> CheckoutOut:
-    """Open a checkout session: send the user to its `url`.
+    """Open a checkout session: send the user to its `url`, or give its `client_secret` to Stripe.js.
 
-    409 for a user who subscribes already, with `portal_url`.
+    409 for a user who subscribes already, with `portal_url`; for a second trial, with `reason`; and where the
+    usage does not fit, with `over`.
     """
-    order = Order(**wanted.model_dump() | {"key": one_key(wanted.key, header_key)})
+    order = wanted.order(one_key(wanted.key, header_key))
     session = await checkout.create_checkout_session(service, order, actor=actor)
     return CheckoutOut(
         session_id=session.id,
         url=session.url,
         customer_id=session.customer_id,
         expires_at=session.expires_at,
+        client_secret=session.client_secret,
+        trial_days=session.trial_days,
     )
 
 

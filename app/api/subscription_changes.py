@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ..billing import subscription_changes
 from ..service import Running
 from .auth import Actor, GuardedRoute
-from .checkout import MAX_QUANTITY
+from .checkout_schemas import MAX_QUANTITY
 from .responses import NOT_FOUND, OVER, STRIPE
 from .schemas import Id, SubscriptionOut
 from .subscriptions import stored_subscription

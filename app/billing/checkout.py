@@ -7,6 +7,7 @@ done = await checkout.sync_checkout_session(service, session_id, user_id=current
 
 import asyncio
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -16,12 +17,17 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from ..db.models import Customer, Subscription
 from ..db.ownership import user_of
 from ..errors import Conflict, InvalidRequest, NotFound, ServiceError, Stale
-from ..plans import Offer, Plan
 from ..service import Service
 from ..stripe.client import Answer, promptly
-from ..stripe.objects import as_dict, as_id, as_seconds, named_user
+from ..stripe.objects import as_dict, as_id, as_seconds, as_text, named_user
 from ..stripe.paths import PATHS
+from .checkout_discounts import discounts_of
+from .checkout_items import Line, check_addons, lines_of
+from .checkout_order import Order, OrderItem, check_order
+from .checkout_params import check_parameters, session_params
+from .checkout_trial import trial_of
 from .customers import (
+    Customers,
     check_applied,
     create_customer,
     customers_of,
@@ -30,9 +36,17 @@ from .customers import (
     live_subscription,
     stripe_of,
 )
+from .over_usage import refuse_over
 from .portal import open_portal
-from .price_choice import check_is_sold, check_quantity, first_price, offer_of
-from .return_urls import check_return_url
+
+__all__ = [
+    "CheckoutSession",
+    "Order",
+    "OrderItem",
+    "SyncedCheckout",
+    "create_checkout_session",
+    "sync_checkout_session",
+]
 
 log = structlog.get_logger(__name__)
 
@@ -41,41 +55,22 @@ Row = TypeVar("Row", Customer, Subscription)
 
 SESSION_ID = re.compile(r"cs_[A-Za-z0-9_]{1,250}")
 PAID = frozenset({"paid", "no_payment_required"})
-MAX_REFERENCE_LENGTH = 200
-"""Characters of `client_reference_id` ("Create a Checkout Session")."""
 ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """What a user is to buy: a price, or a plan, which stands for its first price.
+class CheckoutSession:
+    """A session that waits for its buyer: send them to `url`. `expires_at` in Unix seconds.
 
-    `trial_days` None: no trial. `key` makes a repeated order the same session for a day.
-    `allow_second`: also for a user who subscribes already.
+    An embedded page has no `url`: give its `client_secret` to Stripe.js.
     """
 
-    user_id: str
-    success_url: str
-    cancel_url: str
-    price_id: str | None = None
-    plan: str | None = None
-    quantity: int | None = 1
-    """None for a price that is metered."""
-    trial_days: int | None = None
-    email: str | None = None
-    """For the page, and for a customer that is made."""
-    key: str | None = None
-    allow_second: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class CheckoutSession:
-    """A session that waits for its buyer: send them to `url`. `expires_at` in Unix seconds."""
-
     id: str
-    url: str
+    url: str | None
     customer_id: str
     expires_at: int | None
+    client_secret: str | None = None
+    trial_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,28 +89,43 @@ async def create_checkout_session(service: Service, order: Order, *, actor: str)
     """Open a checkout session, for the user's own customer; one is made where there is none.
 
     Raises:
-        Conflict: when the user subscribes already (with a link into the portal), the key was used for
-            another order, or the plan is sold at several prices (with `choices`).
-        InvalidRequest: when an address is not on one of ALLOWED_RETURN_ORIGINS, the quantity buys nothing,
-            or the plan or its price is no longer sold.
-        NotFound: when the catalogue has no such plan or price.
+        Conflict: when the user subscribes already (with a link into the portal), has had a trial (with
+            `reason`), or uses more than what is bought would give (with `over`), unless confirmed; when the
+            key was used for another order; when a plan is sold at several prices (with `choices`).
+        InvalidRequest: when the order contradicts itself or exceeds a bound; when an address is not on one of
+            ALLOWED_RETURN_ORIGINS; when a quantity buys nothing.
+        NotFound: when the catalogue has no such plan, add-on or price.
         StripeKeyMissing, StripeRefused, StripeUnavailable, Unavailable: when it cannot be done now.
     """
     api, _ = stripe_of(service)
-    allowed = service.settings.allowed_return_origins
-    check_return_url(order.success_url, allowed, "success_url")
-    check_return_url(order.cancel_url, allowed, "cancel_url")
-    price_id, offer = await _price_of(service, order)
-    check_quantity(offer if isinstance(offer, Plan) else None, order.quantity)
-    customer_id = await _customer_for(service, order, actor)
+    check_order(order, service.settings.allowed_return_origins)
+    check_parameters(order, service.settings.link_metadata_keys)
+    lines = await lines_of(service, order)
+    customers = await customers_of(service, order.user_id)
+    await _check_not_subscribed(service, order, customers)
+    await check_addons(service, order, lines)
+    trial_days = await trial_of(service, order, customers)
+    if not order.confirm:
+        await _check_fits(service, order, lines)
+    params = session_params(
+        order,
+        [line.params() for line in lines],
+        link_key=service.settings.link_metadata_keys[0],
+        trial_days=trial_days,
+        discounts=await discounts_of(api, order),
+    )
+    params["customer"] = customer_id = await _customer_for(service, order, customers, actor)
     key = idempotency_key("checkout", order.user_id, order.key) if order.key else None
-    params = _params(order, price_id, customer_id, service.settings.link_metadata_keys[0])
-    answer = await promptly(api.post("/v1/checkout/sessions", key=key, **params))
-    content = answer.content
-    if not content.get("url"):
+    content = (await promptly(api.post("/v1/checkout/sessions", key=key, **params))).content
+    return _opened(content, customer_id, trial_days)
+
+
+def _opened(content: Json, customer_id: str, trial_days: int | None) -> CheckoutSession:
+    url, secret = as_text(content.get("url")), as_text(content.get("client_secret"))
+    if url is None and secret is None:
         raise Conflict("The key was used for a checkout session that is no longer open. Use a new key.")
     expires_at = as_seconds(content.get("expires_at"))
-    return CheckoutSession(str(content["id"]), str(content["url"]), customer_id, expires_at)
+    return CheckoutSession(str(content["id"]), url, customer_id, expires_at, secret, trial_days)
 
 
 async def sync_checkout_session(
@@ -147,55 +157,28 @@ async def sync_checkout_session(
     raise Stale(f"The records of checkout session {session_id} change faster than they can be read.")
 
 
-async def _price_of(service: Service, order: Order) -> tuple[str, Offer]:
-    """The price to sell, and what it buys. One that the catalogue does not know would give nothing."""
-    api, _ = stripe_of(service)
-    catalogue = service.limits.catalogue
-    if order.plan is not None and order.price_id is None:
-        plan = catalogue.plan(order.plan)
-        check_is_sold(catalogue, plan)
-        return await first_price(api, plan), plan
-    if order.price_id is not None and order.plan is None:
-        offer = await offer_of(service, api, order.price_id)
-        check_is_sold(catalogue, offer, order.price_id)
-        return order.price_id, offer
-    raise InvalidRequest("Give either a plan or a price_id.")
-
-
-def _params(order: Order, price_id: str, customer_id: str, link_key: str) -> Json:
-    """The request: the user's id stands wherever a webhook may look for it."""
-    user = {link_key: order.user_id}
-    line: Json = {"price": price_id}
-    if order.quantity is not None:
-        line["quantity"] = order.quantity
-    data: Json = {"metadata": user}
-    if order.trial_days is not None:
-        data["trial_period_days"] = order.trial_days
-    params: Json = {
-        "mode": "subscription",
-        "customer": customer_id,
-        "line_items": [line],
-        "metadata": user,
-        "subscription_data": data,
-        "success_url": order.success_url,
-        "cancel_url": order.cancel_url,
-    }
-    if len(order.user_id) <= MAX_REFERENCE_LENGTH:
-        params["client_reference_id"] = order.user_id
-    return params
-
-
-async def _customer_for(service: Service, order: Order, actor: str) -> str:
-    """The user's own customer, or a new one; unless they subscribe already."""
-    customers = await customers_of(service, order.user_id)
+async def _check_not_subscribed(service: Service, order: Order, customers: Customers) -> None:
     for customer in customers.usable if not order.allow_second else ():
         if found := await promptly(live_subscription(service, customer.id, order.user_id)):
             raise Conflict(
                 f"The user subscribes already ({found}): send them to the portal, or change it. "
                 'For a second one, send "allow_second": true. Nothing was changed.',
                 subscription_id=found,
-                portal_url=await _portal_url(service, customer.id, order.cancel_url),
+                portal_url=await _portal_url(service, customer.id, order.back_url),
             )
+
+
+async def _check_fits(service: Service, order: Order, lines: Sequence[Line]) -> None:
+    """
+    Raises:
+        Conflict: when the user uses more of a feature than the limit would be.
+    """
+    previews = await service.limits.preview_purchase(order.user_id, [line.held() for line in lines])
+    refuse_over({key: each for key, each in previews.items() if each.over})
+
+
+async def _customer_for(service: Service, order: Order, customers: Customers, actor: str) -> str:
+    """The user's own customer, or a new one."""
     for customer in customers.usable:
         if is_free(customer, order.user_id):
             return customer.id
@@ -204,8 +187,10 @@ async def _customer_for(service: Service, order: Order, actor: str) -> str:
     )
 
 
-async def _portal_url(service: Service, customer_id: str, return_url: str) -> str | None:
-    """None where Stripe does not open a portal: the answer is the same without."""
+async def _portal_url(service: Service, customer_id: str, return_url: str | None) -> str | None:
+    """None where Stripe does not open a portal, or nobody says where it leads back to."""
+    if return_url is None:
+        return None
     try:
         return (await open_portal(service, customer_id, return_url)).url
     except ServiceError as error:

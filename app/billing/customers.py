@@ -98,14 +98,14 @@ async def live_subscription(service: Service, customer_id: str, user_id: str) ->
     api, _ = stripe_of(service)
     async for answer in api.pages("/v1/subscriptions", customer=customer_id):
         live = {each["id"]: each for each in answer.content["data"] if each.get("status") in LIVE}
-        owners = await _owners(service, live)
+        owners = await owners_of(service, live)
         for subscription_id in live:
             if owners[subscription_id] in (None, user_id):
                 return as_id(subscription_id)
     return None
 
 
-async def _owners(service: Service, contents: Mapping[str, Json]) -> dict[str, str | None]:
+async def owners_of(service: Service, contents: Mapping[str, Json]) -> dict[str, str | None]:
     """The user of each subscription: as stored, else as its metadata says."""
     keys = service.settings.link_metadata_keys
     owners = {id: named_user(content, keys) for id, content in contents.items()}

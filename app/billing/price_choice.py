@@ -1,39 +1,57 @@
 """Which of a plan's prices a subscription changes to, and which quantities buy something."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..errors import Conflict, InvalidRequest, NotFound
 from ..limits.prices import known_prices
-from ..plans import Catalogue, Offer, Plan, PriceList
+from ..plans import Catalogue, Ignored, Offer, Plan, PriceList
 from ..service import Service
 from ..stripe.client import StripeApi, promptly, required
 from ..stripe.objects import Values, as_dict, as_id, as_integer, as_text, seen_prices
 
 SAME = ("interval", "interval_count", "currency")
+MULTI_CURRENCY = "currency_options"
+"""The member of a price that Stripe shows only where it is asked to ("Expanding Responses")."""
 
 
 async def offer_of(service: Service, api: StripeApi, price_id: str) -> Offer:
     """The plan or add-on that the price buys: by its id, by what was seen of it, or as Stripe shows it.
 
     Raises:
-        NotFound: when nothing in the catalogue lists it: it would be paid and give nothing.
+        NotFound: when no plan and no add-on lists it: it would be paid and give nothing.
+        StripeRefused, StripeUnavailable: when Stripe cannot be asked.
+    """
+    owner = await owner_of(service, api, price_id)
+    if isinstance(owner, Ignored):
+        raise _in_no_plan(price_id)
+    return owner
+
+
+async def owner_of(service: Service, api: StripeApi, price_id: str) -> Offer | Ignored:
+    """As `offer_of`; `[ignored]` included, whose prices grant nothing on purpose.
+
+    Raises:
+        NotFound: when nothing in the catalogue lists it.
         StripeRefused, StripeUnavailable: when Stripe cannot be asked.
     """
     catalogue = service.limits.catalogue
     async with service.database.reading() as session:
         known = await known_prices(await session.connection(), [price_id])
-    prices = PriceList(catalogue, known)
-    if (found := prices.offer(price_id)) is not None:
+    if (found := PriceList(catalogue, known).owner(price_id)) is not None:
         return found
-    price = await _price(api, price_id) if prices.is_unmapped(price_id) else None
+    price = await _price(api, price_id)
     for seen in seen_prices(price | {"object": "price"}) if price else ():
         keys = (seen.lookup_key,) if seen.lookup_key else ()
         owner = catalogue.owner_of(price_id, keys, seen.product_id)
-        if isinstance(owner, Offer):
+        if owner is not None:
             return owner
-    raise NotFound(f"Price {price_id} is in no plan of the catalogue: add it to one in the plans file.")
+    raise _in_no_plan(price_id)
+
+
+def _in_no_plan(price_id: str) -> NotFound:
+    return NotFound(f"Price {price_id} is in no plan of the catalogue: add it to one in the plans file.")
 
 
 def check_is_sold(catalogue: Catalogue, offer: Offer, price_id: str | None = None) -> None:
@@ -69,27 +87,70 @@ async def plan_of_price(service: Service, api: StripeApi, price_id: str) -> Plan
     return offer
 
 
-async def first_price(api: StripeApi, plan: Plan) -> str:
-    """The price that a plan is sold at by its name: the first in the plans file, else its only one at Stripe.
+async def first_price(api: StripeApi, offer: Offer) -> str:
+    """The price that a plan or an add-on is sold at by its name: the first in the plans file, else its only
+    one at Stripe.
 
     Raises:
         Conflict: with `choices`, when Stripe sells several for its products: to choose is the caller's.
-        InvalidRequest: when the plan has no price.
+        InvalidRequest: when it has no price.
         StripeRefused, StripeUnavailable: when Stripe cannot be asked.
     """
-    if plan.prices:
-        return plan.prices[0]
-    found = [_choice(price) for price in await _prices_of(api, plan)]
+    if offer.prices:
+        return offer.prices[0]
+    return _only([_choice(price) for price in await _prices_of(api, offer)], offer)
+
+
+async def price_for(api: StripeApi, offer: Offer, *, every: str | None, currency: str | None) -> str:
+    """The price of a plan or an add-on for an interval, as `offered_prices` names it, and a currency: the
+    first in the plans file, else the only one at Stripe.
+
+    A price in several currencies is one of each ("Create a Price", `currency_options`).
+
+    Raises:
+        Conflict: with `choices`, when it has no such price, or Stripe sells several for its products.
+        InvalidRequest: when it has no price at all.
+        StripeRefused, StripeUnavailable: when Stripe cannot be asked.
+    """
+    prices = await _prices_of(api, offer, MULTI_CURRENCY)
+    fitting = [
+        price
+        for price in prices
+        if every in (None, _interval(price)) and (currency is None or currency.lower() in _currencies(price))
+    ]
+    if fitting or not prices:
+        return _only([_choice(price) for price in fitting], offer)
+    wanted = " and ".join(f"{each!r}" for each in (every, currency) if each is not None)
+    raise Conflict(
+        f"{_titled(offer)} has no active price for {wanted}. Send the price_id of one of the choices.",
+        choices=[_choice(price) for price in prices],
+    )
+
+
+def _only(found: list[Values], offer: Offer) -> str:
     if not found:
         raise InvalidRequest(
-            f"Plan {plan.id!r} has no price in the plans file that Stripe sells, so it cannot be bought."
+            f"{_titled(offer)} has no price in the plans file that Stripe sells, so it cannot be bought."
         )
-    if len(found) > 1 and not plan.lookup_keys:
+    if len(found) > 1 and not offer.lookup_keys and not offer.prices:
         raise Conflict(
-            f"Plan {plan.id!r} has several prices at Stripe. Send the price_id of one of the choices.",
+            f"{_titled(offer)} has several prices at Stripe. Send the price_id of one of the choices.",
             choices=found,
         )
     return str(found[0]["price_id"])
+
+
+def _titled(offer: Offer) -> str:
+    return f"Plan {offer.id!r}" if isinstance(offer, Plan) else f"Add-on {offer.id!r}"
+
+
+def _interval(price: Values) -> str | None:
+    choice = _choice(price)
+    return _every(choice["interval"], choice["interval_count"] or 1) if choice["interval"] else None
+
+
+def _currencies(price: Values) -> set[str | None]:
+    return {as_text(price.get("currency")), *as_dict(price.get("currency_options"))}
 
 
 class OfferedPrice(NamedTuple):
@@ -168,30 +229,40 @@ async def price_like(api: StripeApi, plan: Plan, item: Mapping[str, Any]) -> str
     )
 
 
-async def _prices_of(api: StripeApi, plan: Plan) -> list[Values]:
-    """The plan's prices that Stripe still sells, in the order of the plans file."""
-    found = [price for price in await asyncio.gather(*(_price(api, id) for id in plan.prices)) if price]
-    if plan.lookup_keys:
-        listed = await _listed(api, lookup_keys=list(plan.lookup_keys))
+async def _prices_of(api: StripeApi, offer: Offer, *shown: str) -> list[Values]:
+    """The prices of a plan or an add-on that Stripe still sells, in the order of the plans file.
+
+    `shown`: members that Stripe shows only where it is asked to.
+    """
+    found = [
+        price for price in await asyncio.gather(*(_price(api, id, *shown) for id in offer.prices)) if price
+    ]
+    if offer.lookup_keys:
+        listed = await _listed(api, shown, lookup_keys=list(offer.lookup_keys))
         by_key = {as_text(price.get("lookup_key")): price for price in listed}
-        found += [by_key[key] for key in plan.lookup_keys if key in by_key]
-    for product in plan.products:
-        found += await _listed(api, product=product)
+        found += [by_key[key] for key in offer.lookup_keys if key in by_key]
+    for product in offer.products:
+        found += await _listed(api, shown, product=product)
     unique = {as_id(price.get("id")): price for price in reversed(found) if price.get("active") is not False}
     return [price for price in reversed(unique.values()) if as_id(price.get("id")) not in plan.unsold_prices]
 
 
-async def _price(api: StripeApi, price_id: str) -> Values | None:
+async def _price(api: StripeApi, price_id: str, *shown: str) -> Values | None:
     try:
-        return (await promptly(api.get(f"/v1/prices/{price_id}"))).content
+        return (await promptly(api.get(f"/v1/prices/{price_id}", **_expand(shown)))).content
     except NotFound:
         return None
 
 
-async def _listed(api: StripeApi, **which: Any) -> Iterable[Values]:
-    listed = (await promptly(api.get("/v1/prices", active=True, limit=100, **which))).content
+async def _listed(api: StripeApi, shown: Sequence[str], **which: Any) -> Iterable[Values]:
+    expand = _expand([f"data.{name}" for name in shown])
+    listed = (await promptly(api.get("/v1/prices", active=True, limit=100, **which, **expand))).content
     prices = [price for price in listed.get("data") or [] if isinstance(price, dict)]
     return [price for price in prices if as_dict(price.get("recurring"))]  # what is paid once is no plan
+
+
+def _expand(names: Sequence[str]) -> dict[str, list[str]]:
+    return {"expand": list(names)} if names else {}
 
 
 def _choice(price: Values) -> Values:
@@ -219,16 +290,25 @@ def quantity_for(plan: Plan | None, *, asked: int | None, had: int | None) -> in
     return had if plan is None or counts_units(plan) else min(had, 1)
 
 
-def check_quantity(plan: Plan | None, quantity: int | None) -> None:
+def check_quantity(offer: Offer | None, quantity: int | None) -> None:
     """
     Raises:
-        InvalidRequest: for a quantity that would be paid, and give nothing; and for none at all.
+        InvalidRequest: for a quantity that would be paid, and give nothing; for none at all; and for fewer or
+            more than the plan or the add-on is sold in.
     """
+    if quantity is None:
+        return
     if quantity == 0:
         raise InvalidRequest("quantity: 0 buys nothing. Cancel the subscription instead.")
-    if quantity is not None and quantity > 1 and plan is not None and not counts_units(plan):
+    if offer is None:
+        return
+    if offer.min_quantity is not None and quantity < offer.min_quantity:
+        raise InvalidRequest(f"quantity: {_titled(offer)} is sold from {offer.min_quantity} on, not {quantity}.")
+    if offer.max_quantity is not None and quantity > offer.max_quantity:
+        raise InvalidRequest(f"quantity: {_titled(offer)} is sold up to {offer.max_quantity}, not {quantity}.")
+    if quantity > 1 and isinstance(offer, Plan) and not counts_units(offer):
         raise InvalidRequest(
-            f"quantity: plan {plan.id!r} has no limit per unit, so {quantity} would be paid for what one "
+            f"quantity: plan {offer.id!r} has no limit per unit, so {quantity} would be paid for what one "
             "gives. Send 1, or set per_unit for a limit in the plans file."
         )
 

@@ -11,7 +11,7 @@ from .over_limit import OverLimit, is_within, over_limit
 from .owed import Owed, owed_by_subscription
 from .ownership import WEAK, secondary_customers
 from .periods import Period
-from .preview import FeaturePreview, preview, preview_subscription
+from .preview import FeaturePreview, preview, preview_purchase, preview_subscription
 from .records import CustomerRecord, InvoiceRecord, OverrideRecord, SubscriptionRecord, never_paid
 from .snapshot import Balance, Entitlements, entitle
 from .subscriptions import JudgedSubscription
@@ -54,6 +54,7 @@ __all__ = [
     "over_limit",
     "owed_by_subscription",
     "preview",
+    "preview_purchase",
     "preview_subscription",
     "secondary_customers",
 ]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import InvalidRequest, NotFound
-from ..plans import HeldItem, Offer, Plan, PriceList
+from ..plans import Feature, HeldItem, Offer, Plan, PriceList
 from .balances import entitle_as
 from .decisions import with_plan
 from .holdings import Holdings
@@ -75,6 +75,27 @@ def preview_subscription(
         if price_id is not None or each.id != subscription_id
     ]
     return {key: _compare(holdings, key, usage.get(key, 0), changed) for key in catalogue.features}
+
+
+def preview_purchase(
+    holdings: Holdings, usage: Mapping[str, int], items: Sequence[HeldItem]
+) -> dict[str, FeaturePreview]:
+    """Each feature, had the user a subscription of these items beside those that grant something now.
+
+    A first subscription opens the usage periods that follow it, so nothing is used in those.
+    """
+    catalogue = holdings.catalogue
+    held = [each for each in holdings.subscriptions if each.entitles]
+    changed = [*held, bought(*items)]
+    return {
+        key: _compare(holdings, key, 0 if not held and _follows(feature) else usage.get(key, 0), changed)
+        for key, feature in catalogue.features.items()
+    }
+
+
+def _follows(feature: Feature) -> bool:
+    """Whether its usage periods are those of the subscription."""
+    return feature.reset == "period" or feature.anchor == "billing"
 
 
 def _of_price(price_id: str | None, prices: PriceList) -> Offer:

@@ -77,9 +77,9 @@ class JudgedSubscription:
         return replace(self, items=(item, *others))
 
 
-def bought(item: HeldItem) -> JudgedSubscription:
+def bought(*items: HeldItem) -> JudgedSubscription:
     """A subscription that somebody might buy, for previews."""
-    return JudgedSubscription("", "active", Access("full", "status"), (item,))
+    return JudgedSubscription("", "active", Access("full", "status"), items)
 
 
 def granted_plan(grant: Grant, plan: Plan) -> JudgedSubscription:

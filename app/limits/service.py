@@ -1,7 +1,7 @@
 """The limits of one service, in the shapes that application code uses."""
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,10 +15,11 @@ from ..entitlements import (
     entitle,
     is_within,
     preview,
+    preview_purchase,
     preview_subscription,
 )
 from ..errors import Conflict, InvalidRequest
-from ..plans import Catalogue, Offer
+from ..plans import Catalogue, HeldItem, Offer
 from . import granting, holds, statements, usage
 from .drift import UNSEEN, Drift, differing, read_all
 from .granting import GrantOrder
@@ -321,6 +322,11 @@ class Limits:
         return preview_subscription(
             entitlements, counted, subscription_id, price_id=price_id, quantity=quantity, offer=offer
         )
+
+    async def preview_purchase(self, user_id: str, items: Sequence[HeldItem]) -> dict[str, FeaturePreview]:
+        """As `preview`, had the user bought a subscription of these items beside what there is."""
+        entitlements = await self.load(user_id)
+        return preview_purchase(entitlements, entitlements.usage or {}, items)
 
     async def _repair(self, user_id: str, feature: str, counted: int, seen: int) -> bool:
         request = Request("set", user_id, feature, counted)

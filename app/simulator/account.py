@@ -117,6 +117,21 @@ class Account(Checkouts, Bulk):
     def warn_of_trial_end(self, subscription: Subscription) -> None:
         self._emit("customer.subscription.trial_will_end", subscription)
 
+    def end_trial(self, subscription: Subscription) -> None:
+        """The trial ends at the clock's time: it is paid, or without a payment method does what its
+        `trial_settings` say ("Use trial periods on subscriptions")."""
+        if self._has_payment_method(subscription):
+            self.renew(subscription)
+            return
+        settings = subscription.details.get("trial_settings") or {}
+        behavior = (settings.get("end_behavior") or {}).get("missing_payment_method")
+        if behavior == "cancel":
+            self.cancel_now(subscription)
+        elif behavior == "pause":
+            self.pause(subscription)
+        else:
+            self.renew(subscription, paid=False)
+
     def renew(self, subscription: Subscription, *, paid: bool = True) -> Invoice:
         """The period rolls on at the clock's time, and its invoice is paid, or fails and will be retried."""
         with self._update("customer.subscription.updated", subscription):

@@ -31,10 +31,16 @@ class Price:
     usage_type: str = "licensed"
     tax_behavior: str = "unspecified"
     trial_period_days: int | None = None
+    currency_options: dict[str, int] = field(default_factory=dict)
+    """Its amount in other currencies than its own."""
 
     @property
     def product(self) -> str:
         return self.product_id or self.id.replace("price", "prod")
+
+    def amount_in(self, currency: str) -> int | None:
+        """What a unit costs in a currency; None where it is not sold in that."""
+        return self.unit_amount if currency == self.currency else self.currency_options.get(currency)
 
     @property
     def seconds(self) -> int:

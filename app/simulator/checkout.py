@@ -1,8 +1,10 @@
 """Checkout sessions: opened by the application, completed by the buyer, or expired after a day."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from .model import CheckoutSession, Discount, Record, Subscription
+from .model import CheckoutSession, Customer, Discount, Price, Record, Subscription
+from .shapes import Json
 from .sign_up import SignUps
 
 
@@ -22,13 +24,17 @@ class Checkouts(SignUps):
         success_url: str = "https://app.example/welcome",
         cancel_url: str | None = None,
         discounts: Sequence[Discount] = (),
+        currency: str | None = None,
+        subscription_details: Json | None = None,
     ) -> CheckoutSession:
         """A session that sells a subscription of items (price id, quantity), open for a day.
 
+        `subscription_details` are members of the subscription that are kept and shown as they are.
+
         Raises:
-            KeyError: for a price that the account does not have.
+            KeyError: for a price that the account does not have, or not in the currency.
         """
-        lines = [(self.prices[price], quantity) for price, quantity in items]
+        lines = [(self._in_currency(self.prices[price], currency), quantity) for price, quantity in items]
         total = 0 if trial_days else sum(price.unit_amount * quantity for price, quantity in lines)
         session = CheckoutSession(
             self.new_id("cs_test" if not self.livemode else "cs_live"),
@@ -48,12 +54,19 @@ class Checkouts(SignUps):
             trial_days=trial_days,
             subscription_metadata=dict(subscription_metadata or {}),
             discounts=list(discounts),
+            subscription_details=dict(subscription_details or {}),
         )
         for discount in discounts:
             discount.checkout_session = session.id
         session.amount_total = total - session.amount_discount
         self.sessions[session.id] = session
         return session
+
+    def _in_currency(self, price: Price, currency: str | None) -> Price:
+        amount = price.amount_in(currency) if currency is not None else price.unit_amount
+        if amount is None:
+            raise KeyError(currency)
+        return replace(price, unit_amount=amount, currency=currency or price.currency)
 
     def pay_checkout(self, session: CheckoutSession) -> Subscription:
         """The buyer fills in the page: customer, subscription and first invoice, and all their events.
@@ -75,6 +88,8 @@ class Checkouts(SignUps):
             trial_days=session.trial_days,
             paid=None,
             discounts=session.discounts,
+            default_payment_method=self._given_card(session, known),
+            details=session.subscription_details,
         )
         for discount in session.discounts:
             self.count_redemption(discount)
@@ -84,6 +99,12 @@ class Checkouts(SignUps):
         session.invoice, session.status, session.url = subscription.latest_invoice, "complete", None
         self._emit("checkout.session.completed", session)
         return subscription
+
+    def _given_card(self, session: CheckoutSession, known: Customer | None) -> str | None:
+        """The card that the buyer types in for a trial; without a trial the first payment brings one."""
+        asked = session.details.get("payment_method_collection") != "if_required"
+        has_card = known is not None and known.default_payment_method is not None
+        return self.new_id("pm") if session.trial_days and asked and not has_card else None
 
     def discount_checkout(self, session: CheckoutSession, coupon: Record, code: Record | None = None) -> None:
         """Apply a coupon to an open session, as a buyer does with a promotion code."""

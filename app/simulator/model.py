@@ -141,6 +141,8 @@ class CheckoutSession:
     ui_mode: Literal["hosted", "embedded"] = "hosted"
     details: Json = field(default_factory=dict)
     """Members that are kept and shown as they were given: `locale`, `automatic_tax` and the like."""
+    subscription_details: Json = field(default_factory=dict)
+    """The same of the subscription that it makes: `trial_settings`, `description` and the like."""
 
     @property
     def expires_at(self) -> int:

@@ -52,6 +52,19 @@ def render_price(price: Price) -> Json:
     }
 
 
+def render_currency_options(price: Price) -> Json:
+    """The amount in every currency, its own included."""
+    return {
+        currency: {
+            "custom_unit_amount": None,
+            "tax_behavior": price.tax_behavior,
+            "unit_amount": amount,
+            "unit_amount_decimal": str(amount),
+        }
+        for currency, amount in {price.currency: price.unit_amount, **price.currency_options}.items()
+    }
+
+
 def _recurring(price: Price) -> Json:
     return {
         "interval": price.interval,

@@ -57,6 +57,7 @@ RESOURCES = (
     "charges",
     "disputes",
     "prices",
+    "promotion_codes",
     "invoice_payments",
     "credit_notes",
     "refunds",

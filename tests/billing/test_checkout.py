@@ -164,7 +164,7 @@ async def test_what_the_catalogue_does_not_sell_is_refused(sqlite_database: str)
         assert (await here.order(plan="free")).status_code == 422
         assert (await here.order(plan="team", price_id="price_team")).status_code == 422
         assert (await here.order(price_id="price_team", quantity=0)).status_code == 422
-        assert (await here.order(price_id="price_more_projects", quantity=2)).status_code == 200
+        assert (await here.order(price_id="price_more_projects", quantity=2)).status_code == 422
 
 
 async def test_what_stripe_does_not_have_is_refused_in_its_words(

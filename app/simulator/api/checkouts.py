@@ -24,6 +24,8 @@ PARAMS = (
     "subscription_data",
     "success_url",
     "cancel_url",
+    "currency",
+    "customer_update",
     "ui_mode",
     "expires_at",
     "expand",
@@ -45,11 +47,13 @@ DEFAULTS: dict[str, Json] = {
     "tax_id_collection": {"enabled": False, "required": "never"},
 }
 WITHOUT_EFFECT = (
-    "currency",
-    "customer_update",
+    "branding_settings",
     "consent_collection",
+    "custom_fields",
     "custom_text",
     "phone_number_collection",
+    "saved_payment_method_options",
+    "submit_type",
 )
 UI_MODES = {
     "hosted": "hosted",
@@ -83,11 +87,15 @@ def create_session(call: Call) -> Json:
     forms.known(data, SUBSCRIPTION_DATA, "subscription_data")
     customer, kept = _customer(call), typed_members(call, KEPT)
     return_url = _return_url(call) if ui_mode == "embedded" else None
+    _check_customer_update(call, customer, kept)
+    items, currency = priced_items(call, "line_items"), _currency(call)
     made = coupons.discounts(call, forms.listed(params, "discounts"), "discounts", customer)
     if made and kept.get("allow_promotion_codes"):
         raise invalid("You may only specify one of these parameters: allow_promotion_codes, discounts.")
+    if currency is not None:
+        _check_currency(call, items, currency)
     session = call.account.open_checkout(
-        priced_items(call, "line_items"),
+        items,
         customer=customer,
         customer_email=forms.text(params, "customer_email"),
         client_reference_id=forms.text(params, "client_reference_id"),
@@ -97,6 +105,8 @@ def create_session(call: Call) -> Json:
         success_url=_address(call, "success_url") if ui_mode == "hosted" else "",
         cancel_url=forms.text(params, "cancel_url"),
         discounts=made,
+        currency=currency,
+        subscription_details=_subscription_details(data),
     )
     if ui_mode == "embedded":
         session.ui_mode, session.return_url = "embedded", return_url
@@ -107,6 +117,51 @@ def create_session(call: Call) -> Json:
         for name, value in kept.items()
     }
     return answer(call, session)
+
+
+def _currency(call: Call) -> str | None:
+    text = forms.text(call.params, "currency")
+    return text.lower() if text is not None else None
+
+
+def _check_currency(call: Call, items: list[tuple[str, int]], currency: str) -> None:
+    for price_id, _ in items:
+        if call.account.prices[price_id].amount_in(currency) is None:
+            raise invalid(
+                f"The price specified only supports `{call.account.prices[price_id].currency}`. This doesn't "
+                f"match the expected currency: `{currency}`.",
+                "currency",
+            )
+
+
+def _check_customer_update(call: Call, customer: str | None, kept: Json) -> None:
+    """What taxes and tax ids need of a customer that is there may be saved only where that is allowed."""
+    update = forms.hashed(call.params, "customer_update")
+    forms.known(update, ("address", "name", "shipping"), "customer_update")
+    if update and customer is None:
+        raise invalid("`customer_update` can only be used with `customer`.", "customer_update")
+    if customer is None:
+        return
+    if (kept.get("tax_id_collection") or {}).get("enabled") and update.get("name") != "auto":
+        raise invalid(
+            "Tax ID collection requires updating business name on the customer. To enable tax ID collection "
+            "for an existing customer, please set `customer_update[name]` to `auto`.",
+            "tax_id_collection",
+        )
+    saved = "auto" in (update.get("address"), update.get("shipping"))
+    has_address = bool(call.account.customers[customer].details.get("address"))
+    if (kept.get("automatic_tax") or {}).get("enabled") and not saved and not has_address:
+        raise invalid(
+            "Automatic tax calculation in Checkout requires a valid address on the Customer. Add a valid "
+            "address to the Customer or set either `customer_update[address]` to 'auto' or "
+            "`customer_update[shipping]` to 'auto' to save the address entered in Checkout to the Customer.",
+            "automatic_tax",
+        )
+
+
+def _subscription_details(data: forms.Params) -> Json:
+    """What the subscription keeps of `subscription_data`."""
+    return {name: data[name] for name in ("trial_settings", "description") if name in data}
 
 
 def _trial_days(call: Call, data: forms.Params) -> int:

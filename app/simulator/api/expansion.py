@@ -6,6 +6,7 @@ from typing import Any
 from ..ids import derived_id
 from ..objects import render_discount
 from ..payments import payment_intent_id, payment_intent_record, payment_record
+from ..prices import render_currency_options
 from ..shapes import Json
 from . import forms
 from .call import Call, Found
@@ -50,6 +51,8 @@ def _expand(call: Call, holder: Any, keys: list[str], path: str) -> None:
         raise _not_expandable(path)
     if (shown := HIDDEN.get((str(holder.get("object")), key))) is not None:
         holder[key] = shown(call, holder["id"])
+        if (str(holder.get("object")), key) in PLAIN:
+            return
     if key not in holder:
         raise _not_expandable(path)
     value = holder[key]
@@ -142,8 +145,11 @@ HIDDEN: dict[tuple[str, str], Callable[[Call, str], Json | None]] = {
     ("checkout.session", "line_items"): lambda call, id: render_line_items(
         call.account.sessions[id], call.shape
     ),
+    ("price", "currency_options"): lambda call, id: render_currency_options(call.account.prices[id]),
 }
 """Members that are shown only where they are expanded, by kind of object and name."""
+PLAIN = frozenset({("price", "currency_options")})
+"""Of these, those that are no objects."""
 
 
 def _not_expandable(path: str) -> Exception:

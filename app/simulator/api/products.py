@@ -44,6 +44,7 @@ PRICE_CREATED = (
     "recurring",
     "tax_behavior",
     "billing_scheme",
+    "currency_options",
 )
 PRICE_UPDATED = ("active", "lookup_key", "transfer_lookup_key", "metadata", "nickname", "tax_behavior")
 
@@ -142,6 +143,10 @@ def _price(call: Call, product: str, params: Json) -> Price:
         usage_type=recurring.get("usage_type") or "licensed",
         tax_behavior=params.get("tax_behavior") or "unspecified",
         trial_period_days=recurring.get("trial_period_days"),
+        currency_options={
+            name.lower(): forms.integer(option, "unit_amount", prefix=f"currency_options[{name}]") or 0
+            for name, option in forms.hashed(call.params, "currency_options").items()
+        },
     )
     return account.add_price(price)
 
