@@ -31,6 +31,7 @@ from .stripe.own_account import OwnAccount
 from .sync.account import AccountLookup
 from .sync.backfill import Backfill
 from .sync.catch_up import CatchUp
+from .sync.checkout_sessions import CheckoutSessions
 from .sync.objects import StripeObjects
 from .sync.pending import PendingFetches
 from .sync.reconcile import Reconcile
@@ -86,6 +87,7 @@ class Service:
     catch_up: CatchUp | None = None
     reconcile: Reconcile | None = None
     schedule: Schedule | None = None
+    checkout_sessions: CheckoutSessions | None = None
 
     def know_receivers(self) -> None:
         """Import the modules that connect the application's receivers, where the application itself is not.
@@ -234,18 +236,26 @@ def _with_stripe(service: Service, stripe: StripeApi, account: OwnAccount) -> Se
     catch_up = CatchUp(database, service.inbox, service.arrivals, stripe, clock=clock)
     catalogue = service.limits.catalogue
     reconcile = Reconcile(database, objects, stripe, catalogue=catalogue, clock=clock)
+    sessions = CheckoutSessions(database, stripe, clock=clock)
     schedule = Schedule(
         database,
         PendingFetches(database, objects, stripe, clock=clock),
         catch_up,
         reconcile,
         AccountLookup(stripe, account),
+        sessions,
         catch_up_minutes=settings.catch_up_minutes,
         reconcile_hour=settings.reconcile_hour,
         clock=clock,
     )
     return replace(
-        service, stripe=stripe, objects=objects, catch_up=catch_up, reconcile=reconcile, schedule=schedule
+        service,
+        stripe=stripe,
+        objects=objects,
+        catch_up=catch_up,
+        reconcile=reconcile,
+        schedule=schedule,
+        checkout_sessions=sessions,
     )
 
 

@@ -21,6 +21,7 @@ from ..service import Service
 from ..stripe.client import Answer, promptly
 from ..stripe.objects import as_dict, as_id, as_seconds, as_text, named_user
 from ..stripe.paths import PATHS
+from ..sync.checkout_sessions import Opened
 from .checkout_discounts import discounts_of
 from .checkout_items import Line, check_addons, lines_of
 from .checkout_order import Order, OrderItem, check_order
@@ -34,6 +35,7 @@ from .customers import (
     idempotency_key,
     is_free,
     live_subscription,
+    sessions_of,
     stripe_of,
 )
 from .over_usage import refuse_over
@@ -54,6 +56,8 @@ Json = dict[str, Any]
 Row = TypeVar("Row", Customer, Subscription)
 
 SESSION_ID = re.compile(r"cs_[A-Za-z0-9_]{1,250}")
+NO_LONGER_OPEN = "The key was used for a checkout session that is no longer open. Use a new key."
+DAY = 86_400
 PAID = frozenset({"paid", "no_payment_required"})
 ATTEMPTS = 5
 
@@ -117,15 +121,51 @@ async def create_checkout_session(service: Service, order: Order, *, actor: str)
     params["customer"] = customer_id = await _customer_for(service, order, customers, actor)
     key = idempotency_key("checkout", order.user_id, order.key) if order.key else None
     content = (await promptly(api.post("/v1/checkout/sessions", key=key, **params))).content
-    return _opened(content, customer_id, trial_days)
+    opened = _opened(content, customer_id, trial_days)
+    await _take_the_place_of_others(service, order, customers, content)
+    return opened
 
 
 def _opened(content: Json, customer_id: str, trial_days: int | None) -> CheckoutSession:
     url, secret = as_text(content.get("url")), as_text(content.get("client_secret"))
     if url is None and secret is None:
-        raise Conflict("The key was used for a checkout session that is no longer open. Use a new key.")
+        raise Conflict(NO_LONGER_OPEN)
     expires_at = as_seconds(content.get("expires_at"))
     return CheckoutSession(str(content["id"]), url, customer_id, expires_at, secret, trial_days)
+
+
+async def _take_the_place_of_others(
+    service: Service, order: Order, customers: Customers, content: Json
+) -> None:
+    """Note the session before anybody is sent to it, and expire the user's earlier ones.
+
+    Raises:
+        Conflict: when it is no longer open; when an earlier one was paid just now.
+    """
+    sessions = sessions_of(service)
+    created = as_seconds(content.get("created")) or int(service.clock())
+    expires_at = as_seconds(content.get("expires_at")) or created + DAY
+    opened = Opened(str(content["id"]), order.user_id, order.allow_second, created, expires_at)
+    if not await sessions.note(opened):
+        raise Conflict(NO_LONGER_OPEN)
+    if not await _expire_others(service, order.user_id):
+        return
+    try:
+        await _check_not_subscribed(service, order, customers)
+    except Conflict:
+        await sessions.withdraw(opened.id)
+        await _expire_others(service, order.user_id)
+        raise
+
+
+async def _expire_others(service: Service, user_id: str) -> list[Json]:
+    """Expire the user's superseded sessions; those that were paid all the same. Where Stripe cannot do it
+    now, the running service does it later."""
+    try:
+        return await promptly(sessions_of(service).expire_superseded(user_id))
+    except ServiceError as error:
+        log.warning("sessions_not_expired", error=type(error).__name__)
+        return []
 
 
 async def sync_checkout_session(
@@ -152,7 +192,9 @@ async def sync_checkout_session(
         if not _is_paid(session):
             return await _synced(service, session, user_id, applied=False)
         if await _apply(service, answer, versions):
-            return await _synced(service, session, user_id, applied=True)
+            synced = await _synced(service, session, user_id, applied=True)
+            await _close_others(service, session)
+            return synced
         log.info("reading_stale", kind="checkout.session", object_id=session_id)
     raise Stale(f"The records of checkout session {session_id} change faster than they can be read.")
 
@@ -243,6 +285,15 @@ async def _apply(service: Service, answer: Answer, versions: dict[str, int]) -> 
         elif not isinstance(outcome, Stale):
             raise outcome
     return not any(isinstance(outcome, Stale) for outcome in outcomes)
+
+
+async def _close_others(service: Service, session: Json) -> None:
+    """Expire the sessions that were open when this one was paid."""
+    user_id = named_user(session, service.settings.link_metadata_keys)
+    made_at = as_seconds(as_dict(session.get("subscription")).get("created"))
+    if user_id is not None and made_at is not None:
+        await sessions_of(service).note_paid(str(session["id"]), user_id, made_at)
+        await _expire_others(service, user_id)
 
 
 async def _synced(service: Service, session: Json, expected: str | None, *, applied: bool) -> SyncedCheckout:

@@ -17,6 +17,7 @@ from ..inbox.outcome import Outcome
 from ..service import Service
 from ..stripe.client import StripeApi, promptly, required
 from ..stripe.objects import as_id, named_user
+from ..sync.checkout_sessions import CheckoutSessions
 from ..sync.objects import StripeObjects
 
 Json = dict[str, Any]
@@ -39,6 +40,17 @@ def stripe_of(service: Service) -> tuple[StripeApi, StripeObjects]:
             "Set STRIPE_API_KEY to a key of the mode that LIVEMODE names."
         )
     return api, service.objects
+
+
+def sessions_of(service: Service) -> CheckoutSessions:
+    """The checkout sessions that were opened.
+
+    Raises:
+        StripeKeyMissing: as `stripe_of`.
+    """
+    stripe_of(service)
+    assert service.checkout_sessions is not None
+    return service.checkout_sessions
 
 
 @dataclass(frozen=True, slots=True)

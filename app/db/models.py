@@ -11,7 +11,7 @@ from .price_model import Price
 from .rules import RULES_VERSION, RuledRow, follows_rules
 from .table import IdText, Json, Record, Table, default_row, partial_index, table_of
 from .usage_models import Override, Usage, UsageKey, UsagePeriod, User
-from .work_models import AuditEntry, EventArrival, Job
+from .work_models import AuditEntry, EventArrival, Job, OpenedSession
 
 __all__ = [
     "RULES_VERSION",
@@ -22,6 +22,7 @@ __all__ = [
     "Grant",
     "Invoice",
     "Job",
+    "OpenedSession",
     "OutboxEntry",
     "OutboxState",
     "Override",

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Index, Text
 from sqlmodel import Field
 
-from .table import IdText, Json, Record, Table
+from .table import IdText, Json, Record, Table, partial_index
 
 
 class AuditEntry(Record, table=True):
@@ -58,3 +58,27 @@ class EventArrival(Table, table=True):
     count: int = Field(sa_type=BigInteger)
     first_at: int = Field(sa_type=BigInteger)
     last_at: int = Field(sa_type=BigInteger)
+
+
+class OpenedSession(Table, table=True):
+    """A checkout session that was opened here: the newest of a user, and those that are to be expired."""
+
+    __tablename__ = "billing_checkout_session"
+    __table_args__ = (
+        partial_index("ix_billing_checkout_session_open", "closed_at IS NULL"),
+        Index("ix_billing_checkout_session_expires_at", "expires_at"),
+    )
+
+    id: str = Field(primary_key=True, sa_type=IdText)
+    user_id: str = Field(sa_type=IdText, index=True)
+    allow_second: bool
+    """Whether it was opened for a user who may subscribe already."""
+    opened_at: int = Field(sa_type=BigInteger)
+    """By Stripe's clock, as `expires_at`."""
+    expires_at: int = Field(sa_type=BigInteger)
+    superseded_at: int | None = Field(default=None, sa_type=BigInteger)
+    """Since when another one takes its place: Stripe is to expire it."""
+    closed_at: int | None = Field(default=None, sa_type=BigInteger)
+    """Since when it is known not to be open at Stripe: paid, or expired."""
+    next_attempt_at: int = Field(default=0, sa_type=BigInteger)
+    """When Stripe may be asked about it again; pushed into the future while a process does so."""

@@ -13,6 +13,7 @@ from ..errors import ServiceError
 from . import leases
 from .account import AccountLookup
 from .catch_up import CatchUp
+from .checkout_sessions import CheckoutSessions
 from .pending import PendingFetches
 from .reconcile import JOB as RECONCILE
 from .reconcile import Reconcile
@@ -20,13 +21,15 @@ from .reconcile import Reconcile
 log = structlog.get_logger(__name__)
 
 REFRESH_EVERY_SECONDS = 1
+EXPIRE_EVERY_SECONDS = 5
 LOOK_EVERY_SECONDS = 30
 MINUTE, HOUR = 60, 3600
 RECONCILE_AGAIN_SECONDS = 20 * HOUR
 
 
 class Schedule:
-    """Fetches objects all the time, catches up every few minutes, reconciles every night."""
+    """Fetches objects and expires checkout sessions all the time, catches up every few minutes, reconciles
+    every night."""
 
     def __init__(
         self,
@@ -35,6 +38,7 @@ class Schedule:
         catch_up: CatchUp,
         reconcile: Reconcile,
         account: AccountLookup,
+        sessions: CheckoutSessions,
         *,
         catch_up_minutes: float,
         reconcile_hour: int | None,
@@ -45,6 +49,7 @@ class Schedule:
         self._catch_up = catch_up
         self._reconcile = reconcile
         self._account = account
+        self._sessions = sessions
         self._catch_up_minutes = catch_up_minutes
         self._reconcile_hour = reconcile_hour
         self._clock = clock
@@ -56,6 +61,7 @@ class Schedule:
             await asyncio.gather(
                 self._every(LOOK_EVERY_SECONDS, self._account.learn),
                 self._every(REFRESH_EVERY_SECONDS, self._pending.refresh_due),
+                self._every(EXPIRE_EVERY_SECONDS, self._sessions.expire_due),
                 self._every(LOOK_EVERY_SECONDS, self.catch_up_when_due),
                 self._every(LOOK_EVERY_SECONDS, self.reconcile_when_due),
             )

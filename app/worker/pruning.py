@@ -20,6 +20,8 @@ PRUNE_REST = 9
 PRUNE_REST_MOST_SECONDS = 2.0
 """A step that was delayed once must not stop pruning for minutes."""
 DAY = 86_400
+CHECKOUT_SESSIONS_DAYS = 3
+"""How long a checkout session is kept that has ended: an idempotency key of Stripe's is good for a day."""
 LISTED_DAYS = 30
 """How long Stripe lists an event ("List all events"): one that was deleted sooner would be taken in again by
 a catch-up, and announced again."""
@@ -63,6 +65,7 @@ class Pruner:
             await self._try(self.prune_events)
             await self._try(self.prune_outbox)
         await self._try(self.prune_keys)
+        await self._try(self.prune_checkout_sessions)
         if self._audit_retention_days:
             await self._try(self.prune_audit)
         if self._usage_retention_days:
@@ -114,6 +117,11 @@ class Pruner:
     async def prune_keys(self) -> int:
         """Delete the idempotency keys of usage that have expired; returns how many."""
         return await self._prune_in_steps(statements.PRUNE_KEYS, int(self._clock()))
+
+    async def prune_checkout_sessions(self) -> int:
+        """Delete checkout sessions that ended days ago; returns how many."""
+        before = int(self._clock()) - CHECKOUT_SESSIONS_DAYS * DAY
+        return await self._prune_in_steps(statements.PRUNE_CHECKOUT_SESSIONS, before)
 
     async def prune_audit(self) -> int:
         """Delete audit entries past their retention; returns how many."""

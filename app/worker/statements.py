@@ -79,6 +79,10 @@ PRUNE_USAGE_PERIODS = text(
     "SELECT user_id, feature, period_start FROM billing_usage_period "
     "WHERE period_end < :before ORDER BY period_end LIMIT :count)"
 )
+PRUNE_CHECKOUT_SESSIONS = text(
+    "DELETE FROM billing_checkout_session WHERE id IN ("
+    "SELECT id FROM billing_checkout_session WHERE expires_at < :before ORDER BY expires_at LIMIT :count)"
+)
 NEEDED = (
     "EXISTS (SELECT 1 FROM {0} WHERE {0}.id = event.object_id "
     "AND (event.created >= {0}.snapshot_created OR {0}.snapshot_burst > 1))"
