@@ -23,7 +23,7 @@ from ..stripe.objects import as_dict, as_id, as_seconds, as_text, named_user
 from ..stripe.paths import PATHS
 from ..sync.checkout_sessions import Opened
 from .checkout_discounts import discounts_of
-from .checkout_items import Line, check_addons, lines_of
+from .checkout_items import Line, check_addons, lines_of, plan_of
 from .checkout_order import Order, OrderItem, check_order
 from .checkout_params import check_parameters, session_params
 from .checkout_trial import trial_of
@@ -108,9 +108,9 @@ async def create_checkout_session(service: Service, order: Order, *, actor: str)
     customers = await customers_of(service, order.user_id)
     await _check_not_subscribed(service, order, customers)
     await check_addons(service, order, lines)
-    trial_days = await trial_of(service, order, customers)
+    trial_days = await trial_of(service, order, plan_of(lines), customers)
     if not order.confirm:
-        await _check_fits(service, order, lines)
+        await _check_fits(service, order, lines, trialing=trial_days is not None)
     params = session_params(
         order,
         [line.params() for line in lines],
@@ -210,12 +210,13 @@ async def _check_not_subscribed(service: Service, order: Order, customers: Custo
             )
 
 
-async def _check_fits(service: Service, order: Order, lines: Sequence[Line]) -> None:
+async def _check_fits(service: Service, order: Order, lines: Sequence[Line], *, trialing: bool) -> None:
     """
     Raises:
         Conflict: when the user uses more of a feature than the limit would be.
     """
-    previews = await service.limits.preview_purchase(order.user_id, [line.held() for line in lines])
+    items = [line.held() for line in lines]
+    previews = await service.limits.preview_purchase(order.user_id, items, trialing=trialing)
     refuse_over({key: each for key, each in previews.items() if each.over})
 
 

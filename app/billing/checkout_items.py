@@ -37,8 +37,8 @@ async def lines_of(service: Service, order: Order) -> list[Line]:
 
     Raises:
         Conflict: with `choices`, when a plan or an add-on is sold at several prices.
-        InvalidRequest: when a quantity buys nothing or is not sold, or a price is there twice; when a plan, an
-            add-on or a price is not sold; when there are two plans, or nothing but prices that grant nothing.
+        InvalidRequest: when a plan, an add-on, a price or a quantity is not sold; when a price is there
+            twice; when there are two plans, or nothing but prices that grant nothing.
         NotFound: when the catalogue has no such plan, add-on or price.
         StripeRefused, StripeUnavailable: when Stripe cannot be asked.
     """

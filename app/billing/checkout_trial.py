@@ -6,6 +6,7 @@ from ..db.models import Subscription
 from ..db.ownership import owned_by
 from ..entitlements import secondary_customers
 from ..errors import Conflict
+from ..plans import Plan
 from ..service import Service
 from ..stripe.client import promptly
 from ..stripe.objects import as_id, as_seconds
@@ -18,18 +19,22 @@ MAX_PAGES = 10
 """Pages of a customer's subscriptions that Stripe is asked for."""
 
 
-async def trial_of(service: Service, order: Order, customers: Customers) -> int | None:
+async def trial_of(service: Service, order: Order, plan: Plan | None, customers: Customers) -> int | None:
     """The days of trial that the order has; None: no trial.
+
+    Those that the order names, else those that the plan offers to a user who has had none.
 
     Raises:
         Conflict: with `reason` `trial_used`, when a trial is asked for and the user has had one.
         StripeRefused, StripeUnavailable: when Stripe cannot be asked.
     """
-    if not order.trial_days:
+    offered = plan.trial_days if plan is not None else None
+    days = offered if order.trial_days is None else order.trial_days
+    if not days:
         return None
     used = await trial_subscription(service, order.user_id, customers)
-    if used is None:
-        return order.trial_days
+    if used is None or order.trial_days is None:
+        return days if used is None else None
     raise Conflict(
         f"The user has had a trial ({used}), and there is one for each user. Nothing was changed. "
         'Send "trial_days": 0 to sell without a trial.',

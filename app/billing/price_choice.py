@@ -244,7 +244,7 @@ async def _prices_of(api: StripeApi, offer: Offer, *shown: str) -> list[Values]:
     for product in offer.products:
         found += await _listed(api, shown, product=product)
     unique = {as_id(price.get("id")): price for price in reversed(found) if price.get("active") is not False}
-    return [price for price in reversed(unique.values()) if as_id(price.get("id")) not in plan.unsold_prices]
+    return [price for price in reversed(unique.values()) if as_id(price.get("id")) not in offer.unsold_prices]
 
 
 async def _price(api: StripeApi, price_id: str, *shown: str) -> Values | None:
@@ -303,9 +303,13 @@ def check_quantity(offer: Offer | None, quantity: int | None) -> None:
     if offer is None:
         return
     if offer.min_quantity is not None and quantity < offer.min_quantity:
-        raise InvalidRequest(f"quantity: {_titled(offer)} is sold from {offer.min_quantity} on, not {quantity}.")
+        raise InvalidRequest(
+            f"quantity: {_titled(offer)} is sold from {offer.min_quantity} on, not {quantity}."
+        )
     if offer.max_quantity is not None and quantity > offer.max_quantity:
-        raise InvalidRequest(f"quantity: {_titled(offer)} is sold up to {offer.max_quantity}, not {quantity}.")
+        raise InvalidRequest(
+            f"quantity: {_titled(offer)} is sold up to {offer.max_quantity}, not {quantity}."
+        )
     if quantity > 1 and isinstance(offer, Plan) and not counts_units(offer):
         raise InvalidRequest(
             f"quantity: plan {offer.id!r} has no limit per unit, so {quantity} would be paid for what one "

@@ -1,7 +1,7 @@
 """What would be over its limit after a change of plan, before the change is made."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..errors import InvalidRequest, NotFound
 from ..plans import Feature, HeldItem, Offer, Plan, PriceList
@@ -78,15 +78,17 @@ def preview_subscription(
 
 
 def preview_purchase(
-    holdings: Holdings, usage: Mapping[str, int], items: Sequence[HeldItem]
+    holdings: Holdings, usage: Mapping[str, int], items: Sequence[HeldItem], *, trialing: bool = False
 ) -> dict[str, FeaturePreview]:
     """Each feature, had the user a subscription of these items beside those that grant something now.
 
-    A first subscription opens the usage periods that follow it, so nothing is used in those.
+    `trialing`: with a trial first. A first subscription opens the usage periods that follow it, so nothing is
+    used in those.
     """
     catalogue = holdings.catalogue
     held = [each for each in holdings.subscriptions if each.entitles]
-    changed = [*held, bought(*items)]
+    limited = trialing and catalogue.access.trialing.level == "limited"
+    changed = [*held, replace(bought(*items), limited=limited)]
     return {
         key: _compare(holdings, key, 0 if not held and _follows(feature) else usage.get(key, 0), changed)
         for key, feature in catalogue.features.items()

@@ -323,10 +323,13 @@ class Limits:
             entitlements, counted, subscription_id, price_id=price_id, quantity=quantity, offer=offer
         )
 
-    async def preview_purchase(self, user_id: str, items: Sequence[HeldItem]) -> dict[str, FeaturePreview]:
-        """As `preview`, had the user bought a subscription of these items beside what there is."""
+    async def preview_purchase(
+        self, user_id: str, items: Sequence[HeldItem], *, trialing: bool = False
+    ) -> dict[str, FeaturePreview]:
+        """As `preview`, had the user bought a subscription of these items beside what there is. `trialing`:
+        with a trial first, whose limits may be smaller."""
         entitlements = await self.load(user_id)
-        return preview_purchase(entitlements, entitlements.usage or {}, items)
+        return preview_purchase(entitlements, entitlements.usage or {}, items, trialing=trialing)
 
     async def _repair(self, user_id: str, feature: str, counted: int, seen: int) -> bool:
         request = Request("set", user_id, feature, counted)

@@ -182,3 +182,49 @@ async def test_a_plan_that_the_usage_does_not_fit_is_sold_on_confirmation_alone(
         fits = items({"plan": "starter"}, {"addon": "more_projects"})
         assert (await here.order(**fits)).status_code == 200
         assert (await here.order()).status_code == 200
+
+
+OFFERS = """
+default_plan = "free"
+[features]
+projects = { kind = "allocated" }
+[plans.free]
+projects = 10
+[plans.team]
+prices = ["price_team"]
+projects = { limit = 10, per_unit = true }
+min_quantity = 2
+max_quantity = 5
+trial_days = 14
+[plans.team.trial]
+projects = 5
+[addons.more_projects]
+prices = ["price_more_projects"]
+max_quantity = 3
+projects = 50
+"""
+
+
+async def test_a_plan_is_sold_in_its_quantities_and_with_its_trial(
+    sqlite_database: str, tmp_path: Path
+) -> None:
+    offers = tmp_path / "offers.toml"
+    offers.write_text(OFFERS)
+    async with shop(sqlite_database, plans_file=offers) as here:
+        few = await here.order()
+        assert few.status_code == 422 and "'team' is sold from 2 on, not 1" in few.json()["detail"]
+        many = await here.order(quantity=6)
+        assert many.status_code == 422 and "sold up to 5, not 6" in many.json()["detail"]
+        addons = items({"plan": "team", "quantity": 2}, {"addon": "more_projects", "quantity": 4})
+        assert "Add-on 'more_projects' is sold up to 3" in (await here.order(**addons)).json()["detail"]
+        session = await session_of(here, quantity=5)
+        assert session.trial_days == 14
+        subscription = complete_checkout(here.account, session.id)
+        await here.hear()
+        here.account.cancel_now(subscription)
+        await here.hear()
+        assert (await session_of(here, quantity=5)).trial_days == 0
+        await here.done("users/user_bob/usage/projects", {"op": "consume", "amount": 10})
+        tight = await here.order("user_bob", quantity=5)
+        assert tight.status_code == 409 and tight.json()["over"]["projects"]["limit_then"] == 5
+        assert (await here.order("user_bob", quantity=5, trial_days=0)).status_code == 200
