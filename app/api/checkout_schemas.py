@@ -86,7 +86,9 @@ class CheckoutIn(BaseModel):
         default={}, description="Of the session and of the subscription"
     )
     stripe_params: Annotated[dict[str, Any], Field(max_length=MAX_PARAMS)] = Field(
-        default={}, description="Other parameters of Stripe's, which override none of these"
+        default={},
+        description="Other parameters of Stripe's, which override none of these",
+        json_schema_extra={"additionalProperties": {"description": "As Stripe nests it"}},
     )
     key: Id | None = Field(
         default=None, description="The same request with it is the same session, for a day"
