@@ -16,6 +16,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ..db.models import Customer, Subscription
 from ..db.ownership import user_of
+from ..entitlements import preview_purchase
 from ..errors import Conflict, InvalidRequest, NotFound, ServiceError, Stale
 from ..service import Service
 from ..stripe.client import Answer, promptly
@@ -216,7 +217,8 @@ async def _check_fits(service: Service, order: Order, lines: Sequence[Line], *, 
         Conflict: when the user uses more of a feature than the limit would be.
     """
     items = [line.held() for line in lines]
-    previews = await service.limits.preview_purchase(order.user_id, items, trialing=trialing)
+    held = await service.limits.load(order.user_id)
+    previews = preview_purchase(held, held.usage or {}, items, trialing=trialing)
     refuse_over({key: each for key, each in previews.items() if each.over})
 
 

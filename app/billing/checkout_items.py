@@ -57,12 +57,12 @@ async def check_addons(service: Service, order: Order, lines: Sequence[Line]) ->
     """Add-ons alone are sold to a user who has a plan: they add to its limits.
 
     Raises:
-        InvalidRequest: when the user has no subscription of a plan, as it is known here.
+        InvalidRequest: when the user has no plan, bought or granted, as it is known here.
     """
     if plan_of(lines) is not None:
         return
     held = await service.limits.load(order.user_id)
-    if not any(each.entitles and each.plan is not None for each in held.subscriptions):
+    if not any(each.plan is not None for each in held.entitling):
         raise InvalidRequest(
             "An add-on is sold beside a plan, and the user has none: add the plan to the items. Nothing was "
             "changed."

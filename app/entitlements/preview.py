@@ -86,7 +86,7 @@ def preview_purchase(
     used in those.
     """
     catalogue = holdings.catalogue
-    held = [each for each in holdings.subscriptions if each.entitles]
+    held = holdings.entitling
     limited = trialing and catalogue.access.trialing.level == "limited"
     changed = [*held, replace(bought(*items), limited=limited)]
     return {

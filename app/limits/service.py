@@ -1,7 +1,7 @@
 """The limits of one service, in the shapes that application code uses."""
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,11 +15,10 @@ from ..entitlements import (
     entitle,
     is_within,
     preview,
-    preview_purchase,
     preview_subscription,
 )
 from ..errors import Conflict, InvalidRequest
-from ..plans import Catalogue, HeldItem, Offer
+from ..plans import Catalogue, Offer
 from . import granting, holds, statements, usage
 from .drift import UNSEEN, Drift, differing, read_all
 from .granting import GrantOrder
@@ -322,14 +321,6 @@ class Limits:
         return preview_subscription(
             entitlements, counted, subscription_id, price_id=price_id, quantity=quantity, offer=offer
         )
-
-    async def preview_purchase(
-        self, user_id: str, items: Sequence[HeldItem], *, trialing: bool = False
-    ) -> dict[str, FeaturePreview]:
-        """As `preview`, had the user bought a subscription of these items beside what there is. `trialing`:
-        with a trial first, whose limits may be smaller."""
-        entitlements = await self.load(user_id)
-        return preview_purchase(entitlements, entitlements.usage or {}, items, trialing=trialing)
 
     async def _repair(self, user_id: str, feature: str, counted: int, seen: int) -> bool:
         request = Request("set", user_id, feature, counted)
