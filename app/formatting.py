@@ -20,11 +20,16 @@ def shown_amount(amount: int | None, currency: str | None) -> str:
         return ""
     if currency is None:
         return str(amount)
-    unit = currency.lower()
-    decimals = 0 if unit in NO_DECIMALS else 3 if unit in THREE_DECIMALS else 2
+    decimals = decimals_of(currency)
     whole, part = divmod(abs(amount), 10**decimals)
     fraction = f".{part:0{decimals}}" if decimals else ""
     return f"{'-' if amount < 0 else ''}{whole:,}{fraction} {currency.upper()}"
+
+
+def decimals_of(currency: str | None) -> int:
+    """How many decimals the currency's amounts have: 0 of jpy, 3 of kwd, else 2."""
+    unit = (currency or "").lower()
+    return 0 if unit in NO_DECIMALS else 3 if unit in THREE_DECIMALS else 2
 
 
 def counted(number: int, noun: str) -> str:

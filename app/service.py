@@ -34,6 +34,7 @@ from .sync.catch_up import CatchUp
 from .sync.checkout_sessions import CheckoutSessions
 from .sync.objects import StripeObjects
 from .sync.pending import PendingFetches
+from .sync.prices import PriceFetches
 from .sync.reconcile import Reconcile
 from .sync.schedule import Schedule
 from .worker.alerts import Alerts
@@ -84,6 +85,7 @@ class Service:
     stripe: StripeApi | None = None
     """Calls to Stripe, with a STRIPE_API_KEY."""
     objects: StripeObjects | None = None
+    prices: PriceFetches | None = None
     catch_up: CatchUp | None = None
     reconcile: Reconcile | None = None
     schedule: Schedule | None = None
@@ -237,6 +239,7 @@ def _with_stripe(service: Service, stripe: StripeApi, account: OwnAccount) -> Se
     catalogue = service.limits.catalogue
     reconcile = Reconcile(database, objects, stripe, catalogue=catalogue, clock=clock)
     sessions = CheckoutSessions(database, stripe, clock=clock)
+    prices = PriceFetches(database, objects, stripe, catalogue=catalogue, clock=clock)
     schedule = Schedule(
         database,
         PendingFetches(database, objects, stripe, clock=clock),
@@ -244,6 +247,7 @@ def _with_stripe(service: Service, stripe: StripeApi, account: OwnAccount) -> Se
         reconcile,
         AccountLookup(stripe, account),
         sessions,
+        prices,
         catch_up_minutes=settings.catch_up_minutes,
         reconcile_hour=settings.reconcile_hour,
         clock=clock,
@@ -252,6 +256,7 @@ def _with_stripe(service: Service, stripe: StripeApi, account: OwnAccount) -> Se
         service,
         stripe=stripe,
         objects=objects,
+        prices=prices,
         catch_up=catch_up,
         reconcile=reconcile,
         schedule=schedule,

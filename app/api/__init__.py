@@ -11,6 +11,7 @@ from . import (
     limits,
     outbox,
     overrides,
+    plans,
     portal,
     reservations,
     subscription_changes,
@@ -32,6 +33,7 @@ router = APIRouter(
 )
 SUBJECTS = {
     "subscriptions": (subscriptions, subscription_changes),
+    "plans": (plans,),
     "checkout": (checkout, portal),
     "customers": (customers,),
     "users": (users, summary),

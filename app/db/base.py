@@ -16,10 +16,21 @@ INSERT_ONLY = "insert_only"
 """In a table's `info`: a row that is there stays as it is."""
 UNITED = "united"
 """In a table's `info`: the columns, JSON objects, that keep the keys that they had."""
+NEWEST = "newest"
+"""In a table's `info`: by a column that says how new they are, the columns of which the newest stay."""
 
 COUNTED_UP = "ON CONFLICT (id) DO UPDATE SET version = billing_user.version + 1, state_due_at = 0"
 COUNT_UP = f"INSERT INTO billing_user (id, version, state_due_at) VALUES (:id, 1, 0) {COUNTED_UP}"
 """Count the version of a user up, from nothing to 1; the user's state is due to be announced."""
+
+
+def newest_change(table: Table, name: str) -> str | None:
+    """What becomes of a column of a row that is there, where the newest stays; None for other columns."""
+    for place, columns in table.info.get(NEWEST, {}).items():
+        if name == place or name in columns:
+            is_newer = f"COALESCE(excluded.{place}, '') >= COALESCE({table.name}.{place}, '')"
+            return f"{name} = CASE WHEN {is_newer} THEN excluded.{name} ELSE {table.name}.{name} END"
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from sqlalchemy.orm import configure_mappers
 from sqlmodel import Field
 
 from .grant_models import Grant, Purchase
-from .price_model import Price
+from .price_model import Price, Product
 from .rules import RULES_VERSION, RuledRow, follows_rules
 from .table import IdText, Json, Record, Table, default_row, partial_index, table_of
 from .usage_models import Override, Usage, UsageKey, UsagePeriod, User
@@ -27,6 +27,7 @@ __all__ = [
     "OutboxState",
     "Override",
     "Price",
+    "Product",
     "Purchase",
     "Record",
     "RuledRow",

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from sqlalchemy import JSON, BigInteger, Boolean, Column, Integer, Table
 
-from .base import COUNTED_UP, INSERT_ONLY, UNITED, Row
+from .base import COUNTED_UP, INSERT_ONLY, UNITED, Row, newest_change
 
 USERS_CHANNEL = "billing_users"
 
@@ -154,8 +154,9 @@ def _upsert(table: Table, first: int) -> str:
 
 def _change(table: Table, name: str) -> str:
     """What becomes of a column of a row that is there."""
-    united = name in table.info.get(UNITED, ())
-    return f"{name} = {table.name}.{name} || excluded.{name}" if united else f"{name} = excluded.{name}"
+    if name in table.info.get(UNITED, ()):
+        return f"{name} = {table.name}.{name} || excluded.{name}"
+    return newest_change(table, name) or f"{name} = excluded.{name}"
 
 
 def _array(number: int, sql_type: str) -> str:

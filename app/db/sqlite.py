@@ -15,7 +15,7 @@ from sqlalchemy import JSON, URL, Column, Connection, Table, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from ..errors import ConfigurationError
-from .base import COUNT_UP, INSERT_ONLY, UNITED, Database, Row
+from .base import COUNT_UP, INSERT_ONLY, UNITED, Database, Row, newest_change
 from .sqlite_trial import try_to_write, why_not_writable
 
 T = TypeVar("T")
@@ -247,7 +247,7 @@ def _change(table: Table, name: str) -> str:
     """What becomes of a column of a row that is there."""
     if name in table.info.get(UNITED, ()):
         return f"{name} = json_patch({table.name}.{name}, excluded.{name})"
-    return f"{name} = excluded.{name}"
+    return newest_change(table, name) or f"{name} = excluded.{name}"
 
 
 def _parameters(table: Table, row: Row) -> list[Any]:

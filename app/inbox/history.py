@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import orjson
 
-from ..db import Batch
+from ..db import Batch, Row
 from ..db.models import Customer, Price, Record, Subscription
 from ..plans import price_ids
 from ..stripe.events import StripeEvent, parse
@@ -15,6 +15,7 @@ from ..stripe.ordering import contested, position
 from .handlers.snapshots import current_position
 from .unit_of_work import KINDS, UnitOfWork
 
+PRICE_COLUMNS = tuple(Price.model_fields)
 EARLIER_SNAPSHOTS = 20
 """How many snapshots from before a contested second are read, to find the one that a circle returns to."""
 
@@ -55,9 +56,13 @@ async def load_prices(batch: Batch, unit_of_work: UnitOfWork) -> None:
     missing = {price for price in named if price not in prices.known and prices.is_unmapped(price)}
     if missing:
         marks = ", ".join("?" * len(missing))
-        select = "SELECT id, product_id, lookup_keys, unmapped_at, version, updated_at FROM billing_price"
+        select = f"SELECT {', '.join(PRICE_COLUMNS)} FROM billing_price"  # noqa: S608
         rows = await batch.fetch(f"{select} WHERE id IN ({marks})", *sorted(missing))
-        unit_of_work.fill(Price, [row | {"lookup_keys": _decoded(row["lookup_keys"])} for row in rows])
+        unit_of_work.fill(Price, [_decoded_price(row) for row in rows])
+
+
+def _decoded_price(row: Row) -> Row:
+    return row | {name: _decoded(row[name]) for name in ("lookup_keys", "shown")}
 
 
 def _decoded(value: Any) -> Any:

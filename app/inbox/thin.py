@@ -14,6 +14,7 @@ RECORDED = {
     "customer": "customer.updated",
     "invoice": "invoice.updated",
     "price": "price.updated",
+    "product": "product.updated",
 }
 """The objects that have a record here, and as which event what is read of them is applied."""
 

@@ -15,6 +15,7 @@ from ..db.models import (
     Customer,
     Invoice,
     Price,
+    Product,
     Record,
     RuledRow,
     Subscription,
@@ -35,6 +36,7 @@ KINDS: dict[str, type[Record]] = {
     "invoice": Invoice,
     "customer": Customer,
     "price": Price,
+    "product": Product,
 }
 """The records that events name, by Stripe's word for the object."""
 
@@ -48,8 +50,9 @@ def make_row(model: type[R], values: Mapping[str, Any]) -> R:
     return row
 
 
-UNLOCKED = frozenset({"price"})
-"""Kinds that nearly every event names, so that locks on them would let one batch work at a time."""
+UNLOCKED = frozenset({"price", "product"})
+"""Kinds whose rows are merged when they are written. Nearly every event names a price, so that locks on them
+would let one batch work at a time."""
 
 
 class Reapplied(NamedTuple):
@@ -254,7 +257,7 @@ class UnitOfWork:
         for row, before in self.changed():
             version = row.__dict__["version"] + 1
             values = row.__dict__ | {"version": version, "updated_at": self.now}
-            ruled = not isinstance(row, Price)
+            ruled = not isinstance(row, Price | Product)
             if ruled and (before is None or follows_rules(cast(RuledRow, row))):
                 values |= {"rules_version": RULES_VERSION, "rules_row_version": version}
             yield type(row), values
@@ -267,7 +270,7 @@ class UnitOfWork:
         """The users whose limits the changes may touch, those that a customer was taken from included."""
         users: set[str | None] = set()
         for row, before in self.changed():
-            if isinstance(row, Price):
+            if isinstance(row, Price | Product):
                 continue
             values = row.__dict__
             if isinstance(row, Customer):

@@ -19,6 +19,7 @@ from .catalogue import (
 from .file import load_catalogue
 from .items import HeldItem, held_items, main_item, price_ids
 from .prices import KnownPrice, PriceList, line_to_add
+from .pricing import Missing, PriceTerms, Pricing
 from .values import MAX_AMOUNT, Value, read_size
 
 __all__ = [
@@ -35,12 +36,15 @@ __all__ = [
     "Kind",
     "KnownPrice",
     "Limit",
+    "Missing",
     "Offer",
     "OverrideOp",
     "PauseCause",
     "PausedPolicy",
     "Plan",
     "PriceList",
+    "PriceTerms",
+    "Pricing",
     "Reset",
     "Value",
     "When",

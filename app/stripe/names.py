@@ -10,14 +10,15 @@ from .objects import (
     seen_prices,
 )
 
+NAMED = ("subscription", "invoice", "customer", "price", "product")
 PARTS_OF_INVOICES = frozenset({"credit_note", "invoice_payment"})
 
 
 def named_records(content: Values, previous: Values | None = None) -> dict[str, set[str]]:
     """The ids of every record that the object may touch, by the kind of record."""
-    names: dict[str, set[str]] = {name: set() for name in ("subscription", "invoice", "customer", "price")}
+    names: dict[str, set[str]] = {name: set() for name in NAMED}
     kind = as_text(content.get("object"))
-    own_id = as_id(content.get("id")) if kind == "price" else as_object_id(content.get("id"))
+    own_id = as_id(content.get("id")) if kind in ("price", "product") else as_object_id(content.get("id"))
     if own_id and kind in names:
         names[kind].add(own_id)
     if customer := as_object_id(content.get("customer")):

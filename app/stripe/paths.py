@@ -12,6 +12,7 @@ PATHS = {
     "charge": "/v1/charges/{}",
     "dispute": "/v1/disputes/{}",
     "price": "/v1/prices/{}",
+    "product": "/v1/products/{}",
     "invoice_payment": "/v1/invoice_payments/{}",
     "credit_note": "/v1/credit_notes/{}",
     "refund": "/v1/refunds/{}",

@@ -15,6 +15,7 @@ from .account import AccountLookup
 from .catch_up import CatchUp
 from .checkout_sessions import CheckoutSessions
 from .pending import PendingFetches
+from .prices import PriceFetches
 from .reconcile import JOB as RECONCILE
 from .reconcile import Reconcile
 
@@ -28,8 +29,8 @@ RECONCILE_AGAIN_SECONDS = 20 * HOUR
 
 
 class Schedule:
-    """Fetches objects and expires checkout sessions all the time, catches up every few minutes, reconciles
-    every night."""
+    """Fetches objects and expires checkout sessions all the time, prices hourly; catches up every few minutes,
+    reconciles every night."""
 
     def __init__(
         self,
@@ -39,6 +40,7 @@ class Schedule:
         reconcile: Reconcile,
         account: AccountLookup,
         sessions: CheckoutSessions,
+        prices: PriceFetches,
         *,
         catch_up_minutes: float,
         reconcile_hour: int | None,
@@ -50,6 +52,7 @@ class Schedule:
         self._reconcile = reconcile
         self._account = account
         self._sessions = sessions
+        self._prices = prices
         self._catch_up_minutes = catch_up_minutes
         self._reconcile_hour = reconcile_hour
         self._clock = clock
@@ -64,6 +67,7 @@ class Schedule:
                 self._every(EXPIRE_EVERY_SECONDS, self._sessions.expire_due),
                 self._every(LOOK_EVERY_SECONDS, self.catch_up_when_due),
                 self._every(LOOK_EVERY_SECONDS, self.reconcile_when_due),
+                self._every(LOOK_EVERY_SECONDS, self._prices.refresh_when_due),
             )
         finally:
             self._stopped = asyncio.Event()  # it may run again, on another loop

@@ -1,11 +1,14 @@
 """A summary from entitlements and rows: pure, so that any page and any test can call it."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Final
+from typing import Any, Final
 
 from ...db.models import Invoice, Subscription
 from ...entitlements import Entitlements, FeatureEntitlement, JudgedSubscription, preview
+from ...plans import Feature, Plan, PriceList, PriceTerms, Pricing
+from ...plans.shown import BYTES, shown_limit, shown_number
 from ...stripe.objects import ENDED
+from ..pricing import SoldPrice
 from .banners import banners
 from .schemas import (
     Choice,
@@ -29,20 +32,31 @@ def summarize(
     subscriptions: Iterable[Subscription],
     invoices: Iterable[Invoice],
     action_required: Collection[str] = (),
+    pricing: Pricing | None = None,
 ) -> Summary:
     """What a billing page shows of a user.
 
     The entitlements must have been loaded with the usage; the rows are those that they were made from.
-    `action_required` has the ids of the open invoices that the customer's bank wants confirmed.
+    `action_required` has the ids of the open invoices that the customer's bank wants confirmed. `pricing`:
+    what prices cost; without it amounts are those of the user's own subscriptions.
     """
+    pricing = pricing or Pricing(entitlements.catalogue)
     rows = {row.id: row for row in subscriptions}
-    shown = [_subscription(each, rows[each.id]) for each in _shown(entitlements) if each.id in rows]
+    shown = [
+        _subscription(each, rows[each.id], pricing, entitlements.prices)
+        for each in _shown(entitlements)
+        if each.id in rows
+    ]
     open_invoices = [_invoice(row, row.id in action_required) for row in _open(invoices)]
     usage = list(_usage(entitlements))
     return Summary(
         user_id=entitlements.user_id,
         as_of=entitlements.as_of,
         plan=entitlements.plan,
+        plan_name=pricing.plan_title(entitlements.plan),
+        restorable_plan_name=pricing.plan_title(
+            entitlements.own_plan.plan if entitlements.own_plan else None
+        ),
         restorable_plan=entitlements.own_plan.plan if entitlements.own_plan else None,
         status=entitlements.status,
         access=entitlements.access,
@@ -50,7 +64,7 @@ def summarize(
         open_invoices=open_invoices,
         usage=usage,
         included=list(_included(entitlements)),
-        choices=list(_choices(entitlements)),
+        choices=list(_choices(entitlements, pricing)),
         banners=banners(entitlements, shown, open_invoices, usage),
     )
 
@@ -62,19 +76,39 @@ def _shown(entitlements: Entitlements) -> list[JudgedSubscription]:
     return sorted(alive, key=lambda each: each is not entitlements.subscription)
 
 
-def _subscription(judged: JudgedSubscription, row: Subscription) -> SummarySubscription:
+def _subscription(
+    judged: JudgedSubscription, row: Subscription, pricing: Pricing, prices: PriceList
+) -> SummarySubscription:
     ends_at = _ends_at(row)
     renews = row.status in RENEWING and ends_at is None
     return SummarySubscription(
         subscription_id=row.id,
         customer_id=row.customer_id,
         plan=judged.plan.id if judged.plan else None,
+        plan_name=pricing.title(judged.plan) if judged.plan else None,
         status=row.status,
         access=judged.access.level,
-        prices=[Price(**{name: item.get(name) for name in Price.model_fields}) for item in row.items],
+        trial_limits=judged.limited
+        and any(each.offer is not None and each.offer.trial for each in judged.items),
+        prices=[_price(item, pricing, prices) for item in row.items],
         renews_at=row.expiry_date if renews else None,
         ends_at=ends_at,
         trial_ends_at=row.trial_end if row.status == "trialing" else None,
+    )
+
+
+ITEM = ("price_id", "product_id", "quantity", "unit_amount", "currency", "interval", "interval_count")
+
+
+def _price(item: Mapping[str, Any], pricing: Pricing, prices: PriceList) -> Price:
+    """An item in words; the item itself says what it costs where nothing else does."""
+    price_id, product_id = item.get("price_id"), item.get("product_id")
+    offer = prices.offer(price_id, product_id)
+    terms = pricing.terms.get(price_id or "") or PriceTerms.of(price_id or "", item, product_id=product_id)
+    return Price(
+        **{name: item.get(name) for name in ITEM},
+        name=pricing.title(offer) if offer is not None else pricing.products.get(product_id or ""),
+        text=pricing.text(offer, terms, item.get("quantity")),
     )
 
 
@@ -122,6 +156,8 @@ def _usage(entitlements: Entitlements) -> Iterator[UsageBar]:
             continue  # not in the plan, and nothing to show
         yield UsageBar(
             feature=key,
+            name=entitlements.catalogue.features[key].title,
+            text=_used(entitlements.catalogue.features[key], decision.used, feature.limit),
             used=decision.used,
             limit=feature.limit,
             remaining=decision.remaining,
@@ -130,6 +166,20 @@ def _usage(entitlements: Entitlements) -> Iterator[UsageBar]:
             soft=feature.soft,
             resets_at=decision.resets_at,
         )
+
+
+def _used(feature: Feature, used: int, limit: int | None) -> str:
+    """`8 of 10 projects`; without the first unit, unless it is a size."""
+    of = "unlimited" if limit is None else shown_number(feature, limit)
+    amount = shown_number(feature, used) if feature.unit == BYTES else f"{used:,}"
+    return f"{amount}, {of}" if limit is None else f"{amount} of {of}"
+
+
+def _limit_text(feature: Feature, limit: int | None) -> str:
+    """A limit in words. Of a switch, whether it is on."""
+    if feature.kind == "boolean":
+        return shown_limit(feature, limit is None)
+    return "none" if limit == 0 else shown_limit(feature, limit)
 
 
 def _share(used: int, limit: int | None) -> float | None:
@@ -149,28 +199,44 @@ def _level(used: int, feature: FeatureEntitlement) -> UsageLevel:
 def _included(entitlements: Entitlements) -> Iterator[Included]:
     for key, feature in entitlements.features.items():
         if feature.kind in ("boolean", "static"):
-            yield Included(feature=key, value=feature.value)
+            named = entitlements.catalogue.features[key]
+            yield Included(
+                feature=key, name=named.title, text=shown_limit(named, feature.value), value=feature.value
+            )
 
 
-def _choices(entitlements: Entitlements) -> Iterator[Choice]:
+def _choices(entitlements: Entitlements, pricing: Pricing) -> Iterator[Choice]:
     """The plans that are sold, in a pricing page's order, without the one that the user has or would have."""
     own = {entitlements.plan, entitlements.own_plan.plan if entitlements.own_plan else None}
     for plan in entitlements.catalogue.sold_plans():
         if plan.id not in own:
-            yield _choice(plan.id, plan.prices, entitlements)
+            yield _choice(plan, pricing, entitlements)
 
 
-def _choice(plan: str, prices: Iterable[str], entitlements: Entitlements) -> Choice:
-    compared = preview(entitlements, _counted(entitlements), plan=plan)
+def _choice(plan: Plan, pricing: Pricing, entitlements: Entitlements) -> Choice:
+    compared = preview(entitlements, _counted(entitlements), plan=plan.id)
+    features = entitlements.catalogue.features
     changes = [
-        FeatureChange(feature=key, limit_now=each.limit_now, limit_then=each.limit_then, over=each.over)
+        FeatureChange(
+            feature=key,
+            name=features[key].title,
+            text_now=_limit_text(features[key], each.limit_now),
+            text_then=_limit_text(features[key], each.limit_then),
+            limit_now=each.limit_now,
+            limit_then=each.limit_then,
+            over=each.over,
+        )
         for key, each in compared.items()
         if each.limit_now != each.limit_then
     ]
     less = any(_is_more(each.limit_now, each.limit_then) for each in changes)
     return Choice(
-        plan=plan,
-        prices=list(prices),
+        plan=plan.id,
+        name=pricing.title(plan),
+        description=plan.description,
+        trial_days=plan.trial_days,
+        offers=[SoldPrice.of(terms) for terms in pricing.sold_at(plan)],
+        prices=list(plan.prices),
         upgrade=bool(changes) and not less,
         fits=not any(each.over for each in compared.values()),
         changes=changes,

@@ -7,7 +7,10 @@ from ...db.models import EventState, Invoice, WebhookEvent
 from ...db.ownership import owned_by
 from ...entitlements import secondary_customers
 from ...limits.loading import read_entry
+from ...limits.prices import read_pricing
+from ...plans import price_ids
 from ...service import Service
+from ..pricing import completed
 from .build import summarize
 from .schemas import Summary
 
@@ -24,8 +27,11 @@ async def read_summary(service: Service, user_id: str) -> Summary:
         hidden = secondary_customers(owned.customers, owned.subscriptions)
         is_open = owned.invoices(hidden) & (col(Invoice.status) == "open")
         invoices = (await session.exec(select(Invoice).where(is_open))).all()
+        held = {price for row in owned.subscriptions for price in price_ids(row.items, None, row.plan_id)}
+        pricing = await read_pricing(connection, service.limits.catalogue, held)
         waiting = await _action_required(session, [invoice.id for invoice in invoices])
-    return summarize(entry.entitlements, owned.subscriptions, invoices, waiting)
+    pricing = await completed(service, pricing, held)
+    return summarize(entry.entitlements, owned.subscriptions, invoices, waiting, pricing)
 
 
 async def _action_required(session: AsyncSession, invoices: list[str]) -> set[str]:

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ...entitlements import AccessLevel, Act
 from ...plans import Value
+from ..pricing import SoldPrice
 
 JANUARY, FEBRUARY = 1_893_456_000, 1_896_134_400  # of 2030
 
@@ -38,6 +39,11 @@ class Price(_Shape):
     unit_amount: Amount
     currency: str | None = Field(examples=["eur"])
     interval: str | None = Field(examples=["month"])
+    interval_count: int | None = Field(default=None, examples=[1])
+    name: str | None = Field(default=None, examples=["Team"], description="The plan or add-on that it buys")
+    text: str = Field(
+        default="", examples=["Team, 3 × 29.00 EUR a month"], description="Name, quantity and amount in words"
+    )
 
 
 class SummarySubscription(_Shape):
@@ -48,8 +54,10 @@ class SummarySubscription(_Shape):
     plan: str | None = Field(
         examples=["team"], description="By the catalogue; null for a price that it lacks"
     )
+    plan_name: str | None = Field(default=None, examples=["Team"])
     status: str | None = Field(examples=["active"])
     access: AccessLevel
+    trial_limits: bool = Field(default=False, description="On trial, with the limits of the plan's trial")
     prices: list[Price]
     renews_at: Time = Field(examples=[FEBRUARY])
     ends_at: Time
@@ -72,6 +80,8 @@ class UsageBar(_Shape):
     """What is used of a counted feature. A limit of null is unlimited."""
 
     feature: str = Field(examples=["projects"])
+    name: str = Field(default="", examples=["Projects"])
+    text: str = Field(default="", examples=["8 of 10 projects"])
     used: int = Field(examples=[8])
     limit: int | None = Field(examples=[10])
     remaining: int | None = Field(examples=[2])
@@ -87,6 +97,8 @@ class Included(_Shape):
     """A boolean or static feature."""
 
     feature: str = Field(examples=["sso"])
+    name: str = Field(default="", examples=["Single sign-on"])
+    text: str = Field(default="", examples=["included"])
     value: Value = Field(examples=[True])
 
 
@@ -94,6 +106,9 @@ class FeatureChange(_Shape):
     """A limit now and after a change of plan; null is unlimited, 0 is none."""
 
     feature: str = Field(examples=["projects"])
+    name: str = Field(default="", examples=["Projects"])
+    text_now: str = Field(default="", examples=["3 projects"])
+    text_then: str = Field(default="", examples=["10 projects"])
     limit_now: int | None = Field(examples=[3])
     limit_then: int | None = Field(examples=[10])
     over: int = Field(examples=[0], description="By how much what is used would be over")
@@ -103,6 +118,12 @@ class Choice(_Shape):
     """A plan of the catalogue that can be bought."""
 
     plan: str = Field(examples=["team"])
+    name: str = Field(default="", examples=["Team"])
+    description: str | None = None
+    trial_days: int | None = Field(default=None, description="The trial that checkout offers")
+    offers: list[SoldPrice] = Field(
+        default=[], description="What it is sold at: of each interval and currency the first price"
+    )
     prices: list[str] = Field(
         examples=[["price_team", "price_team_yearly"]],
         description="Those that the plans file lists by id; a plan is bought and changed to by its name, too",
@@ -132,6 +153,8 @@ class Summary(_Shape):
     user_id: str = Field(examples=["user_42"])
     as_of: Time = Field(examples=[JANUARY])
     plan: str | None = Field(examples=["team"], description="The plan in force")
+    plan_name: str | None = Field(default=None, examples=["Team"])
+    restorable_plan_name: str | None = None
     restorable_plan: str | None = Field(description="The plan that paying or resuming would bring back")
     status: str | None = Field(examples=["active"])
     access: AccessLevel

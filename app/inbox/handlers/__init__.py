@@ -12,7 +12,7 @@ from .customer import customer_snapshot
 from .internal import internal_customer_linked, internal_subscription_updated
 from .invoice import invoice_deleted, invoice_finalization_failed, invoice_snapshot
 from .invoice_parts import credit_note_changed, invoice_payment_changed
-from .price import price_snapshot
+from .price import price_snapshot, product_snapshot
 from .subscription import subscription_snapshot, subscription_status_reached, trial_will_end
 from .warnings import checkout_session_expired, checkout_session_failed, early_fraud_warning_created
 
@@ -63,6 +63,9 @@ HANDLERS: dict[str, Handler] = {
     "price.created": price_snapshot,
     "price.updated": price_snapshot,
     "price.deleted": price_snapshot,
+    "product.created": product_snapshot,
+    "product.updated": product_snapshot,
+    "product.deleted": product_snapshot,
     "internal.subscription.updated": internal_subscription_updated,
     "internal.customer.linked": internal_customer_linked,
 }

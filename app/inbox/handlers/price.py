@@ -1,23 +1,56 @@
-"""`price.*`, and the prices that subscriptions show: every lookup key that a price was seen with is kept."""
+"""`price.*` and `product.*`, and the prices that subscriptions show.
+
+Every lookup key that a price was seen with is kept. What it costs is as the newest event of its own says.
+"""
 
 import structlog
 
-from ...db.models import Price, Subscription
+from ...db.models import Price, Product, Subscription
+from ...errors import MalformedEvent
 from ...plans import held_items, line_to_add
 from ...signals import price_unmapped
 from ...stripe.events import StripeEvent
-from ...stripe.objects import ENDED, MAX_ID_LENGTH, SeenPrice, prices_before, seen_prices
+from ...stripe.objects import ENDED, MAX_ID_LENGTH, SeenPrice, as_id, prices_before, seen_prices
+from ...stripe.price_values import current_lookup_key, price_values, product_values
 from ..unit_of_work import UnitOfWork
+from .snapshots import is_reading
 
 log = structlog.get_logger(__name__)
 
 
 def price_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
-    """Stores the price's lookup keys and product, by which the catalogue finds its plan.
+    """Stores the price's lookup keys and product, by which the catalogue finds its plan, and what it costs.
 
-    A deletion takes nothing back: a subscriber with a deleted price keeps paying it.
+    A deletion takes nothing of that back, but the price is no longer sold: a subscriber keeps paying it.
     """
     learn_prices(event, unit_of_work)
+    price, place = unit_of_work.find(Price, as_id(event.object.get("id"))), shown_at(event)
+    if price is not None and place >= (price.shown_at or ""):
+        shown = price_values(event.object, deleted=event.type.endswith(".deleted"))
+        key = current_lookup_key(event.object)
+        unit_of_work.change(price, shown=shown, lookup_key=key, shown_at=place)
+
+
+def product_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
+    """Stores what the product is called. A deletion keeps the name: old prices still have it."""
+    product_id, place = as_id(event.object.get("id")), shown_at(event)
+    if product_id is None:
+        raise MalformedEvent("The object has no usable id.")
+    product = unit_of_work.find(Product, product_id) or unit_of_work.add(Product, product_id)
+    if place >= (product.shown_at or ""):
+        values = product_values(event.object, deleted=event.type.endswith(".deleted"))
+        unit_of_work.change(product, **values, shown_at=place)
+
+
+def shown_at(event: StripeEvent) -> str:
+    """Where the statement stands among all of its object: the greatest is the newest, whatever comes first.
+
+    Of one second, a deletion is the last, and what was fetched later than what Stripe sent. Of two updates
+    within one second it is not known which is newer: until one is fetched, the greater id counts.
+    """
+    step = event.type.rpartition(".")[2]
+    rank = 3 if step == "deleted" else 2 if is_reading(event.id) else 0 if step == "created" else 1
+    return f"{event.created:012}:{rank}:{event.id}"
 
 
 def learn_prices(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
