@@ -122,7 +122,7 @@ class Pricing:
         """What people call it: its name in the catalogue, else its product's at Stripe, else its id."""
         if offer.name is not None:
             return offer.name
-        listed = [self.terms[price].product_id or "" for price in offer.prices if price in self.terms]
+        listed = [terms.product_id or "" for terms in self._of(offer)]
         named = [self.products[id] for id in (*offer.products, *listed) if id in self.products]
         return named[0] if named else offer.id
 
@@ -169,8 +169,12 @@ class Pricing:
         offers: list[Offer] = [*self.catalogue.plans.values(), *self.catalogue.addons.values()]
         keys = {terms.lookup_key for terms in self.terms.values()}
         owned = {terms.product_id for terms in self.terms.values()}
+        nameless = [terms for offer in offers if offer.name is None for terms in self._of(offer)]
         return Missing(
-            tuple(id for offer in offers for id in offer.prices if id not in self.terms),
+            (
+                *(id for offer in offers for id in offer.prices if id not in self.terms),
+                *(terms.price_id for terms in nameless if terms.product_id not in self.products),
+            ),
             tuple(key for offer in offers for key in offer.lookup_keys if key not in keys),
             tuple(id for offer in offers for id in offer.products if id not in owned),
         )

@@ -92,7 +92,8 @@ async def test_who_pays_sees_plan_prices_renewal_and_usage(client: Client) -> No
     assert (projects["level"], projects["remaining"]) == ("warn", 2)
     assert (bars["storage_bytes"]["share"], bars["storage_bytes"]["level"]) == (None, "ok")
     assert bars["api_calls"]["resets_at"] == START + 31 * DAY
-    assert {"feature": "sso", "value": True} in shown["included"]
+    sso = {"feature": "sso", "name": "Single sign-on", "text": "included", "value": True}
+    assert sso in shown["included"]
     assert (shown["banners"], [choice["plan"] for choice in shown["choices"]]) == ([], ["starter"])
     html = await page(client)
     for part in ("Renews on 31 January 2030", "2 × price_team", "29.00 USD", "18 of 20", 'value="0.9"'):

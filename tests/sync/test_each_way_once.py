@@ -12,6 +12,7 @@ from app.db.models import EventState, WebhookEvent
 from app.operations.replay import replay
 from app.signals import Reaction, reactions
 from app.simulator import Account, thin_event, truth
+from app.simulator.model import Record
 from app.sync.pending import GONE, UNCHANGED_SECONDS
 from tests.records import stored
 
@@ -138,12 +139,12 @@ async def test_a_thin_event_without_a_receiver_reaches_one_that_is_connected_lat
     any_database_url: str, beside: Start
 ) -> None:
     account, _ = subscribed()
-    product = next(iter(account.prices.values())).product
-    event = thin("v1.product.updated", ("product", product, f"/v1/products/{product}"), created=NOW)
+    coupon = account.add_record(Record("half_off", NOW, "coupon", {"id": "half_off", "object": "coupon"})).id
+    event = thin("v1.coupon.updated", ("coupon", coupon, f"/v1/coupons/{coupon}"), created=NOW)
     async with beside(any_database_url, account) as both:
         assert await both.client.send(event) == "ignored"
-        with receiving("product.updated") as heard:
+        with receiving("coupon.updated") as heard:
             assert await replay(both.service.database, "test", at=account.now, event_id=event["id"]) == 1
             await both.service.worker.retry_due()
             await both.refresh()
-    assert [each.object["id"] for each in heard] == [product]
+    assert [each.object["id"] for each in heard] == [coupon]
