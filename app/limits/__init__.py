@@ -301,5 +301,5 @@ def require(
 def _included(entitlements: Entitlements, feature: str) -> Entitlements:
     decision = entitlements.check(feature, 0, 1)
     if not decision.allowed:
-        raise denial(decision)
+        raise denial(decision, entitlements.catalogue)
     return entitlements

@@ -146,7 +146,8 @@ async def guarded(
                 continue  # what is held is taken, whatever has changed
         more = max(request.amount - held(), 1)
         if not entry.entitlements.look(request.feature, None, more).allowed:
-            raise denial(entry.entitlements.check(request.feature, None, more))
+            decision = entry.entitlements.check(request.feature, None, more)
+            raise denial(decision, entry.entitlements.catalogue)
         if entry.entitlements.look(request.feature).used > MAX_AMOUNT - request.amount:
             raise InvalidRequest(f"More than {MAX_AMOUNT} cannot be counted. Nothing was taken.")
     raise Unavailable("What this user has is changing too fast to be read. Try again.")
