@@ -29,7 +29,7 @@ RECONCILE_AGAIN_SECONDS = 20 * HOUR
 
 
 class Schedule:
-    """Fetches objects and expires checkout sessions all the time, prices hourly; catches up every few minutes,
+    """Fetches objects, expires checkout sessions, fetches prices hourly; catches up every few minutes,
     reconciles every night."""
 
     def __init__(
