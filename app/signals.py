@@ -55,7 +55,8 @@ fraud_warning = reactions.signal("fraud_warning")
 checkout_payment_failed = reactions.signal("checkout_payment_failed")
 """The delayed payment of a completed checkout session failed, as a bank debit does."""
 checkout_expired = reactions.signal("checkout_expired")
-"""A checkout session expired before anybody completed it."""
+"""A checkout session expired before anybody completed it. Not announced when another session of its user, or
+a purchase, took its place."""
 price_unmapped = reactions.signal("price_unmapped")
 """A live subscription has a price that the plans file does not list. Once for each price; `facts["remedy"]`
 is the line to add."""
@@ -63,6 +64,9 @@ entitlements_changed = reactions.signal("entitlements_changed")
 """What a user has differs from what was announced last: plan, status, access, a limit, or why. `facts` is the
 user's whole state as of `at`, numbered by `facts["version"]`; several changes at once make one. Outbound
 webhooks carry it."""
+bought_twice = reactions.signal("bought_twice")
+"""A user paid two checkouts that were open at once, or has a second trial by them. Once for the later
+subscription; `facts` has `why` (`second_subscription` or `second_trial`) and `earlier_subscription_id`."""
 over_limit = reactions.signal("over_limit")
 """A user has more of an allocated feature in use than the limit, as after a downgrade. Once for each time.
 `facts` has `feature`, `used`, `limit`, `over_since` and, with `[over_limit] days`, `over_until`."""

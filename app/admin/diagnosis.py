@@ -243,6 +243,7 @@ LINKS: dict[str, Callable[[Account, Sequence[str]], tuple[Remedy, ...]]] = {
     "thin-events": _fetch,
     "needs-refresh": _open_each,
     "prices-in-use": _override_or_open,
+    "bought-twice": _open_each,
     "two-subscriptions": _open_live,
 }
 """What the screen offers beside the remedy of a check."""

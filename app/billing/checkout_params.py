@@ -8,8 +8,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..entitlements import ONLY_SUBSCRIPTION, SECOND_SUBSCRIPTION, SOLD_AS
 from ..errors import InvalidRequest
-from ..inbox.handlers.claims import ONLY_SUBSCRIPTION, SECOND_SUBSCRIPTION, SOLD_AS
 from .checkout_order import MAX_METADATA, MAX_METADATA_KEY, MAX_METADATA_VALUE, Order
 
 Json = dict[str, Any]

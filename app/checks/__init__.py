@@ -7,7 +7,7 @@ these checks say. What only the doctor can see, at Stripe and in the settings, i
 
 import structlog
 
-from . import events, jobs, prices, records, spool, webhooks
+from . import duplicates, events, jobs, prices, records, spool, webhooks
 from .finding import Check, Context, Finding, Level, Scope
 
 __all__ = ["BY_NAME", "CHECKS", "Check", "Context", "Finding", "Level", "Scope", "run_checks"]
@@ -16,6 +16,7 @@ log = structlog.get_logger(__name__)
 
 CHECKS: tuple[Check, ...] = (
     *spool.CHECKS,
+    *duplicates.CHECKS,
     *records.CHECKS,
     *prices.CHECKS,
     *events.CHECKS,

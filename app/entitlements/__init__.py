@@ -3,6 +3,7 @@
 from .access import Access, AccessLevel, Act, Block, access
 from .decisions import Decision, Reason, decide
 from .deletion import ended_with, is_doubtful
+from .duplicates import ONLY_SUBSCRIPTION, SECOND_SUBSCRIPTION, SOLD_AS, Duplicate, duplicates
 from .explanation import Explanation, explain_access
 from .features import FeatureEntitlement, Override, Part
 from .granted import Drawn, Grant
@@ -17,6 +18,9 @@ from .snapshot import Balance, Entitlements, entitle
 from .subscriptions import JudgedSubscription
 
 __all__ = [
+    "ONLY_SUBSCRIPTION",
+    "SECOND_SUBSCRIPTION",
+    "SOLD_AS",
     "WEAK",
     "Access",
     "AccessLevel",
@@ -26,6 +30,7 @@ __all__ = [
     "CustomerRecord",
     "Decision",
     "Drawn",
+    "Duplicate",
     "Entitlements",
     "Explanation",
     "FeatureEntitlement",
@@ -45,6 +50,7 @@ __all__ = [
     "SubscriptionRecord",
     "access",
     "decide",
+    "duplicates",
     "ended_with",
     "entitle",
     "explain_access",

@@ -8,8 +8,9 @@ events that announce a fact cost a query: renewals and changes do not.
 from collections.abc import Iterable
 
 from ..db import Batch, Row
-from ..db.models import OutboxEntry, OutboxState
+from ..db.models import OpenedSession, OutboxEntry, OutboxState
 from ..reactions.outbox import entry_of
+from ..signals import checkout_expired
 from ..stripe.events import StripeEvent
 from ..stripe.objects import as_text
 from .unit_of_work import UnitOfWork
@@ -30,7 +31,7 @@ def unrecorded_objects(events: Iterable[StripeEvent]) -> list[str]:
 
 
 async def drop_announced(batch: Batch, unit_of_work: UnitOfWork) -> None:
-    """Drop the reactions about facts that were announced before."""
+    """Drop the reactions about facts that were announced before, or that are no news."""
     if not unit_of_work.facts:
         return
     facts = {
@@ -38,7 +39,11 @@ async def drop_announced(batch: Batch, unit_of_work: UnitOfWork) -> None:
         for each in unit_of_work.reactions
         if each.id in unit_of_work.facts
     }
-    known = {fact for fact, events in facts.items() if await _was_announced(batch, fact, events)}
+    known = {
+        fact
+        for fact, events in facts.items()
+        if await _was_announced(batch, fact, events) or await _is_superseded(batch, fact)
+    }
     unit_of_work.reactions[:] = [each for each in unit_of_work.reactions if each.id not in known]
 
 
@@ -50,6 +55,16 @@ def notes(unit_of_work: UnitOfWork) -> list[Row]:
         for reaction in unit_of_work.reactions
         if reaction.id in unit_of_work.facts
     ]
+
+
+async def _is_superseded(batch: Batch, fact: str) -> bool:
+    """Whether it is a checkout session that the service itself has had expired: nobody abandoned that."""
+    signal, _, session_id = fact.partition(":")
+    if signal != checkout_expired.name:
+        return False
+    table = OpenedSession.__tablename__
+    query = f"SELECT id FROM {table} WHERE id = ? AND superseded_at IS NOT NULL"  # noqa: S608 # a name of ours
+    return bool(await batch.fetch(query, session_id))
 
 
 async def _was_announced(batch: Batch, fact: str, events: Iterable[str]) -> bool:

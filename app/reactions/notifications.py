@@ -82,6 +82,11 @@ TEMPLATES: dict[str, tuple[str, str]] = {
         "A trial ends {trial_end}",
         "The trial of subscription {subscription_id} ({plan_id}) ends {trial_end}. " + CUSTOMER,
     ),
+    "bought_twice": (
+        "A user bought twice: {subscription_id}",
+        "Subscription {subscription_id} was bought while {earlier_subscription_id} was there ({why}). "
+        "Cancel it in Stripe's Dashboard, and refund it. " + CUSTOMER,
+    ),
     "price_unmapped": (
         "A price is in no plan: {price_id}",
         "Subscription {subscription_id} has the price {price_id}, which the plans file does not list: it "

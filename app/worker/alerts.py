@@ -11,6 +11,8 @@ from sqlmodel import col, delete, exists, func, select
 
 from ..backoff import has_come
 from ..checks import Finding
+from ..checks.duplicates import bought_twice as find_bought_twice
+from ..checks.duplicates import recent_buyers
 from ..checks.events import FAILING_SECONDS, failing_since
 from ..checks.prices import UnmappedPrice, unmapped_in_use
 from ..checks.records import UNLINKED_SECONDS, unlinked
@@ -20,6 +22,7 @@ from ..db.keyset import in_key_order
 from ..db.models import (
     Customer,
     Invoice,
+    OpenedSession,
     OutboxEntry,
     OutboxState,
     Subscription,
@@ -33,6 +36,7 @@ from ..reactions.outbox import Outbox, entry_of
 from ..signals import (
     Reaction,
     backlog_old,
+    bought_twice,
     customer_unlinked,
     grace_ending,
     price_unmapped,
@@ -85,6 +89,7 @@ class Alerts:
     async def check(self) -> None:
         """Check everything, and announce what has not been announced yet."""
         await self._check_unlinked_customers()
+        await self._check_bought_twice()
         await self._check_prices()
         await self._check_ending_grace()
         await self._check_backlog()
@@ -101,6 +106,27 @@ class Alerts:
             customers = [str(found) for found in await session.exec(query)]
         for customer in customers:
             await self._announce_once(customer_unlinked, customer, customer_id=customer)
+
+    async def _check_bought_twice(self) -> None:
+        """Announce what somebody bought twice who has opened a checkout session lately."""
+        last: list[str] | None = None
+        while True:
+            query = recent_buyers(int(self._clock()))
+            page = in_key_order(query, [col(OpenedSession.user_id)], last).limit(PAGE)
+            async with self._database.reading() as session:
+                users = [str(user_id) for user_id in await session.exec(page)]
+            for each in await find_bought_twice(self._database, users):
+                await self._announce_once(
+                    bought_twice,
+                    each.duplicate.subscription_id,
+                    user_id=each.user_id,
+                    customer_id=each.customer_id,
+                    subscription_id=each.duplicate.subscription_id,
+                    facts={"why": each.duplicate.why, "earlier_subscription_id": each.duplicate.earlier_id},
+                )
+            if len(users) < PAGE:
+                return
+            last = users[-1:]
 
     async def _check_prices(self) -> None:
         """Announce the unmapped prices that no event has announced: the plans file no longer lists them."""

@@ -14,7 +14,7 @@ from sqlmodel import col, select
 
 from app.cli.status import read_status
 from app.cli.users import read_user
-from app.db.models import OutboxEntry, Subscription, WebhookEvent
+from app.db.models import OpenedSession, OutboxEntry, Subscription, WebhookEvent
 from app.doctor import diagnose
 from app.service import Service
 from app.simulator import DAY, NEW, Account, event_body, thin_event
@@ -115,6 +115,18 @@ async def two_subscriptions(client: Client, account: Account, folder: Path) -> s
     return "ada" if await subscriber(client, account, user_id="ada") else ""
 
 
+async def paid_two_sessions(client: Client, account: Account, folder: Path) -> str:
+    """Both were opened on the condition that the user has no other subscription."""
+    for _ in range(2):
+        subscription = account.create_subscription(account.create_customer(user_id="ada"))
+        account.complete_checkout(subscription, None, user_id="ada", billing_sold_as="only_subscription")
+        account.advance(MINUTE)
+    await client.deliver(*account.events)
+    session: dict[str, Any] = {"id": "cs_1", "user_id": "ada", "allow_second": False}
+    await add(client, OpenedSession(**session, opened_at=START, expires_at=START + DAY))
+    return "ada"
+
+
 def bought_at(*prices: str, switched_to: str | None = None) -> Prepare:
     """A subscriber with items of these prices; then the first item's price is changed."""
 
@@ -178,6 +190,7 @@ FAULTS = {
     "a thin event without a key": Fault("thin-events", "warning", thin_event_without_a_key),
     "a record that is to be fetched": Fault("needs-refresh", "warning", marked_record),
     "two subscriptions": Fault("two-subscriptions", "warning", two_subscriptions),
+    "two paid sessions": Fault("bought-twice", "error", paid_two_sessions, "bought_twice"),
     "a switch to an unmapped price": Fault(
         "prices-in-use", "error", bought_at("price_team", switched_to="price_new")
     ),

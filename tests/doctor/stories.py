@@ -119,6 +119,18 @@ STORIES = STORIES_OF_SETTINGS | {
     "two subscriptions": Story(
         "two-subscriptions", "warning", subscribed(user_id="ada"), "one live subscription", "bought twice"
     ),
+    "two paid sessions": Story(
+        "bought-twice",
+        "error",
+        both(
+            subscribed(user_id="ada"),
+            sql(
+                """UPDATE billing_subscription SET links = '{"session": {"sold_as": "only_subscription"}}'"""
+            ),
+        ),
+        "1 subscription bought twice",
+        "refund it",
+    ),
     "payer without a user": Story(
         "unlinked-customers", "error", subscribed(), "1 customer with", "PUT /internal/customers"
     ),

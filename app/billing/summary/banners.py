@@ -14,6 +14,7 @@ SEVERITIES: Final[dict[BannerKind, Severity]] = {
     "action_required": "error",
     "payment_required": "error",
     "past_due": "warning",
+    "bought_twice": "warning",
     "over_limit": "warning",
     "paused": "warning",
     "trial_ending": "info",
@@ -32,6 +33,7 @@ SAID: Final[dict[tuple[BannerKind, Act | None], str]] = {
         "past_due",
         "update_payment_method",
     ): "Your last payment failed. Update your payment method to keep your plan.",
+    ("bought_twice", None): "You have bought the same twice, and pay for both. Contact us to cancel one.",
     ("over_limit", None): "You use more than your plan includes. Nothing is lost, but you cannot add more.",
     (
         "paused",
@@ -53,6 +55,8 @@ def banners(
     shown: Sequence[SummarySubscription],
     open_invoices: Sequence[OpenInvoice],
     usage: Iterable[UsageBar],
+    *,
+    bought_twice: bool = False,
 ) -> list[Banner]:
     """The banners of all subscriptions, the most urgent first."""
     judged = {each.id: each for each in entitlements.subscriptions}
@@ -61,6 +65,8 @@ def banners(
         theirs = [invoice for invoice in open_invoices if invoice.subscription_id == each.subscription_id]
         found += _of_payment(judged[each.subscription_id], theirs)
         found += _of_time(each, judged[each.subscription_id], entitlements.as_of)
+    if bought_twice:
+        found.append(_banner("bought_twice"))
     if any(each.unmapped_prices for each in entitlements.subscriptions if each.entitles):
         found.append(_banner("price_unmapped"))
     if over := [bar.feature for bar in usage if bar.level == "over" and not bar.soft]:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from ...db.models import Invoice, Subscription
-from ...entitlements import Entitlements, FeatureEntitlement, JudgedSubscription, preview
+from ...entitlements import Entitlements, FeatureEntitlement, JudgedSubscription, duplicates, preview
 from ...plans import Feature, Plan, PriceList, PriceTerms, Pricing
 from ...plans.shown import BYTES, shown_limit, shown_number
 from ...stripe.objects import ENDED
@@ -65,8 +65,13 @@ def summarize(
         usage=usage,
         included=list(_included(entitlements)),
         choices=list(_choices(entitlements, pricing)),
-        banners=banners(entitlements, shown, open_invoices, usage),
+        banners=banners(entitlements, shown, open_invoices, usage, bought_twice=_bought_twice(rows.values())),
     )
+
+
+def _bought_twice(rows: Iterable[Subscription]) -> bool:
+    """Whether the user pays twice; a second trial costs nobody anything."""
+    return any(each.why == "second_subscription" for each in duplicates(rows))
 
 
 def _shown(entitlements: Entitlements) -> list[JudgedSubscription]:

@@ -16,6 +16,7 @@ BannerKind = Literal[
     "action_required",  # the bank wants the customer to confirm a payment
     "payment_required",  # nothing is granted until an invoice is paid
     "past_due",  # a payment failed; access ends at `at`
+    "bought_twice",  # two checkouts were paid: one is to be canceled and refunded
     "over_limit",  # more is used than the plan has, as after a downgrade
     "paused",
     "trial_ending",

@@ -10,7 +10,7 @@ subscription). `moves` are the internal links in their order, and `base` is what
 when the first of them was made.
 
 A subscription's `links` hold `internal`, `metadata` (its own, with whether it ever named a user) and
-`session` (the metadata of the checkout session that created it).
+`session` (the metadata of the checkout session that created it, with the condition on which it was opened).
 """
 
 from collections.abc import Callable
@@ -21,10 +21,6 @@ Claim = dict[str, Any]
 
 CUSTOMER_SOURCES = ("internal", "metadata", "checkout", "update", "session")
 """The strongest first."""
-SOLD_AS = "billing_sold_as"
-"""The metadata key by which a checkout session of ours says on which condition it was opened."""
-ONLY_SUBSCRIPTION, SECOND_SUBSCRIPTION = "only_subscription", "second_subscription"
-"""Its user had no other subscription, or one that was to be beside another one."""
 MAX_MOVES = 50
 """How many internal links a customer keeps."""
 NOTHING: Claim = {"user_id": None, "created": 0, "event_id": "", "object_id": None}

@@ -7,9 +7,10 @@ subscriptions: those that are stored have been loaded with it (see `dependents`)
 from collections.abc import Collection
 
 from ...db.models import Customer, Subscription
+from ...entitlements import SOLD_AS
 from ...signals import subscription_activated
 from ...stripe.events import StripeEvent
-from ...stripe.objects import as_dict, as_id, as_seconds, as_user_id, named_user
+from ...stripe.objects import as_dict, as_id, as_seconds, as_text, as_user_id, named_user
 from ..unit_of_work import UnitOfWork
 from .announcements import RUNNING, announce_activation
 from .claims import (
@@ -159,7 +160,10 @@ def claim_by_session(unit_of_work: UnitOfWork, subscription: Subscription, event
     """Take over whom the metadata names of the checkout session that created the subscription."""
     if user_id := named_user(event.object, unit_of_work.link_keys):
         links = _links_of(unit_of_work, subscription)
-        links = with_first(links, "session", _claim(user_id, event, unit_of_work))
+        claim = _claim(user_id, event, unit_of_work)
+        if (sold_as := as_text(as_dict(event.object.get("metadata")).get(SOLD_AS))) is not None:
+            claim["sold_as"] = sold_as
+        links = with_first(links, "session", claim)
         unit_of_work.change(subscription, links=links)
 
 
