@@ -20,6 +20,7 @@ from .inbox.inbox import Inbox
 from .inbox.readiness import ReadinessCheck
 from .inbox.spool import Spool
 from .limits import Limits
+from .limits.catalogues import CatalogueLog
 from .observability import metrics
 from .plans import load_catalogue
 from .reactions.notifications import connect_notifications, disconnect_notifications
@@ -77,6 +78,7 @@ class Service:
     limits: Limits
     alerts: Alerts
     outage: OutageAlert
+    catalogues: CatalogueLog
     worker: Worker
     spool: Spool
     backfill: Backfill
@@ -138,6 +140,7 @@ class Service:
         if self.database.name == "sqlite" and await behind(self.database):
             await migrate_async(self.settings.database_url)
         self._connect_receivers()
+        self.catalogues.begin()
         self.inbox.start()
         looking = asyncio.create_task(self.outage.run())  # the log says at once why events are spooled
         listening = asyncio.create_task(self.database.listen(self.limits.snapshots.forget))
@@ -207,8 +210,18 @@ def make_service(settings: Settings, clock: Callable[[], float]) -> Service:
     users_changed.connect(over_limits.on_users_changed)
     plans = hashlib.sha256(settings.plans_file.read_bytes()).hexdigest()
     user_states = UserStates(database, limits, outbox, catalogue_digest=plans, clock=clock)
+    catalogues = CatalogueLog(database, catalogue, clock)
     worker = Worker(
-        database, inbox, spool, alerts, pruner, over_limits, user_states, arrivals=arrivals, clock=clock
+        database,
+        inbox,
+        spool,
+        alerts,
+        pruner,
+        over_limits,
+        user_states,
+        arrivals=arrivals,
+        catalogues=catalogues,
+        clock=clock,
     )
     stripe = _stripe_api(settings)
     backfill = Backfill(database, catalogue=catalogue, clock=clock, link_keys=settings.link_metadata_keys)
@@ -222,6 +235,7 @@ def make_service(settings: Settings, clock: Callable[[], float]) -> Service:
         limits,
         alerts,
         OutageAlert(readiness, outbox, spool, clock=clock),
+        catalogues,
         worker,
         spool,
         backfill,

@@ -8,9 +8,11 @@ from starlette.responses import Response
 
 from ..db.models import Subscription
 from ..entitlements import JudgedSubscription
+from ..errors import ServiceError
 from ..limits import ClosedPeriod
 from ..operations.accounts import Account, load_account
 from ..operations.checks import check_account
+from ..operations.past_limits import PastLimits, limits_at, read_moment
 from ..plans import Value
 from . import search, timeline
 from .actions import DONE
@@ -83,6 +85,7 @@ async def user_page(admin: Admin, request: Request) -> Response:
             return see_other(request, search.user_path(owner))
         entries, following = await timeline.read_page(session, account, before)
     owner_id = account.user_id
+    past, past_problem = await _limits_at(admin, owner_id, parameter(request, "at"))
     history = await admin.service.limits.history(owner_id, count=CLOSED_PERIODS) if owner_id else []
     return admin.render(
         request,
@@ -91,6 +94,9 @@ async def user_page(admin: Admin, request: Request) -> Response:
         findings=diagnose(account, await check_account(admin.service, account)),
         features=[feature_row(account, key) for key in account.entitlements.features],
         subscriptions=[subscription_row(account, each) for each in account.subscriptions],
+        at=parameter(request, "at"),
+        past=past,
+        past_problem=past_problem,
         history=[closed_row(each) for each in history],
         entries=entries,
         following=None if following is None else f"{following[0]}.{following[1]}",
@@ -98,6 +104,17 @@ async def user_page(admin: Admin, request: Request) -> Response:
         done=DONE.get(parameter(request, "done")),
         stripe=dashboard_url,
     )
+
+
+async def _limits_at(admin: Admin, user_id: str | None, at: str) -> tuple[PastLimits | None, str | None]:
+    """What the user had at a moment that somebody typed; or why that cannot be said."""
+    if user_id is None or not at:
+        return None, None
+    try:
+        await admin.service.catalogues.store()
+        return await limits_at(admin.service, user_id, read_moment(at)), None
+    except ServiceError as error:
+        return None, error.detail
 
 
 async def _load(admin: Admin, session: AsyncSession, user_id: str, customer_id: str) -> Account:

@@ -8,11 +8,25 @@ import typer
 
 from ..db.migrations import behind
 from ..entitlements import Entitlements
-from ..errors import ConfigurationError, NotFound
+from ..errors import ConfigurationError, NotFound, ServiceError
+from ..limits.catalogues import shown
 from ..operations.compare_rules import Comparison, compare_rules
 from ..operations.lookup import find_one
+from ..operations.past_limits import PastLimits, find_user_at, limits_at, read_moment
 from ..service import Service
-from .output import FINE, NEEDS_ATTENTION, Json, console, moment, plain, print_json, progress, run, table
+from .output import (
+    FINE,
+    NEEDS_ATTENTION,
+    Json,
+    complaint,
+    console,
+    moment,
+    plain,
+    print_json,
+    progress,
+    run,
+    table,
+)
 
 limits = typer.Typer(no_args_is_help=True, help="What users may use, and why.")
 
@@ -30,9 +44,23 @@ def explain(
         str, typer.Argument(help="Id of a user, a customer or a subscription, or an e-mail address.")
     ],
     feature: Annotated[str | None, typer.Argument(help="One feature; all if left out.")] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            help="What it was at a moment: 2026-11-20 14:30 (UTC), with an offset, or Unix seconds."
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Each limit, and the plan, price, add-on, override and status that made it what it is."""
+    """Each limit, and the plan, price, add-on, override and status that made it what it is.
+
+    With `--at` the answer is the one of then, from what had been processed by then, with the plan catalogue
+    of then. What was not stored, or is past its retention, is said and never guessed.
+    """
+    if at is not None:
+        past = run(lambda service: _past(service, user, at))
+        _print_past(past, feature, json=json)
+        return
     entitlements = run(lambda service: _entitlements(service, user, feature))
     chosen = [feature] if feature is not None else list(entitlements.features)
     found = [
@@ -49,6 +77,39 @@ def explain(
         out.print(plain("\n".join(each["lines"])))
         if each["used"] is not None:
             out.print(f"  used {each['used']}: {each['reason']} for one more")
+
+
+async def _past(service: Service, user: str, at: str) -> PastLimits:
+    moment = read_moment(at)
+    return await limits_at(service, await find_user_at(service, user, moment), moment)
+
+
+def _print_past(past: PastLimits, feature: str | None, *, json: bool) -> None:
+    try:
+        facts = past.as_json(feature)
+    except ServiceError as error:
+        raise complaint(error.detail) from None
+    if json:
+        print_json(facts)
+        return
+    out = console()
+    out.print(f"{plain(past.user_id)}: plan {facts['plan']}, as of {shown(past.at)}")
+    for each in facts["features"]:
+        out.print()
+        out.print(plain("\n".join(each["lines"])))
+    out.print()
+    since = past.catalogue.since
+    out.print(f"Plan catalogue {past.catalogue.hash[:12]}, in force since {shown(since)}.")
+    for title, events in (
+        ("Processed last by then", past.last_events),
+        ("Not yet processed", past.waiting_events),
+    ):
+        for row in events:
+            done = "never" if row.first_processed_at is None else shown(row.first_processed_at)
+            out.print(
+                plain(f"{title}: {row.type} {row.id}, received {shown(row.received_at)}, processed {done}")
+            )
+    out.print(f"Known back to {shown(past.known_since)}.")
 
 
 @limits.command(name="compare-rules")

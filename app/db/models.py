@@ -7,6 +7,7 @@ from sqlalchemy.orm import configure_mappers
 from sqlmodel import Field
 
 from .grant_models import Grant, Purchase
+from .history_models import RecordHistory, StoredCatalogue
 from .price_model import Price, Product
 from .rules import RULES_VERSION, RuledRow, follows_rules
 from .table import IdText, Json, Record, Table, default_row, partial_index, table_of
@@ -30,7 +31,9 @@ __all__ = [
     "Product",
     "Purchase",
     "Record",
+    "RecordHistory",
     "RuledRow",
+    "StoredCatalogue",
     "Subscription",
     "Table",
     "Usage",
@@ -240,6 +243,8 @@ class WebhookEvent(Record, table=True):
     attempts: int = 0
     last_error: str | None = Field(default=None, sa_type=Text)
     processed_at: int | None = Field(default=None, sa_type=BigInteger)
+    first_processed_at: int | None = Field(default=None, sa_type=BigInteger)
+    """When it was processed for the first time: a replay moves `processed_at` alone."""
     failing_since: int | None = Field(default=None, sa_type=BigInteger)
     next_attempt_at: int | None = Field(default=None, sa_type=BigInteger)
     """When a failed event is due; pushed into the future while a worker has it."""

@@ -67,6 +67,7 @@ def event_row(outcome: Outcome, now: int) -> Row:
         "attempts": delivery.attempts if waits else delivery.attempts + 1,
         "last_error": outcome.error,
         "processed_at": now if is_finished else None,
+        "first_processed_at": now if outcome.state == EventState.PROCESSED else None,
         "failing_since": outcome.failing_since,
         "next_attempt_at": outcome.next_attempt_at,
     }

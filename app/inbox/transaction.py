@@ -26,6 +26,8 @@ from .unit_of_work import KINDS, UNLOCKED, UnitOfWork
 log = structlog.get_logger(__name__)
 
 NOTHING: Mapping[str, Row] = {}
+KEPT = ("body", "signature", "first_processed_at")
+"""What the row of a retried event keeps, where it has it."""
 
 
 class Transactions:
@@ -220,12 +222,12 @@ async def _still_leased(batch: Batch, deliveries: Iterable[Delivery], dialect: s
     marks = ", ".join("?" * len(leases))
     lock = "FOR UPDATE" if dialect == "postgresql" else ""
     rows = await batch.fetch(
-        f"SELECT id, next_attempt_at, body, signature FROM {WebhookEvent.__tablename__} "  # noqa: S608
+        f"SELECT id, next_attempt_at, body, signature, first_processed_at FROM {WebhookEvent.__tablename__} "  # noqa: S608
         f"WHERE id IN ({marks}) AND state = 'failed' ORDER BY id {lock}",
         *leases,
     )
     ours = (row for row in rows if leases[row["id"]] == row["next_attempt_at"])
-    return {row["id"]: {"body": row["body"], "signature": row["signature"]} for row in ours}
+    return {row["id"]: {name: row[name] for name in KEPT if row[name] is not None} for row in ours}
 
 
 async def _is_finished(batch: Batch, event_id: str) -> bool:

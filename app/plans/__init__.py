@@ -16,7 +16,7 @@ from .catalogue import (
     When,
     read_override,
 )
-from .file import load_catalogue
+from .file import load_catalogue, parse_catalogue
 from .items import HeldItem, held_items, main_item, price_ids
 from .prices import KnownPrice, PriceList, line_to_add
 from .pricing import Missing, PriceTerms, Pricing
@@ -52,6 +52,7 @@ __all__ = [
     "line_to_add",
     "load_catalogue",
     "main_item",
+    "parse_catalogue",
     "pause_cause",
     "price_ids",
     "read_override",

@@ -160,6 +160,8 @@ class Catalogue:
     changes: ChangePolicy = ChangePolicy()
     over_limit_days: int | None = None
     """So long what is over its limit after a downgrade may stay in use; None: no deadline is set."""
+    source: str = field(default="", repr=False, compare=False)
+    """The text of the plans file."""
     _by_price: Mapping[str, Offer | Ignored] = field(init=False, repr=False, compare=False)
     _by_lookup_key: Mapping[str, Offer | Ignored] = field(init=False, repr=False, compare=False)
     _by_product: Mapping[str, Offer | Ignored] = field(init=False, repr=False, compare=False)

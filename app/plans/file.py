@@ -48,25 +48,38 @@ def load_catalogue(path: str | Path) -> Catalogue:
     Raises:
         ConfigurationError: listing everything that is wrong with the file.
     """
+    return parse_catalogue(_read(path), path)
+
+
+def parse_catalogue(text: str, name: str | Path) -> Catalogue:
+    """Read a plan catalogue from the text of its file; `name` is what errors call it.
+
+    Raises:
+        ConfigurationError: listing everything that is wrong with it.
+    """
+    path = name
     try:
-        tables = CatalogueFile.model_validate(_parse(path))
+        tables = CatalogueFile.model_validate(_parse(text, path))
     except ValidationError as error:
         raise _unusable(path, [_explain(problem) for problem in error.errors(include_url=False)]) from None
     features = _features(tables)
     problems = list(find_problems(tables, features))
     if problems:
         raise _unusable(path, problems)
-    return _catalogue(tables, features)
+    return replace(_catalogue(tables, features), source=text)
 
 
-def _parse(path: str | Path) -> dict[str, Any]:
+def _read(path: str | Path) -> str:
     try:
-        text = Path(path).read_text("utf-8-sig")
+        return Path(path).read_text("utf-8-sig")
     except UnicodeDecodeError:
         raise _unusable(path, [("encoding", "is not UTF-8: save the file as UTF-8")]) from None
     except OSError as error:
         remedy = "set PLANS_FILE to the plan catalogue (an example, plans.toml, ships with this service)"
         raise _unusable(path, [("file", f"cannot be read ({error.strerror}): {remedy}")]) from None
+
+
+def _parse(text: str, path: str | Path) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except ValueError as error:  # a number of thousands of digits is not a TOMLDecodeError

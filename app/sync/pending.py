@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 import structlog
-from sqlalchemy import text, update
+from sqlalchemy import func, text, update
 from sqlmodel import col, select
 
 from ..backoff import has_come
@@ -170,7 +170,9 @@ class PendingFetches:
         if not events:
             return
         done = None if state == EventState.PENDING else int(self._clock())
-        values = {"state": state, "last_error": error, "processed_at": done}
+        processed = done if state == EventState.PROCESSED else None
+        first = func.coalesce(col(WebhookEvent.first_processed_at), processed)
+        values = {"state": state, "last_error": error, "processed_at": done, "first_processed_at": first}
         waiting = col(WebhookEvent.id).in_([event.id for event in events])
         still = col(WebhookEvent.state) == EventState.PENDING
         async with self._database.session() as session:

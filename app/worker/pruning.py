@@ -9,6 +9,7 @@ from sqlalchemy import CursorResult, TextClause
 
 from ..db import Database
 from ..db.clock import MOST_APART_SECONDS, clocks_apart
+from ..limits.catalogues import FORGET
 from ..reactions import statements as outbox_statements
 from . import statements
 
@@ -64,6 +65,7 @@ class Pruner:
         if self._retention_days:
             await self._try(self.prune_events)
             await self._try(self.prune_outbox)
+            await self._try(self.prune_history)
         await self._try(self.prune_keys)
         await self._try(self.prune_checkout_sessions)
         if self._audit_retention_days:
@@ -123,11 +125,24 @@ class Pruner:
         before = int(self._clock()) - CHECKOUT_SESSIONS_DAYS * DAY
         return await self._prune_in_steps(statements.PRUNE_CHECKOUT_SESSIONS, before)
 
+    async def prune_history(self) -> int:
+        """Delete what records were before the retention of events; returns how many states."""
+        before = self._oldest_kept(max(self._retention_days, LISTED_DAYS))
+        await self._forget_past(before)
+        return await self._prune_in_steps(statements.PRUNE_HISTORY, before)
+
     async def prune_audit(self) -> int:
         """Delete audit entries past their retention; returns how many."""
-        return await self._prune_in_steps(
-            statements.PRUNE_AUDIT, self._oldest_kept(self._audit_retention_days)
-        )
+        before = self._oldest_kept(self._audit_retention_days)
+        await self._forget_past(before)  # the overrides of then are in the trail
+        return await self._prune_in_steps(statements.PRUNE_AUDIT, before)
+
+    async def _forget_past(self, before: int) -> None:
+        """Say, before anything is deleted, that what users had before is not known any more."""
+        async with self._database.session() as session:
+            connection = await session.connection()
+            for statement in FORGET:
+                await connection.execute(statement, {"before": before})
 
     async def prune_usage_periods(self) -> int:
         """Delete the usage of periods that closed before its retention; returns how many."""

@@ -74,6 +74,11 @@ PRUNE_AUDIT = text(
     "DELETE FROM billing_audit WHERE id IN ("
     "SELECT id FROM billing_audit WHERE at < :before ORDER BY at, id LIMIT :count)"
 )
+PRUNE_HISTORY = text(
+    "DELETE FROM billing_record_history WHERE (record_id, valid_until, version, kind) IN ("
+    "SELECT record_id, valid_until, version, kind FROM billing_record_history WHERE valid_until <= :before "
+    "ORDER BY valid_until LIMIT :count)"
+)
 PRUNE_USAGE_PERIODS = text(
     "DELETE FROM billing_usage_period WHERE (user_id, feature, period_start) IN ("
     "SELECT user_id, feature, period_start FROM billing_usage_period "

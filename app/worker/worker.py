@@ -15,6 +15,7 @@ from ..inbox.delivery import Delivery
 from ..inbox.inbox import Inbox
 from ..inbox.outcome import Outcome
 from ..inbox.spool import Spool
+from ..limits.catalogues import CatalogueLog
 from ..observability import metrics
 from ..signals import events
 from ..stripe.events import StripeEvent, parse
@@ -53,6 +54,7 @@ class Worker:
         user_states: UserStates | None = None,
         arrivals: Arrivals | None = None,
         *,
+        catalogues: CatalogueLog | None = None,
         clock: Callable[[], float],
     ) -> None:
         self._database = database
@@ -63,6 +65,7 @@ class Worker:
         self.over_limits = over_limits
         self.user_states = user_states
         self._arrivals = arrivals
+        self._catalogues = catalogues
         self._clock = clock
         self.activations = Activations(database, inbox.transactions, clock=clock)
         self.server = ServerReport(database, clock)
@@ -97,6 +100,7 @@ class Worker:
         async with asyncio.TaskGroup() as beside:
             while not self._stopping:
                 for work in (
+                    self._store_catalogue,
                     self._drain,
                     self._retry_all_due,
                     self.activations.announce_when_due,
@@ -130,6 +134,10 @@ class Worker:
 
     async def _drain(self) -> None:
         await self._spool.drain(self._inbox)
+
+    async def _store_catalogue(self) -> None:
+        if self._catalogues is not None:
+            await self._catalogues.store()
 
     async def _store_arrivals(self) -> None:
         if self._arrivals is not None:

@@ -6,7 +6,7 @@ import pytest
 
 from app.simulator import Account
 
-from ..client import KEY
+from ..client import KEY, Client
 from .shell import ADA, Shell, signed_up
 
 pytestmark = pytest.mark.postgresql_in_long
@@ -104,3 +104,26 @@ def test_what_strangers_typed_moves_no_cursor_and_is_no_markup(shell: Shell) -> 
         "UPDATE billing_event SET state = 'dead', last_error = '[red]no[/red]' WHERE type = 'invoice.paid'"
     )
     assert "([red]no[/red])" in shell("users", "show", "[bold]ada[/bold]").stdout
+
+
+def test_limits_are_explained_as_they_were_at_a_moment(shell: Shell) -> None:
+    async def take_in(client: Client) -> None:
+        await client.app.state.billing.catalogues.store()
+        await client.deliver(*signed_up(user_id="ada").events)
+
+    shell.served(take_in)
+    now = str(int(time.time()))
+    result = shell("limits", "explain", "ada", "projects", "--at", now)
+    assert result.exit_code == 0
+    for part in ("ada: plan team, as of", "plan team: 10", "Plan catalogue", "Known back to"):
+        assert part in result.stdout
+    shown = shell.json("limits", "explain", ADA, "--at", now)
+    assert (shown["user_id"], shown["plan"]) == ("ada", "team")
+    for moment, problem in (
+        ("2020-01-01", "known back to"),
+        ("2999-01-01", "lies in the future"),
+        ("last Tuesday", "is no moment"),
+    ):
+        refused = shell("limits", "explain", "ada", "--at", moment)
+        assert (refused.exit_code, problem in " ".join(refused.stderr.split())) == (1, True)
+    assert shell("limits", "explain", "eve", "--at", now).exit_code == 1
