@@ -64,6 +64,7 @@ class PastLimitsOut(BaseModel):
     access: str
     grace_ends_at: Time
     catalogue: CatalogueOut
+    notes: list[str] = Field(description="What the answer leaves out")
     features: list[ExplanationOut]
     last_events: list[EventThen] = Field(description="Those that had been processed last by then")
     waiting_events: list[EventThen] = Field(

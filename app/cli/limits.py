@@ -109,6 +109,8 @@ def _print_past(past: PastLimits, feature: str | None, *, json: bool) -> None:
             out.print(
                 plain(f"{title}: {row.type} {row.id}, received {shown(row.received_at)}, processed {done}")
             )
+    for note in past.notes:
+        out.print(plain(note))
     out.print(f"Known back to {shown(past.known_since)}.")
 
 

@@ -15,14 +15,23 @@ from sqlmodel import col
 
 from ..db import Database
 from ..db.models import Customer, Invoice, Override, Subscription, Usage, User, table_of
-from ..entitlements import CustomerRecord, InvoiceRecord, OverrideRecord, SubscriptionRecord
+from ..db.models import Grant as StoredGrant
+from ..entitlements import CustomerRecord, Grant, InvoiceRecord, OverrideRecord, SubscriptionRecord
 from ..plans import KnownPrice
+from .grants import as_grant
 from .prices import known_prices, price_ids_of
 
 PAGE = 1000
 AT_ONCE = 5000
 """Ids in one statement: databases take some ten thousands."""
-USERS = (Customer.user_id, Subscription.user_id, Override.user_id, Usage.user_id, User.id)
+USERS = (
+    Customer.user_id,
+    Subscription.user_id,
+    Override.user_id,
+    Usage.user_id,
+    StoredGrant.user_id,
+    User.id,
+)
 """Where users are named. Users of whom nothing is stored have the default plan, and are not known here."""
 SUBSCRIPTION_COLUMNS = (
     *(name for name in vars(SubscriptionRecord) if not name.startswith("_")),
@@ -43,6 +52,8 @@ class UserRecords:
     invoices: list[InvoiceRecord] = field(default_factory=list)
     """The open ones of the subscriptions."""
     overrides: list[OverrideRecord] = field(default_factory=list)
+    grants: list[Grant] = field(default_factory=list)
+    """Those that lasted within the time in which `read_grants` reads them."""
     usage: list[Row[Any]] = field(default_factory=list)
 
 
@@ -105,6 +116,8 @@ async def _read(connection: AsyncConnection, ids: Sequence[str]) -> list[UserRec
     await _add_invoices(connection, users)
     for override in await _rows(connection, Override, _within(Override.user_id, ids)):
         users[override.user_id].overrides.append(override)
+    for grant in await _rows(connection, StoredGrant, _within(StoredGrant.user_id, ids)):
+        users[grant.user_id].grants.append(as_grant(grant))
     for usage in await _rows(connection, Usage, _within(Usage.user_id, ids)):
         users[usage.user_id].usage.append(usage)
     return list(users.values())

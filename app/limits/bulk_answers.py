@@ -1,14 +1,16 @@
 """What many users have by one catalogue, computed once for all who hold the same."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from ..entitlements import Entitlements, FeatureEntitlement, JudgedSubscription, entitle
 from ..entitlements.periods import usage_period
-from ..entitlements.snapshot import entitle_features, judge_user, overrides_in_force
+from ..entitlements.snapshot import entitle_features, judge_user, overrides_in_force, plan_in_force
 from ..plans import Addon, Catalogue, HeldItem, KnownPrice, Plan, PriceList, Value
 from .bulk import UserRecords
-from .loading import used_since
+from .grants import lasting
+from .loading import usage_in, used_since
 
 MOST_REMEMBERED = 10_000
 """How many different holdings are remembered."""
@@ -53,6 +55,8 @@ class Answers:
 
         They are judged again only where this catalogue may do so otherwise, or nobody had the same.
         """
+        if records.grants:  # few have any; what they give depends on what was drawn from them
+            return {name: _given(each) for name, each in self._entitlements(records).features.items()}
         overrides = overrides_in_force(records.overrides, self.catalogue, self._now)
         agrees = self is like or self._agrees(like, records)
         if not agrees:
@@ -92,7 +96,7 @@ class Answers:
         feature = self.catalogue.features.get(row.feature)
         if feature is None or feature.kind not in ("allocated", "consumable"):
             return None
-        held = sum(each["amount"] for each in row.holds if each["expires_at"] > self._now)
+        held = self._held(row)
         if held + row.used <= max(ceiling, 0):
             return None
         if feature.reset == "period" or feature.anchor == "billing":
@@ -102,8 +106,15 @@ class Answers:
         used = int(held + used_since(row, start))
         return used if used > max(ceiling, 0) else None
 
+    def plan(self, records: UserRecords) -> str | None:
+        """The plan that a user is shown to have."""
+        if records.grants:
+            return self._entitlements(records).plan
+        plan = plan_in_force(self.judged(records), self.catalogue)
+        return None if plan is None else plan.id
+
     def _entitlements(self, records: UserRecords) -> Entitlements:
-        return entitle(
+        made = entitle(
             records.user_id,
             records.subscriptions,
             records.invoices,
@@ -112,7 +123,13 @@ class Answers:
             self.catalogue,
             self._now,
             known=self._known,
+            grants=lasting(records.grants, self._now),
         )
+        rows = [SimpleNamespace(**row._mapping, held=self._held(row)) for row in records.usage]
+        return made.with_usage(*usage_in(rows, made))
+
+    def _held(self, row: Any) -> int:
+        return sum(each["amount"] for each in row.holds if each["expires_at"] > self._now)
 
 
 def _prices_of(subscription: Any) -> Iterator[tuple[str, str | None]]:

@@ -1,5 +1,6 @@
 """Read the grants of a user, and what was drawn from them."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
@@ -26,8 +27,12 @@ async def read_version(connection: AsyncConnection, user_id: str) -> tuple[int, 
 async def read_grants(connection: AsyncConnection, user_id: str, now: int) -> list[Grant]:
     """The user's grants, those that have not begun included; long after their end they are left out."""
     query = select(table_of(StoredGrant)).where(col(StoredGrant.user_id) == user_id)
-    made = [as_grant(row) for row in await connection.execute(query)]
-    return [each for each in made if each.expires_at is None or each.expires_at > now - KEPT_SECONDS]
+    return lasting([as_grant(row) for row in await connection.execute(query)], now)
+
+
+def lasting(grants: Iterable[Grant], now: int) -> list[Grant]:
+    """Those that have not ended, or ended not so long ago that nothing asks for them."""
+    return [each for each in grants if each.expires_at is None or each.expires_at > now - KEPT_SECONDS]
 
 
 def as_grant(row: Any) -> Grant:

@@ -1,5 +1,6 @@
 """Read all that a user's entitlements are made of."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import Row, select
@@ -55,10 +56,18 @@ async def read_usage(
     found = await connection.execute(
         statements.usage_of(connection.dialect.name), {"user_id": entitlements.user_id, "now": now}
     )
+    return usage_in(found, entitlements)
+
+
+def usage_in(
+    rows: Iterable[Any], entitlements: Entitlements
+) -> tuple[dict[str, int], dict[str, int], dict[str, Balance]]:
+    """As `read_usage`, from rows of usage with what is `held`."""
+    now = entitlements.as_of
     usage: dict[str, int] = {}
     over_since: dict[str, int] = {}
     balances: dict[str, Balance] = {}
-    for row in found:
+    for row in rows:
         if row.feature in entitlements.features:
             start = entitlements.period_of(row.feature, now).start
             used = used_since(row, start)

@@ -26,9 +26,11 @@ from ..db.models import (
     Subscription,
     table_of,
 )
-from ..entitlements import Entitlements, OverrideRecord, entitle
+from ..db.models import Grant as StoredGrant
+from ..entitlements import Entitlements, Grant, OverrideRecord, entitle
 from ..plans import KnownPrice
 from .catalogues import CatalogueInForce, catalogue_at, known_since, unknown_at
+from .grants import as_grant, lasting
 from .prices import price_ids_of
 
 AT_ONCE = 5000
@@ -79,6 +81,7 @@ async def load_past(connection: AsyncConnection, user_id: str, at: int) -> PastE
         in_force.catalogue,
         at,
         known=known,
+        grants=await past.grants_of(user_id),
     )
     since = await known_since(connection)
     objects = (*customers, *payers, *subscriptions, *invoices)
@@ -181,6 +184,19 @@ class _Past:
 
     async def _ids(self, query: Select[Any]) -> set[str]:
         return set(await self._connection.scalars(query))
+
+    async def grants_of(self, user_id: str) -> list[Grant]:
+        """The grants that there were, none ended that was ended since. What was drawn is not known."""
+        rows = await self._connection.execute(
+            select(table_of(StoredGrant)).where(
+                col(StoredGrant.user_id) == user_id, col(StoredGrant.created_at) <= self._at
+            )
+        )
+        return lasting((as_grant(self._unended(row)) for row in rows), self._at)
+
+    def _unended(self, row: Any) -> Any:
+        ended_at = row.ended_at if row.ended_at is not None and row.ended_at <= self._at else None
+        return SimpleNamespace(**(dict(row._mapping) | {"ended_at": ended_at}))
 
     async def overrides_of(self, user_id: str) -> list[OverrideRecord]:
         """The overrides of the user, those past their time included, by the audit trail.

@@ -51,6 +51,22 @@ class PastLimits:
     waiting_events: Sequence[Row[Any]]
     """The events about the user that had been received by then, and were processed later or never."""
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the answer leaves out."""
+        consumables = {
+            each.feature
+            for each in self.entitlements.grants
+            if each.feature in self.entitlements.features
+            and self.entitlements.features[each.feature].kind == "consumable"
+        }
+        if not consumables:
+            return ()
+        names = ", ".join(sorted(name for name in consumables if name))
+        return (
+            f"What had been drawn from grants of {names} is not stored: the limits are those before any was.",
+        )
+
     def as_json(self, feature: str | None = None) -> Json:
         """Everything, with all features or one.
 
@@ -68,6 +84,7 @@ class PastLimits:
             "access": made.access,
             "grace_ends_at": made.grace_ends_at,
             "catalogue": {"hash": self.catalogue.hash, "since": self.catalogue.since},
+            "notes": list(self.notes),
             "features": [asdict(made.explain(key)) for key in chosen],
             "last_events": [dict(row._mapping) for row in self.last_events],
             "waiting_events": [dict(row._mapping) for row in self.waiting_events],

@@ -6,14 +6,12 @@ take seconds; the answers are those of `entitle`, which a test compares user by 
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ..checks.prices import unmapped_in_use
 from ..db import Database
-from ..entitlements import JudgedSubscription
-from ..entitlements.snapshot import plan_in_force
 from ..errors import InvalidRequest
 from ..limits.bulk import UserRecords, count_users, user_pages
 from ..limits.bulk_answers import Answers, Given
@@ -173,8 +171,7 @@ class _Comparison:
         if not changed:
             return
         payer = any(each.entitles and not each.grants_nothing for each in judged)
-        plan_id = _plan_id(judged, self._live.catalogue)
-        new_plan_id = _plan_id(self._new.judged(records), self._new.catalogue)
+        plan_id, new_plan_id = self._live.plan(records), self._new.plan(records)
         for feature, change, used in sorted(changed, key=lambda each: each[:2]):
             was, now = before.get(feature), after.get(feature)
             yield UserChange(
@@ -203,11 +200,6 @@ class _Comparison:
         """What a catalogue gives that does not have the feature."""
         known = self._live.catalogue.features.get(feature) or self._new.catalogue.features[feature]
         return EMPTY[known.type]
-
-
-def _plan_id(judged: Sequence[JudgedSubscription], catalogue: Catalogue) -> str | None:
-    plan = plan_in_force(judged, catalogue)
-    return None if plan is None else plan.id
 
 
 def _difference(before: Given, after: Given) -> Change | None:
