@@ -54,15 +54,12 @@ class PastLimits:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the answer leaves out."""
-        consumables = {
-            each.feature
-            for each in self.entitlements.grants
-            if each.feature in self.entitlements.features
-            and self.entitlements.features[each.feature].kind == "consumable"
-        }
+        features = self.entitlements.features
+        granted = {each.feature for each in self.entitlements.grants if each.feature in features}
+        consumables = {name for name in granted if name and features[name].kind == "consumable"}
         if not consumables:
             return ()
-        names = ", ".join(sorted(name for name in consumables if name))
+        names = ", ".join(sorted(consumables))
         return (
             f"What had been drawn from grants of {names} is not stored: the limits are those before any was.",
         )
