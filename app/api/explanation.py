@@ -1,6 +1,6 @@
 """What users had at a moment, for other services: `/internal/users/{user_id}/explanation`."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
@@ -40,6 +40,25 @@ class EventThen(BaseModel):
     first_processed_at: Time
 
 
+class PartOut(BaseModel):
+    """One thing that a limit was made of, or could have been."""
+
+    source: str = Field(description="plan, default_plan, addon, override or grant", examples=["plan"])
+    id: str = Field(examples=["team"])
+    value: Value = Field(examples=[10])
+    counted: bool
+    price_id: str | None
+    units: int
+    trial: bool
+    subscription_id: str | None
+    status: str | None
+    access: str | None
+    expires_at: Time
+    reason: str | None
+    actor: str | None
+    grant_id: str | None
+
+
 class ExplanationOut(BaseModel):
     """A limit, and the parts that it is made of."""
 
@@ -47,7 +66,7 @@ class ExplanationOut(BaseModel):
     kind: str = Field(examples=["allocated"])
     value: Value = Field(examples=[10])
     limit: int | None = Field(description="null is unlimited, 0 is none", examples=[10])
-    parts: list[dict[str, Any]]
+    parts: list[PartOut]
     lines: list[str] = Field(description="The same in words")
 
 
