@@ -144,7 +144,7 @@ async def test_a_summary_says_plan_and_amount_and_never_the_id_of_a_price(
     any_database_url: str, plans: Path
 ) -> None:
     async with shop(any_database_url, account=account_with_prices(), plans_file=plans) as here:
-        await here.bought(price_id="price_team_euro", quantity=3)
+        await here.bought(price_id="price_team_euro", quantity=3, trial_days=0)
         summary = await here.client.read(f"/internal/users/{USER}/summary")
         (subscription,) = summary["subscriptions"]
         assert (summary["plan_name"], subscription["plan_name"]) == ("Team", "Team")
