@@ -101,6 +101,10 @@ class Settings(DatabaseSettings):
     stripe_api_base: str | None = None
     """Another address than Stripe's, such as the simulator's API."""
 
+    stripe_portal_configuration: str | None = Field(default=None, pattern="^bpc_")
+    """The configuration of the customer portal (`bpc_…`), as `stripe portal --apply` prints it. Unset, the
+    account's default one is used."""
+
     allowed_return_origins: Origins = ()
     """Origins to which checkout and portal may send people back, separated by commas:
     `https://app.example.com`."""

@@ -76,6 +76,13 @@ class StripeRefused(ServiceError):
     title = "Stripe refused"
 
 
+class PaymentRefused(StripeRefused):
+    """A payment has to go through before the change holds, and did not. `pay_url`: where it can be paid."""
+
+    status = 402
+    title = "Payment required"
+
+
 class StripeKeyReused(StripeRefused):
     """The idempotency key stood for another request."""
 

@@ -13,6 +13,7 @@ from . import admin, api, limits
 from .api import health, metrics
 from .api.home import home
 from .api.problem_schemas import add_problem_schemas
+from .billing.seat_changes import syncing_seats
 from .config import Settings, load_settings
 from .errors import ConfigurationError, ServiceError
 from .inbox import handlers, webhook
@@ -105,7 +106,7 @@ def _run_with(app: FastAPI, service: Service) -> None:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[Any]:
-        async with service.running(), applications_own(app) as state:
+        async with service.running(), syncing_seats(service), applications_own(app) as state:
             yield state
 
     app.router.lifespan_context = lifespan

@@ -21,6 +21,10 @@ REMEDIES: Final[Mapping[str, str]] = {
     ),
     "stripe_account": "set STRIPE_ACCOUNT to the account's id, acct_…, or leave it unset",
     "stripe_api_base": "leave STRIPE_API_BASE unset, except in tests",
+    "stripe_portal_configuration": (
+        f"set STRIPE_PORTAL_CONFIGURATION to the id that `{COMMAND} stripe portal --apply` prints, bpc_…, or "
+        "leave it unset"
+    ),
     "allowed_return_origins": (
         "set ALLOWED_RETURN_ORIGINS to origins without a path, separated by commas, such as "
         "https://app.example.com"

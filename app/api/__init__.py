@@ -15,6 +15,7 @@ from . import (
     plans,
     portal,
     reservations,
+    seats,
     subscription_changes,
     subscriptions,
     summary,
@@ -33,7 +34,7 @@ router = APIRouter(
     responses=UNAUTHORIZED | BODY_REFUSED | INVALID | UNAVAILABLE,
 )
 SUBJECTS = {
-    "subscriptions": (subscriptions, subscription_changes),
+    "subscriptions": (subscriptions, subscription_changes, seats),
     "plans": (plans,),
     "checkout": (checkout, portal),
     "customers": (customers,),

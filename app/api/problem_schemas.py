@@ -1,4 +1,4 @@
-"""The schemas of errors in the OpenAPI description: problem+json (RFC 9457), and a denial by a decision."""
+"""The schemas of errors in the OpenAPI description: problem+json (RFC 9457), some with more members."""
 
 from typing import Any
 
@@ -34,10 +34,20 @@ class Denial(Problem, DecisionMembers):
     )
 
 
+class PaymentProblem(Problem):
+    """A payment that did not go through: what was asked for holds once it is paid."""
+
+    pay_url: str | None = Field(default=None, description="Stripe's page to pay the invoice")
+    invoice_id: str | None = Field(default=None, examples=["in_XXX"])
+    expires_at: int | None = Field(
+        default=None, description="When the change is dropped if it is not paid, in Unix seconds"
+    )
+
+
 def add_problem_schemas(description: dict[str, Any]) -> None:
     """Put the schemas that the errors refer to into an OpenAPI description."""
     schemas = description.setdefault("components", {}).setdefault("schemas", {})
-    for model in (Problem, Denial):
+    for model in (Problem, Denial, PaymentProblem):
         own = model.model_json_schema(ref_template="#/components/schemas/{model}")
         for name, schema in own.pop("$defs", {}).items():
             schemas.setdefault(name, schema)

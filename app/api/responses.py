@@ -39,5 +39,11 @@ BODY_REFUSED = problem(408, "Request timeout", "The body was not here after 10 s
 STRIPE = problem(
     501, "Stripe's API is not configured", "This needs Stripe's API: set STRIPE_API_KEY."
 ) | problem(502, "Stripe is unavailable", "Stripe cannot be reached now, or asks for a pause.")
+PAYMENT_REQUIRED = problem(
+    402,
+    "Payment required",
+    "The payment did not go through: nothing has changed.",
+    "PaymentProblem",
+)
 SUBSCRIBED = problem(409, "Conflict", "The user subscribes already (sub_XXX): send them to the portal.")
 OVER = problem(409, "Conflict", "It would be over: projects (10 used, limit 3). Nothing was changed.")

@@ -108,6 +108,7 @@ class SubscriptionOut(BaseModel):
     cancel_at_period_end: bool
     canceled_at: Time
     ended_at: Time
+    schedule_id: str | None = Field(description="The subscription schedule that manages it at Stripe")
     livemode: bool | None
     needs_refresh: bool = Field(description="The events alone do not determine the state")
     updated_at: Time = Field(examples=[JANUARY])

@@ -9,7 +9,8 @@ from ..plans import Catalogue, HeldItem, Ignored, Offer, Plan
 from ..service import Service
 from .checkout_order import Order, OrderItem
 from .customers import stripe_of
-from .price_choice import check_is_sold, check_quantity, first_price, owner_of, price_for
+from .price_choice import check_is_sold, first_price, owner_of, price_for
+from .quantities import check_quantity
 
 Json = dict[str, Any]
 

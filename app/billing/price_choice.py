@@ -10,6 +10,7 @@ from ..plans import Catalogue, Ignored, Offer, Plan, PriceList
 from ..service import Service
 from ..stripe.client import StripeApi, promptly, required
 from ..stripe.objects import Values, as_dict, as_id, as_integer, as_text, seen_prices
+from .quantities import titled
 
 SAME = ("interval", "interval_count", "currency")
 MULTI_CURRENCY = "currency_options"
@@ -122,7 +123,7 @@ async def price_for(api: StripeApi, offer: Offer, *, every: str | None, currency
         return _only([_choice(price) for price in fitting], offer)
     wanted = " and ".join(f"{each!r}" for each in (every, currency) if each is not None)
     raise Conflict(
-        f"{_titled(offer)} has no active price for {wanted}. Send the price_id of one of the choices.",
+        f"{titled(offer)} has no active price for {wanted}. Send the price_id of one of the choices.",
         choices=[_choice(price) for price in prices],
     )
 
@@ -130,18 +131,14 @@ async def price_for(api: StripeApi, offer: Offer, *, every: str | None, currency
 def _only(found: list[Values], offer: Offer) -> str:
     if not found:
         raise InvalidRequest(
-            f"{_titled(offer)} has no price in the plans file that Stripe sells, so it cannot be bought."
+            f"{titled(offer)} has no price in the plans file that Stripe sells, so it cannot be bought."
         )
     if len(found) > 1 and not offer.lookup_keys and not offer.prices:
         raise Conflict(
-            f"{_titled(offer)} has several prices at Stripe. Send the price_id of one of the choices.",
+            f"{titled(offer)} has several prices at Stripe. Send the price_id of one of the choices.",
             choices=found,
         )
     return str(found[0]["price_id"])
-
-
-def _titled(offer: Offer) -> str:
-    return f"Plan {offer.id!r}" if isinstance(offer, Plan) else f"Add-on {offer.id!r}"
 
 
 def _interval(price: Values) -> str | None:
@@ -205,17 +202,19 @@ def _every(interval: str, count: int) -> str:
     return interval if count == 1 else f"{count} {interval}s"
 
 
-async def price_like(api: StripeApi, plan: Plan, item: Mapping[str, Any]) -> str:
-    """The plan's price with the interval and the currency of the item; the first of several in the file.
+async def price_like(api: StripeApi, offer: Offer, item: Mapping[str, Any]) -> str:
+    """The price of a plan or an add-on with the interval and the currency of the item; the first of several
+    in the file.
 
     Raises:
-        Conflict: with `choices`, when the plan has no such price: to choose is the caller's.
-        InvalidRequest: when the plan has no price at all.
+        Conflict: with `choices`, when there is no such price: to choose is the caller's.
+        InvalidRequest: when there is no price at all.
         StripeRefused, StripeUnavailable, Unavailable: when Stripe cannot be asked.
     """
-    if not plan.is_sold:
-        raise InvalidRequest(f"Plan {plan.id!r} has no price in the plans file: cancel the subscription.")
-    choices = [_choice(price) for price in await _prices_of(api, plan)]
+    title = f"Plan {offer.id!r}" if isinstance(offer, Plan) else f"Add-on {offer.id!r}"
+    if not (offer.prices or offer.lookup_keys or offer.products):
+        raise InvalidRequest(f"{title} has no price in the plans file: cancel the subscription.")
+    choices = [_choice(price) for price in await _prices_of(api, offer)]
     for choice in choices:
         if all(choice[name] == item[name] for name in SAME):
             return str(choice["price_id"])
@@ -223,10 +222,32 @@ async def price_like(api: StripeApi, plan: Plan, item: Mapping[str, Any]) -> str
         f"{item['interval_count'] or 1} {item['interval'] or 'unknown interval'}, {item['currency'] or '?'}"
     )
     raise Conflict(
-        f"Plan {plan.id!r} has no active price with the subscription's interval and currency ({kept}). "
+        f"{title} has no active price with the subscription's interval and currency ({kept}). "
         "Nothing was changed. Send the price_id of one of the choices.",
         choices=choices,
     )
+
+
+async def sold_prices(api: StripeApi, offer: Offer) -> list[Values]:
+    """The prices of a plan or an add-on that can be bought, as Stripe shows them.
+
+    Raises:
+        StripeRefused, StripeUnavailable: when Stripe cannot be asked.
+    """
+    return [price for price in await _prices_of(api, offer) if offer.sells(as_id(price.get("id")))]
+
+
+async def price_shape(api: StripeApi, price_id: str) -> Values:
+    """The interval and the currency of a price, as `price_like` compares them.
+
+    Raises:
+        NotFound: when Stripe has no such price.
+        StripeRefused, StripeUnavailable: when Stripe cannot be asked.
+    """
+    price = await _price(api, price_id)
+    if price is None:
+        raise NotFound(f"Stripe has no price {price_id}, or not in the mode of STRIPE_API_KEY.")
+    return {name: _choice(price)[name] for name in SAME}
 
 
 async def _prices_of(api: StripeApi, offer: Offer, *shown: str) -> list[Values]:
@@ -274,49 +295,3 @@ def _choice(price: Values) -> Values:
         "currency": as_text(price.get("currency")),
         "unit_amount": as_integer(price.get("unit_amount")),
     }
-
-
-def quantity_for(plan: Plan | None, *, asked: int | None, had: int | None) -> int | None:
-    """The quantity to send with a price of the plan: the one that is asked for, else the one that there was.
-
-    One of a plan without limits per unit where nothing else is asked for: five would be paid, and give one.
-
-    Raises:
-        InvalidRequest: when what is asked for would be paid, and give nothing.
-    """
-    check_quantity(plan, asked)
-    if asked is not None or had is None:
-        return asked
-    return had if plan is None or counts_units(plan) else min(had, 1)
-
-
-def check_quantity(offer: Offer | None, quantity: int | None) -> None:
-    """
-    Raises:
-        InvalidRequest: for a quantity that would be paid, and give nothing; for none at all; and for fewer or
-            more than the plan or the add-on is sold in.
-    """
-    if quantity is None:
-        return
-    if quantity == 0:
-        raise InvalidRequest("quantity: 0 buys nothing. Cancel the subscription instead.")
-    if offer is None:
-        return
-    if offer.min_quantity is not None and quantity < offer.min_quantity:
-        raise InvalidRequest(
-            f"quantity: {_titled(offer)} is sold from {offer.min_quantity} on, not {quantity}."
-        )
-    if offer.max_quantity is not None and quantity > offer.max_quantity:
-        raise InvalidRequest(
-            f"quantity: {_titled(offer)} is sold up to {offer.max_quantity}, not {quantity}."
-        )
-    if quantity > 1 and isinstance(offer, Plan) and not counts_units(offer):
-        raise InvalidRequest(
-            f"quantity: plan {offer.id!r} has no limit per unit, so {quantity} would be paid for what one "
-            "gives. Send 1, or set per_unit for a limit in the plans file."
-        )
-
-
-def counts_units(plan: Plan) -> bool:
-    """Whether any limit of the plan is times the quantity."""
-    return any(limit.per_unit for limit in plan.limits.values())

@@ -5,8 +5,9 @@ again to find that out.
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -15,10 +16,11 @@ from ..db.models import AuditEntry, Subscription
 from ..errors import NotFound, ServiceError, Stale, StripeRefused, StripeUnavailable, Unavailable
 from ..inbox.handlers.subscription_columns import subscription_columns
 from ..inbox.unit_of_work import UnitOfWork
-from ..plans import HeldItem, PriceList
+from ..plans import HeldItem, PriceList, held_items
 from ..service import Service
 from ..stripe.client import Answer, promptly
-from ..stripe.objects import Values
+from ..stripe.objects import Values, as_dict, as_id
+from ..stripe.schedules import attached_schedule, next_phase, statement_of
 from .customers import check_applied, stripe_of
 
 log = structlog.get_logger(__name__)
@@ -46,6 +48,10 @@ class Current:
 
     id: str
     values: Values
+    content: Values
+    """The subscription as Stripe sent it, with the schedule that is attached to it."""
+    read_at: int
+    """When that was, by Stripe's clock, in Unix seconds."""
     item: HeldItem
     """The main item, which plan and quantity come from."""
     record: Subscription
@@ -58,14 +64,28 @@ class Current:
         return next(each for each in self.values["items"] if (each["item_id"] or "") == self.item.item_id)
 
     @property
+    def held(self) -> tuple[HeldItem, ...]:
+        """What its items give, the main item first."""
+        return held_items(self.values["items"], self.record.item_history, self.prices)
+
+    @property
     def path(self) -> str:
         return f"/v1/subscriptions/{self.id}"
 
 
 async def make_change(
-    service: Service, current: Current, change: Awaitable[Answer], *, actor: str, action: str
-) -> None:
-    """Make a change and record it.
+    service: Service,
+    current: Current,
+    change: Awaitable[Answer],
+    *,
+    actor: str,
+    action: str,
+    is_made: Callable[[Values], bool] | None = None,
+) -> Answer:
+    """Make a change and record it; what Stripe answered.
+
+    `is_made`: whether the subscription, read after an answer that was lost, shows the whole change; without
+    it, that it differs from what it was.
 
     Raises:
         StripeUnavailable: when Stripe gave no answer and shows no change yet; the trail says so, and the
@@ -75,16 +95,19 @@ async def make_change(
     try:
         answer = await promptly(change)
     except StripeUnavailable:
-        found = await _made_after_all(service, current)
+        found = await _made_after_all(service, current, is_made)
         if found is None:
             await _note_unknown(service, current, actor, action)
             raise
         answer = found
     await _record(service, current, answer, actor, action)
+    return answer
 
 
-async def _made_after_all(service: Service, current: Current) -> Answer | None:
-    """The subscription as Stripe has it, where it differs from what it was before the change; else None."""
+async def _made_after_all(
+    service: Service, current: Current, is_made: Callable[[Values], bool] | None
+) -> Answer | None:
+    """The subscription as Stripe has it, where it shows the change; else None."""
     api, _ = stripe_of(service)
     try:
         async with asyncio.timeout(LOOK_AGAIN_SECONDS):
@@ -92,7 +115,15 @@ async def _made_after_all(service: Service, current: Current) -> Answer | None:
         now, _ = subscription_columns(answer.content, answer.at, current.record, current.prices)
     except (TimeoutError, ServiceError):
         return None
-    return answer if _shown(now) != _shown(current.values) else None
+    if is_made is not None:
+        return answer if is_made(answer.content) else None
+    is_changed = _items_of(now) != _items_of(current.values) or _shown(now) != _shown(current.values)
+    waits, waited = (as_dict(each.get("pending_update")) for each in (answer.content, current.content))
+    return answer if is_changed or waits != waited else None
+
+
+def _items_of(values: Values) -> list[tuple[Any, ...]]:
+    return sorted((each["item_id"] or "", each["price_id"], each["quantity"]) for each in values["items"])
 
 
 async def _note_unknown(service: Service, current: Current, actor: str, action: str) -> None:
@@ -128,7 +159,8 @@ async def _record(service: Service, current: Current, answer: Answer, actor: str
         action=action,
         subject=current.id,
         before=_shown(current.values),
-        after=_shown(subscription_columns(answer.content, answer.at, current.record, current.prices)[0]),
+        after=_shown(subscription_columns(answer.content, answer.at, current.record, current.prices)[0])
+        | _beside(current, answer.content),
     )
     try:
         await _apply(service, current, answer, audit)
@@ -165,6 +197,23 @@ async def apply_if_newer(service: Service, answer: Answer, version: int) -> None
         await objects.apply("subscription", answer.content, answer.at, version)
     except Stale:
         log.info("reading_stale", kind="subscription", object_id=str(answer.content["id"]))
+
+
+def _beside(current: Current, content: Values) -> Values:
+    """What was asked for and does not hold yet: it is planned, or waits for its payment; and add-ons."""
+    beside: Values = {}
+    if (waits := as_dict(content.get("pending_update"))) and waits != current.content.get("pending_update"):
+        items = [each for each in waits.get("subscription_items") or () if isinstance(each, dict)]
+        beside["waits_for_payment"] = [_price_and_quantity(each) for each in items]
+    if (schedule := attached_schedule(content)) is not None:
+        phases = statement_of(schedule, 0, "", fetched=True)["phases"]
+        if (planned := next_phase(phases, current.read_at)) is not None:
+            beside["planned"] = {"at": planned.at, "items": [list(each) for each in planned.items]}
+    return beside
+
+
+def _price_and_quantity(item: Values) -> list[Any]:
+    return [as_id(item.get("price")), item.get("quantity")]
 
 
 def _shown(values: Values) -> Values:

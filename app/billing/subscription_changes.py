@@ -4,30 +4,25 @@ What would be over its limit is said first, and the change made once that is con
 while Stripe is asked. What Stripe answers is applied at once, with its entry in the audit trail.
 """
 
-import re
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import structlog
 
-from ..db.models import Customer, Subscription
-from ..db.ownership import user_of
-from ..entitlements import FeaturePreview
-from ..errors import Conflict, InvalidRequest, NotFound
-from ..inbox.handlers.subscription_columns import subscription_columns
-from ..limits.prices import read_prices
-from ..plans import Addon, Offer, PauseCause, Plan, PriceList, held_items, main_item, pause_cause
+from ..errors import Conflict, NotFound, PaymentRefused, ServiceError
+from ..plans import PauseCause, When, pause_cause
 from ..service import Service
-from ..stripe.client import Answer, promptly
-from ..stripe.objects import ENDED, Values
+from ..stripe.client import Answer, StripeApi, promptly
+from ..stripe.objects import ENDED, Values, as_dict, as_id, as_seconds, as_text
+from .before_changes import check_limits, read_current
+from .change_targets import Change, Direction, Target, target_of
 from .customers import stripe_of
-from .price_choice import check_is_sold, plan_of_price, price_like, quantity_for
-from .stripe_changes import Current, apply_if_newer, make_change
+from .scheduled_changes import check_replaceable, period_end, plan_change, plans_exactly, release
+from .stripe_changes import Current, make_change
 
 log = structlog.get_logger(__name__)
 
-ATTEMPTS = 5
-ID = re.compile(r"[A-Za-z0-9_]{1,255}")
-"""What may stand in an address at Stripe."""
 IN_STRIPE = "resume it in Stripe's Dashboard"
 HOW_TO_RESUME: dict[PauseCause, str] = {
     "payment_failed": f"send the user to the open invoice to pay it; if it is still paused then, {IN_STRIPE}",
@@ -39,6 +34,15 @@ HOW_TO_RESUME: dict[PauseCause, str] = {
 """What to do about a pause of the whole subscription ("Pause subscriptions"), by its cause."""
 
 
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What became of a change. `at`: when it holds, in Unix seconds; None: at once."""
+
+    outcome: Literal["changed", "scheduled", "unchanged"]
+    direction: Direction
+    at: int | None = None
+
+
 async def change_subscription(
     service: Service,
     subscription_id: str,
@@ -46,44 +50,124 @@ async def change_subscription(
     actor: str,
     plan: str | None = None,
     price_id: str | None = None,
+    interval: str | None = None,
     quantity: int | None = None,
+    addons: Mapping[str, int] | None = None,
+    when: When | None = None,
+    proration_date: int | None = None,
     confirm: bool = False,
-) -> None:
-    """Put the subscription on another plan, price or quantity; what is not given stays.
+) -> Changed:
+    """Put the subscription on another plan, price, interval, quantity or other add-ons; what is not given
+    stays. What was planned before is replaced.
 
-    Of a plan's prices it is the one with the interval and currency that the subscription has. Stripe
-    charges or credits the difference with the next invoice (its default, `create_prorations`).
+    Of a plan's prices it is the one with the interval and currency that the subscription has. `when` None:
+    as `[changes]` of the plans file says, an upgrade at once and a downgrade at the period's end. At once
+    the difference is charged now, and a downgrade credited with the next invoice. `proration_date` (Unix
+    seconds) is that of the preview, so that the amount is the same ("Prorations").
 
     Raises:
         Conflict: with `over`, when usage would exceed a limit that falls, unless confirmed; with `choices`,
-            when the plan has no such price; when it ended; when it is an add-on's own subscription.
+            when the plan has no such price; when it ended; when it is an add-on's own subscription; when
+            somebody else's schedule manages it; when it is to end and the change is to wait until then.
         InvalidRequest: when nothing or too much is given, the price is no plan's, the quantity buys
             nothing, or the plan or its price is no longer sold.
-        NotFound: when the subscription, plan or price is not known.
+        NotFound: when the subscription, plan, price or add-on is not known.
+        PaymentRefused: with `pay_url`, when the payment did not go through: nothing has changed, and what
+            was asked for holds once the invoice is paid.
         StripeKeyMissing, StripeRefused, StripeUnavailable, Unavailable: when it cannot be done now.
     """
     api, _ = stripe_of(service)
-    wanted = _named_plan(service, plan, price_id, quantity)
-    bought = wanted if price_id is None else await plan_of_price(service, api, price_id)
-    current = await _current(service, subscription_id)
-    item = current.item
-    if plan is not None or price_id is not None:
-        _check_is_no_addon(current)
-    if wanted is not None and wanted is not item.plan:
-        check_is_sold(service.limits.catalogue, wanted)
-        price_id = await price_like(api, wanted, current.main_values)
-    price_id = price_id or item.price_id
-    bought = bought or current.prices.plan(price_id)
-    if bought is not None and price_id != item.price_id:
-        check_is_sold(service.limits.catalogue, bought, price_id)
-    quantity = quantity_for(bought, asked=quantity, had=item.quantity)
+    wanted = Change(plan, price_id, interval, quantity, addons or {})
+    current = await read_current(service, subscription_id)
+    target = await target_of(service, api, current, wanted)
+    check_replaceable(current)
+    if not target.params:
+        return await _keep(service, api, current, actor)
     if not confirm:
-        await _check_limits(service, current, price_id=price_id, quantity=quantity, offer=bought)
-    # The quantity is always sent along: with another price, Stripe would begin again at one.
-    wanted_item = {"id": item.item_id, "price": price_id, "quantity": quantity}
-    items = [{key: value for key, value in wanted_item.items() if value is not None}]
-    change = api.post(current.path, items=items)
-    await make_change(service, current, change, actor=actor, action="subscription.changed")
+        await check_limits(service, current, target.held)
+    if resolve_when(service, target, when) == "period_end":
+        return await _plan(service, api, current, target, actor)
+    return await _change_now(service, api, current, target, actor, proration_date)
+
+
+def resolve_when(service: Service, target: Target, when: When | None) -> When:
+    """When the change is to hold: as asked for, else as the plans file says."""
+    policy = service.limits.catalogue.changes
+    return when or (policy.downgrade if target.direction == "downgrade" else policy.upgrade)
+
+
+def change_params(current: Current, target: Target, proration_date: int | None) -> Values:
+    """The parameters of an update at once.
+
+    Those of a change that waits for its payment are few ("Pending updates reference"): no item may be
+    deleted, and no invoice sent by e-mail. Then the change is refused as a whole, or held without payment.
+    """
+    proration = "create_prorations" if target.direction == "downgrade" else "always_invoice"
+    params: Values = {"items": target.params, "proration_behavior": proration}
+    if current.content.get("collection_method") != "send_invoice":
+        params["payment_behavior"] = "error_if_incomplete" if target.removed else "pending_if_incomplete"
+    if proration_date is not None:
+        params["proration_date"] = proration_date
+    return params
+
+
+async def _change_now(
+    service: Service,
+    api: StripeApi,
+    current: Current,
+    target: Target,
+    actor: str,
+    proration_date: int | None,
+) -> Changed:
+    async def change() -> Answer:
+        await release(api, current)  # before: it would undo the change at the period's end
+        return await api.post(current.path, **change_params(current, target, proration_date))
+
+    answer = await make_change(service, current, change(), actor=actor, action="subscription.changed")
+    if waits := as_dict(answer.content.get("pending_update")):
+        raise await _payment_refused(api, answer.content, waits)
+    return Changed("changed", target.direction)
+
+
+async def _payment_refused(api: StripeApi, content: Values, waits: Values) -> PaymentRefused:
+    """What to tell of a change that waits for its payment."""
+    pay_url, invoice_id = None, as_id(content.get("latest_invoice"))
+    try:
+        if invoice_id is not None:
+            invoice = (await promptly(api.read("invoice", invoice_id))).content
+            pay_url = as_text(invoice.get("hosted_invoice_url"))
+    except ServiceError as error:
+        log.warning("invoice_not_read", invoice_id=invoice_id, error=error.detail)
+    return PaymentRefused(
+        "The payment did not go through, so the subscription stays as it is. Send the user to pay_url to "
+        "pay: then the change holds.",
+        invoice_id=invoice_id,
+        pay_url=pay_url,
+        expires_at=as_seconds(waits.get("expires_at")),
+    )
+
+
+async def _plan(service: Service, api: StripeApi, current: Current, target: Target, actor: str) -> Changed:
+    """Have the change made at the period's end."""
+    end = period_end(current)
+    now = current.read_at
+    if not plans_exactly(current.content, target.items, end, now):
+        await make_change(
+            service,
+            current,
+            plan_change(api, current, target.items, end),
+            actor=actor,
+            action="subscription.change_scheduled",
+            is_made=lambda content: plans_exactly(content, target.items, end, now),
+        )
+    return Changed("scheduled", target.direction, end)
+
+
+async def _keep(service: Service, api: StripeApi, current: Current, actor: str) -> Changed:
+    """It is what is asked for: only what was planned is taken back."""
+    if current.values["schedule_id"] is not None:
+        await _resume(service, api, current, {}, actor)
+    return Changed("unchanged", "none")
 
 
 async def cancel_subscription(
@@ -94,7 +178,7 @@ async def cancel_subscription(
     at_period_end: bool = True,
     confirm: bool = False,
 ) -> None:
-    """End the subscription with its period, or at once; nothing is paid back.
+    """End the subscription with its period, or at once; nothing is paid back. What was planned is dropped.
 
     Raises:
         Conflict: with `over`, when usage would exceed what remains then, unless confirmed; when it has ended.
@@ -102,31 +186,48 @@ async def cancel_subscription(
         StripeKeyMissing, StripeRefused, StripeUnavailable, Unavailable: when it cannot be done now.
     """
     api, _ = stripe_of(service)
-    current = await _current(service, subscription_id)
+    current = await read_current(service, subscription_id)
     if not confirm:
-        await _check_limits(service, current, price_id=None, quantity=None)
-    change = (
-        api.post(current.path, cancel_at_period_end=True) if at_period_end else _cancel_now(service, current)
-    )
-    await make_change(service, current, change, actor=actor, action="subscription.canceled")
+        await check_limits(service, current, None)
+
+    async def cancel() -> Answer:
+        if not at_period_end:
+            return await _cancel_now(api, current)
+        await release(api, current)  # Stripe ends nothing that a schedule manages
+        return await api.post(current.path, cancel_at_period_end=True)
+
+    await make_change(service, current, cancel(), actor=actor, action="subscription.canceled")
 
 
 async def resume_subscription(service: Service, subscription_id: str, *, actor: str) -> None:
-    """Take a planned end back, and a pause of collection; without either, nothing is changed.
+    """Take back a planned end, a planned change, and a pause of collection; without any, nothing is changed.
 
     Raises:
-        Conflict: when it has ended, or is paused for want of a payment method.
+        Conflict: when it has ended, or is paused for want of a payment method; when somebody else's schedule
+            manages it.
         NotFound: when the subscription is not known.
         StripeKeyMissing, StripeRefused, StripeUnavailable, Unavailable: when it cannot be done now.
     """
     api, _ = stripe_of(service)
-    current = await _current(service, subscription_id)
+    current = await read_current(service, subscription_id)
     if current.values["status"] == "paused":
         remedy = HOW_TO_RESUME[pause_cause(current.values["pause_cause"])]
         raise Conflict(f"Subscription {subscription_id} is paused: {remedy}. Nothing was changed.")
-    if changes := _resumption(current.values):
-        change = api.post(current.path, **changes)
-        await make_change(service, current, change, actor=actor, action="subscription.resumed")
+    changes = _resumption(current.values)
+    if changes or current.values["schedule_id"] is not None:
+        await _resume(service, api, current, changes, actor)
+
+
+async def _resume(service: Service, api: StripeApi, current: Current, changes: Values, actor: str) -> None:
+    check_replaceable(current)
+
+    async def resume() -> Answer:
+        await release(api, current)
+        if changes:
+            return await api.post(current.path, **changes)
+        return await api.read("subscription", current.id)
+
+    await make_change(service, current, resume(), actor=actor, action="subscription.resumed")
 
 
 def _resumption(values: Values) -> dict[str, Any]:
@@ -141,100 +242,7 @@ def _resumption(values: Values) -> dict[str, Any]:
     return changes
 
 
-def _named_plan(
-    service: Service, plan: str | None, price_id: str | None, quantity: int | None
-) -> Plan | None:
-    """The plan to change to by its name; None where a price or only the quantity is given."""
-    if (plan is not None and price_id is not None) or (plan, price_id, quantity) == (None, None, None):
-        raise InvalidRequest("Give a plan or a price_id, or a quantity, or one of those and a quantity.")
-    return service.limits.catalogue.plan(plan) if plan is not None else None
-
-
-def _check_is_no_addon(current: Current) -> None:
-    """
-    Raises:
-        Conflict: when the subscription has add-ons and no plan: a plan would take an add-on's place.
-    """
-    offer = current.item.offer
-    if isinstance(offer, Addon):  # a plan's item, or one of an unmapped price, would be the main one
-        raise Conflict(
-            f"Subscription {current.id} is of an add-on ({offer.id}), and has no plan to change. Nothing was "
-            "changed. Change the plan's own subscription, or sell the plan by a checkout session."
-        )
-
-
-async def _current(service: Service, subscription_id: str) -> Current:
-    """The subscription as Stripe has it now."""
-    api, _ = stripe_of(service)
-    record, prices, user_id = await _stored(service, subscription_id)
-    answer = await promptly(api.read("subscription", subscription_id))
-    values, _ = subscription_columns(answer.content, answer.at, record, prices)
-    if values["status"] in ENDED:
-        await apply_if_newer(service, answer, record.version)
-        raise Conflict(
-            f"Stripe has ended subscription {subscription_id} ({values['status']}); nothing was changed."
-        )
-    item = main_item(held_items(values["items"], record.item_history, prices))
-    if item is None:
-        raise Conflict(f"Subscription {subscription_id} has no item. Change it in Stripe's Dashboard.")
-    return Current(subscription_id, values, item, record, prices, user_id)
-
-
-async def _stored(service: Service, subscription_id: str) -> tuple[Subscription, PriceList, str | None]:
-    """The record, its prices and its user. Only what is known here is asked of Stripe."""
-    async with service.database.reading() as session:
-        row = await session.get(Subscription, subscription_id) if ID.fullmatch(subscription_id) else None
-        if row is None:
-            raise NotFound("No subscription with this id is known here.")
-        customer = await session.get(Customer, row.customer_id) if row.customer_id else None
-        known = await read_prices(await session.connection(), [row])
-    return row, PriceList(service.limits.catalogue, known), user_of(row, customer)
-
-
-async def _check_limits(
-    service: Service,
-    current: Current,
-    *,
-    price_id: str | None,
-    quantity: int | None,
-    offer: Offer | None = None,
-) -> None:
-    """`offer`: what the price buys.
-
-    Raises:
-        Conflict: when usage would exceed a limit that the change makes smaller.
-    """
-    if current.user_id is None:
-        return
-    previews = await service.limits.preview_subscription(
-        current.user_id, current.id, price_id=price_id, quantity=quantity, offer=offer
-    )
-    over = {key: each for key, each in previews.items() if each.over and _shrinks(each)}
-    if over:
-        listed = ", ".join(f"{key} ({each.used} used, limit {each.limit_then})" for key, each in over.items())
-        raise Conflict(
-            f'It would be over: {listed}. Nothing was changed. With "confirm": true it is done all the same: '
-            "nothing is deleted, but growth is denied.",
-            over={key: _shown_preview(each) for key, each in over.items()},
-        )
-
-
-def _shrinks(each: FeaturePreview) -> bool:
-    """Whoever is over a limit already, and gets more, need not confirm that."""
-    return each.limit_then is not None and (each.limit_now is None or each.limit_then < each.limit_now)
-
-
-def _shown_preview(each: FeaturePreview) -> dict[str, int | None]:
-    return {
-        "limit_now": each.limit_now,
-        "limit_then": each.limit_then,
-        "used": each.used,
-        "over": each.over,
-    }
-
-
-async def _cancel_now(service: Service, current: Current) -> Answer:
-    api, _ = stripe_of(service)
+async def _cancel_now(api: StripeApi, current: Current) -> Answer:
     try:
         return await api.delete(current.path)
     except NotFound:

@@ -8,12 +8,14 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from ..billing.portal_configuration import MAX_PRODUCTS, set_up_portal
 from ..config import Settings, examine_settings
 from ..errors import ServiceError
 from ..observability.logs import configure_logging
 from ..operations.event_destination import ping, set_up_thin, switch
 from ..operations.event_sources import EventSource, find_event_source, list_event_sources
 from ..operations.webhook_endpoint import REVEAL, SetupResult, set_up
+from ..plans import load_catalogue
 from ..service import import_receivers
 from ..stripe.client import StripeApi, required
 from .env_file import NAME, add_signing_secret, is_writable
@@ -118,6 +120,28 @@ def disable(id: Annotated[str, typer.Argument(help="we_… or ed_….")]) -> Non
     """Disable a webhook endpoint or an event destination: it sends nothing."""
     _asked(lambda api: switch(api, id, "disable"))
     typer.echo(f"{id} is disabled.")
+
+
+@stripe.command()
+def portal(
+    apply: Annotated[bool, typer.Option("--apply", help="Make it so. Without it, only show it.")] = False,
+) -> None:
+    """Configure the customer portal from the plans file: what is sold can be chosen there."""
+    catalogue = load_catalogue(examine_settings()[0].plans_file)
+    result = _asked(lambda api: set_up_portal(api, catalogue, apply=apply))
+    verb = {"created": "Create", "updated": "Update", "unchanged": "Nothing to change at"}[result.action]
+    done = {"created": "Created", "updated": "Updated"}.get(result.action, verb) if apply else verb
+    typer.echo(f"{done} {result.id or 'a configuration'}.")
+    for each in result.features["subscription_update"].get("products", ()):
+        typer.echo(f"  {each['product']}: {', '.join(each['prices'])}")
+    if result.left_out:
+        more = ", ".join(result.left_out)
+        typer.secho(f"Stripe takes {MAX_PRODUCTS} products; left out: {more}.", err=True)
+    if result.action != "unchanged" and not apply:
+        typer.echo("Nothing was changed. Run it with --apply.")
+        raise typer.Exit(NEEDS_ATTENTION)
+    if result.id is not None:
+        typer.echo(f"Set STRIPE_PORTAL_CONFIGURATION={result.id}.")
 
 
 def _line(source: EventSource) -> str:

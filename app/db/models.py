@@ -10,6 +10,7 @@ from .grant_models import Grant, Purchase
 from .history_models import RecordHistory, StoredCatalogue
 from .price_model import Price, Product
 from .rules import RULES_VERSION, RuledRow, follows_rules
+from .seat_model import SeatRequest
 from .table import IdText, Json, Record, Table, default_row, partial_index, table_of
 from .usage_models import Override, Usage, UsageKey, UsagePeriod, User
 from .work_models import AuditEntry, EventArrival, Job, OpenedSession
@@ -33,6 +34,7 @@ __all__ = [
     "Record",
     "RecordHistory",
     "RuledRow",
+    "SeatRequest",
     "StoredCatalogue",
     "Subscription",
     "Table",
@@ -97,6 +99,10 @@ class Subscription(Record, table=True):
     cancel_at_period_end: bool = False
     canceled_at: int | None = Field(default=None, sa_type=BigInteger)
     ended_at: int | None = Field(default=None, sa_type=BigInteger)
+    schedule_id: str | None = Field(default=None, sa_type=Text)
+    """The subscription schedule that manages it."""
+    schedules: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    """What its latest schedules say, by their ids: see `stripe.schedules`."""
     pause_collection: dict[str, Any] | None = Field(default=None, sa_type=Json)
     pause_cause: str | None = Field(default=None, sa_type=Text)
     """Why Stripe has paused it (`status_details.paused.subscription.type`); null while it is not paused."""

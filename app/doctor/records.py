@@ -62,6 +62,8 @@ CHECKS = (
     Check("records-mode", "No subscription is of the other mode.", records_are_of_the_mode, ("records",)),
     of_catalogue("prices-in-use", "records", "catalogue"),
     of_catalogue("bought-twice", "records"),
+    of_catalogue("seats", "records", "stripe"),
+    of_catalogue("schedules", "records", "stripe"),
     of_catalogue("two-subscriptions", "records"),
     of_catalogue("unlinked-customers", "records"),
     of_catalogue("needs-refresh", "records"),

@@ -57,22 +57,17 @@ def preview_subscription(
     usage: Mapping[str, int],
     subscription_id: str,
     *,
-    price_id: str | None,
-    quantity: int | None = None,
-    offer: Offer | None = None,
+    items: Sequence[HeldItem] | None,
 ) -> dict[str, FeaturePreview]:
-    """Each feature, were this subscription on another price or quantity; price_id None: were it ended.
-
-    `offer`: what the price buys, where that is not known from the user's own prices.
+    """Each feature, had this subscription these items; None: were it ended.
 
     A subscription that grants nothing now is none the less changed without an effect.
     """
     catalogue = holdings.catalogue
-    target = HeldItem("", price_id, offer or holdings.prices.offer(price_id), quantity)
     changed = [
-        each if each.id != subscription_id else each.with_main(target)
+        each if each.id != subscription_id else each.with_items(items or ())
         for each in holdings.entitling
-        if price_id is not None or each.id != subscription_id
+        if items is not None or each.id != subscription_id
     ]
     return {key: _compare(holdings, key, usage.get(key, 0), changed) for key in catalogue.features}
 

@@ -76,6 +76,10 @@ class JudgedSubscription:
         others = self.items[1:] if self.plan is not None else self.items
         return replace(self, items=(item, *others))
 
+    def with_items(self, items: Iterable[HeldItem]) -> "JudgedSubscription":
+        """The same with other items."""
+        return replace(self, items=tuple(sorted(items, key=lambda each: each.rank, reverse=True)))
+
 
 def bought(*items: HeldItem) -> JudgedSubscription:
     """A subscription that somebody might buy, for previews."""

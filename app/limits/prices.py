@@ -10,16 +10,21 @@ from sqlmodel import col
 
 from ..db.models import Price, Product, table_of
 from ..plans import Catalogue, KnownPrice, Offer, PriceList, PriceTerms, Pricing, price_ids
+from ..stripe.schedules import scheduled_prices
 
 
 async def read_prices(connection: AsyncConnection, subscriptions: Iterable[Any]) -> dict[str, KnownPrice]:
-    """What was seen of the prices of these subscriptions' records, those that they had before included."""
+    """What was seen of the prices of these subscriptions' records, those that they had before and those
+    that are scheduled included."""
     return await known_prices(connection, price_ids_of(subscriptions))
 
 
 def price_ids_of(subscriptions: Iterable[Any]) -> set[str]:
-    """The prices that these subscriptions' records have or had."""
-    return {price for row in subscriptions for price in price_ids(row.items, row.item_history, row.plan_id)}
+    """The prices that these subscriptions' records have, had, or will have by a schedule."""
+    ids: set[str] = set()
+    for row in subscriptions:
+        ids |= price_ids(row.items, row.item_history, row.plan_id) | scheduled_prices(row.schedules)
+    return ids
 
 
 async def unmapped_prices(connection: AsyncConnection, catalogue: Catalogue) -> list[str]:

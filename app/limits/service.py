@@ -1,7 +1,7 @@
 """The limits of one service, in the shapes that application code uses."""
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -18,7 +18,7 @@ from ..entitlements import (
     preview_subscription,
 )
 from ..errors import Conflict, InvalidRequest
-from ..plans import Catalogue, Offer
+from ..plans import Catalogue, HeldItem
 from . import granting, holds, statements, usage
 from .drift import UNSEEN, Drift, differing, read_all
 from .granting import GrantOrder
@@ -310,17 +310,12 @@ class Limits:
         user_id: str,
         subscription_id: str,
         *,
-        price_id: str | None,
-        quantity: int | None = None,
-        offer: Offer | None = None,
+        items: Sequence[HeldItem] | None,
     ) -> dict[str, FeaturePreview]:
-        """As `preview`, for one of the user's subscriptions; price_id None: were it ended. `offer`: what the
-        price buys, where the catalogue does not list it by its id."""
+        """As `preview`, had one of the user's subscriptions these items; None: were it ended."""
         entitlements = await self.load(user_id)
         counted = entitlements.usage or {}
-        return preview_subscription(
-            entitlements, counted, subscription_id, price_id=price_id, quantity=quantity, offer=offer
-        )
+        return preview_subscription(entitlements, counted, subscription_id, items=items)
 
     async def _repair(self, user_id: str, feature: str, counted: int, seen: int) -> bool:
         request = Request("set", user_id, feature, counted)

@@ -7,7 +7,17 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ..db import Database
-from ..db.models import AuditEntry, Grant, OpenedSession, Override, Usage, UsageKey, UsagePeriod, WebhookEvent
+from ..db.models import (
+    AuditEntry,
+    Grant,
+    OpenedSession,
+    Override,
+    SeatRequest,
+    Usage,
+    UsageKey,
+    UsagePeriod,
+    WebhookEvent,
+)
 from .personal_data import PersonalData, events_about, find_personal_data, reactions_about, records_of, steps
 
 Json = dict[str, Any]
@@ -30,6 +40,7 @@ async def export_user(database: Database, user_id: str) -> Json:
             ("usage_periods", UsagePeriod),
             ("usage_keys", UsageKey),
             ("checkout_sessions", OpenedSession),
+            ("seats", SeatRequest),
         ):
             rows = await session.exec(select(model).where(col(model.user_id) == user_id))
             exported[name] = [row.model_dump() for row in rows]

@@ -1,7 +1,7 @@
 """What each item of a subscription gives, and which is the main one, in whatever order Stripe lists them."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from .catalogue import Addon, Ignored, Offer, Plan
@@ -29,6 +29,10 @@ class HeldItem:
     interval_days: int = 0
     period_start: int | None = None
     period_end: int | None = None
+
+    def with_quantity(self, quantity: int) -> "HeldItem":
+        """The same item, so many of it."""
+        return replace(self, quantity=quantity)
 
     @property
     def units(self) -> int:

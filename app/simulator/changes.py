@@ -45,18 +45,21 @@ class Changes(Ledger):
         *,
         proration: Proration = "create_prorations",
         payment_behavior: str = "allow_incomplete",
+        at: int | None = None,
     ) -> None:
         """Put items in the place of the subscription's, and charge what that costs as Stripe would.
+
+        `at`: the moment to prorate at, in Unix seconds; None: now.
 
         Raises:
             CardDeclined: with `error_if_incomplete`, where the card is refused; then nothing is changed.
         """
         if not self.charges_now(subscription, items, proration):
             with self._update("customer.subscription.updated", subscription):
-                self.apply_items(subscription, items, proration)
+                self.apply_items(subscription, items, proration, at)
             return
         items = restarted(items, subscription.items, self.now)
-        lines = self._charged_lines(subscription, items, proration)
+        lines = self._charged_lines(subscription, items, proration, at)
         refused = self._refused(subscription) if sum(line.amount for line in lines) > 0 else None
         if refused and payment_behavior == "error_if_incomplete":
             raise CardDeclined(refused)
@@ -68,18 +71,22 @@ class Changes(Ledger):
         self._charge_change(subscription, lines)
 
     def apply_items(
-        self, subscription: Subscription, items: Sequence[Item], proration: Proration = "none"
+        self,
+        subscription: Subscription,
+        items: Sequence[Item],
+        proration: Proration = "none",
+        at: int | None = None,
     ) -> None:
         """Change the items; what that costs waits for the next invoice. It is part of the caller's event."""
         if proration == "create_prorations":
-            for line in prorated(subscription, items, self.now, self.new_id):
+            for line in prorated(subscription, items, at or self.now, self.new_id):
                 self.add_record(invoice_item(line, subscription.customer, self))
         subscription.items = list(items)
 
     def _charged_lines(
-        self, subscription: Subscription, items: Sequence[Item], proration: Proration
+        self, subscription: Subscription, items: Sequence[Item], proration: Proration, at: int | None
     ) -> list[Line]:
-        lines = prorated(subscription, items, self.now, self.new_id)
+        lines = prorated(subscription, items, at or self.now, self.new_id)
         return [line for line in lines if not line.proration] if proration == "none" else lines
 
     def charges_now(self, subscription: Subscription, items: Sequence[Item], proration: Proration) -> bool:

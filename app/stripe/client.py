@@ -19,13 +19,12 @@ import httpx
 import orjson
 import stripe
 import structlog
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
-from tenacity import wait_exponential_jitter as exponential
 
-from ..errors import NotFound, StripeKeyMissing, StripeKeyReused, StripeRefused, StripeUnavailable
+from ..errors import NotFound, StripeKeyMissing, StripeRefused, StripeUnavailable
 from ..observability import metrics
+from .failures import politely, translated
 from .objects import as_dict, is_cut
-from .paths import API_PATH, NESTED, PATHS, check_path, segment
+from .paths import API_PATH, NESTED, PATHS, SCHEDULE, check_path, segment
 
 log = structlog.get_logger(__name__)
 Json = dict[str, Any]
@@ -35,8 +34,6 @@ _somebody_waits: ContextVar[bool] = ContextVar("somebody_waits", default=False)
 
 TIMEOUT_SECONDS = 20
 NETWORK_RETRIES = 2
-RATE_LIMIT_ATTEMPTS = 6
-MAX_PAUSE_SECONDS = 30
 MAX_AT_ONCE = 8
 MAX_BACKGROUND = 5
 """Of these, how many may be calls that nobody waits for: a checkout never waits behind all of a repair."""
@@ -49,6 +46,7 @@ MAX_EVENT_TYPES = 20
 RESOURCES = (
     "subscriptions",
     "subscription_items",
+    "subscription_schedules",
     "customers",
     "invoices",
     "events",
@@ -180,9 +178,12 @@ class StripeApi:
     async def complete(self, kind: str, answer: Answer) -> Answer:
         """The same object with all that its nested list holds: Stripe sends the first ten ("Pagination").
 
+        A subscription comes with the schedule that is attached to it, instead of its id.
+
         Raises:
             NotFound, StripeRefused, StripeUnavailable: as `get`.
         """
+        answer = await self._with_schedule(kind, answer)
         content = answer.content
         name, path, parameter = NESTED.get(kind, ("", "", ""))
         listed = content.get(name)
@@ -195,6 +196,18 @@ class StripeApi:
         found = [entry async for page in pages for entry in page.content["data"]]
         whole = {"data": found, "has_more": False}
         return replace(answer, content=content | {name: as_dict(listed) | whole})
+
+    async def _with_schedule(self, kind: str, answer: Answer) -> Answer:
+        """A subscription with the schedule that is attached to it, where the key may read that."""
+        schedule_id = answer.content.get("schedule") if kind == "subscription" else None
+        if not isinstance(schedule_id, str):
+            return answer
+        try:
+            schedule = await self.get(SCHEDULE.format(segment(schedule_id)))
+        except (NotFound, StripeRefused) as error:
+            log.warning("schedule_not_read", schedule_id=schedule_id, error=error.detail)
+            return answer
+        return replace(answer, content=answer.content | {"schedule": schedule.content})
 
     async def pages(self, path: str, *, after: str | None = None, **params: Any) -> AsyncIterator[Answer]:
         """The pages of a list, newest first, beginning behind the object `after`.
@@ -231,11 +244,11 @@ class StripeApi:
         options = {"idempotency_key": key} if key else {}
         async with nullcontext() if _somebody_waits.get() else self._background, self._at_once:
             try:
-                async for attempt in _politely():
+                async for attempt in politely():
                     with attempt:
                         response = await self._client.raw_request_async(method, path, **params, **options)
             except stripe.StripeError as error:
-                raise _translated(error, path) from None
+                raise translated(error, path) from None
         replayed = response.headers.get("Idempotent-Replayed") == "true"
         return Answer(orjson.loads(response.body), _dated(response.headers), replayed)
 
@@ -288,43 +301,6 @@ def type_groups(types: Sequence[str]) -> list[list[str]]:
     """Event types in groups that one list of events may name."""
     ordered = sorted(types)
     return [ordered[first : first + MAX_EVENT_TYPES] for first in range(0, len(ordered), MAX_EVENT_TYPES)]
-
-
-def _politely() -> AsyncRetrying:
-    """Repeat what came too fast; the client itself repeats what failed."""
-    return AsyncRetrying(
-        retry=retry_if_exception_type(stripe.RateLimitError),
-        stop=stop_after_attempt(RATE_LIMIT_ATTEMPTS),
-        wait=_pause,
-        reraise=True,
-    )
-
-
-def _pause(state: RetryCallState) -> float:
-    """What Stripe asks for, else growing with jitter. Seconds."""
-    error = state.outcome.exception() if state.outcome else None
-    asked = (getattr(error, "headers", None) or {}).get("Retry-After", "")
-    log.warning("stripe_rate_limited", attempt=state.attempt_number)
-    if asked.isdigit():
-        return min(float(asked), MAX_PAUSE_SECONDS)
-    return exponential(initial=0.5, max=MAX_PAUSE_SECONDS)(state)
-
-
-def _translated(error: stripe.StripeError, path: str) -> NotFound | StripeRefused | StripeUnavailable:
-    """Our own error, with Stripe's words where they are about the request and hold no secret."""
-    if isinstance(error, stripe.InvalidRequestError) and error.http_status == 404:
-        return NotFound(f"Stripe has no {path}, or not in the mode of STRIPE_API_KEY.")
-    if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
-        return StripeRefused(
-            "Stripe does not accept STRIPE_API_KEY for this. Check that the key is of the right account and "
-            "mode, has not been rolled, and, if restricted, may do this."
-        )
-    if isinstance(error, stripe.IdempotencyError):
-        return StripeKeyReused("The key was used for another request. Use a new key for a new request.")
-    if isinstance(error, stripe.InvalidRequestError | stripe.CardError):
-        return StripeRefused(f"Stripe refused: {error.user_message}", code=error.code)
-    log.warning("stripe_unavailable", error=type(error).__name__, status=error.http_status)
-    return StripeUnavailable("Stripe cannot be reached now, or asks for a pause. Try again later.")
 
 
 def _dated(headers: Mapping[str, str]) -> int:

@@ -9,6 +9,7 @@ from .objects import (
     prices_before,
     seen_prices,
 )
+from .schedules import scheduled_subscription
 
 NAMED = ("subscription", "invoice", "customer", "price", "product")
 PARTS_OF_INVOICES = frozenset({"credit_note", "invoice_payment"})
@@ -28,6 +29,8 @@ def named_records(content: Values, previous: Values | None = None) -> dict[str, 
         names["subscription"] |= billed_subscriptions(content)
     if kind in PARTS_OF_INVOICES and (invoice := as_object_id(content.get("invoice"))):
         names["invoice"].add(invoice)
+    if kind == "subscription_schedule" and (scheduled := scheduled_subscription(content)):
+        names["subscription"].add(scheduled)
     if kind == "checkout.session" and (subscription := as_object_id(content.get("subscription"))):
         names["subscription"].add(subscription)
     return names

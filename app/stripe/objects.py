@@ -40,6 +40,7 @@ def subscription_values(content: Values) -> Values:
         "cancel_at_period_end": content.get("cancel_at_period_end") is True,
         "canceled_at": as_seconds(content.get("canceled_at")),
         "ended_at": as_seconds(content.get("ended_at")),
+        "schedule_id": as_object_id(content.get("schedule")),
         "pause_collection": _pause(content.get("pause_collection")),
         "pause_cause": pause_cause_of(content, status),
         "livemode": as_bool(content.get("livemode")),

@@ -19,6 +19,7 @@ PATHS = {
     "radar.early_fraud_warning": "/v1/radar/early_fraud_warnings/{}",
 }
 """Where one object of each kind is read."""
+SCHEDULE = "/v1/subscription_schedules/{}"
 NESTED = {
     "subscription": ("items", "/v1/subscription_items", "subscription"),
     "invoice": ("lines", "/v1/invoices/{}/lines", ""),

@@ -68,3 +68,43 @@ async def test_a_stripe_that_is_down_is_said_to_be(sqlite_database: str) -> None
         here.faults.next("error", 3)
         refused = await here.post("portal-sessions", {"user_id": USER, **BACK})
         assert refused.status_code == 502 and "Try again" in refused.json()["detail"]
+
+
+async def test_a_deep_link_leads_to_one_task_and_back(database_url: str) -> None:
+    async with shop(database_url) as here:
+        subscription = await here.bought(quantity=2)
+        about: tuple[tuple[dict[str, Any], str], ...] = (
+            ({"flow": "payment_method_update"}, "Add or change the card"),
+            ({"flow": "subscription_cancel"}, "Cancel the subscription"),
+            ({"flow": "subscription_update", "subscription_id": subscription.id}, "Change the subscription"),
+            ({"flow": "subscription_update_confirm", "plan": "starter"}, "Confirm the change"),
+            ({"flow": "subscription_update_confirm", "quantity": 5}, "Confirm the change"),
+        )
+        async with httpx.AsyncClient() as browser:
+            for task, said in about:
+                made = await here.done("portal-sessions", {"user_id": USER, **BACK, **task})
+                assert made["customer_id"] == subscription.customer
+                assert said in (await browser.get(made["url"])).text
+
+
+async def test_a_task_that_the_portal_cannot_do_is_refused(sqlite_database: str) -> None:
+    async with shop(sqlite_database) as here:
+        subscription = await here.bought(quantity=2)
+        eve = await here.bought("user_eve")
+        for task, status in (
+            ({"flow": "subscription_update_confirm"}, 422),
+            ({"flow": "subscription_update_confirm", "quantity": 2}, 422),
+            ({"flow": "subscription_update_confirm", "plan": "gold"}, 404),
+            ({"flow": "subscription_cancel", "plan": "starter"}, 422),
+            ({"flow": "subscription_cancel", "subscription_id": eve.id}, 404),
+            ({"flow": "subscription_cancel", "subscription_id": "sub_unknown"}, 404),
+            ({"flow": "sell_a_kidney"}, 422),
+            ({"plan": "starter"}, 422),
+        ):
+            refused = await here.post("portal-sessions", {"user_id": USER, **BACK, **task})
+            assert refused.status_code == status, (task, refused.text)
+        await here.done(f"subscriptions/{subscription.id}/change", {"plan": "starter"})
+        for flow in ("subscription_cancel", "subscription_update"):
+            refused = await here.post("portal-sessions", {"user_id": USER, **BACK, "flow": flow})
+            assert refused.status_code == 409 and "Resume it first" in refused.json()["detail"]
+        await here.done("portal-sessions", {"user_id": USER, **BACK, "flow": "payment_method_update"})

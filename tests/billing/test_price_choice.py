@@ -32,7 +32,8 @@ async def test_a_change_by_the_plans_name_keeps_the_interval(database_url: str) 
         ]
         assert "price_id of one of the choices" in answer.json()["detail"]
         changed = await here.done(
-            f"subscriptions/{subscription.id}/change", {"price_id": "price_starter", "confirm": True}
+            f"subscriptions/{subscription.id}/change",
+            {"price_id": "price_starter", "when": "now", "confirm": True},
         )
         assert changed["plan_id"] == "price_starter"
         here.account.advance(60)

@@ -34,7 +34,7 @@ async def test_a_change_holds_when_the_call_returns_and_the_webhook_changes_noth
         changed = await here.done(path(subscription, "change"), {"quantity": 5})
         assert (changed["plan_id"], changed["quantity"]) == ("price_team", 5)
         here.account.advance(60)
-        changed = await here.done(path(subscription, "change"), {"plan": "starter"})
+        changed = await here.done(path(subscription, "change"), {"plan": "starter", "when": "now"})
         assert (changed["plan_id"], changed["quantity"]) == ("price_starter", 1), "of a flat plan one is all"
         assert await here.plan_of() == "starter"
         await here.hear()
@@ -90,7 +90,8 @@ async def test_the_other_items_of_a_subscription_stay(sqlite_database: str) -> N
         subscription = await here.bought()
         here.account.add_item(subscription, "price_more_projects", 2)
         subscription.items.reverse()
-        changed = await here.done(path(subscription, "change"), {"price_id": "price_starter"})
+        body = {"price_id": "price_starter", "when": "now"}
+        changed = await here.done(path(subscription, "change"), body)
         assert changed["plan_id"] == "price_starter"
         assert {item["price_id"]: item["quantity"] for item in changed["items"]} == {
             "price_more_projects": 2,
@@ -102,7 +103,7 @@ async def test_what_would_be_over_is_listed_until_it_is_confirmed(database_url: 
     async with shop(database_url) as here:
         subscription = await here.bought(quantity=2)
         await use_projects(here, 15)
-        smaller = {"quantity": 1}
+        smaller = {"quantity": 1, "when": "now"}
         refused = await here.post(path(subscription, "change"), smaller)
         assert refused.status_code == 409
         over = {"limit_now": 20, "limit_then": 10, "used": 15, "over": 5}
@@ -188,7 +189,7 @@ async def test_what_has_ended_stays_ended_and_the_record_says_so(database_url: s
 async def test_every_change_is_in_the_trail(database_url: str) -> None:
     async with shop(database_url) as here:
         subscription = await here.bought(quantity=2)
-        await here.done(path(subscription, "change"), {"plan": "starter", "quantity": 1})
+        await here.done(path(subscription, "change"), {"plan": "starter", "quantity": 1, "when": "now"})
         await here.done(path(subscription, "cancel"))
         await here.done(path(subscription, "resume"))
         await here.done(path(subscription, "cancel"), {"at_period_end": False})

@@ -99,3 +99,16 @@ def test_without_a_key_the_commands_say_what_to_set(tmp_path: Path) -> None:
         done = app("stripe", *arguments, cwd=tmp_path)
         assert (done.returncode, done.stdout) == (1, "")
         assert "STRIPE_API_KEY" in done.stderr
+
+
+def test_the_portal_is_configured_from_the_plans_file_once_it_has_been_shown(tmp_path: Path) -> None:
+    account = Account(1)
+    with serving_in_thread(account) as base_url:
+        stripe = Stripe(tmp_path, base_url)
+        shown = stripe("portal", code=1)
+        assert "price_team" in shown and "Nothing was changed. Run it with --apply." in shown
+        assert "billing_portal.configuration" not in account.records
+        applied = stripe("portal", "--apply")
+        [id] = account.records["billing_portal.configuration"]
+        assert applied.startswith(f"Created {id}.") and f"STRIPE_PORTAL_CONFIGURATION={id}" in applied
+        assert stripe("portal").startswith(f"Nothing to change at {id}.")

@@ -6,16 +6,29 @@ data: words, formats and languages are the page's own, though each banner brings
 
 from .build import summarize
 from .read import read_summary
-from .schemas import Banner, Choice, OpenInvoice, Price, Summary, SummarySubscription, UsageBar
+from .scheduled import read_scheduled_change, scheduled_change
+from .schemas import (
+    Banner,
+    Choice,
+    OpenInvoice,
+    Price,
+    ScheduledChange,
+    Summary,
+    SummarySubscription,
+    UsageBar,
+)
 
 __all__ = [
     "Banner",
     "Choice",
     "OpenInvoice",
     "Price",
+    "ScheduledChange",
     "Summary",
     "SummarySubscription",
     "UsageBar",
+    "read_scheduled_change",
     "read_summary",
+    "scheduled_change",
     "summarize",
 ]

@@ -19,6 +19,7 @@ SEVERITIES: Final[dict[BannerKind, Severity]] = {
     "paused": "warning",
     "trial_ending": "info",
     "canceling": "info",
+    "changing": "info",
     "price_unmapped": "info",
 }
 SAID: Final[dict[tuple[BannerKind, Act | None], str]] = {
@@ -45,6 +46,7 @@ SAID: Final[dict[tuple[BannerKind, Act | None], str]] = {
         "price_unmapped",
         None,
     ): "Your new price is being set up. Until then you keep what you had; nothing is lost.",
+    ("changing", None): "Your subscription changes soon, as you asked. Until then nothing changes.",
     ("canceling", None): "Your plan is canceled and ends soon. Until then nothing changes.",
 }
 """What each banner says, by what the user can do."""
@@ -97,6 +99,8 @@ def _of_time(each: SummarySubscription, judged: JudgedSubscription, now: int) ->
         yield _banner("canceling", at=each.ends_at)
     elif each.trial_ends_at is not None and each.trial_ends_at - now <= TRIAL_WARNING_SECONDS:
         yield _banner("trial_ending", at=each.trial_ends_at)
+    if each.scheduled_change is not None:
+        yield _banner("changing", at=each.scheduled_change.at)
 
 
 def _banner(

@@ -10,6 +10,7 @@ from ...plans.shown import BYTES, shown_limit, shown_number
 from ...stripe.objects import ENDED
 from ..pricing import SoldPrice
 from .banners import banners
+from .scheduled import scheduled_change
 from .schemas import (
     Choice,
     FeatureChange,
@@ -43,7 +44,7 @@ def summarize(
     pricing = pricing or Pricing(entitlements.catalogue)
     rows = {row.id: row for row in subscriptions}
     shown = [
-        _subscription(each, rows[each.id], pricing, entitlements.prices)
+        _subscription(each, rows[each.id], pricing, entitlements)
         for each in _shown(entitlements)
         if each.id in rows
     ]
@@ -82,7 +83,7 @@ def _shown(entitlements: Entitlements) -> list[JudgedSubscription]:
 
 
 def _subscription(
-    judged: JudgedSubscription, row: Subscription, pricing: Pricing, prices: PriceList
+    judged: JudgedSubscription, row: Subscription, pricing: Pricing, entitlements: Entitlements
 ) -> SummarySubscription:
     ends_at = _ends_at(row)
     renews = row.status in RENEWING and ends_at is None
@@ -95,10 +96,11 @@ def _subscription(
         access=judged.access.level,
         trial_limits=judged.limited
         and any(each.offer is not None and each.offer.trial for each in judged.items),
-        prices=[_price(item, pricing, prices) for item in row.items],
+        prices=[_price(item, pricing, entitlements.prices) for item in row.items],
         renews_at=row.expiry_date if renews else None,
         ends_at=ends_at,
         trial_ends_at=row.trial_end if row.status == "trialing" else None,
+        scheduled_change=scheduled_change(row, entitlements.prices, entitlements.as_of),
     )
 
 

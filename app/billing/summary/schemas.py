@@ -21,6 +21,7 @@ BannerKind = Literal[
     "paused",
     "trial_ending",
     "canceling",  # it ends at `at`
+    "changing",  # it has another plan or quantity from `at` on
     "price_unmapped",  # the operator has to add the price to a plan
 ]
 Severity = Literal["error", "warning", "info"]
@@ -47,6 +48,21 @@ class Price(_Shape):
     )
 
 
+class ScheduledItem(_Shape):
+    price_id: str | None = Field(examples=["price_starter"])
+    plan: str | None = Field(examples=["starter"], description="By the catalogue; null for an add-on's price")
+    addon: str | None
+    quantity: int | None = Field(examples=[1])
+
+
+class ScheduledChange(_Shape):
+    """A change that a subscription schedule makes at the period's end. Resuming takes it back."""
+
+    at: Time = Field(examples=[FEBRUARY])
+    plan: str | None = Field(examples=["starter"], description="The plan that it has then")
+    items: list[ScheduledItem]
+
+
 class SummarySubscription(_Shape):
     """A subscription that is not over. At most one of `renews_at` and `ends_at` is set."""
 
@@ -63,6 +79,7 @@ class SummarySubscription(_Shape):
     renews_at: Time = Field(examples=[FEBRUARY])
     ends_at: Time
     trial_ends_at: Time
+    scheduled_change: ScheduledChange | None = Field(default=None, description="null: nothing is planned")
 
 
 class OpenInvoice(_Shape):

@@ -14,6 +14,7 @@ from .invoice import invoice_deleted, invoice_finalization_failed, invoice_snaps
 from .invoice_parts import credit_note_changed, invoice_payment_changed
 from .price import price_snapshot, product_snapshot
 from .subscription import subscription_snapshot, subscription_status_reached, trial_will_end
+from .subscription_schedule import subscription_schedule_snapshot
 from .warnings import checkout_session_expired, checkout_session_failed, early_fraud_warning_created
 
 Handler = Callable[[StripeEvent, UnitOfWork], None]
@@ -32,6 +33,12 @@ HANDLERS: dict[str, Handler] = {
     "customer.subscription.trialing": subscription_status_reached,
     "customer.subscription.past_due": subscription_status_reached,
     "customer.subscription.unpaid": subscription_status_reached,
+    "subscription_schedule.created": subscription_schedule_snapshot,
+    "subscription_schedule.updated": subscription_schedule_snapshot,
+    "subscription_schedule.released": subscription_schedule_snapshot,
+    "subscription_schedule.canceled": subscription_schedule_snapshot,
+    "subscription_schedule.completed": subscription_schedule_snapshot,
+    "subscription_schedule.aborted": subscription_schedule_snapshot,
     "invoice.created": invoice_snapshot,
     "invoice.updated": invoice_snapshot,
     "invoice.overdue": invoice_snapshot,

@@ -13,6 +13,7 @@ from .item_history import content_before, cut_values, history_of, remembered
 from .links import announce_user, claim_by_metadata, owner_before, resolve_owner
 from .past_due import evidence_of, evidence_of_thin, merged, since_values
 from .price import announce_unmapped, learn_prices
+from .schedules import is_schedule_unsure, note_attached_schedule
 from .snapshots import current_position, is_near_a_fetched_state, is_reading, judge_snapshot, ordering_values
 from .subscription_columns import (
     Columns,
@@ -41,6 +42,7 @@ def subscription_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
     unsure = is_near_a_fetched_state(event, subscription, unit_of_work)
     judgement = judge_snapshot(event, subscription, unit_of_work)
     own = _remember(event, subscription, unit_of_work)
+    note_attached_schedule(event, unit_of_work, subscription)
     claim_by_metadata(unit_of_work, subscription, customer, event, judgement.newest if judgement else None)
     if judgement is None:
         values = _of_the_record(subscription, unit_of_work)
@@ -136,6 +138,7 @@ def _of_the_newest(
     newest = judgement.newest
     values, lacking = columns
     # What was fetched says all that Stripe does: fetching it again would never end.
+    lacking = lacking or is_schedule_unsure(subscription, values["schedule_id"])
     unsure = unsure or (lacking and not is_reading(newest.id)) or bool(subscription.cut_invoices)
     values |= ordering_values(judgement, unsure) | cut_values(subscription.item_history, newest.object)
     values |= since_values(values["status"], subscription, judgement.position)

@@ -88,7 +88,8 @@ def change_items(
         ApiError: 402 where the payment has to go through and does not.
     """
     try:
-        call.account.change_items(subscription, items, proration=proration, payment_behavior=behavior)
+        at = forms.integer(call.params, "proration_date")
+        call.account.change_items(subscription, items, proration=proration, payment_behavior=behavior, at=at)
     except CardDeclined as error:
         raise declined(error.code) from None
 

@@ -56,7 +56,28 @@ PHASE_MEMBERS = (
     "discounts",
     "trial_end",
     "billing_cycle_anchor",
+    "application_fee_percent",
+    "automatic_tax",
+    "default_payment_method",
+    "default_tax_rates",
+    "invoice_settings",
+    "on_behalf_of",
+    "transfer_data",
 )
+KEPT = (
+    "proration_behavior",
+    "metadata",
+    "description",
+    "collection_method",
+    "trial_end",
+    "application_fee_percent",
+    "default_payment_method",
+    "default_tax_rates",
+    "invoice_settings",
+    "on_behalf_of",
+    "transfer_data",
+)
+"""Members of a phase that are kept and shown as they are given."""
 SECONDS = {"day": 86_400, "week": 7 * 86_400, "month": 30 * 86_400, "year": 365 * 86_400}
 
 SCHEDULES = Resource(
@@ -157,13 +178,21 @@ def _from_subscription(call: Call, params: Json) -> Record:
 
 
 def _current_phase(subscription: Subscription) -> Json:
-    items = [_phase_item(item.price.id, item.quantity) for item in subscription.items]
+    items = [
+        _phase_item(item.price.id, item.quantity) | {"metadata": dict(item.metadata)}
+        for item in subscription.items
+    ]
     return PHASE | {
         "currency": subscription.items[0].price.currency,
+        "discounts": [_discount(discount=discount.id) for discount in subscription.discounts],
         "end_date": subscription.period_end,
         "items": items,
         "start_date": subscription.period_start,
     }
+
+
+def _discount(**named: str) -> Json:
+    return {"coupon": None, "discount": None, "promotion_code": None} | named
 
 
 def _phase_item(price: str, quantity: int) -> Json:
@@ -197,11 +226,9 @@ def _phases(call: Call, wanted: Any, begins: int) -> list[Json]:
 
 
 def _phase(call: Call, given: Json, items: list[Json], start: int, end: int | None) -> Json:
-    kept = {
-        name: given[name]
-        for name in ("proration_behavior", "metadata", "description", "collection_method", "trial_end")
-        if given.get(name) is not None
-    }
+    kept = {name: given[name] for name in KEPT if given.get(name) is not None}
+    kept["automatic_tax"] = PHASE["automatic_tax"] | (given.get("automatic_tax") or {})
+    kept["discounts"] = [_discount(**each) for each in given.get("discounts") or []]
     currency = call.account.prices[items[0]["price"]].currency
     return PHASE | kept | {"currency": currency, "end_date": end, "items": items, "start_date": start}
 
@@ -216,7 +243,8 @@ def _items(call: Call, given: Json, at: str) -> list[Json]:
             raise missing(f"{at}[items][{number}][price]")
         price = call.price(item["price"], f"{at}[items][{number}][price]")
         quantity = item.get("quantity")
-        made.append(_phase_item(price.id, 1 if quantity is None else int(quantity)))
+        settings = {name: item[name] for name in ("metadata", "tax_rates", "discounts") if item.get(name)}
+        made.append(_phase_item(price.id, 1 if quantity is None else int(quantity)) | settings)
     return made
 
 
@@ -264,6 +292,7 @@ def update_schedule(call: Call) -> Json:
         if record.content["current_phase"] is not None:
             phase = next(one for one in reversed(phases) if one["start_date"] <= now)
             members["current_phase"] = {"end_date": phase["end_date"], "start_date": phase["start_date"]}
+            call.account.follow_phase(record, phase, params.get("proration_behavior") or "create_prorations")
     if "end_behavior" in params:
         members["end_behavior"] = _end_behavior(params)
     if "metadata" in params:

@@ -55,6 +55,22 @@ PAYMENT_BEHAVIORS = (
     "error_if_incomplete",
     "pending_if_incomplete",
 )
+PENDING = frozenset(
+    {
+        "items",
+        "metadata",
+        "trial_end",
+        "trial_from_plan",
+        "billing_cycle_anchor",
+        "add_invoice_items",
+        "payment_behavior",
+        "proration_behavior",
+        "proration_date",
+        "off_session",
+        "expand",
+    }
+)
+"""What may stand beside `pending_if_incomplete` ("Pending updates reference", supported attributes)."""
 CANCELED = ("invoice_now", "prorate", "cancellation_details", "expand")
 DAY = 86_400
 
@@ -177,6 +193,7 @@ def update_subscription(call: Call) -> Json:
     """
     forms.known(call.params, (*UPDATED, *KEPT, *WITHOUT_EFFECT))
     subscription, account = call.subscription(), call.account
+    _check_pending(call, subscription)
     if subscription.ended_at is not None and call.params.keys() - {
         "metadata",
         "cancellation_details",
@@ -194,10 +211,30 @@ def update_subscription(call: Call) -> Json:
     with account.editing(subscription):
         changes.make(subscription, account.now)
         if not charged:
-            account.apply_items(subscription, items, changes.proration)
+            at = forms.integer(call.params, "proration_date")
+            account.apply_items(subscription, items, changes.proration, at)
     if charged:
         change_items(call, subscription, items, changes.proration, behavior)
     return answer(call, subscription)
+
+
+def _check_pending(call: Call, subscription: Subscription) -> None:
+    """
+    Raises:
+        ApiError: 400 for what cannot wait for a payment.
+    """
+    if call.params.get("payment_behavior") != "pending_if_incomplete":
+        return
+    items = [item for item in forms.listed(call.params, "items") if isinstance(item, dict)]
+    deleted = [f"items[{number}][deleted]" for number, item in enumerate(items) if item.get("deleted")]
+    for name in [*sorted(call.params.keys() - PENDING), *deleted]:
+        raise invalid(
+            "When `payment_behavior` is set to `pending_if_incomplete`, you can only pass supported params. "
+            f"`{name}` is not supported.",
+            name,
+        )
+    if _is_invoiced(subscription.details):
+        raise invalid("Pending updates are not supported with `collection_method=send_invoice`.")
 
 
 def _payment_behavior(call: Call) -> str:
