@@ -41,6 +41,7 @@ from .sync.schedule import Schedule
 from .worker.alerts import Alerts
 from .worker.outage import OutageAlert
 from .worker.over_limits import OverLimits
+from .worker.overages import Overages
 from .worker.pruning import Pruner
 from .worker.user_states import UserStates
 from .worker.worker import Worker
@@ -219,6 +220,7 @@ def make_service(settings: Settings, clock: Callable[[], float]) -> Service:
         pruner,
         over_limits,
         user_states,
+        overages=Overages(database, limits, outbox, clock=clock),
         arrivals=arrivals,
         catalogues=catalogues,
         clock=clock,

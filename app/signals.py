@@ -70,6 +70,15 @@ subscription; `facts` has `why` (`second_subscription` or `second_trial`) and `e
 over_limit = reactions.signal("over_limit")
 """A user has more of an allocated feature in use than the limit, as after a downgrade. Once for each time.
 `facts` has `feature`, `used`, `limit`, `over_since` and, with `[over_limit] days`, `over_until`."""
+usage_threshold_reached = reactions.signal("usage_threshold_reached")
+"""A user has used a share of a limit that the plans file lists under `warn_at`: once for each share, limit
+and period. `facts` has `feature`, `used`, `limit`, `share`, `soft`, `plan`, `period_start`, `period_end`. Of
+an allocated feature, which has no period, again when usage fell below the share and reaches it anew."""
+limit_reached = reactions.signal("limit_reached")
+"""A user has used all of a limit, soft or not: once for each limit and period, with the same `facts`."""
+usage_overage = reactions.signal("usage_overage")
+"""A period is over in which a user has used more than a soft limit: once for each. `facts` has `feature`,
+`used`, `limit`, `over`, `period_start`, `period_end` and `plan`."""
 grace_ending = reactions.signal("grace_ending")
 """The access of a user for whom a payment is due ends within a day."""
 customer_unlinked = reactions.signal("customer_unlinked")

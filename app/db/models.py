@@ -12,7 +12,7 @@ from .price_model import Price, Product
 from .rules import RULES_VERSION, RuledRow, follows_rules
 from .seat_model import SeatRequest
 from .table import IdText, Json, Record, Table, default_row, partial_index, table_of
-from .usage_models import Override, Usage, UsageKey, UsagePeriod, User
+from .usage_models import Override, Usage, UsageKey, UsageOverage, UsagePeriod, User
 from .work_models import AuditEntry, EventArrival, Job, OpenedSession
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "Table",
     "Usage",
     "UsageKey",
+    "UsageOverage",
     "UsagePeriod",
     "User",
     "WebhookEvent",

@@ -49,6 +49,20 @@ class Usage(Table, table=True):
         default_factory=dict, sa_type=Json, sa_column_kwargs={"server_default": text("'{}'")}
     )
     """What was drawn from each grant: `{grant: {taken, period, in, last, place}}`. See `limits.draws`."""
+    thresholds: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    """Which thresholds were announced in the period that began at `start`: see `limits.thresholds`."""
+
+
+class UsageOverage(Table, table=True):
+    """A period in which a soft limit was passed: at its end the overage is announced, and the row deleted."""
+
+    __tablename__ = "billing_usage_overage"
+
+    user_id: str = Field(primary_key=True, sa_type=IdText)
+    feature: str = Field(primary_key=True, sa_type=IdText)
+    period_start: int = Field(primary_key=True, sa_type=BigInteger)
+    due_at: int = Field(sa_type=BigInteger, index=True)
+    """When it is next looked at; pushed into the future while a process does so."""
 
 
 class UsagePeriod(Table, table=True):

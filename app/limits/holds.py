@@ -12,6 +12,7 @@ from ..errors import InvalidRequest
 from . import statements
 from .keys import Request, check_amount
 from .snapshots import Snapshots
+from .thresholds import announce_reached
 from .usage import guarded, parameters, released
 
 MAX_TTL_SECONDS = 30 * 86_400
@@ -63,7 +64,7 @@ class Hold:
             return await self.release_on(connection)
         asked = Request("consume", self._request.user_id, self._request.feature, actual)
         dialect = connection.dialect.name
-        decision = await guarded(
+        taken = await guarded(
             self._snapshots,
             connection,
             lambda of: of.finish(dialect),
@@ -71,8 +72,10 @@ class Hold:
             {"hold_id": self.id},
             self._held,
         )
-        assert decision is not None
-        return decision
+        assert taken is not None
+        own, now = taken.entry.entitlements, int(self._snapshots.clock())
+        await announce_reached(connection, own, asked.feature, taken.row, now, amount=actual)
+        return taken.decision
 
     async def release_on(self, connection: AsyncConnection) -> Decision:
         """As `release`, in the transaction of this connection."""
@@ -108,9 +111,9 @@ async def hold_on(
     expires_at = int(snapshots.clock()) + ttl
     held = orjson.dumps({"id": id, "amount": request.amount, "expires_at": expires_at}).decode()
     dialect = connection.dialect.name
-    decision = await guarded(snapshots, connection, lambda of: of.hold(dialect), request, {"hold": held})
-    assert decision is not None
-    return Hold(snapshots, request, id, expires_at, decision)
+    taken = await guarded(snapshots, connection, lambda of: of.hold(dialect), request, {"hold": held})
+    assert taken is not None
+    return Hold(snapshots, request, id, expires_at, taken.decision)
 
 
 @asynccontextmanager

@@ -196,6 +196,19 @@ UNMARK_OVER = text(
 
 
 @cache
+def set_thresholds(dialect: str) -> TextClause:
+    """Note which thresholds are announced. The transaction has the row's lock."""
+    value = "CAST(:thresholds AS jsonb)" if dialect == "postgresql" else ":thresholds"
+    return text(f"UPDATE billing_usage SET thresholds = {value} {ROW}")
+
+
+PUT_OVERAGE = text(
+    "INSERT INTO billing_usage_overage (user_id, feature, period_start, due_at) "
+    "VALUES (:user_id, :feature, :period_start, :due_at) ON CONFLICT DO NOTHING"
+)
+
+
+@cache
 def usage_of(dialect: str) -> TextClause:
     """What the user has used of every feature, live holds included."""
     words = Words(dialect)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from types import ModuleType
+from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import TextClause
@@ -23,6 +24,7 @@ from .keys import (
     remembered,
 )
 from .snapshots import Snapshots
+from .thresholds import announce_reached
 
 ATTEMPTS = 10
 METERED = ("allocated", "consumable")
@@ -104,6 +106,14 @@ def released(
     )
 
 
+class Taken(NamedTuple):
+    """What a guarded statement took: the decision, what it rests on, and the row of usage afterwards."""
+
+    decision: Decision
+    entry: Entry
+    row: Any
+
+
 async def guarded(
     snapshots: Snapshots,
     connection: AsyncConnection,
@@ -111,7 +121,7 @@ async def guarded(
     request: Request,
     extra: Parameters,
     held: Callable[[], int] = lambda: 0,
-) -> Decision | None:
+) -> Taken | None:
     """Run a guarded statement until it either took or must deny. None: the request's key is in use.
 
     `statement` finds it in the module that fits: `statements`, or `draws` where the user has grants.
@@ -130,7 +140,8 @@ async def guarded(
         has_grants = draws_from_grants(entry, request.feature)
         guarded_by = statement(draws if has_grants else statements)
         if row := (await connection.execute(guarded_by, values)).first():
-            return granted(entry.entitlements, request.feature, int(row.used), request.amount)
+            decision = granted(entry.entitlements, request.feature, int(row.used), request.amount)
+            return Taken(decision, entry, row)
         if request.key is not None and await answer_of(connection, request, now) is not None:
             return None
         # Over the limit, or the limit is not what it was when it was read. Nobody may move the usage while
@@ -160,13 +171,13 @@ async def consume(
     dialect, now = connection.dialect.name, int(snapshots.clock())
     keyed = request.key is not None
     extra = {"key": request.key} if keyed else {}
-    decision = await guarded(
-        snapshots, connection, lambda of: of.consume(dialect, keyed=keyed), request, extra
-    )
-    if decision is None:
+    taken = await guarded(snapshots, connection, lambda of: of.consume(dialect, keyed=keyed), request, extra)
+    if taken is None:
         return await remembered(connection, request, now), False
-    if request.key is None or await remember(connection, request, decision, now):
-        return decision, True
+    if request.key is None or await remember(connection, request, taken.decision, now):
+        own = taken.entry.entitlements
+        await announce_reached(connection, own, request.feature, taken.row, now, amount=request.amount)
+        return taken.decision, True
     # Another transaction has used the key since the statement began: what was just taken goes back.
     entry = await snapshots.known(connection, request.user_id)
     values = parameters(entry, request.feature, request.amount, now)
@@ -216,6 +227,7 @@ async def set_used(
     row = (await connection.execute(statement, values)).first()
     if row is None:
         return None
+    await announce_reached(connection, entry.entitlements, request.feature, row, now)
     decision = released(entry.entitlements, request.feature, int(row.used), 0)
     if request.key is not None:
         await connection.execute(statements.SET_KEY, request.scope | {"decision": as_json(decision)})
@@ -245,11 +257,11 @@ async def _release_in_closed(connection: AsyncConnection, values: Parameters) ->
     """
     dialect = connection.dialect.name
     both = (True, False)
-    attempts = [(each, statements.release_closed(dialect, each)) for each in both]
-    attempts += [(each, statements.release_kept(each)) for each in both]
-    for enough, statement in attempts:
+    attempts = [(each, False, statements.release_closed(dialect, each)) for each in both]
+    attempts += [(each, True, statements.release_kept(each)) for each in both]
+    for enough, in_history, statement in attempts:
         if (row := (await connection.execute(statement, values)).first()) is not None:
-            if hasattr(row, "period_start"):
+            if in_history:
                 returned = statements.return_drawn(dialect)
                 await connection.execute(returned, values | {"began": row.period_start})
             if enough:

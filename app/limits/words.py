@@ -54,7 +54,8 @@ class Words:
         self.mine = f"{member.format('id')} = CAST(:hold_id AS TEXT)"
 
         # SQLite knows no alias here.
-        self.returned = f"used + {self.held()} AS used, period_end".replace("usage.", "")
+        told = "used AS taken, period_start, thresholds, version"
+        self.returned = f"used + {self.held()} AS used, period_end, {told}".replace("usage.", "")
 
     def held(self, *conditions: str) -> str:
         """The sum of the live holds; most rows have none."""

@@ -13,16 +13,19 @@ import re
 import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 import structlog
+from sqlalchemy import Insert
+from sqlalchemy.dialects import postgresql, sqlite
 
 from ..backoff import LONGEST_WAIT_SECONDS, next_attempt_at
 from ..concurrency import run_all
 from ..db import Database, Row
-from ..db.models import OutboxEntry, OutboxState, default_row
+from ..db.models import OutboxEntry, OutboxState, default_row, table_of
 from ..observability.redaction import REDACTED, redacted
-from ..signals import Durable, Reaction, all_durable_receivers, durable_receivers, reactions
+from ..signals import Durable, Reaction, durable_receivers, reactions
 from . import statements
 
 log = structlog.get_logger(__name__)
@@ -35,6 +38,8 @@ PLAIN_TIMEOUT_SECONDS = 30
 MAX_WAITING_CALLS = 1000
 """For one plain receiver; what comes beyond is dropped, and said in the log."""
 STOP_SECONDS = 5
+FAN_OUT = "announce"
+"""The receiver of entries whose writer does not know who listens: the outbox makes one for each receiver."""
 ADDRESS = re.compile(r"\w{1,32}://\S+|[^\s@]{1,64}@[^\s@]{1,255}")
 """A receiver's own addresses hold tokens, and e-mail addresses name people; errors quote both. Bounded, so
 that the search takes time in proportion to the text."""
@@ -115,8 +120,6 @@ class Outbox:
             await asyncio.gather(*hanging, return_exceptions=True)
 
     async def _serve_receivers(self) -> None:
-        if not all_durable_receivers():
-            return
         async with self._database.reading() as session:
             rows = await (await session.connection()).execute(
                 statements.WAITING, {"now": (now := int(self._clock())), "latest": now + LONGEST_WAIT_SECONDS}
@@ -136,10 +139,18 @@ class Outbox:
 
     async def deliver_due(self, receiver: str) -> int:
         """Call a durable receiver with the reactions that are due for it; how many there were."""
+        if receiver == FAN_OUT:
+            return await self._fan_out_due()
         connected = [signal for signal in reactions if receiver in durable_receivers(signal)]
         if not connected:
             return 0  # perhaps another process of a rolling deployment knows it
         lease = max(durable_receivers(signal)[receiver].timeout for signal in connected)
+        entries = await self._take(receiver, connected, int(lease))
+        await run_all(self._deliver(entry) for entry in entries)
+        return len(entries)
+
+    async def _take(self, receiver: str, signals: Sequence[str], lease: int) -> Sequence[Any]:
+        """The entries that are due for a receiver, with a lease of so many seconds and a margin."""
         now = int(self._clock())
         async with self._database.session() as session:
             connection = await session.connection()
@@ -147,16 +158,30 @@ class Outbox:
                 statements.take(connection.dialect.name),
                 {
                     "receiver": receiver,
-                    "signals": connected,
+                    "signals": signals,
                     "now": now,
                     "latest": now + LONGEST_WAIT_SECONDS,
-                    "lease": now + int(lease) + LEASE_MARGIN_SECONDS,
+                    "lease": now + lease + LEASE_MARGIN_SECONDS,
                     "count": AT_ONCE,
                 },
             )
-            entries = due.all()
-        await run_all(self._deliver(entry) for entry in entries)
-        return len(entries)
+            return due.all()
+
+    async def _fan_out_due(self) -> int:
+        """Make an entry for each durable receiver, and call the plain ones; how many reactions there were."""
+        taken = await self._take(FAN_OUT, list(reactions), 0)
+        for entry in taken:
+            reaction, now = Reaction.of_json(entry.reaction), int(self._clock())
+            done: Row = {"id": entry.id, "attempts": entry.attempts + 1, "last_error": None, "done_at": now}
+            done |= {"state": OutboxState.DONE, "failing_since": None, "next_attempt_at": 0}
+            async with self._database.session() as session:
+                connection = await session.connection()
+                if (await connection.execute(statements.SETTLE, done)).rowcount != 1:
+                    continue  # another process has done it since
+                if entries := self.entries([reaction]):
+                    await connection.execute(insert_once(connection.dialect.name), entries)
+            self.announce([reaction])
+        return len(taken)
 
     async def _deliver(self, entry: Any) -> None:
         reaction = Reaction.of_json(entry.reaction)
@@ -203,6 +228,13 @@ def entry_of(reaction: Reaction, receiver: str, now: int) -> Row:
         "created_at": now,
         "next_attempt_at": now,
     }
+
+
+@cache
+def insert_once(dialect: str) -> Insert:
+    """Insert entries; those that are there stay as they are."""
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    return insert(table_of(OutboxEntry)).on_conflict_do_nothing()
 
 
 async def _called(receiver: Durable, reaction: Reaction) -> str | None:

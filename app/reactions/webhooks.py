@@ -27,7 +27,12 @@ from ..webhook_destinations import Destination
 CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 10.0
 TIMEOUT_SECONDS = 20.0
 """For one attempt: name, connection, TLS, request and the head of the answer. The body is not read."""
-TYPES = {"entitlements_changed": "entitlements.changed"}
+TYPES = {
+    "entitlements_changed": "entitlements.changed",
+    "usage_threshold_reached": "usage.threshold_reached",
+    "limit_reached": "usage.limit_reached",
+    "usage_overage": "usage.overage",
+}
 """The type of a message by its signal."""
 
 
@@ -47,7 +52,7 @@ class Message:
         content: dict[str, Any] = {
             "type": TYPES[reaction.signal],
             "timestamp": datetime.fromtimestamp(reaction.at, UTC).isoformat().replace("+00:00", "Z"),
-            "data": reaction.facts,
+            "data": {"user_id": reaction.user_id} | reaction.facts,
         }
         digest = hashlib.sha256(reaction.id.encode()).hexdigest()[:32]
         return cls(f"msg_{digest}", orjson.dumps(content).decode())

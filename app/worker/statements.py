@@ -62,6 +62,25 @@ def states_due(dialect: str, *, again: bool) -> TextClause:
     )
 
 
+@cache
+def take_overages(dialect: str) -> TextClause:
+    """Lease the periods whose overage is due to be announced; other workers pass them over."""
+    skip = "FOR UPDATE SKIP LOCKED" if dialect == "postgresql" else ""
+    return text(
+        "UPDATE billing_usage_overage SET due_at = :lease WHERE (user_id, feature, period_start) IN "
+        "(SELECT user_id, feature, period_start FROM billing_usage_overage WHERE due_at <= :now "
+        f"ORDER BY due_at LIMIT :count {skip}) RETURNING user_id, feature, period_start"
+    )
+
+
+OVERAGE_OF = "user_id = :user_id AND feature = :feature AND period_start = :period_start"
+MOVE_OVERAGE = text(f"UPDATE billing_usage_overage SET due_at = :due_at WHERE {OVERAGE_OF}")
+END_OVERAGE = text(f"DELETE FROM billing_usage_overage WHERE {OVERAGE_OF} RETURNING feature")
+USED_IN = "SELECT period_start, period_end, used, included FROM"
+USED_IN_ROW = text(f"{USED_IN} billing_usage WHERE {OVERAGE_OF}")
+USED_IN_CLOSED = text(f"{USED_IN} billing_usage_period WHERE {OVERAGE_OF}")
+
+
 AFTER = "(received_at, id) > (:received_at, :id) AND received_at < :before"
 PRUNE_WINDOW = text(
     f"SELECT received_at, id FROM billing_event WHERE {AFTER} ORDER BY received_at, id LIMIT :count"

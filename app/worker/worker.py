@@ -23,6 +23,7 @@ from . import statements
 from .activations import Activations
 from .alerts import Alerts
 from .over_limits import OverLimits
+from .overages import Overages
 from .pruning import Pruner
 from .server_report import ServerReport
 from .user_states import UserStates
@@ -52,6 +53,7 @@ class Worker:
         pruner: Pruner,
         over_limits: OverLimits | None = None,
         user_states: UserStates | None = None,
+        overages: Overages | None = None,
         arrivals: Arrivals | None = None,
         *,
         catalogues: CatalogueLog | None = None,
@@ -64,6 +66,7 @@ class Worker:
         self.pruner = pruner
         self.over_limits = over_limits
         self.user_states = user_states
+        self.overages = overages
         self._arrivals = arrivals
         self._catalogues = catalogues
         self._clock = clock
@@ -107,6 +110,7 @@ class Worker:
                     self._alerts.check_when_due,
                     self._check_over_limits,
                     self._announce_states,
+                    self._announce_overages,
                     self.server.store_when_seen,
                     self._store_arrivals,
                 ):
@@ -150,6 +154,10 @@ class Worker:
     async def _announce_states(self) -> None:
         if self.user_states is not None:
             await self.user_states.announce_due()
+
+    async def _announce_overages(self) -> None:
+        if self.overages is not None:
+            await self.overages.announce_due()
 
     async def _retry_all_due(self) -> None:
         """A backlog in several rows, so that the next events are taken while the ones before are applied."""

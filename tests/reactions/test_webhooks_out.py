@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from app.db.models import OutboxState
 from app.operations.replay import replay_outbox
-from app.reactions.outbox import Outbox
+from app.reactions.outbox import FAN_OUT, Outbox
 from app.reactions.webhooks import Message, Sender, receiver_name
 from app.service import Service
 from app.simulator import DAY, Account
@@ -79,6 +79,17 @@ async def test_the_whole_state_arrives_signed_by_the_specification(
     assert {name: message["data"][name] for name in shown} == shown
     assert message["data"]["version"] == 1 and message["data"]["as_of"] == START
     assert await states_of_entries(client) == [OutboxState.DONE]
+
+
+async def test_a_threshold_of_usage_arrives_with_its_user(client: Client, receiver: Receiver) -> None:
+    async with service_of(client).database.session() as session:
+        await service_of(client).limits.consume(session, "ada", "projects", 3)
+    await service_of(client).outbox.deliver_due(FAN_OUT)
+    await deliver(service_of(client))
+    (message,) = receiver.verified()
+    data = {name: message["data"][name] for name in ("user_id", "feature", "used", "limit")}
+    expected = {"user_id": "ada", "feature": "projects", "used": 3, "limit": 3}
+    assert message["type"] == "usage.limit_reached" and data == expected
 
 
 async def test_a_message_keeps_its_id_and_body_until_it_is_taken(
