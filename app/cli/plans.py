@@ -1,27 +1,34 @@
-"""`plans`: what a plan catalogue would change, before it is deployed."""
+"""`plans`: what a plan catalogue would change, and the same catalogue at Stripe."""
 
-from collections.abc import Sequence
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import orjson
 import typer
 
+from ..config import examine_settings
 from ..errors import ServiceError
+from ..observability.logs import configure_logging
 from ..operations.plans_check import CHANGES, PlansCheck, UserChange, check_plans
+from ..operations.plans_sync import Write
+from ..operations.plans_sync import pull as pull_plans
+from ..operations.plans_sync import push as push_plans
+from ..operations.webhook_endpoint import check_mode
 from ..plans import Catalogue, load_catalogue
 from ..service import Service
-from .output import FINE, NEEDS_ATTENTION, Json, complaint, console, progress, run, table
+from ..stripe.client import StripeApi, required
+from .output import FINE, NEEDS_ATTENTION, Json, complaint, console, plain, progress, run, table
 
-plans = typer.Typer(no_args_is_help=True, help="The plan catalogue: what a new one would change.")
+plans = typer.Typer(
+    no_args_is_help=True, help="The plan catalogue: what a new one would change, and the catalogue at Stripe."
+)
 
+T = TypeVar("T")
 SHOWN = 50
 """How many changes are printed for people; `--json` prints all of them."""
-
-
-@plans.callback()
-def group() -> None:
-    """Makes it a group while it has one command."""
 
 
 @plans.command()
@@ -48,6 +55,76 @@ def check(
     found = run(lambda service: _check(service, new, allow or [], listed, quiet=json))
     listed.end(found)
     raise typer.Exit(FINE if found.is_fine else NEEDS_ATTENTION)
+
+
+DEFAULT_FILE = Path("plans.toml")
+
+
+@plans.command()
+def push(
+    file: Annotated[Path, typer.Argument(help="The plan catalogue.")] = DEFAULT_FILE,
+    yes: Annotated[bool, typer.Option("--yes", help="Make the writes that are listed.")] = False,
+) -> None:
+    """List what the account at Stripe lacks of a catalogue, and create it with `--yes`.
+
+    Products are found by their metadata, prices by their lookup keys, so one file serves every account. An
+    amount is never changed: a new price takes the lookup key over, and the old one is no longer sold.
+    """
+    count = _at_stripe(lambda api: push_plans(api, _text_of(file), apply=yes, on_write=_print_write))
+    done = "made" if yes else "needed; none was made: add `--yes`" if count else "needed"
+    typer.echo(f"{count} writes {done}.")
+
+
+@plans.command()
+def pull(
+    file: Annotated[Path, typer.Argument(help="The file to write, or to write into.")] = DEFAULT_FILE,
+) -> None:
+    """Write a catalogue from the products, prices and metadata of the account at Stripe.
+
+    Of a file that is there only what Stripe has otherwise is changed.
+    """
+    base = _text_of(file) if file.exists() else None
+    text = _at_stripe(lambda api: pull_plans(api, base))
+    if text == base:
+        typer.echo(f"{file} has it all. Nothing was changed.")
+        return
+    beside = file.with_name(f".{file.name}.new")
+    beside.write_text(text, "utf-8")
+    beside.replace(file)
+    typer.echo(f"Wrote {file}. Look at what is new: feature kinds are guessed where no metadata says them.")
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise complaint(f"{file} cannot be read ({type(error).__name__}): name the plan catalogue.") from None
+
+
+def _print_write(write: Write) -> None:
+    typer.echo(plain(f"POST {write.path}: {write.why}"))
+
+
+def _at_stripe(work: Callable[[StripeApi], Awaitable[T]]) -> T:
+    configure_logging(logging.WARNING)
+    settings, problems = examine_settings()
+    wrong = next((each for each in problems if each.setting in ("STRIPE_API_KEY", "LIVEMODE")), None)
+    if wrong is not None:
+        raise complaint(f"{wrong.setting} {wrong.what}: {wrong.remedy}.")
+    key = settings.stripe_api_key
+    try:
+        api = required(StripeApi(key.get_secret_value(), settings.stripe_api_base) if key else None)
+        check_mode(api, settings.livemode)
+        return asyncio.run(_closing(api, work))
+    except ServiceError as error:
+        raise complaint(error.detail) from None
+
+
+async def _closing(api: StripeApi, work: Callable[[StripeApi], Awaitable[T]]) -> T:
+    try:
+        return await work(api)
+    finally:
+        await api.close()
 
 
 async def _check(

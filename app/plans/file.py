@@ -24,6 +24,7 @@ from .schema import (
     LimitTable,
     OfferTable,
     OverLimitTable,
+    PriceTable,
 )
 from .values import Type, Value, read_static, type_of
 
@@ -162,7 +163,8 @@ def _access(tables: CatalogueFile) -> AccessPolicy:
 
 def _bought_with(table: OfferTable | IgnoredTable) -> dict[str, Any]:
     """The prices, lookup keys and products of a table."""
-    return {key: tuple(getattr(table, key)) for key in PRICE_KEYS}
+    found = {key: tuple(getattr(table, key)) for key in PRICE_KEYS}
+    return found | ({"lookup_keys": tuple(table.all_lookup_keys)} if isinstance(table, OfferTable) else {})
 
 
 def _sale(table: OfferTable, features: Mapping[str, Feature]) -> dict[str, Any]:
@@ -213,6 +215,8 @@ def _known_keys(location: list[str]) -> str:
     if len(location) == 1:
         return ", ".join(CatalogueFile.model_fields)
     model = _SECTIONS.get(location[0]) or _TABLES[location[0]][1]
+    if location[0] in ("plans", "addons") and location[2:3] == ["price"]:
+        model = PriceTable
     if len(location) > 2 and (inner := BY_CAUSE.get(location[1])) is not None:
         model = inner
     return ", ".join(model.model_fields)

@@ -85,7 +85,7 @@ def _problems_of_addon(name: str, addon: OfferTable, features: Mapping[str, Feat
             f"addon {name!r}, key 'trial_days'",
             "is for plans, as whole subscriptions have trials: remove it",
         )
-    if not (addon.prices or addon.lookup_keys or addon.products or addon.unsold_prices):
+    if not (addon.prices or addon.all_lookup_keys or addon.products or addon.unsold_prices):
         yield f"addon {name!r}, key 'prices'", "is missing: list the Stripe price ids that buy this add-on"
     for written, key, limit in addon.written_limits():
         where = f"addon {name!r}, key {written!r}"
@@ -116,5 +116,7 @@ def _problems_of_prices(tables: CatalogueFile) -> Iterator[Problem]:
 def _listed(table: OfferTable | IgnoredTable, key: str) -> Iterator[tuple[str, str]]:
     """What the table lists under the key; prices that are sold and those that are not are one kind."""
     yield from ((key, price) for price in getattr(table, key))
+    if key == "lookup_keys" and isinstance(table, OfferTable):
+        yield from (("price", price.lookup_key) for price in table.price)
     if key == "prices" and isinstance(table, OfferTable):
         yield from (("unsold_prices", price) for price in table.unsold_prices)

@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -46,6 +46,7 @@ RESERVED_KEYS = {key: f"its Stripe {noun}" for key, noun in PRICE_KEYS.items()} 
     "max_quantity": "its greatest quantity",
     "trial_days": "its trial",
     "trial": "its limits in a trial",
+    "price": "its prices with their amounts",
 }
 """The keys of a plan that are no features, and what each says of it."""
 
@@ -128,6 +129,17 @@ class LimitTable(_Table):
         return shares
 
 
+class PriceTable(_Table):
+    """A price with its amount, by which `plans push` creates it. It is found by its lookup key."""
+
+    lookup_key: LookupKey
+    amount: Annotated[int, Field(ge=0, le=99_999_999)]
+    """Minor currency units; the most that Stripe takes ("Create a price")."""
+    currency: Annotated[str, StringConstraints(pattern=r"^[a-z]{3}$")]
+    interval: Literal["day", "week", "month", "year"]
+    interval_count: Annotated[int, Field(ge=1, le=1095)] = 1
+
+
 class OfferTable(BaseModel):
     """A plan or an add-on: the keys below, which are the `RESERVED_KEYS`, and every other key a feature."""
 
@@ -138,6 +150,7 @@ class OfferTable(BaseModel):
     lookup_keys: list[LookupKey] = []
     products: list[Price] = []
     unsold_prices: list[Price] = []
+    price: list[PriceTable] = []
     name: Name | None = None
     description: Description | None = None
     sold: bool = True
@@ -150,6 +163,11 @@ class OfferTable(BaseModel):
     @property
     def limits(self) -> dict[str, LimitTable]:
         return self.__pydantic_extra__
+
+    @property
+    def all_lookup_keys(self) -> list[str]:
+        """Those that are listed, and those of prices with amounts."""
+        return [*self.lookup_keys, *(each.lookup_key for each in self.price)]
 
     def written_limits(self) -> Iterator[tuple[str, str, LimitTable]]:
         """Every limit: the key that it stands under, its feature, and the limit itself."""
