@@ -158,6 +158,26 @@ STORIES = STORIES_OF_SETTINGS | {
         "1 record",
         f"Set {API}",
     ),
+    "seats that could not be synced": Story(
+        "seats",
+        "error",
+        sql(
+            "INSERT INTO billing_seat_request (user_id, members, wanted, done, actor, requested_at, due_at, "
+            "leased_until, attempts, last_error) VALUES ('org_7', 3, 2, 1, 'test', 1, 1, 0, 3, 'Not sold.')"
+        ),
+        "1 user whose seats are not what was asked for: org_7. Not sold.",
+        "GET /internal/users",
+    ),
+    "a schedule that plans nothing": Story(
+        "schedules",
+        "hint",
+        sql(
+            "UPDATE billing_subscription SET schedule_id = 'sub_sched_1', schedules = "
+            """'{"sub_sched_1": {"at": 1, "status": "active", "phases": [{"items": []}]}}'"""
+        ),
+        "1 subscription with a schedule that plans nothing",
+        "releases it",
+    ),
     "rows of another release": Story(
         "outdated-rows",
         "hint",
