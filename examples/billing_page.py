@@ -71,9 +71,14 @@ async def return_from_checkout(request: Request, user: User, service: Running, s
 
 @pressed.post(f"{HOME}/checkout")
 async def subscribe(
-    request: Request, user: User, service: Running, plan: Text, interval: Text = ""
+    request: Request,
+    user: User,
+    service: Running,
+    plan: Text,
+    interval: Text = "",
+    confirm: Annotated[bool, Form()] = False,
 ) -> Response:
-    return await lead_on(request, service, user, checkout_url(service, user, plan, interval))
+    return await lead_on(request, service, user, checkout_url(service, user, plan, interval, confirm=confirm))
 
 
 @pressed.post(f"{HOME}/portal")
@@ -99,11 +104,11 @@ async def change(
 router.include_router(pressed)
 
 
-async def checkout_url(service: Service, user: str, plan: str, interval: str) -> str:
+async def checkout_url(service: Service, user: str, plan: str, interval: str, *, confirm: bool) -> str:
     price_id = await offered_price(service, plan, interval)  # anybody can write any plan into a form
     home = origin(service) + HOME
     back = f"{home}/return?session={{CHECKOUT_SESSION_ID}}"
-    order = checkout.Order(user, price_id=price_id, success_url=back, cancel_url=home)
+    order = checkout.Order(user, price_id=price_id, success_url=back, cancel_url=home, confirm=confirm)
     try:
         session = await checkout.create_checkout_session(service, order, actor=f"user:{user}")
         return session.url or home  # an embedded page has none

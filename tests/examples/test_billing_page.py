@@ -118,6 +118,18 @@ async def test_a_plan_is_changed_and_what_would_be_over_is_asked_about_first(dat
         assert (entry.action, entry.actor) == ("subscription.changed", f"user:{USER}")
 
 
+async def test_before_a_plan_is_bought_that_is_too_small_the_page_asks(sqlite_database: str) -> None:
+    async with opened(sqlite_database) as here:
+        path = f"/internal/users/{USER}/usage/storage_bytes"
+        await here.client.http.post(path, json={"op": "set", "amount": 11 * 2**30}, headers=AUTH)
+        refused = await press(here, await page(here), "Upgrade to Starter")
+        assert refused.status_code == 409 and here.account.sessions == {}
+        assert "you use 11.0 GiB, and the limit would be 10.0 GiB" in words(refused.text)
+        done = await press(here, refused.text, "Do it all the same")
+        [session] = here.account.sessions.values()
+        assert (done.status_code, done.headers["location"]) == (303, session.url)
+
+
 async def test_a_plan_is_canceled_with_its_period_and_resumed(database_url: str) -> None:
     async with opened(database_url) as here:
         html = await buy(here)
