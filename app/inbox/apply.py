@@ -12,9 +12,10 @@ from ..errors import ServiceError, Stale
 from ..signals import INTERNAL, event_dead, event_signal, has_receivers
 from ..stripe.own_account import UNKNOWN, OwnAccount
 from .delivery import Delivery
+from .kinds import KINDS
 from .outcome import Outcome, storable
 from .thin import is_awaited
-from .unit_of_work import KINDS, UnitOfWork
+from .unit_of_work import UnitOfWork
 
 log = structlog.get_logger(__name__)
 

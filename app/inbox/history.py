@@ -13,7 +13,8 @@ from ..stripe.events import StripeEvent, parse
 from ..stripe.objects import as_text
 from ..stripe.ordering import contested, position
 from .handlers.snapshots import current_position
-from .unit_of_work import KINDS, UnitOfWork
+from .kinds import KINDS
+from .unit_of_work import UnitOfWork
 
 PRICE_COLUMNS = tuple(Price.model_fields)
 EARLIER_SNAPSHOTS = 20

@@ -17,8 +17,8 @@ from sqlalchemy import Table
 from ..db import Database, Locks
 from ..db.models import WebhookEvent, table_of
 from .delivery import Delivery
+from .kinds import KINDS
 from .transaction import lock_names
-from .unit_of_work import KINDS
 
 log = structlog.get_logger(__name__)
 

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 import orjson
 
 from ..db import Batch
-from ..db.models import Customer, Record, Subscription, WebhookEvent, table_of
+from ..db.models import Customer, Purchase, Record, Subscription, WebhookEvent, table_of
+from ..entitlements.purchases import grant_id
 from ..stripe.events import StripeEvent
 from ..stripe.objects import Values, as_dict, as_id, as_text
 from .unit_of_work import Payer, UnitOfWork
@@ -35,6 +36,33 @@ async def load_payers(batch: Batch, unit_of_work: UnitOfWork, events: Iterable[S
             loaded, _ = await batch.load(wanted, known=(table_of(WebhookEvent), []))
             for model in missing:
                 unit_of_work.fill_missing(model, loaded[table_of(model)])
+
+
+async def load_buyers(batch: Batch, unit_of_work: UnitOfWork, events: Iterable[StripeEvent]) -> None:
+    """Load the customers of the purchases that the events are about, and what was drawn from these."""
+    named = {id for event in events if not event.problem for id in event.names["purchase"]}
+    for purchase in [row for id in sorted(named) if (row := unit_of_work.find(Purchase, id)) is not None]:
+        customer_id = purchase.customer_id
+        if customer_id is not None and unit_of_work.find(Customer, customer_id) is None:
+            loaded, _ = await batch.load(
+                {table_of(Customer): [customer_id]}, known=(table_of(WebhookEvent), [])
+            )
+            unit_of_work.fill_missing(Customer, loaded[table_of(Customer)])
+        user_id = purchase.user_id or unit_of_work.user_of(customer_id, None)
+        if purchase.gives is not None and user_id is not None:
+            unit_of_work.drawn[purchase.id] = await _drawn(batch, purchase.id, user_id)
+
+
+async def _drawn(batch: Batch, purchase_id: str, user_id: str) -> dict[str, int]:
+    """What the user has drawn of each feature from the purchase."""
+    rows = await batch.fetch("SELECT feature, drawn FROM billing_usage WHERE user_id = ?", user_id)
+    found = {}
+    for row in rows:
+        drawn = orjson.loads(row["drawn"]) if isinstance(row["drawn"], str) else row["drawn"]
+        entry = drawn.get(grant_id(purchase_id, row["feature"]))
+        if entry is not None:
+            found[row["feature"]] = int(entry["taken"])
+    return found
 
 
 async def _payer(batch: Batch, dispute: Values) -> Payer:

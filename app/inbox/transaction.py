@@ -19,9 +19,10 @@ from .delivery import Delivery
 from .dependents import load_dependents
 from .erased import Erased
 from .history import load_history, load_prices
+from .kinds import KINDS, UNLOCKED, tables_of
 from .outcome import Outcome, event_row
-from .payers import load_payers
-from .unit_of_work import KINDS, UNLOCKED, UnitOfWork
+from .payers import load_buyers, load_payers
+from .unit_of_work import UnitOfWork
 
 log = structlog.get_logger(__name__)
 
@@ -65,11 +66,10 @@ class Transactions:
         named = _named(deliveries)
         async with self._database.batch() as batch:
             await batch.begin(_lock_names(named, deliveries), patient=patient)
-            ids = {table_of(model): named[kind] for kind, model in KINDS.items()}
-            loaded, known = await batch.load(ids, known=(table_of(WebhookEvent), named["event"]))
+            loaded, known = await batch.load(tables_of(named), known=(table_of(WebhookEvent), named["event"]))
             unit_of_work = UnitOfWork(int(self._clock()), self._catalogue, named, self.link_keys)
             for model in KINDS.values():
-                unit_of_work.fill(model, loaded[table_of(model)])
+                unit_of_work.fill(model, loaded.get(table_of(model), ()))
             retried = await _still_leased(batch, deliveries, self._database.name)
             known -= retried.keys()
             known |= {each.event.id for each in deliveries if each.retry} - retried.keys()
@@ -79,6 +79,7 @@ class Transactions:
             await load_history(batch, unit_of_work, handled)
             await load_dependents(batch, unit_of_work, handled)
             await load_payers(batch, unit_of_work, handled)
+            await load_buyers(batch, unit_of_work, handled)
             applied = {delivery.event.id: self._applier.apply(delivery, unit_of_work) for delivery in fresh}
             await drop_announced(batch, unit_of_work)
             unit_of_work.audit += _audited(applied.values())
@@ -101,11 +102,10 @@ class Transactions:
         every = {kind: set(named.get(kind, ())) for kind in KINDS}
         async with self._database.batch() as batch:
             await batch.begin([f"{kind}:{id}" for kind, ids in every.items() for id in ids])
-            ids = {table_of(model): every[kind] for kind, model in KINDS.items()}
-            loaded, _ = await batch.load(ids, known=(table_of(WebhookEvent), ()))
+            loaded, _ = await batch.load(tables_of(every), known=(table_of(WebhookEvent), ()))
             unit_of_work = UnitOfWork(int(self._clock()), self._catalogue, every, self.link_keys)
             for model in KINDS.values():
-                unit_of_work.fill(model, loaded[table_of(model)])
+                unit_of_work.fill(model, loaded.get(table_of(model), ()))
             change(unit_of_work)
             users = unit_of_work.users()
             await batch.write(self._rows(unit_of_work, ()), users)

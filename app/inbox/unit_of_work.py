@@ -13,13 +13,12 @@ from ..db.models import (
     RULES_VERSION,
     AuditEntry,
     Customer,
-    Invoice,
     Price,
     Product,
+    Purchase,
     Record,
     RuledRow,
     Subscription,
-    default_row,
     follows_rules,
 )
 from ..errors import MalformedEvent
@@ -27,32 +26,10 @@ from ..plans import Catalogue, KnownPrice, PriceList
 from ..signals import Reaction, is_heard
 from ..stripe.events import StripeEvent
 from .delivery import Delivery
+from .kinds import DEFAULT_ROWS, KINDS, make_row
 
 R = TypeVar("R", bound=Record)
 Key = tuple[type[Record], str]
-
-KINDS: dict[str, type[Record]] = {
-    "subscription": Subscription,
-    "invoice": Invoice,
-    "customer": Customer,
-    "price": Price,
-    "product": Product,
-}
-"""The records that events name, by Stripe's word for the object."""
-
-DEFAULT_ROWS = {model: default_row(model) for model in KINDS.values()}
-
-
-def make_row(model: type[R], values: Mapping[str, Any]) -> R:
-    """A row outside any ORM session: its constructor would cost more than all else that an event needs."""
-    row = object.__new__(model)
-    row.__dict__.update(values)
-    return row
-
-
-UNLOCKED = frozenset({"price", "product"})
-"""Kinds whose rows are merged when they are written. Nearly every event names a price, so that locks on them
-would let one batch work at a time."""
 
 
 class Reapplied(NamedTuple):
@@ -101,6 +78,8 @@ class UnitOfWork:
         """The earlier events of the objects whose newest snapshot their positions leave open."""
         self.payers: dict[str, Payer] = {}
         """Who paid what a dispute, by its id, is about."""
+        self.drawn: dict[str, dict[str, int]] = {}
+        """What was drawn of each feature from the purchases that are loaded, by their ids."""
         self.reactions: list[Reaction] = []
         """The reactions to announce after the commit."""
         self.facts: dict[str, tuple[str, ...]] = {}
@@ -257,7 +236,7 @@ class UnitOfWork:
         for row, before in self.changed():
             version = row.__dict__["version"] + 1
             values = row.__dict__ | {"version": version, "updated_at": self.now}
-            ruled = not isinstance(row, Price | Product)
+            ruled = not isinstance(row, Price | Product | Purchase)
             if ruled and (before is None or follows_rules(cast(RuledRow, row))):
                 values |= {"rules_version": RULES_VERSION, "rules_row_version": version}
             yield type(row), values
@@ -273,7 +252,10 @@ class UnitOfWork:
             if isinstance(row, Price | Product):
                 continue
             values = row.__dict__
-            if isinstance(row, Customer):
+            if isinstance(row, Purchase):
+                users |= {row.user_id, before["user_id"] if before else None}
+                users.add(self.user_of(values["customer_id"], None))
+            elif isinstance(row, Customer):
                 users |= {row.user_id, before["user_id"] if before else None}
                 users |= {each.user_id for each in self.subscriptions_of(row.id)}
             elif isinstance(row, Subscription):

@@ -28,7 +28,7 @@ from ..db.models import (
     table_of,
 )
 from ..entitlements import Entitlements
-from ..inbox.unit_of_work import make_row
+from ..inbox.kinds import make_row
 from ..limits import Limits
 from ..plans import Catalogue, Value
 from ..sync.backfill import Backfill, read_events, read_invoice_events

@@ -12,12 +12,14 @@ from ..db.models import (
     Grant,
     OpenedSession,
     Override,
+    Purchase,
     SeatRequest,
     Usage,
     UsageKey,
     UsagePeriod,
     WebhookEvent,
 )
+from ..limits.grants import purchases_of
 from .personal_data import PersonalData, events_about, find_personal_data, reactions_about, records_of, steps
 
 Json = dict[str, Any]
@@ -44,6 +46,8 @@ async def export_user(database: Database, user_id: str) -> Json:
         ):
             rows = await session.exec(select(model).where(col(model.user_id) == user_id))
             exported[name] = [row.model_dump() for row in rows]
+        bought = await session.exec(select(Purchase).where(purchases_of(user_id)))
+        exported["purchases"] = [row.model_dump() for row in bought]
         found = [entry async for entries in reactions_about(session, data) for entry in entries]
         exported["reactions"] = [entry.model_dump() for entry in found]
     exported["events"] = [

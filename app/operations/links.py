@@ -11,8 +11,8 @@ import orjson
 from ..errors import NotFound
 from ..inbox.delivery import Delivery
 from ..inbox.inbox import UPDATE_TIMEOUT_SECONDS
+from ..inbox.kinds import KINDS
 from ..inbox.outcome import Outcome
-from ..inbox.unit_of_work import KINDS
 from ..service import Service
 from ..stripe.events import StripeEvent
 from ..stripe.objects import as_id

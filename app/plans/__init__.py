@@ -16,6 +16,7 @@ from .catalogue import (
     When,
     read_override,
 )
+from .credits import Credits, Once
 from .file import load_catalogue, parse_catalogue
 from .items import HeldItem, held_items, main_item, price_ids
 from .prices import KnownPrice, PriceList, line_to_add
@@ -30,6 +31,7 @@ __all__ = [
     "Catalogue",
     "ChangePolicy",
     "CollectionPolicy",
+    "Credits",
     "Feature",
     "HeldItem",
     "Ignored",
@@ -38,6 +40,7 @@ __all__ = [
     "Limit",
     "Missing",
     "Offer",
+    "Once",
     "OverrideOp",
     "PauseCause",
     "PausedPolicy",

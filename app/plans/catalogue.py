@@ -7,6 +7,7 @@ from typing import Literal
 
 from ..errors import InvalidRequest, NotFound
 from .access import DEFAULT_POLICY, AccessPolicy
+from .credits import Credits, Once
 from .values import Type, Value, read_amount, read_flag, read_static, type_of
 
 Kind = Literal["boolean", "static", "allocated", "consumable"]
@@ -120,6 +121,8 @@ class Plan(Offer):
 
     trial_days: int | None = None
     """The trial that checkout offers by itself; None: no trial."""
+    once: Once | None = None
+    """What a refund takes back of a plan that is bought once; None: it is subscribed to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +161,8 @@ class Catalogue:
     access: AccessPolicy = DEFAULT_POLICY
     ignored: Ignored = Ignored()
     changes: ChangePolicy = ChangePolicy()
+    credits: Mapping[str, Credits] = field(default_factory=lambda: MappingProxyType({}))
+    """Packs that are bought once."""
     over_limit_days: int | None = None
     """So long what is over its limit after a downgrade may stay in use; None: no deadline is set."""
     source: str = field(default="", repr=False, compare=False)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from ..errors import ConfigurationError
 from .access import LIMITED, AccessPolicy
 from .catalogue import Addon, Catalogue, ChangePolicy, Feature, Ignored, Limit, Plan
+from .credits import CreditsTable, read_pack
 from .problems import Problem, find_problems, offers
 from .schema import (
     BY_CAUSE,
@@ -32,6 +33,7 @@ _TABLES: dict[str, tuple[str, type[BaseModel]]] = {
     "features": ("feature", FeatureTable),
     "plans": ("plan", LimitTable),
     "addons": ("addon", LimitTable),
+    "credits": ("credits", CreditsTable),
 }
 _SECTIONS: dict[str, type[BaseModel]] = {
     "access": AccessTable,
@@ -132,6 +134,7 @@ def _catalogue(tables: CatalogueFile, features: Mapping[str, Feature]) -> Catalo
             name,
             position=position,
             trial_days=table.trial_days,
+            once=table.once.read() if table.once is not None else None,
             **_bought_with(table),
             **_sale(table, features),
         )
@@ -148,9 +151,16 @@ def _catalogue(tables: CatalogueFile, features: Mapping[str, Feature]) -> Catalo
         default_plan=plans[tables.default_plan] if tables.default_plan is not None else None,
         access=_access(tables),
         ignored=Ignored(**_bought_with(tables.ignored)),
+        credits=MappingProxyType(
+            {name: table.read(name, _amounts(table)) for name, table in tables.credits.items()}
+        ),
         changes=ChangePolicy(tables.changes.upgrade, tables.changes.downgrade),
         over_limit_days=tables.over_limit.days,
     )
+
+
+def _amounts(table: CreditsTable) -> Mapping[str, int]:
+    return MappingProxyType({key: read_pack(raw) for key, raw in table.amounts.items()})
 
 
 def _access(tables: CatalogueFile) -> AccessPolicy:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from .catalogue import Feature
+from .credits import CreditsTable, read_pack
 from .schema import PRICE_KEYS, AccessTable, CatalogueFile, IgnoredTable, LimitTable, OfferTable
 
 Problem = tuple[str, str]
@@ -19,7 +20,33 @@ def find_problems(tables: CatalogueFile, features: Mapping[str, Feature]) -> Ite
         yield from _problems_of_quantity(name, plan)
     for name, addon in tables.addons.items():
         yield from _problems_of_addon(name, addon, features)
+    for name, credits in tables.credits.items():
+        yield from _problems_of_credits(name, credits, features)
+    for name, addon in tables.addons.items():
+        if addon.once is not None:
+            yield f"addon {name!r}, key 'once'", "is for plans; what is bought once beside one is [credits]"
     yield from _problems_of_prices(tables)
+
+
+def _problems_of_credits(
+    name: str, credits: CreditsTable, features: Mapping[str, Feature]
+) -> Iterator[Problem]:
+    if not credits.amounts:
+        yield f"credits {name!r}", "gives nothing: write a feature and its amount, such as api_calls = 100"
+    if not (credits.prices or credits.lookup_keys):
+        yield f"credits {name!r}, key 'prices'", "is missing: list the one-time Stripe price that buys it"
+    for key, raw in credits.amounts.items():
+        where = f"credits {name!r}, key {key!r}"
+        if key not in features:
+            known = ", ".join(features) or "none"
+            yield where, f"is no feature: add it to [features], or use one of {known}"
+        elif features[key].kind not in ("allocated", "consumable"):
+            yield where, f"is {features[key].kind}: credits are of allocated and consumable features"
+        else:
+            try:
+                read_pack(raw)
+            except ValueError as error:
+                yield where, str(error)
 
 
 def _problems_of_default(tables: CatalogueFile) -> Iterator[Problem]:
@@ -99,8 +126,9 @@ def _problems_of_prices(tables: CatalogueFile) -> Iterator[Problem]:
     """Each price, lookup key and product has one owner: else the file's order would decide what it buys."""
     for key in PRICE_KEYS:
         owners: dict[str, str] = {}
-        listing: list[tuple[str, OfferTable | IgnoredTable]] = [
+        listing: list[tuple[str, OfferTable | IgnoredTable | CreditsTable]] = [
             *offers(tables),
+            *((f"credits {name!r}", credits) for name, credits in tables.credits.items()),
             ("[ignored]", tables.ignored),
         ]
         for name, table in listing:
@@ -113,9 +141,9 @@ def _problems_of_prices(tables: CatalogueFile) -> Iterator[Problem]:
                 owners.setdefault(price, name)
 
 
-def _listed(table: OfferTable | IgnoredTable, key: str) -> Iterator[tuple[str, str]]:
+def _listed(table: OfferTable | IgnoredTable | CreditsTable, key: str) -> Iterator[tuple[str, str]]:
     """What the table lists under the key; prices that are sold and those that are not are one kind."""
-    yield from ((key, price) for price in getattr(table, key))
+    yield from ((key, price) for price in getattr(table, key, ()))
     if key == "lookup_keys" and isinstance(table, OfferTable):
         yield from (("price", price.lookup_key) for price in table.price)
     if key == "prices" and isinstance(table, OfferTable):

@@ -17,6 +17,7 @@ from pydantic import (
 
 from .access import DAY, DEFAULT_POLICY, AccessPolicy, AccessRule, CollectionPolicy, Level, PausedPolicy
 from .catalogue import Anchor, ChangePolicy, Kind, Reset, When
+from .credits import CreditsTable, OnceTable
 
 MAX_GRACE_DAYS = 36_500
 MAX_TRIAL_DAYS = 730
@@ -47,6 +48,7 @@ RESERVED_KEYS = {key: f"its Stripe {noun}" for key, noun in PRICE_KEYS.items()} 
     "trial_days": "its trial",
     "trial": "its limits in a trial",
     "price": "its prices with their amounts",
+    "once": "its being bought once",
 }
 """The keys of a plan that are no features, and what each says of it."""
 
@@ -159,6 +161,7 @@ class OfferTable(BaseModel):
     max_quantity: Quantity | None = None
     trial_days: TrialDays | None = None
     trial: dict[Key, LimitTable] = {}
+    once: OnceTable | None = None
 
     @property
     def limits(self) -> dict[str, LimitTable]:
@@ -283,6 +286,7 @@ class CatalogueFile(_Table):
     features: dict[Annotated[Key, AfterValidator(_feature_key)], FeatureTable]
     plans: dict[Key, OfferTable]
     addons: dict[Key, OfferTable] = {}
+    credits: dict[Key, CreditsTable] = {}
     ignored: IgnoredTable = Field(default_factory=IgnoredTable)
     access: AccessTable = Field(default_factory=AccessTable)
     over_limit: OverLimitTable = Field(default_factory=OverLimitTable)

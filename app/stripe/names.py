@@ -9,9 +9,10 @@ from .objects import (
     prices_before,
     seen_prices,
 )
+from .purchases import purchase_id
 from .schedules import scheduled_subscription
 
-NAMED = ("subscription", "invoice", "customer", "price", "product")
+NAMED = ("subscription", "invoice", "customer", "price", "product", "purchase")
 PARTS_OF_INVOICES = frozenset({"credit_note", "invoice_payment"})
 
 
@@ -20,7 +21,7 @@ def named_records(content: Values, previous: Values | None = None) -> dict[str, 
     names: dict[str, set[str]] = {name: set() for name in NAMED}
     kind = as_text(content.get("object"))
     own_id = as_id(content.get("id")) if kind in ("price", "product") else as_object_id(content.get("id"))
-    if own_id and kind in names:
+    if own_id and kind in names and kind != "purchase":
         names[kind].add(own_id)
     if customer := as_object_id(content.get("customer")):
         names["customer"].add(customer)
@@ -33,4 +34,6 @@ def named_records(content: Values, previous: Values | None = None) -> dict[str, 
         names["subscription"].add(scheduled)
     if kind == "checkout.session" and (subscription := as_object_id(content.get("subscription"))):
         names["subscription"].add(subscription)
+    if purchase := purchase_id(content):
+        names["purchase"].add(purchase)
     return names

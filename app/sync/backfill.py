@@ -22,6 +22,7 @@ from ..db.outdated import RULED_MODELS, RuledModel, is_outdated
 from ..inbox.delivery import Delivery
 from ..inbox.dependents import load_dependents
 from ..inbox.erased import Erased
+from ..inbox.kinds import KINDS, make_row
 from ..inbox.reapply import (
     EVENTS_OF,
     MAX_EVENTS,
@@ -31,7 +32,7 @@ from ..inbox.reapply import (
     reapply_session,
     stored_events,
 )
-from ..inbox.unit_of_work import KINDS, UnitOfWork, make_row
+from ..inbox.unit_of_work import UnitOfWork
 from ..plans import Catalogue
 from ..signals import users_changed
 from . import leases

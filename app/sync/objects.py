@@ -18,8 +18,8 @@ from ..errors import NotFound, Stale, StripeRefused
 from ..inbox.delivery import Delivery, receive
 from ..inbox.handlers.past_due import DUE
 from ..inbox.inbox import Inbox
+from ..inbox.kinds import KINDS
 from ..inbox.outcome import Outcome
-from ..inbox.unit_of_work import KINDS
 from ..stripe.client import Answer, StripeApi
 from ..stripe.events import StripeEvent
 from ..stripe.objects import ENDED, named_user

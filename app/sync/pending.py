@@ -18,7 +18,7 @@ from ..db.keyset import in_key_order
 from ..db.manual import SETTLE
 from ..db.models import Customer, EventState, Invoice, Subscription, WebhookEvent
 from ..errors import NotFound, ServiceError, Stale, StripeUnavailable, Unavailable
-from ..inbox.unit_of_work import KINDS
+from ..inbox.kinds import KINDS
 from ..stripe.client import Answer, StripeApi
 from ..stripe.events import StripeEvent, parse
 from . import leases

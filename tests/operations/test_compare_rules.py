@@ -9,7 +9,7 @@ import pytest
 
 from app.db import Database
 from app.db.models import Customer, Subscription, table_of
-from app.inbox.unit_of_work import KINDS
+from app.inbox.kinds import KINDS
 from app.operations.compare_rules import UserChange, compare_rules
 from app.service import Service
 

@@ -6,11 +6,13 @@ from ...stripe.objects import as_id, named_user
 from ..unit_of_work import UnitOfWork
 from .customer import ensure_customer
 from .links import announce_user, claim_by_session, link_by_checkout, owner_before, resolve_owner
+from .purchase import record_purchase
 from .subscription import ensure_subscription
 
 
 def checkout_session_completed(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
-    """Links the subscription and its customer to the user who bought."""
+    """Links the subscription and its customer to the user who bought, and records what was bought once."""
+    record_purchase(event, unit_of_work)
     customer_id = as_id(event.object.get("customer"))
     if customer_id is None:
         return  # a one-off payment by a guest

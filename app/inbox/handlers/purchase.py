@@ -1,0 +1,156 @@
+"""What is bought once: the session that sold it, its refunds, its disputes. Each merges in any order."""
+
+from typing import Any
+
+from ...db.audit import audit_entry
+from ...db.models import Purchase
+from ...entitlements.purchases import clawed_back, grants_of
+from ...errors import InvalidRequest
+from ...plans import Catalogue
+from ...stripe.events import StripeEvent
+from ...stripe.objects import Values, as_id, as_integer, as_object_id, as_text, as_user_id, named_user
+from ...stripe.purchases import PAID, bought, purchase_id
+from ..unit_of_work import UnitOfWork
+
+FIRST: dict[str, Any] = {"created": -1, "event_id": ""}
+
+
+def record_purchase(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
+    """Take over what a session of the mode `payment` says was bought, by whom, and whether it is paid.
+
+    A delayed payment is paid once `checkout.session.async_payment_succeeded` says so ("Accept a payment",
+    delayed notification payment methods).
+
+    Raises:
+        InvalidRequest: where the catalogue does not have what was bought; the event is retried.
+    """
+    session, id = event.object, purchase_id(event.object)
+    sold = bought(session)
+    if id is None or sold is None:
+        return
+    row = _ensure(unit_of_work, id)
+    paid_at = row.paid_at
+    if as_text(session.get("payment_status")) in PAID:
+        paid_at = event.created if paid_at is None else min(paid_at, event.created)
+    values: dict[str, Any] = {"paid_at": paid_at}
+    place = {"created": event.created, "event_id": event.id}
+    if _place(place) > _place(row.stated or FIRST):
+        values |= {
+            "stated": place,
+            "session_id": as_id(session.get("id")),
+            "customer_id": as_object_id(session.get("customer")),
+            "user_id": _user_of(session, unit_of_work),
+            "offer": sold.offer,
+            "quantity": sold.quantity,
+            "amount": as_integer(session.get("amount_total")),
+            "currency": as_text(session.get("currency")),
+            "livemode": event.livemode,
+        }
+    if row.gives is None:
+        values["gives"] = _gives(unit_of_work.catalogue, sold.offer)
+    _change(unit_of_work, row, values)
+
+
+def record_refund(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
+    """Take over how much of a charge was refunded: the most that any event says."""
+    charge, id = event.object, purchase_id(event.object)
+    charge_id, amount = as_id(charge.get("id")), as_integer(charge.get("amount"))
+    refunded = as_integer(charge.get("amount_refunded")) or 0
+    if id is None or charge_id is None or amount is None or refunded <= 0:
+        return
+    row = _ensure(unit_of_work, id)
+    known = row.refunds.get(charge_id)
+    # Of the events that say the same the earliest says when.
+    if known is None or (refunded, -event.created) > (known[1], -known[2]):
+        _change(unit_of_work, row, {"refunds": row.refunds | {charge_id: [amount, refunded, event.created]}})
+
+
+def record_dispute(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
+    """Take over how a dispute stands, by its newest event."""
+    dispute, id = event.object, purchase_id(event.object)
+    dispute_id = as_id(dispute.get("id"))
+    if id is None or dispute_id is None:
+        return
+    row = _ensure(unit_of_work, id)
+    place = {"created": event.created, "event_id": event.id}
+    if _place(place) > _place(row.disputes.get(dispute_id, FIRST)):
+        state = place | {
+            "status": as_text(dispute.get("status")),
+            "amount": as_integer(dispute.get("amount")) or 0,
+        }
+        _change(unit_of_work, row, {"disputes": row.disputes | {dispute_id: state}})
+
+
+def _ensure(unit_of_work: UnitOfWork, id: str) -> Purchase:
+    return unit_of_work.find(Purchase, id) or unit_of_work.add(Purchase, id, refunds={}, disputes={})
+
+
+def _place(stated: Values) -> tuple[int, str]:
+    return stated["created"], stated["event_id"]
+
+
+def _user_of(session: Values, unit_of_work: UnitOfWork) -> str | None:
+    """Whom the session names. A guest has no customer whose user it could be."""
+    named = named_user(session, unit_of_work.link_keys)
+    if named is None and as_object_id(session.get("customer")) is None:
+        return as_user_id(session.get("client_reference_id"))
+    return named
+
+
+def _gives(catalogue: Catalogue, offer: str) -> dict[str, Any]:
+    """What the offer gives, kept with the purchase: a later change of the catalogue changes no purchase."""
+    kind, _, id = offer.partition(".")
+    if kind == "credits" and (credits := catalogue.credits.get(id)) is not None:
+        return {
+            "amounts": dict(credits.amounts),
+            "expires_days": credits.expires_days,
+            "priority": credits.priority,
+            "refund": credits.once.refund,
+            "dispute": credits.once.dispute,
+        }
+    if kind == "plans" and (plan := catalogue.plans.get(id)) is not None and plan.once is not None:
+        return {"plan": plan.id, "refund": plan.once.refund, "dispute": plan.once.dispute}
+    remedy = f"[credits.{id}]" if kind == "credits" else f"[plans.{id}] with `once = true`"
+    raise InvalidRequest(
+        f"A checkout session sold {offer}, which the plan catalogue does not have: add {remedy} to the plans "
+        "file, restart, and replay the event."
+    )
+
+
+def _change(unit_of_work: UnitOfWork, row: Purchase, values: dict[str, Any]) -> None:
+    """Change the purchase, and say in the audit trail what was taken back with it."""
+    before, gave = clawed_back(row), _plans(row)
+    unit_of_work.change(row, **values)
+    after, gives = clawed_back(row), _plans(row)
+    back = {feature: amount - before.get(feature, 0) for feature, amount in after.items()}
+    ended = [plan for plan, ends in gives.items() if ends is not None and gave.get(plan, ends) != ends]
+    if any(back.values()) or ended:
+        _audit(unit_of_work, row, back, ended)
+
+
+def _plans(row: Purchase) -> dict[str, int | None]:
+    return {each.plan: each.expires_at for each in grants_of(row) if each.plan is not None}
+
+
+def _audit(unit_of_work: UnitOfWork, row: Purchase, back: dict[str, int], ended: list[str]) -> None:
+    drawn = unit_of_work.drawn.get(row.id, {})
+    left = {each.feature: each.amount for each in grants_of(row) if each.feature is not None}
+    unit_of_work.audit.append(
+        audit_entry(
+            at=unit_of_work.now,
+            actor="stripe",
+            action="grant.clawed_back",
+            subject=row.user_id or unit_of_work.user_of(row.customer_id, None) or row.id,
+            after={
+                "purchase": row.id,
+                "offer": row.offer,
+                "clawed_back": back,
+                "granted": left,
+                "drawn": {feature: drawn.get(feature, 0) for feature in left},
+                "used_all_the_same": {
+                    feature: max(drawn.get(feature, 0) - amount, 0) for feature, amount in left.items()
+                },
+                "plans_ended": ended,
+            },
+        )
+    )

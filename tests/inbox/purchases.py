@@ -1,0 +1,89 @@
+"""Events about what is bought once, and the catalogue that sells it."""
+
+from typing import Any
+
+START = 1_893_456_000
+PLANS = """
+default_plan = "free"
+[features]
+projects = { kind = "allocated" }
+api_calls = { kind = "consumable", reset = "month" }
+[plans.free]
+projects = 3
+api_calls = 5
+[plans.team]
+prices = ["price_team"]
+projects = 10
+api_calls = 100
+[plans.lifetime]
+prices = ["price_lifetime"]
+once = true
+projects = 50
+api_calls = 100
+[credits.top_up]
+prices = ["price_top_up"]
+api_calls = 100
+projects = 2
+[credits.gift]
+prices = ["price_gift"]
+api_calls = 100
+expires_days = 30
+priority = -1
+refund = "none"
+dispute = "none"
+"""
+
+
+def event(number: int, type: str, content: dict[str, Any], created: int = START) -> dict[str, Any]:
+    return {
+        "id": f"evt_{number}",
+        "object": "event",
+        "type": type,
+        "created": created + number,
+        "livemode": False,
+        "api_version": "2026-09-30.endive",
+        "data": {"object": content},
+    }
+
+
+def session(paid: bool = True, offer: str = "credits.top_up", **changes: Any) -> dict[str, Any]:
+    return {
+        "id": "cs_test_1",
+        "object": "checkout.session",
+        "mode": "payment",
+        "customer": "cus_ada",
+        "client_reference_id": None,
+        "payment_intent": "pi_1",
+        "payment_status": "paid" if paid else "unpaid",
+        "amount_total": 1000,
+        "currency": "usd",
+        "metadata": {"user_id": "ada", "grant": offer},
+    } | changes
+
+
+def charge(refunded: int, **changes: Any) -> dict[str, Any]:
+    return {
+        "id": "ch_1",
+        "object": "charge",
+        "amount": 1000,
+        "amount_refunded": refunded,
+        "currency": "usd",
+        "customer": "cus_ada",
+        "payment_intent": "pi_1",
+    } | changes
+
+
+def dispute(status: str, amount: int = 1000, **changes: Any) -> dict[str, Any]:
+    return {
+        "id": "dp_1",
+        "object": "dispute",
+        "amount": amount,
+        "charge": "ch_1",
+        "payment_intent": "pi_1",
+        "currency": "usd",
+        "status": status,
+    } | changes
+
+
+COMPLETED, SUCCEEDED = "checkout.session.completed", "checkout.session.async_payment_succeeded"
+REFUNDED, DISPUTED, CLOSED = "charge.refunded", "charge.dispute.created", "charge.dispute.closed"
