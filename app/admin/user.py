@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..db.models import Subscription
-from ..entitlements import JudgedSubscription
+from ..entitlements import Grant, JudgedSubscription
 from ..errors import ServiceError
 from ..limits import ClosedPeriod
 from ..operations.accounts import Account, load_account
@@ -55,6 +55,20 @@ class ClosedRow:
 
 
 @dataclass(frozen=True, slots=True)
+class GrantRow:
+    """A grant of the user's own, and what is left of it, in words."""
+
+    id: str
+    what: str
+    source: str
+    starts_at: int
+    expires_at: int | None
+    drawn: str
+    left: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class SubscriptionRow:
     record: Subscription
     judged: JudgedSubscription | None
@@ -97,6 +111,7 @@ async def user_page(admin: Admin, request: Request) -> Response:
         at=parameter(request, "at"),
         past=past,
         past_problem=past_problem,
+        grants=[grant_row(each) for each in account.entitlements.grants],
         history=[closed_row(each) for each in history],
         entries=entries,
         following=None if following is None else f"{following[0]}.{following[1]}",
@@ -143,6 +158,18 @@ def closed_row(period: ClosedPeriod) -> ClosedRow:
     return ClosedRow(
         period.feature, period.period_start, period.period_end, used, limit, over if period.over else "–"
     )
+
+
+def grant_row(grant: Grant) -> GrantRow:
+    came = f"bought ({grant.offer})" if grant.source == "purchase" else f"by {grant.actor or grant.source}"
+    if grant.feature is None:
+        what, drawn, left = f"plan {grant.plan}", "–", "–"
+    else:
+        what = f"{value_text(grant.feature, grant.amount)} of {grant.feature}"
+        drawn, left = (value_text(grant.feature, each) for each in (grant.drawn.taken, grant.left))
+    if grant.clawed_back and grant.feature is not None:
+        what += f", {value_text(grant.feature, grant.clawed_back)} clawed back"
+    return GrantRow(grant.id, what, came, grant.starts_at, grant.expires_at, drawn, left, grant.reason or "–")
 
 
 def feature_row(account: Account, key: str) -> FeatureRow:

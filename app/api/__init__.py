@@ -10,6 +10,7 @@ from . import (
     explanation,
     grants,
     limits,
+    one_time,
     outbox,
     overrides,
     plans,
@@ -36,7 +37,7 @@ router = APIRouter(
 SUBJECTS = {
     "subscriptions": (subscriptions, subscription_changes, seats),
     "plans": (plans,),
-    "checkout": (checkout, portal),
+    "checkout": (checkout, one_time, portal),
     "customers": (customers,),
     "users": (users, summary),
     "limits": (limits, explanation, usage, usage_history, reservations, overrides, grants),

@@ -14,9 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
 from ..db import Database
-from ..db.models import Customer, Invoice, Override, Subscription, Usage, User, table_of
+from ..db.models import Customer, Invoice, Override, Purchase, Subscription, Usage, User, table_of
 from ..db.models import Grant as StoredGrant
 from ..entitlements import CustomerRecord, Grant, InvoiceRecord, OverrideRecord, SubscriptionRecord
+from ..entitlements.purchases import grants_of
 from ..plans import KnownPrice
 from .grants import as_grant
 from .prices import known_prices, price_ids_of
@@ -118,6 +119,7 @@ async def _read(connection: AsyncConnection, ids: Sequence[str]) -> list[UserRec
         users[override.user_id].overrides.append(override)
     for grant in await _rows(connection, StoredGrant, _within(StoredGrant.user_id, ids)):
         users[grant.user_id].grants.append(as_grant(grant))
+    await _add_purchases(connection, users, customers)
     for usage in await _rows(connection, Usage, _within(Usage.user_id, ids)):
         users[usage.user_id].usage.append(usage)
     return list(users.values())
@@ -153,6 +155,18 @@ def _assign(
                 theirs[owner][payer.id] = payer
     for owner, found in theirs.items():
         users[owner].customers.extend(found.values())
+
+
+async def _add_purchases(
+    connection: AsyncConnection, users: dict[str, UserRecords], customers: dict[str, Row[Any]]
+) -> None:
+    """What was bought once: of the users whom it names, else of the customers' users."""
+    owners = {id: row.user_id for id, row in customers.items() if row.user_id in users}
+    for row in await _rows(connection, Purchase, _within(Purchase.user_id, list(users))):
+        users[row.user_id].grants += grants_of(row)
+    for row in await _with_ids(connection, Purchase, Purchase.customer_id, owners):
+        if row.user_id is None:
+            users[owners[row.customer_id]].grants += grants_of(row)
 
 
 async def _add_invoices(connection: AsyncConnection, users: dict[str, UserRecords]) -> None:

@@ -21,6 +21,7 @@ from ..db.models import (
     Invoice,
     Override,
     Price,
+    Purchase,
     Record,
     RecordHistory,
     Subscription,
@@ -28,9 +29,10 @@ from ..db.models import (
 )
 from ..db.models import Grant as StoredGrant
 from ..entitlements import Entitlements, Grant, OverrideRecord, entitle
+from ..entitlements.purchases import grants_of
 from ..plans import KnownPrice
 from .catalogues import CatalogueInForce, catalogue_at, known_since, unknown_at
-from .grants import as_grant, lasting
+from .grants import as_grant, lasting, purchases_of
 from .prices import price_ids_of
 
 AT_ONCE = 5000
@@ -192,7 +194,16 @@ class _Past:
                 col(StoredGrant.user_id) == user_id, col(StoredGrant.created_at) <= self._at
             )
         )
-        return lasting((as_grant(self._unended(row)) for row in rows), self._at)
+        given = [as_grant(self._unended(row)) for row in rows]
+        bought = await self._connection.execute(select(table_of(Purchase)).where(purchases_of(user_id)))
+        given += [grant for row in bought for grant in grants_of(self._before_refunds(row))]
+        return lasting([each for each in given if each.created_at <= self._at], self._at)
+
+    def _before_refunds(self, row: Any) -> Any:
+        """The purchase without the refunds and the lost disputes since."""
+        refunds = {id: each for id, each in row.refunds.items() if each[2] <= self._at}
+        disputes = {id: each for id, each in row.disputes.items() if each["created"] <= self._at}
+        return SimpleNamespace(**(dict(row._mapping) | {"refunds": refunds, "disputes": disputes}))
 
     def _unended(self, row: Any) -> Any:
         ended_at = row.ended_at if row.ended_at is not None and row.ended_at <= self._at else None

@@ -5,15 +5,15 @@ from dataclasses import replace
 from typing import Literal
 
 from .bulk import Bulk
-from .checkout import Checkouts
 from .ledger import PRICES
 from .model import DAY, Charge, CheckoutSession, Customer, Dispute, Invoice, Item, Price, Subscription, frozen
+from .one_time import OneTimePurchases
 from .payments import payment_intent_id
 
 __all__ = ["DAY", "PRICES", "Account"]
 
 
-class Account(Checkouts, Bulk):
+class Account(OneTimePurchases, Bulk):
     """A Stripe account. The same seed and calls give the same objects and events, to the byte.
 
     `now` is the account's clock, in Unix seconds; it moves only by `advance`. `events` holds all that Stripe

@@ -17,7 +17,7 @@ def render_charge(charge: Charge, shape: Shape) -> Json:
         "captured": True,
         "created": charge.created,
         "currency": charge.currency,
-        "customer": charge.customer,
+        "customer": charge.customer or None,
         "description": "Subscription update",
         "disputed": charge.disputed,
         "failure_code": None,
@@ -31,7 +31,12 @@ def render_charge(charge: Charge, shape: Shape) -> Json:
         "status": "succeeded",
     }
     # 2025-03-31.basil took the invoice from the charge.
-    return _unused_of_charge() | content | ({"invoice": charge.invoice} if shape == OLD else {})
+    return _unused_of_charge() | content | ({"invoice": _invoice(charge)} if shape == OLD else {})
+
+
+def _invoice(charge: Charge) -> str | None:
+    """None for one that paid a checkout session."""
+    return charge.invoice if charge.invoice.startswith("in_") else None
 
 
 def _unused_of_charge() -> Json:

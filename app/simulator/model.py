@@ -143,6 +143,10 @@ class CheckoutSession:
     """Members that are kept and shown as they were given: `locale`, `automatic_tax` and the like."""
     subscription_details: Json = field(default_factory=dict)
     """The same of the subscription that it makes: `trial_settings`, `description` and the like."""
+    mode: Literal["subscription", "payment"] = "subscription"
+    payment_intent: str | None = None
+    is_delayed: bool = False
+    """Whether its payment takes days, and has not gone through yet."""
 
     @property
     def expires_at(self) -> int:
@@ -166,8 +170,10 @@ class CheckoutSession:
 
     @property
     def payment_status(self) -> str:
-        if self.status != "complete":
+        if self.status != "complete" or self.is_delayed:
             return "unpaid"
+        if self.mode == "payment" and not self.amount_total:
+            return "no_payment_required"
         return "no_payment_required" if self.trial_days else "paid"
 
 

@@ -11,6 +11,8 @@ from app.limits import LimitExceeded
 from ..client import Client
 from .helpers import START, Clock, consume, release, subscribe
 
+pytestmark = pytest.mark.postgresql_in_long
+
 DAY = 86_400
 
 

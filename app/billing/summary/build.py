@@ -168,6 +168,7 @@ def _usage(entitlements: Entitlements) -> Iterator[UsageBar]:
             used=decision.used,
             limit=feature.limit,
             remaining=decision.remaining,
+            granted=feature.granted,
             share=_share(decision.used, feature.limit),
             level=_level(decision.used, feature),
             soft=feature.soft,

@@ -103,6 +103,11 @@ class UsageBar(_Shape):
     used: int = Field(examples=[8])
     limit: int | None = Field(examples=[10])
     remaining: int | None = Field(examples=[2])
+    granted: int = Field(
+        default=0,
+        examples=[0],
+        description="What of the limit comes from grants: left, or drawn in the period",
+    )
     share: float | None = Field(
         examples=[0.8], description="Of the limit, 0 to 1; null where it is unlimited"
     )

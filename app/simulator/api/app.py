@@ -218,7 +218,7 @@ class _Api:
             session = self.account.sessions.get(path.removeprefix(checkouts.PAGE))
             if session is not None:
                 try:
-                    checkouts.complete_checkout(self.account, session.id)
+                    checkouts.submit_page(self.account, session)
                 except ValueError as error:
                     return HTMLResponse(f"<!doctype html><p>{error}</p>", 410, headers)
                 return RedirectResponse(checkouts.success_address(session), 303, headers)

@@ -72,15 +72,30 @@ SUBSCRIPTION_DATA = (
     "billing_mode",
     "proration_behavior",
 )
+ONCE = (
+    "mode",
+    "customer",
+    "customer_email",
+    "line_items",
+    "client_reference_id",
+    "metadata",
+    "payment_intent_data",
+    "success_url",
+    "cancel_url",
+    "expand",
+)
+"""What a session of the mode `payment` takes here."""
 PAGE = "/c/pay/"
 
 
 def create_session(call: Call) -> Json:
     """
     Raises:
-        ApiError: 400 for another mode than `subscription`, or what Stripe refuses.
+        ApiError: 400 for another mode than `subscription` and `payment`, or what Stripe refuses.
     """
     params = call.params
+    if forms.text(params, "mode") == "payment":
+        return _create_once(call)
     forms.known(params, (*PARAMS, *KEPT, *WITHOUT_EFFECT))
     ui_mode = _ui_mode(call)
     data = forms.hashed(params, "subscription_data")
@@ -164,6 +179,29 @@ def _subscription_details(data: forms.Params) -> Json:
     return {name: data[name] for name in ("trial_settings", "description") if name in data}
 
 
+def _create_once(call: Call) -> Json:
+    """A session of the mode `payment`, on Stripe's own page."""
+    params = call.params
+    forms.known(params, (*ONCE, *WITHOUT_EFFECT))
+    items = priced_items(call, "line_items")
+    if recurring := [price for price, _ in items if call.account.prices[price].recurring]:
+        raise invalid(
+            "You specified `payment` mode but passed a recurring price. Either switch to `subscription` mode "
+            f"or use only one-time prices ({recurring[0]}).",
+            "line_items",
+        )
+    session = call.account.open_once(
+        items,
+        customer=_customer(call),
+        client_reference_id=forms.text(params, "client_reference_id"),
+        metadata=forms.merged_metadata(params, {}),
+        success_url=_address(call, "success_url"),
+        cancel_url=forms.text(params, "cancel_url"),
+    )
+    session.url = f"{call.base_url}{PAGE}{session.id}"
+    return answer(call, session)
+
+
 def _trial_days(call: Call, data: forms.Params) -> int:
     """Whole days: of `trial_period_days`, or until `trial_end`."""
     days = forms.integer(data, "trial_period_days", prefix="subscription_data")
@@ -200,6 +238,18 @@ def expire_session(call: Call) -> Json:
             f"status of `{session.status}`."
         ) from None
     return answer(call, session)
+
+
+def submit_page(account: Account, session: CheckoutSession) -> None:
+    """The buyer submits the page behind the session's `url`.
+
+    Raises:
+        ValueError: for a session that has expired.
+    """
+    if session.mode == "payment":
+        account.pay_once(session)
+    else:
+        complete_checkout(account, session.id)
 
 
 def complete_checkout(
@@ -247,7 +297,7 @@ def success_address(session: CheckoutSession) -> str:
 
 def _ui_mode(call: Call) -> str:
     if forms.required(call.params, "mode") != "subscription":
-        raise invalid("The simulator plays the mode `subscription` only.", "mode")
+        raise invalid("The simulator plays the modes `subscription` and `payment` only.", "mode")
     wanted = forms.text(call.params, "ui_mode") or "hosted"
     if wanted not in UI_MODES:
         raise invalid(f"The simulator plays the ui_mode {', '.join(UI_MODES)} only.", "ui_mode")
