@@ -11,7 +11,7 @@ from sqlmodel import col
 from ..db import Database
 from ..db.keyset import in_key_order
 from ..db.models import Subscription
-from ..limits.prices import known_prices, read_prices
+from ..limits.prices import known_prices, price_ids_of
 from ..plans import Catalogue, HeldItem, KnownPrice, Offer, PriceList, held_items, line_to_add
 from .finding import LIVE, MOST, Check, Context, Finding, Level, Scope, counted
 
@@ -122,7 +122,7 @@ async def _live_subscriptions(
         async with database.reading() as session:
             connection = await session.connection()
             rows = list(await connection.execute(query))
-            known = await read_prices(connection, rows)
+            known = await known_prices(connection, price_ids_of(rows))
         yield rows, known
         if len(rows) < PAGE:
             return

@@ -16,15 +16,14 @@ from ..stripe.schedules import scheduled_prices
 async def read_prices(connection: AsyncConnection, subscriptions: Iterable[Any]) -> dict[str, KnownPrice]:
     """What was seen of the prices of these subscriptions' records, those that they had before and those
     that are scheduled included."""
-    return await known_prices(connection, price_ids_of(subscriptions))
+    rows = list(subscriptions)
+    scheduled = {price for row in rows for price in scheduled_prices(row.schedules)}
+    return await known_prices(connection, price_ids_of(rows) | scheduled)
 
 
 def price_ids_of(subscriptions: Iterable[Any]) -> set[str]:
-    """The prices that these subscriptions' records have, had, or will have by a schedule."""
-    ids: set[str] = set()
-    for row in subscriptions:
-        ids |= price_ids(row.items, row.item_history, row.plan_id) | scheduled_prices(row.schedules)
-    return ids
+    """The prices that these subscriptions' records have or had: what they give depends on no other."""
+    return {price for row in subscriptions for price in price_ids(row.items, row.item_history, row.plan_id)}
 
 
 async def unmapped_prices(connection: AsyncConnection, catalogue: Catalogue) -> list[str]:
