@@ -113,9 +113,9 @@ async def test_a_plan_is_changed_and_what_would_be_over_is_asked_about_first(dat
         done = await press(here, refused.text, "Do it all the same")
         assert (done.status_code, done.headers["location"]) == (303, "/billing")
         shown = words(await page(here))
-        assert "Your plan Starter" in shown and "You use more than your plan includes" in shown
+        assert "Your plan Team" in shown and "Your subscription changes soon, as you asked." in shown
         (entry,) = await here.audited(next(iter(here.account.subscriptions)))
-        assert (entry.action, entry.actor) == ("subscription.changed", f"user:{USER}")
+        assert (entry.action, entry.actor) == ("subscription.change_scheduled", f"user:{USER}")
 
 
 async def test_before_a_plan_is_bought_that_is_too_small_the_page_asks(sqlite_database: str) -> None:
