@@ -73,7 +73,7 @@ over_limit = reactions.signal("over_limit")
 usage_threshold_reached = reactions.signal("usage_threshold_reached")
 """A user has used a share of a limit that the plans file lists under `warn_at`: once for each share, limit
 and period. `facts` has `feature`, `used`, `limit`, `share`, `soft`, `plan`, `period_start`, `period_end`. Of
-an allocated feature, which has no period, again when usage fell below the share and reaches it anew."""
+an allocated feature, which has no period, again when usage fell below the share and reaches it again."""
 limit_reached = reactions.signal("limit_reached")
 """A user has used all of a limit, soft or not: once for each limit and period, with the same `facts`."""
 usage_overage = reactions.signal("usage_overage")
