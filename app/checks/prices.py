@@ -112,7 +112,13 @@ async def _live_subscriptions(
     database: Database, only: Collection[str] | None
 ) -> AsyncIterator[tuple[list[Any], dict[str, KnownPrice]]]:
     """Pages of live subscriptions, each with what was seen of their prices."""
-    columns = (Subscription.id, Subscription.items, Subscription.item_history, Subscription.plan_id)
+    columns = (
+        Subscription.id,
+        Subscription.items,
+        Subscription.item_history,
+        Subscription.plan_id,
+        Subscription.schedules,
+    )
     live = sql_select(*map(col, columns)).where(col(Subscription.status).in_(LIVE))
     if only is not None:
         live = live.where(col(Subscription.id).in_(only))
