@@ -3,24 +3,25 @@
 Each button posts a form; the answer leads on (303) to Stripe's page or back here: a reload repeats nothing.
 """
 
-import asyncio
 import hmac
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
+from app.billing.change_previews import ChangePreview, preview_change
 from fastapi import APIRouter, Depends, Form, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from jinja2.filters import do_filesizeformat
 
 from app.billing import checkout, portal, subscription_changes
-from app.billing.price_choice import OfferedPrice, offered_price, offered_prices
-from app.billing.summary import Summary, SummarySubscription, read_summary
+from app.billing.pricing import SoldPrice
+from app.billing.summary import Choice, Summary, SummarySubscription, read_summary
 from app.errors import Conflict, NotFound, ServiceError
 from app.formatting import shown_amount
+from app.plans import Feature
+from app.plans.shown import shown_number
 from app.service import Running, Service
 
 from .projects import User
@@ -76,14 +77,43 @@ async def subscribe(
     service: Running,
     plan: Text,
     interval: Text = "",
+    currency: Text = "",
+    promotion_code: Text = "",
     confirm: Annotated[bool, Form()] = False,
 ) -> Response:
-    return await lead_on(request, service, user, checkout_url(service, user, plan, interval, confirm=confirm))
+    home = origin(service) + HOME
+    order = checkout.Order(
+        user,
+        plan=plan,  # never a price: anybody can write anything into a form
+        interval=interval or None,
+        currency=currency or None,
+        promotion_code=promotion_code.strip() or None,
+        success_url=f"{home}/return?session={{CHECKOUT_SESSION_ID}}",
+        cancel_url=home,
+        confirm=confirm,
+    )
+    return await lead_on(request, service, user, checkout_url(service, order))
 
 
 @pressed.post(f"{HOME}/portal")
 async def open_portal(request: Request, user: User, service: Running) -> Response:
     return await lead_on(request, service, user, portal_url(service, user))
+
+
+@pressed.post(f"{HOME}/preview")
+async def ask(
+    request: Request, user: User, service: Running, subscription_id: Text, plan: Text, interval: Text = ""
+) -> Response:
+    """What the change would cost, with the button that makes it."""
+    try:
+        await check_own(service, user, subscription_id)
+        preview = await preview_change(service, subscription_id, plan=plan, interval=interval or None)
+    except ServiceError as error:
+        return await page(service, user, error)
+    fields = {"action": "change", "subscription_id": subscription_id, "plan": plan, "interval": interval}
+    if preview.proration_date is not None:
+        fields["proration_date"] = str(preview.proration_date)
+    return await page(service, user, preview=preview, again=fields | {"confirm": "true"})
 
 
 @pressed.post(f"{HOME}/subscription")
@@ -95,23 +125,31 @@ async def change(
     action: Annotated[Literal["change", "cancel", "resume"], Form()],
     plan: Text = "",
     interval: Text = "",
+    proration_date: Annotated[int | None, Form()] = None,
     confirm: Annotated[bool, Form()] = False,
 ) -> Response:
-    wanted = changed(service, user, action, subscription_id, plan, interval, confirm=confirm)
-    return await lead_on(request, service, user, wanted)
+    wanted = Wanted(subscription_id, action, plan, interval, proration_date, confirm)
+    return await lead_on(request, service, user, changed(service, user, wanted))
 
 
 router.include_router(pressed)
 
 
-async def checkout_url(service: Service, user: str, plan: str, interval: str, *, confirm: bool) -> str:
-    price_id = await offered_price(service, plan, interval)  # anybody can write any plan into a form
-    home = origin(service) + HOME
-    back = f"{home}/return?session={{CHECKOUT_SESSION_ID}}"
-    order = checkout.Order(user, price_id=price_id, success_url=back, cancel_url=home, confirm=confirm)
+class Wanted(NamedTuple):
+    """What a button of a subscription asks for."""
+
+    subscription_id: str
+    action: Literal["change", "cancel", "resume"]
+    plan: str
+    interval: str
+    proration_date: int | None
+    confirm: bool
+
+
+async def checkout_url(service: Service, order: checkout.Order) -> str:
     try:
-        session = await checkout.create_checkout_session(service, order, actor=f"user:{user}")
-        return session.url or home  # an embedded page has none
+        session = await checkout.create_checkout_session(service, order, actor=f"user:{order.user_id}")
+        return session.url or HOME  # an embedded page has none
     except Conflict as error:
         if url := error.facts.get("portal_url"):  # whoever subscribes already changes that one
             return str(url)
@@ -128,31 +166,30 @@ async def sync(service: Service, user: str, session_id: str) -> str:
     return HOME
 
 
-async def changed(
-    service: Service,
-    user: str,
-    action: str,
-    subscription_id: str,
-    plan: str,
-    interval: str,
-    *,
-    confirm: bool,
-) -> str:
+async def check_own(service: Service, user: str, subscription_id: str) -> None:
+    """Anybody can write any id into a form."""
     summary = await read_summary(service, user)
-    # Anybody can write any id into a form.
-    own = next((each for each in summary.subscriptions if each.subscription_id == subscription_id), None)
-    if own is None:
+    if all(each.subscription_id != subscription_id for each in summary.subscriptions):
         raise NotFound("You have no such subscription.")
-    actor = f"user:{user}"
-    if action == "change":
-        price_id = await offered_price(service, plan, interval, currency_of(own))
+
+
+async def changed(service: Service, user: str, wanted: Wanted) -> str:
+    await check_own(service, user, wanted.subscription_id)
+    id, actor = wanted.subscription_id, f"user:{user}"
+    if wanted.action == "change":
         await subscription_changes.change_subscription(
-            service, subscription_id, actor=actor, price_id=price_id, confirm=confirm
+            service,
+            id,
+            actor=actor,
+            plan=wanted.plan,
+            interval=wanted.interval or None,
+            proration_date=wanted.proration_date,
+            confirm=wanted.confirm,
         )
-    elif action == "cancel":
-        await subscription_changes.cancel_subscription(service, subscription_id, actor=actor, confirm=confirm)
-    else:
-        await subscription_changes.resume_subscription(service, subscription_id, actor=actor)
+    elif wanted.action == "cancel":
+        await subscription_changes.cancel_subscription(service, id, actor=actor, confirm=wanted.confirm)
+    else:  # takes a planned end back, and a planned change
+        await subscription_changes.resume_subscription(service, id, actor=actor)
     return HOME
 
 
@@ -167,35 +204,23 @@ async def lead_on(request: Request, service: Service, user: str, address: Awaita
 
 
 async def page(
-    service: Service, user: str, error: ServiceError | None = None, again: dict[str, Any] | None = None
+    service: Service,
+    user: str,
+    error: ServiceError | None = None,
+    again: dict[str, Any] | None = None,
+    preview: ChangePreview | None = None,
 ) -> HTMLResponse:
     summary = await read_summary(service, user)
     html = render(
         summary,
         token=token_of(service, user),
-        offers=await offers_of(service, summary),
         missing=missing(service),
         error=error,
         again=again,
+        preview=preview,
+        features=service.limits.catalogue.features,
     )
     return HTMLResponse(html, error.status if error else 200, headers(service))
-
-
-async def offers_of(service: Service, summary: Summary) -> dict[str, list[OfferedPrice]]:
-    """At what each plan is offered, as Stripe says now: keep that for some minutes where many look."""
-    own = own_of(summary)
-    currency = currency_of(own) if own else None
-    plans = [choice.plan for choice in summary.choices]
-    found = await asyncio.gather(
-        *(offered_prices(service, plan, currency) for plan in plans), return_exceptions=True
-    )
-    offers: dict[str, list[OfferedPrice]] = {}
-    for plan, prices in zip(plans, found, strict=True):
-        if isinstance(prices, BaseException) and not isinstance(prices, ServiceError):
-            raise prices
-        # Without an answer nothing is offered: nobody buys at a price that was not shown.
-        offers[plan] = [] if isinstance(prices, BaseException) else prices
-    return offers
 
 
 def own_of(summary: Summary) -> SummarySubscription | None:
@@ -203,30 +228,36 @@ def own_of(summary: Summary) -> SummarySubscription | None:
     return next((each for each in summary.subscriptions if each.plan), None)
 
 
-def currency_of(subscription: SummarySubscription) -> str | None:
-    """What it is paid in: a subscription keeps its currency."""
-    return next((price.currency for price in subscription.prices if price.currency), None)
+def offers_of(summary: Summary, choice: Choice) -> list[SoldPrice]:
+    """At what the plan is offered: a subscription keeps its currency."""
+    own = own_of(summary)
+    currency = next((price.currency for price in own.prices if price.currency), None) if own else None
+    return [offer for offer in choice.offers if currency in (None, offer.currency)]
 
 
 def render(
     summary: Summary,
     *,
     token: str = "",
-    offers: Mapping[str, Sequence[OfferedPrice]] = MappingProxyType({}),
     missing: tuple[str, ...] = (),
     error: ServiceError | None = None,
     again: dict[str, Any] | None = None,
+    preview: ChangePreview | None = None,
+    features: Mapping[str, Feature] = MappingProxyType({}),
 ) -> str:
+    names = {choice.plan: choice.name for choice in summary.choices} | {summary.plan: summary.plan_name}
     return templates.get_template("billing.html").render(
         summary=summary,
         own=own_of(summary),
         token=token,
-        offers=offers,
+        offers={choice.plan: offers_of(summary, choice) for choice in summary.choices},
+        names=names,
+        features=features,
         paused=any(banner.kind == "paused" for banner in summary.banners),
-        switches={each.feature for each in summary.included if isinstance(each.value, bool)},
         missing=missing,
         error=error,
         again=again,
+        preview=preview,
     )
 
 
@@ -260,19 +291,13 @@ def _date(seconds: int) -> str:
 
 
 def _words(key: str) -> str:
-    """A key of the catalogue as a heading: `storage_bytes` as "Storage bytes"."""
+    """A word of Stripe's as the beginning of a sentence: `past_due` as "Past due"."""
     return key.replace("_", " ").capitalize()
-
-
-def _number(number: int | None, feature: str) -> str:
-    if number is None:
-        return "unlimited"
-    return do_filesizeformat(number, binary=True) if feature.endswith("_bytes") else f"{number:,}"
 
 
 def _merged(fields: dict[str, str], **more: str) -> dict[str, str]:
     return fields | more
 
 
-templates.filters |= {"date": _date, "words": _words, "number": _number, "merged": _merged}
-templates.globals["amount"] = shown_amount
+templates.filters |= {"date": _date, "words": _words, "merged": _merged}
+templates.globals |= {"amount": shown_amount, "number": shown_number}
