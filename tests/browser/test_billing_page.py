@@ -236,7 +236,7 @@ async def test_an_upgrade_shows_its_amount_first_and_a_refused_card_keeps_the_ol
     due = (await change.locator("p strong").first.inner_text()).split()
     give_card(account, subscription, "chargeCustomerFail")
     await press(visitor, "Change now")
-    await expect(visitor.page.get_by_role("alert").first).to_contain_text("declined")
+    await expect(visitor.page.get_by_role("alert").first).to_contain_text("did not go through")
     await expect(plan_of(visitor)).to_contain_text("Starter")
     assert [item.price.id for item in subscription.items] == ["price_starter"]
 

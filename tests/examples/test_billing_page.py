@@ -38,7 +38,7 @@ async def page(here: Shop, path: str = "/billing", status: int = 200) -> str:
 
 async def press(here: Shop, html: str, label: str, **changes: str) -> httpx.Response:
     """Send the form of the button, as it stands on the page."""
-    for action, inside in re.findall(r'<form method="post" action="([^"]+)">(.*?)</form>', html, re.DOTALL):
+    for action, inside in re.findall(r'<form method="post" action="([^"]+)"[^>]*>(.*?)</form>', html, re.DOTALL):
         if label in words(inside):
             found = re.findall(r'name="([^"]+)" value="([^"]*)"', inside)
             form = {name: unescape(value) for name, value in found} | changes
