@@ -10,12 +10,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, NamedTuple
 
-from app.billing.change_previews import ChangePreview, preview_change
 from fastapi import APIRouter, Depends, Form, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from app.billing import checkout, portal, subscription_changes
+from app.billing.change_previews import ChangePreview, preview_change
 from app.billing.pricing import SoldPrice
 from app.billing.summary import Choice, Summary, SummarySubscription, read_summary
 from app.errors import Conflict, NotFound, ServiceError
