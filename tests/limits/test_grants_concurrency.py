@@ -94,6 +94,13 @@ async def accepted(client: Client, payload: dict[str, Any]) -> None:
     await until(is_accepted)
 
 
+def set_clock(clock: Path, now: int) -> None:
+    """Replace the file at once: the processes read it at any moment."""
+    written = clock.with_suffix(".new")
+    written.write_text(str(now))
+    written.replace(clock)
+
+
 async def stages(client: Client, clock: Path) -> dict[str, int]:
     """Grants come, are refunded, expire and go on over a renewal; the most that each may have given."""
     await drawn_at_least(client, 12)
@@ -101,10 +108,10 @@ async def stages(client: Client, clock: Path) -> dict[str, int]:
     await drawn_at_least(client, 30)
     expiring = await give(client, 40, expires_at=START + 2 * DAY, priority=-1)
     await drawn_at_least(client, 60)
-    clock.write_text(str(START + 2 * DAY))
+    set_clock(clock, START + 2 * DAY)
     lasting = await give(client, 50)
     await drawn_at_least(client, 80)
-    clock.write_text(str(START + 40 * DAY))
+    set_clock(clock, START + 40 * DAY)
     await nothing_is_left(client)
     return {expiring: 40, lasting: 50, "pi_1:api_calls": 100}
 
