@@ -149,6 +149,8 @@ async def _main(
     bought = plan if wanted.price_id is None else await plan_of_price(service, api, wanted.price_id)
     if bought is not None or wanted.interval is not None:
         _check_is_no_addon(current)
+    if plan is not None and plan is not item.plan:
+        check_is_sold(catalogue, plan)
     price_id = wanted.price_id
     if price_id is None and (bought is not None or wanted.interval is not None):
         price_id = await _price_of(api, bought or item.plan, item, shape, current)

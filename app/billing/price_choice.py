@@ -59,8 +59,13 @@ def check_is_sold(catalogue: Catalogue, offer: Offer, price_id: str | None = Non
     """
     Raises:
         InvalidRequest: for a plan or an add-on that is not sold, or whose price is not: they are kept for
-            those who have them.
+            those who have them. For a plan that is bought once, which nobody subscribes to.
     """
+    if isinstance(offer, Plan) and offer.once is not None:
+        raise InvalidRequest(
+            f"Plan {offer.title!r} is bought once, not subscribed to: send it to POST "
+            "/internal/one-time-sessions. Nothing was changed."
+        )
     noun = "Plan" if isinstance(offer, Plan) else "Add-on"
     if not offer.sold:
         what = f"{noun} {offer.title!r} is"

@@ -135,3 +135,13 @@ async def test_what_is_not_sold_once_opens_no_session(
 ) -> None:
     refused = await here.post(PATH, ordered(**changes))
     assert (refused.status_code, here.account.sessions) == (status, {})
+
+
+async def test_what_is_bought_once_is_neither_subscribed_nor_changed_to(here: Shop) -> None:
+    refused = await here.order(plan="lifetime", quantity=1)
+    assert (refused.status_code, "bought once" in refused.text) == (422, True)
+    subscription = await here.bought(plan="team", quantity=1)
+    refused = await here.post(f"subscriptions/{subscription.id}/change", {"plan": "lifetime"})
+    assert (refused.status_code, "bought once" in refused.text) == (422, True)
+    summary = await here.client.read(f"/internal/users/{USER}/summary")
+    assert {choice["plan"]: choice["once"] for choice in summary["choices"]} == {"lifetime": True}

@@ -243,6 +243,7 @@ def _choice(plan: Plan, pricing: Pricing, entitlements: Entitlements) -> Choice:
         name=pricing.title(plan),
         description=plan.description,
         trial_days=plan.trial_days,
+        once=plan.once is not None,
         offers=[SoldPrice.of(terms) for terms in pricing.sold_at(plan)],
         prices=list(plan.prices),
         upgrade=bool(changes) and not less,

@@ -144,6 +144,9 @@ class Choice(_Shape):
     name: str = Field(default="", examples=["Team"])
     description: str | None = None
     trial_days: int | None = Field(default=None, description="The trial that checkout offers")
+    once: bool = Field(
+        default=False, description="It is bought once, by a one-time session, and not subscribed to"
+    )
     offers: list[SoldPrice] = Field(
         default=[], description="What it is sold at: of each interval and currency the first price"
     )
