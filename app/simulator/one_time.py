@@ -38,7 +38,7 @@ class OneTimePurchases(Checkouts):
         return session
 
     def pay_once(self, session: CheckoutSession, *, delayed: bool = False) -> CheckoutSession:
-        """The buyer fills in the page. `delayed`: by a bank debit, which `settle_once` completes.
+        """The buyer fills in the page. `delayed`: by a bank debit; see `complete_delayed_payment`.
 
         A session that is complete stays as it is.
 
@@ -55,7 +55,7 @@ class OneTimePurchases(Checkouts):
         self._emit("checkout.session.completed", session)
         return session
 
-    def settle_once(self, session: CheckoutSession) -> None:
+    def complete_delayed_payment(self, session: CheckoutSession) -> None:
         """The delayed payment of a session went through."""
         session.is_delayed = False
         self.succeed_async_payment(session)

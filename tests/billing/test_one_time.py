@@ -73,7 +73,7 @@ async def test_a_delayed_payment_grants_days_later(here: Shop) -> None:
     await here.hear()
     assert await left(here) == {}
     here.account.advance(3 * DAY)
-    here.account.settle_once(session)
+    here.account.complete_delayed_payment(session)
     await here.hear()
     assert await left(here) == {"api_calls": 100, "projects": 2}
 
