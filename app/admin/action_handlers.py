@@ -81,7 +81,7 @@ async def replay_outbox(submission: Submission) -> None:
 
 
 async def review_link(submission: Submission) -> list[str]:
-    customer, user_id = await _stored(submission, Customer, "customer"), _user(submission)
+    customer, user_id = await _stored(submission, Customer, "customer"), read_user(submission)
     now = f"belongs to user {customer.user_id}" if customer.user_id else "belongs to no user"
     return [
         f"Customer {customer.id} ({customer.email or 'no e-mail'}) {now}.",
@@ -93,7 +93,7 @@ async def review_link(submission: Submission) -> list[str]:
 
 async def link(submission: Submission) -> None:
     customer = await _stored(submission, Customer, "customer")
-    await links.link_customer(submission.service, customer.id, _user(submission), actor=submission.actor)
+    await links.link_customer(submission.service, customer.id, read_user(submission), actor=submission.actor)
 
 
 async def review_override(submission: Submission) -> list[str]:
@@ -121,22 +121,22 @@ async def review_end_override(submission: Submission) -> list[str]:
 
 
 async def end_override(submission: Submission) -> None:
-    user_id, feature = _user(submission), submission.values["feature"]
+    user_id, feature = read_user(submission), submission.values["feature"]
     await overrides.end_override(submission.service, user_id, feature, actor=submission.actor)
 
 
 async def review_usage(submission: Submission) -> list[str]:
-    feature, used = _feature(submission), _used(submission)
-    now = await usage.read_usage(submission.service, _user(submission), feature.key)
+    user_id, feature, used = read_user(submission), _feature(submission), _used(submission)
+    now = await usage.read_usage(submission.service, user_id, feature.key)
     return [
-        f"{feature.key} of user {_user(submission)} is counted as {now:,} used, live reservations included.",
+        f"{feature.key} of user {user_id} is counted as {now:,} used, live reservations included.",
         f"It will be {used:,}; live reservations count on top of that.",
         "Nothing of the user's own is created or deleted.",
     ]
 
 
 async def set_usage(submission: Submission) -> None:
-    user_id, feature, used = _user(submission), _feature(submission), _used(submission)
+    user_id, feature, used = read_user(submission), _feature(submission), _used(submission)
     await usage.change_usage(submission.service, user_id, feature.key, "set", used, actor=submission.actor)
 
 
@@ -156,7 +156,11 @@ async def reread(submission: Submission) -> None:
 # What the fields say, checked.
 
 
-def _user(submission: Submission) -> str:
+def read_user(submission: Submission) -> str:
+    """
+    Raises:
+        InvalidRequest: when it cannot be the id of a user.
+    """
     user_id = as_id(submission.values.get("user", ""))
     if user_id is None or not user_id.strip():
         raise InvalidRequest("User: 1 to 255 printable characters, as the application names the user.")
@@ -186,19 +190,35 @@ def _override(submission: Submission) -> Override:
     if op not in ("set", "add", "remove"):
         raise InvalidRequest("Change: set, add or remove.")
     value = read_value(feature, submission.values.get("value", ""))
-    reason = submission.values.get("reason", "").strip()
-    if not 0 < len(reason) <= MAX_REASON:
-        raise InvalidRequest(f"Reason: 1 to {MAX_REASON} characters, for whoever asks later.")
     return overrides.draft_override(
         submission.service,
-        _user(submission),
+        read_user(submission),
         feature.key,
         op=op,
         value=value,
-        expires_at=_expiry(submission.values.get("expires", ""), int(submission.service.clock())),
-        reason=reason,
+        expires_at=read_expiry(submission.values.get("expires", ""), int(submission.service.clock())),
+        reason=read_reason(submission),
         given_by=submission.actor,
     )
+
+
+def read_reason(submission: Submission) -> str:
+    """
+    Raises:
+        InvalidRequest: when there is none, or too long a one.
+    """
+    reason = submission.values.get("reason", "").strip()
+    if not 0 < len(reason) <= MAX_REASON:
+        raise InvalidRequest(f"Reason: 1 to {MAX_REASON} characters, for whoever asks later.")
+    return reason
+
+
+def read_amount(text: str) -> int | str | None:
+    """What was typed: 500, "10 GiB"; None for nothing."""
+    bare = text.replace("_", "").replace(",", "").strip()
+    if bare.isascii() and bare.isdigit() and len(bare) < 20:
+        return int(bare)
+    return text.strip() or None
 
 
 def read_value(feature: Feature, text: str) -> int | float | bool | str | None:
@@ -208,13 +228,15 @@ def read_value(feature: Feature, text: str) -> int | float | bool | str | None:
         return None
     if feature.type == "flag" and text.lower() in ("true", "yes", "false", "no"):
         return text.lower() in ("true", "yes")
-    bare = text.replace("_", "").replace(",", "")
-    if feature.type == "number" and bare.isascii() and bare.isdigit() and len(bare) < 20:
-        return int(bare)
-    return text
+    return read_amount(text) if feature.type == "number" else text
 
 
-def _expiry(text: str, now: int) -> int | None:
+def read_expiry(text: str, now: int) -> int | None:
+    """A moment to come, in Unix seconds; None for nothing.
+
+    Raises:
+        InvalidRequest: when it is no moment, or past.
+    """
     if not text.strip():
         return None
     try:

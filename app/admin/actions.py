@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from ..errors import ServiceError
 from ..service import Service
-from . import action_handlers, search
+from . import action_handlers, grant_actions, search
 from .action_handlers import Perform, Review, Submission, Values
 from .formatting import encoded
 from .login import text
@@ -132,6 +132,35 @@ ACTIONS: dict[str, Action] = {
             (USER, FEATURE),
             action_handlers.review_end_override,
             action_handlers.end_override,
+            to_user,
+        ),
+        Action(
+            "grant",
+            "Give a grant",
+            "Give it",
+            "The grant holds.",
+            (
+                USER,
+                Field("feature", "Feature", "select", "Or choose a plan",
+                      options=lambda service: ["", *metered_features(service)], optional=True),
+                Field("amount", "Amount", hint="Of the feature: 500, 10 GiB", optional=True),
+                Field("plan", "Plan", "select", "In place of a feature",
+                      options=lambda service: ["", *service.limits.catalogue.plans], optional=True),
+                Field("expires", "Ends (UTC)", "moment", "Empty: for good", optional=True),
+                Field("reason", "Reason", "long", "For whoever asks later"),
+            ),
+            grant_actions.review_grant,
+            grant_actions.grant,
+            to_user,
+        ),
+        Action(
+            "end-grant",
+            "End a grant",
+            "End it now",
+            "The grant has ended.",
+            (USER, Field("grant", "Grant", hint="Its id: gr_…")),
+            grant_actions.review_end_grant,
+            grant_actions.finish_grant,
             to_user,
         ),
         Action(

@@ -218,4 +218,13 @@ SENTENCES: Mapping[str, Sentence] = {
     "price.created": _said("The price was created"),
     "price.updated": _said("The price was changed"),
     "price.deleted": _said("The price was deleted"),
+    "product.created": _said("The product was created"),
+    "product.updated": _said("The product was changed"),
+    "product.deleted": _said("The product was deleted"),
+    "subscription_schedule.created": _said("A change of the subscription was scheduled"),
+    "subscription_schedule.updated": _said("The scheduled change was changed"),
+    "subscription_schedule.released": _said("The scheduled change was taken back"),
+    "subscription_schedule.canceled": _said("The schedule was canceled, and the subscription with it"),
+    "subscription_schedule.completed": _said("The scheduled change was made"),
+    "subscription_schedule.aborted": _said("The schedule ended, since a payment failed"),
 }

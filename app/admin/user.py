@@ -66,6 +66,7 @@ class GrantRow:
     drawn: str
     left: str
     reason: str
+    can_end: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +163,7 @@ def closed_row(period: ClosedPeriod) -> ClosedRow:
 
 def grant_row(grant: Grant) -> GrantRow:
     came = f"bought ({grant.offer})" if grant.source == "purchase" else f"by {grant.actor or grant.source}"
+    can_end = grant.source != "purchase" and grant.in_force
     if grant.feature is None:
         what, drawn, left = f"plan {grant.plan}", "–", "–"
     else:
@@ -169,7 +171,9 @@ def grant_row(grant: Grant) -> GrantRow:
         drawn, left = (value_text(grant.feature, each) for each in (grant.drawn.taken, grant.left))
     if grant.clawed_back and grant.feature is not None:
         what += f", {value_text(grant.feature, grant.clawed_back)} clawed back"
-    return GrantRow(grant.id, what, came, grant.starts_at, grant.expires_at, drawn, left, grant.reason or "–")
+    return GrantRow(
+        grant.id, what, came, grant.starts_at, grant.expires_at, drawn, left, grant.reason or "–", can_end
+    )
 
 
 def feature_row(account: Account, key: str) -> FeatureRow:

@@ -117,9 +117,13 @@ async def test_readiness_waits_two_seconds_for_a_database_that_is_silent(
 ) -> None:
     monkeypatch.setattr("app.service.STOP_SECONDS", 0.1)  # the tasks wait for the database, too
 
+    connections: list[asyncio.Task[None] | None] = []
+
     async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(asyncio.current_task())
         await reader.read()
         writer.close()
+        await writer.wait_closed()
 
     async with await asyncio.start_server(swallow, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
@@ -129,3 +133,5 @@ async def test_readiness_waits_two_seconds_for_a_database_that_is_silent(
             assert response.status_code == 503
             assert "DATABASE_URL" in response.json()["detail"]
             assert (await client.http.get("/healthz")).status_code == 200
+        # The server does not wait for its connections when it is closed.
+        await asyncio.gather(*(each for each in connections if each is not None), return_exceptions=True)

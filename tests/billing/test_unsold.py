@@ -99,7 +99,7 @@ async def test_whoever_has_it_keeps_it_and_changes_its_quantity(
         path = f"subscriptions/{subscription}/change"
         more = await here.done(path, {"quantity": 3})
         assert (more["plan_id"], more["quantity"], await here.plan_of()) == (price, 3, plan)
-        by_name = await here.done(path, {"plan": plan, "quantity": 2})
+        by_name = await here.done(path, {"plan": plan, "quantity": 2, "when": "now"})
         assert (by_name["plan_id"], by_name["quantity"]) == (price, 2)
 
 

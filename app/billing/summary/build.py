@@ -233,6 +233,7 @@ def _choice(plan: Plan, pricing: Pricing, entitlements: Entitlements) -> Choice:
             limit_now=each.limit_now,
             limit_then=each.limit_then,
             over=each.over,
+            text_over=shown_number(features[key], each.over),
         )
         for key, each in compared.items()
         if each.limit_now != each.limit_then

@@ -135,6 +135,7 @@ class FeatureChange(_Shape):
     limit_now: int | None = Field(examples=[3])
     limit_then: int | None = Field(examples=[10])
     over: int = Field(examples=[0], description="By how much what is used would be over")
+    text_over: str = Field(default="", examples=["8 projects"])
 
 
 class Choice(_Shape):

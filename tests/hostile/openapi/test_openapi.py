@@ -21,6 +21,7 @@ from schemathesis.checks import (
     status_code_conformance,
 )
 
+from app.db.models import SeatRequest
 from app.simulator import NEW, Account, event_body
 from tests.client import AUTH, Client, running
 
@@ -114,6 +115,8 @@ async def store_something(client: Client) -> None:
     failing = {"id": "evt_failed", "type": "customer.updated", "created": NOW, "data": {"object": {"id": 1}}}
     assert await client.send(failing) == "deferred"
     assert (await client.get("/internal/users/ada")).status_code == 200
+    async with client.app.state.billing.database.session() as session:
+        session.add(SeatRequest(user_id="ada", members=2, actor="ada", requested_at=NOW, due_at=NOW))
 
 
 def with_examples(cases: list[AnyCase], operation: Any, description: dict[str, Any]) -> list[AnyCase]:
@@ -136,13 +139,24 @@ async def a_reservation(client: Client) -> dict[str, list[str]]:
     return {"user_id": ["eve"], "feature": ["projects"], "reservation_id": [held.json()["id"]]}
 
 
+async def a_grant(client: Client) -> dict[str, list[str]]:
+    """The ids of a grant, of a user who has no other use."""
+    order = {"feature": "projects", "amount": 1, "reason": "because", "actor": "ada"}
+    given = await client.http.post("/internal/users/eve/grants", json=order, headers=AUTH)
+    assert given.status_code == 201, given.text
+    return {"user_id": ["eve"], "grant_id": [given.json()["id"]]}
+
+
 async def play(client: Client, operation: Any, mode: GenerationMode) -> set[int]:
     """Send the requests and check each answer; the statuses that came."""
     statuses = set()
     link = await client.http.put("/internal/customers/cus_1", json={"user_id": "ada"}, headers=AUTH)
     assert link.status_code == 200, link.text
-    held = await a_reservation(client) if "{reservation_id}" in operation.path else {}
-    found = with_known_ids(cases(operation, mode), KNOWN | held)
+    made: dict[str, list[str]] = {}
+    for name, make in {"{reservation_id}": a_reservation, "{grant_id}": a_grant}.items():
+        if name in operation.path:
+            made = await make(client)
+    found = with_known_ids(cases(operation, mode), KNOWN | made)
     if mode is GenerationMode.POSITIVE:
         with_examples(found, operation, client.app.openapi())
     for case in found:

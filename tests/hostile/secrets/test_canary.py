@@ -221,7 +221,7 @@ async def test_no_error_tells_a_secret_or_a_person(
     assert expected <= errors.keys()
     assert "Error" in errors["evt_values"]
     assert "unexpected_error" in told.output.getvalue()
-    assert "secrets/helpers.py" in told.output.getvalue()  # where it happened, it says
+    assert "test_canary.py" in told.output.getvalue()  # where it happened, it says
     assert_nothing_came_out(told)
 
 
