@@ -15,6 +15,7 @@ from app.db.models import EventState, Subscription, WebhookEvent
 from app.inbox.unit_of_work import UnitOfWork
 from app.signals import Reaction, event_signal, trial_ending
 from app.simulator import DAY, Account
+from app.simulator.model import Record
 from app.stripe.client import Answer, StripeApi
 from app.stripe.events import StripeEvent
 from app.sync.pending import GONE, UNCHANGED_SECONDS
@@ -139,20 +140,20 @@ async def test_the_end_of_a_trial_is_announced_once_by_a_snapshot_and_its_thin_t
     assert heard[0].user_id == "ada"
 
 
-@pytest.mark.parametrize("name", ["product.updated", "v1.product.updated"])
+@pytest.mark.parametrize("name", ["coupon.updated", "v1.coupon.updated"])
 async def test_a_receiver_of_the_application_gets_what_was_read_at_the_path(
     database_url: str, beside: Start, name: str
 ) -> None:
     account, _ = subscribed()
-    product = next(iter(account.prices.values())).product
-    event = thin("v1.product.updated", ("product", product, f"/v1/products/{product}"), created=NOW)
+    coupon = account.add_record(Record("half_off", NOW, "coupon", {"id": "half_off", "object": "coupon"})).id
+    event = thin("v1.coupon.updated", ("coupon", coupon, f"/v1/coupons/{coupon}"), created=NOW)
     async with beside(database_url, account) as both:
         assert await both.client.send(event) == "ignored", "nobody needs it"
         with receiving(name) as heard:
             assert await both.client.send(event | {"id": "evt_test_again"}) == "deferred"
             assert await both.refresh() == 1
     assert [(each.type, each.object["id"], each.object["object"]) for each in heard] == [
-        (name, product, "product")
+        (name, coupon, "coupon")
     ]
 
 
