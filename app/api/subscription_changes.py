@@ -13,6 +13,7 @@ from ..plans import When
 from ..service import Running
 from .auth import Actor, GuardedRoute
 from .checkout_schemas import MAX_QUANTITY
+from .limits import PreviewOut
 from .responses import NOT_FOUND, OVER, PAYMENT_REQUIRED, STRIPE
 from .schemas import FEBRUARY, JANUARY, Id, Seconds, SubscriptionOut, Time
 from .subscriptions import stored_subscription
@@ -76,7 +77,7 @@ class PreviewLineOut(BaseModel):
     proration: bool
 
 
-class PreviewOut(BaseModel):
+class ChangePreviewOut(BaseModel):
     """What a change would charge, by Stripe."""
 
     direction: Direction
@@ -91,7 +92,7 @@ class PreviewOut(BaseModel):
     charged_at: Time = Field(examples=[FEBRUARY])
     proration_date: Time = Field(description="Send it with the change, so that the amount is the same")
     lines: list[PreviewLineOut]
-    over: dict[str, dict[str, int | None]] = Field(
+    over: dict[str, PreviewOut] = Field(
         description="What would be over its limit: the change then needs `confirm`"
     )
 
@@ -131,14 +132,14 @@ async def change_subscription(
 
 
 @router.post("/change/preview", responses=NOT_FOUND | OVER | STRIPE)
-async def preview_change(subscription_id: str, wanted: WantedIn, service: Running) -> PreviewOut:
+async def preview_change(subscription_id: str, wanted: WantedIn, service: Running) -> ChangePreviewOut:
     """What the same change would charge, and when. Nothing is changed."""
     preview = await change_previews.preview_change(service, subscription_id, **wanted.model_dump())
-    return PreviewOut(**_shown(preview))
+    return ChangePreviewOut(**_shown(preview))
 
 
 def _shown(preview: ChangePreview) -> dict[str, Any]:
-    names = [name for name in PreviewOut.model_fields if name not in ("lines", "over")]
+    names = [name for name in ChangePreviewOut.model_fields if name not in ("lines", "over")]
     lines = [{name: getattr(line, name) for name in PreviewLineOut.model_fields} for line in preview.lines]
     over = {key: shown_preview(each) for key, each in preview.over.items()}
     return {name: getattr(preview, name) for name in names} | {"lines": lines, "over": over}

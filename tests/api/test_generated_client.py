@@ -87,6 +87,10 @@ def run(folder: Path, *command: str) -> str:
     return done.stdout + done.stderr
 
 
+FREE_FORM = ["checkout_in_stripe_params"]
+"""What Stripe names, and not we: any of its parameters."""
+
+
 def empty_models(client: Path) -> list[str]:
     """The models of a generated client that say nothing: no field, and anything as an additional property."""
     found = []
@@ -110,7 +114,7 @@ async def test_a_generated_python_client_has_no_empty_model_and_speaks_to_the_se
         command = [str(generator / "openapi-python-client"), "generate", "--path", "openapi.json"]
         said = await asyncio.to_thread(run, tmp_path, *command, "--fail-on-warning")
         client = tmp_path / "subscription-service-client"
-        assert empty_models(client / "subscription_service_client") == [], said
+        assert empty_models(client / "subscription_service_client") == FREE_FORM, said
         (client / "program.py").write_text(PROGRAM)
         python = str(generator / "python")
         answer = await asyncio.to_thread(run, client, python, "program.py", server.url, KEY)
