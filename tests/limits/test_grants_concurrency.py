@@ -26,7 +26,10 @@ from ..processes import Process
 from ..take_grants import clock_of
 from ..waiting import LONGEST_SECONDS, until
 
-pytestmark = pytest.mark.postgresql_in_long
+pytestmark = pytest.mark.long
+
+TASKS = 32
+"""Writers in each of two processes."""
 
 ALLOWANCE = 5
 DAY = 86_400
@@ -116,9 +119,8 @@ async def stages(client: Client, clock: Path) -> dict[str, int]:
     return {expiring: 40, lasting: 50, "pi_1:api_calls": 100}
 
 
-@pytest.mark.parametrize("tasks", [2, pytest.param(32, marks=pytest.mark.long)])
 async def test_what_is_used_is_what_was_granted_and_each_unit_is_of_its_own_grant(
-    database_url: str, tmp_path: Path, tasks: int
+    database_url: str, tmp_path: Path
 ) -> None:
     plans, clock = tmp_path / "plans.toml", tmp_path / "clock"
     plans.write_text(PLANS)
@@ -126,8 +128,8 @@ async def test_what_is_used_is_what_was_granted_and_each_unit_is_of_its_own_gran
     async with running(database_url, plans_file=plans, clock=clock_of(clock)) as client:
         await accepted(client, event(1, COMPLETED, session()))
         async with (
-            drawing(database_url, plans, clock, 1, tasks) as first,
-            drawing(database_url, plans, clock, 2, tasks) as second,
+            drawing(database_url, plans, clock, 1, TASKS) as first,
+            drawing(database_url, plans, clock, 2, TASKS) as second,
         ):
             for process in (first, second):
                 assert process.stdin is not None
