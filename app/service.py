@@ -200,26 +200,17 @@ def make_service(settings: Settings, clock: Callable[[], float]) -> Service:
     alerts = Alerts(
         database, outbox, spool, catalogue=catalogue, silence_hours=settings.silence_hours, clock=clock
     )
-    pruner = Pruner(
-        database,
-        retention_days=settings.event_retention_days,
-        audit_retention_days=settings.audit_retention_days,
-        usage_retention_days=settings.usage_retention_days,
-        clock=clock,
-    )
+    catalogues = CatalogueLog(database, catalogue, clock)
     over_limits = OverLimits(database, limits, outbox, clock=clock)
     users_changed.connect(over_limits.on_users_changed)
-    plans = hashlib.sha256(settings.plans_file.read_bytes()).hexdigest()
-    user_states = UserStates(database, limits, outbox, catalogue_digest=plans, clock=clock)
-    catalogues = CatalogueLog(database, catalogue, clock)
     worker = Worker(
         database,
         inbox,
         spool,
         alerts,
-        pruner,
+        _pruner(settings, database, clock),
         over_limits,
-        user_states,
+        _user_states(settings, database, limits, outbox, clock),
         overages=Overages(database, limits, outbox, clock=clock),
         arrivals=arrivals,
         catalogues=catalogues,
@@ -245,6 +236,23 @@ def make_service(settings: Settings, clock: Callable[[], float]) -> Service:
         clock,
     )
     return service if stripe is None else _with_stripe(service, stripe, account)
+
+
+def _pruner(settings: Settings, database: Database, clock: Callable[[], float]) -> Pruner:
+    return Pruner(
+        database,
+        retention_days=settings.event_retention_days,
+        audit_retention_days=settings.audit_retention_days,
+        usage_retention_days=settings.usage_retention_days,
+        clock=clock,
+    )
+
+
+def _user_states(
+    settings: Settings, database: Database, limits: Limits, outbox: Outbox, clock: Callable[[], float]
+) -> UserStates:
+    digest = hashlib.sha256(settings.plans_file.read_bytes()).hexdigest()
+    return UserStates(database, limits, outbox, catalogue_digest=digest, clock=clock)
 
 
 def _with_stripe(service: Service, stripe: StripeApi, account: OwnAccount) -> Service:

@@ -10,7 +10,7 @@ from ..checks.finding import Finding
 from ..config import SHIPPED_PLANS
 from ..errors import ConfigurationError
 from ..reactions.notifications import Notifier
-from ..web.public_addresses import PrivateAddress, resolve
+from ..reactions.public_addresses import PrivateAddress, resolve
 from .checks import Check
 from .findings import capital, error_found, mode_name
 from .installation import Installation

@@ -21,8 +21,8 @@ from standardwebhooks import Webhook
 from .. import NAME, __version__
 from ..observability import metrics
 from ..signals import Reaction, disconnect_durable, durable, reactions
-from ..web.public_addresses import CheckedNetwork
 from ..webhook_destinations import Destination
+from .public_addresses import CheckedNetwork
 
 CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 10.0
 TIMEOUT_SECONDS = 20.0
