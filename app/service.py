@@ -216,8 +216,6 @@ def make_service(settings: Settings, clock: Callable[[], float]) -> Service:
         catalogues=catalogues,
         clock=clock,
     )
-    stripe = _stripe_api(settings)
-    backfill = Backfill(database, catalogue=catalogue, clock=clock, link_keys=settings.link_metadata_keys)
     readiness = ReadinessCheck(database, spool, inbox)
     service = Service(
         settings,
@@ -231,11 +229,11 @@ def make_service(settings: Settings, clock: Callable[[], float]) -> Service:
         catalogues,
         worker,
         spool,
-        backfill,
+        Backfill(database, catalogue=catalogue, clock=clock, link_keys=settings.link_metadata_keys),
         readiness,
         clock,
     )
-    return service if stripe is None else _with_stripe(service, stripe, account)
+    return _with_stripe(service, account)
 
 
 def _pruner(settings: Settings, database: Database, clock: Callable[[], float]) -> Pruner:
@@ -255,9 +253,11 @@ def _user_states(
     return UserStates(database, limits, outbox, catalogue_digest=digest, clock=clock)
 
 
-def _with_stripe(service: Service, stripe: StripeApi, account: OwnAccount) -> Service:
-    """The same, with all that talks to Stripe."""
+def _with_stripe(service: Service, account: OwnAccount) -> Service:
+    """The same, with all that talks to Stripe where there is a key."""
     settings, database, clock = service.settings, service.database, service.clock
+    if (stripe := _stripe_api(settings)) is None:
+        return service
     objects = StripeObjects(database, service.inbox, stripe, clock=clock)
     catch_up = CatchUp(database, service.inbox, service.arrivals, stripe, clock=clock)
     catalogue = service.limits.catalogue
