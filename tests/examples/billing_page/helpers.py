@@ -16,7 +16,6 @@ from ...client import AUTH
 from ...shop import USER, Shop, shop
 
 HEADERS = {"X-User": USER}
-Form = dict[str, str]
 
 
 @asynccontextmanager
