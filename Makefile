@@ -48,7 +48,7 @@ test: install ## The whole suite, on SQLite and PostgreSQL
 	$(BIN)/python -m pytest
 
 test-long: install ## What takes longer: more kills and histories, the wheel, old releases beside new ones
-	$(BIN)/python -m pytest -n 2 -m 'long and not deep'
+	$(BIN)/python -m pytest -n 3 -m 'long and not deep'
 
 test-wheel: install ## Build the wheel and use it from an empty folder, in environments of its own
 	$(BIN)/python -m pytest -m long tests/packaging
