@@ -260,6 +260,28 @@ async def test_a_second_tab_with_an_open_checkout_buys_nothing_more(
     await other.close()
 
 
+async def test_a_checkout_that_is_open_in_another_tab_cannot_be_paid_any_more(
+    visitor: Browser, account: Account
+) -> None:
+    known = set(account.sessions)
+    other = await visitor.page.context.new_page()
+    await other.goto(f"{visitor.url}/billing")
+    button = other.get_by_role("button", name="Upgrade to Team").first
+    form = await button.evaluate("button => Object.fromEntries(new FormData(button.form))")
+    # The page at Stripe is not looked at yet: the simulator's is paid as soon as it is.
+    sent = await other.request.post(f"{visitor.url}/billing/checkout", form=form, max_redirects=0)
+    assert sent.status == 303
+    [opened] = set(account.sessions) - known
+    url = account.sessions[opened].url
+    assert account.sessions[opened].status == "open" and url is not None
+    await bought(visitor, account, "Upgrade to Starter")
+    had = len(account.subscriptions)
+    assert account.sessions[opened].status == "expired"
+    await other.goto(url)
+    assert len(account.subscriptions) == had
+    await other.close()
+
+
 async def test_what_is_not_sold_is_not_shown_and_refused(visitor: Browser, account: Account) -> None:
     await expect(visitor.page.locator("body")).not_to_contain_text("Team 2021")
     field = visitor.page.locator("form[action='/billing/checkout'] input[name=plan]").first
