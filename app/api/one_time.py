@@ -9,6 +9,7 @@ from ..billing.one_time import OneTimeOrder, create_one_time_session, sync_one_t
 from ..service import Running
 from ..stripe.purchases import MAX_QUANTITY
 from .auth import Actor, GuardedRoute
+from .checkout_schemas import SyncIn
 from .idempotency import HeaderKey, one_key
 from .responses import NOT_FOUND, STRIPE, problem
 from .schemas import JANUARY, Id, Time
@@ -74,16 +75,6 @@ async def create_one_time_checkout(
     )
 
 
-class OneTimeSyncIn(BaseModel):
-    """Whose session it must be: a session of somebody else is then not found."""
-
-    model_config = ConfigDict(
-        extra="forbid", strict=True, json_schema_extra={"example": {"user_id": "user_42"}}
-    )
-
-    user_id: Id | None = None
-
-
 class OneTimeSyncOut(BaseModel):
     """What became of a session. `applied`: it is paid, and what was bought is granted."""
 
@@ -96,7 +87,7 @@ class OneTimeSyncOut(BaseModel):
 
 @router.post("/{session_id}/sync", responses=NOT_FOUND | STRIPE)
 async def sync_one_time_checkout(
-    session_id: str, service: Running, wanted: OneTimeSyncIn | None = None
+    session_id: str, service: Running, wanted: SyncIn | None = None
 ) -> OneTimeSyncOut:
     """Ask Stripe what became of a session, and grant what was bought at once, before its webhook comes."""
     done = await sync_one_time_session(service, session_id, user_id=wanted.user_id if wanted else None)
