@@ -12,22 +12,31 @@ NAME = __name__
 COMMAND = "subscription-service" if NAME == "subscription_service" else f"python -m {NAME}"
 """How the commands are typed where this package runs; messages name it."""
 
+PLUGIN = "pytest_plugin"
+"""The module that pytest imports at its start in every environment that has the package."""
+
 _MARK = "_is_subscription_service"
 _is_subscription_service = True
 
 
-def _refuse_a_second_name() -> None:
-    """
+def refuse_a_second_name() -> None:
+    """Called when the package is imported, and again when more of it than pytest's plugin is.
+
     Raises:
-        ImportError: when the package is imported under another name too: its tables, caches and signals would
+        ImportError: when the package is used under another name too: its tables, caches and signals would
             exist twice, and each half would miss what the other one does.
     """
     for name, module in list(sys.modules.items()):
-        if name != NAME and getattr(module, "__dict__", {}).get(_MARK) is True:
+        if name != NAME and getattr(module, "__dict__", {}).get(_MARK) is True and _is_used(name):
             raise ImportError(
                 f"The subscription service is already imported as `{name}`, and cannot be imported as "
                 f"`{NAME}` too in the same process. Import it by one name everywhere."
             )
 
 
-_refuse_a_second_name()
+def _is_used(name: str) -> bool:
+    """Not where pytest's plugin alone is imported under the name: it needs nothing of the package."""
+    return {each for each in list(sys.modules) if each.startswith(f"{name}.")} != {f"{name}.{PLUGIN}"}
+
+
+refuse_a_second_name()

@@ -2,6 +2,10 @@
 
 from typing import Any, ClassVar
 
+from . import refuse_a_second_name
+
+refuse_a_second_name()
+
 
 class ServiceError(Exception):
     """Base of all errors of this service; rendered as problem+json (RFC 9457)."""

@@ -21,6 +21,25 @@ def test_two_names_in_one_process_are_refused_with_a_sentence(tmp_path: Path) ->
     assert "already imported as `app`, and cannot be imported as `billing` too" in run.stderr
 
 
+PLUGIN_FIRST = """
+import billing.pytest_plugin
+from app import errors
+
+try:
+    from billing import errors
+except ImportError as error:
+    print(error)
+"""
+
+
+def test_the_plugin_of_pytest_under_another_name_is_none_until_more_is_used(tmp_path: Path) -> None:
+    (tmp_path / "billing").symlink_to(PACKAGE)
+    environment = {"PYTHONPATH": f"{PACKAGE.parent}:{tmp_path}"}
+    command = [sys.executable, "-c", PLUGIN_FIRST]
+    run = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert "already imported as `app`, and cannot be imported as `billing` too" in run.stdout, run.stderr
+
+
 def test_no_message_writes_the_command_down() -> None:
     written = []
     for path in PACKAGE.rglob("*.py"):

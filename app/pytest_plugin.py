@@ -1,0 +1,138 @@
+"""The plugin of pytest: fixtures for an application's tests, and `--billing-conformance`.
+
+pytest imports it at its start, in every project whose environment has the package. So it imports nothing of
+the package before a fixture or the option asks for it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from .config import Settings
+    from .simulator import Account
+    from .testing import Billing, Clock
+
+_SUITE = pytest.StashKey[Any]()
+"""The suite that runs, where the option is given."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("billing", "subscription service")
+    group.addoption(
+        "--billing-conformance",
+        action="store_true",
+        help="run the conformance test of your application, and no other test",
+    )
+    group.addoption(
+        "--billing-adapter",
+        action="append",
+        default=[],
+        metavar="MODULE:CLASS",
+        help="the adapter of your application; may be given several times",
+    )
+    group.addoption(
+        "--billing-database",
+        metavar="URL",
+        help="an empty database for the conformance test; without it a SQLite file of its own",
+    )
+    parser.addini("billing_adapters", "adapters for --billing-conformance: module:Class", type="linelist")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With the option no other test is run, so none is collected."""
+    return True if config.getoption("--billing-conformance") else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(
+    session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    if not config.getoption("--billing-conformance"):
+        return
+    from .testing.conformance.items import promises
+    from .testing.conformance.suite import Suite
+
+    if (root := str(config.invocation_params.dir)) not in sys.path:
+        sys.path.insert(0, root)
+    suite = config.stash[_SUITE] = Suite(config.getoption("--billing-database"))
+    names = config.getoption("--billing-adapter") or config.getini("billing_adapters")
+    items[:] = promises(session, names, suite)
+
+
+def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
+    if not config.getoption("--billing-conformance"):
+        return []
+    adapters = {item.nodeid.partition("::")[0] for item in items}
+    return [f"billing conformance: {len(items)} promises, adapters: {', '.join(sorted(adapters))}"]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if (suite := session.config.stash.get(_SUITE, None)) is not None:
+        suite.close()
+
+
+@pytest.fixture
+def billing_plans_file() -> Path | None:
+    """The catalogue of the tests; None: that of your own PLANS_FILE. Override it to name another."""
+    return None
+
+
+@pytest.fixture
+def billing_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, billing_plans_file: Path | None
+) -> Settings:
+    """The settings of a service under test: a fresh SQLite file, fake keys, and nothing that reaches another
+    system. They are in the environment, too."""
+    from .config import load_settings
+    from .testing.environment import variables
+
+    plans = str(billing_plans_file) if billing_plans_file else None
+    for name, value in variables(f"sqlite:///{tmp_path / 'billing.db'}", plans).items():
+        monkeypatch.setenv(name, value)
+    return load_settings()
+
+
+@pytest.fixture
+def billing_account() -> Account:
+    """The simulator's account: what is done to it happens at Stripe."""
+    from .extras import needed_for
+
+    with needed_for("simulator"):
+        from .simulator import Account
+    return Account(seed=1)
+
+
+@pytest.fixture
+def billing_clock(billing_account: Account) -> Clock:
+    """The account's clock, which only a test moves: `install(app, billing_settings, clock=billing_clock)`."""
+    from .testing import Clock
+
+    return Clock(billing_account)
+
+
+@pytest.fixture
+def billing_app(billing_settings: Settings, billing_clock: Clock) -> FastAPI:
+    """The application under test. Override it with your own; by default it is the service alone."""
+    from .main import create_app
+
+    return create_app(billing_settings, clock=billing_clock)
+
+
+@pytest.fixture
+def billing(billing_app: FastAPI, billing_account: Account, billing_clock: Clock) -> Iterator[Billing]:
+    """The application, running: requests to it, signed deliveries, users on plans, usage."""
+    from .testing import Billing
+    from .testing.portal import running
+
+    with running(billing_app) as started:
+        made = Billing(started, billing_account, billing_clock)
+        yield made
+        made.close()

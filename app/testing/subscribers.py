@@ -1,0 +1,65 @@
+"""Customers and subscriptions at the simulator for plans of the catalogue."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..errors import ConfigurationError
+from ..plans import Catalogue, Plan
+from ..simulator import Account, Customer, Subscription
+from ..simulator.model import Price
+
+AMOUNT = 1000
+"""What a price costs that the account does not have yet, in minor currency units."""
+
+
+def has_price(plan: Plan) -> bool:
+    """Whether the plan can be subscribed to."""
+    return bool(plan.prices or plan.lookup_keys or plan.products)
+
+
+def price_of(account: Account, plan: Plan) -> str:
+    """The id of a price at the simulator that buys the plan; made where there is none. Monthly, if new.
+
+    Raises:
+        ConfigurationError: when the catalogue gives the plan no price.
+    """
+    if not has_price(plan):
+        raise ConfigurationError(
+            f"Nobody can subscribe to the plan {plan.id}: it has no prices, lookup_keys or products."
+        )
+    if plan.prices:
+        price = Price(plan.prices[0], AMOUNT)
+    else:
+        key, product = next(iter(plan.lookup_keys), None), next(iter(plan.products), None)
+        price = Price(f"price_test_{plan.id}", AMOUNT, lookup_key=key, product_id=product)
+    if price.id not in account.prices:
+        account.add_price(replace(price, created=account.now))
+    return price.id
+
+
+def customer_of(account: Account, user: str, link_keys: Sequence[str]) -> Customer:
+    """The user's customer at the simulator, linked by metadata; made where there is none."""
+    for customer in account.customers.values():
+        if customer.metadata.get(link_keys[0]) == user and not customer.deleted:
+            return customer
+    return account.create_customer(f"{user}@example.com", **{link_keys[0]: user})
+
+
+def subscribe(
+    account: Account,
+    catalogue: Catalogue,
+    customer: Customer,
+    plan: str,
+    *,
+    quantity: int = 1,
+    trial_days: int = 0,
+    paid: bool | None = True,
+) -> Subscription:
+    """A new subscription of the customer to a plan, as `Account.create_subscription` makes it.
+
+    Raises:
+        NotFound: when the catalogue has no such plan.
+        ConfigurationError: when it has no price.
+    """
+    price = price_of(account, catalogue.plan(plan))
+    return account.create_subscription(customer, price, quantity=quantity, trial_days=trial_days, paid=paid)
