@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 _SUITE = pytest.StashKey[Any]()
 """The suite that runs, where the option is given."""
+WITHOUT_ADAPTER = (
+    "--billing-conformance needs an adapter: write a subclass of Adapter, and name it with "
+    "--billing-adapter=module:Class, or in the configuration of pytest: billing_adapters = module:Class."
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -57,13 +61,15 @@ def pytest_collection_modifyitems(
 ) -> None:
     if not config.getoption("--billing-conformance"):
         return
+    names = config.getoption("--billing-adapter") or config.getini("billing_adapters")
+    if not names:
+        raise pytest.UsageError(WITHOUT_ADAPTER)
     from .testing.conformance.items import promises
     from .testing.conformance.suite import Suite
 
     if (root := str(config.invocation_params.dir)) not in sys.path:
         sys.path.insert(0, root)
     suite = config.stash[_SUITE] = Suite(config.getoption("--billing-database"))
-    names = config.getoption("--billing-adapter") or config.getini("billing_adapters")
     items[:] = promises(session, names, suite)
 
 

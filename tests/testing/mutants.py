@@ -143,9 +143,10 @@ ON_POSTGRESQL = [
     ),
 ]
 """Mistakes that SQLite does not show, since it has one writer at a time."""
-SYNC_CREATE = """    decision = limits.consume(session, user, "projects")  # denied: 403 with the reason, and no project
+SYNC_DENIED = "  # denied: 403 with the reason, and no project"
+SYNC_CREATE = f"""    decision = limits.consume(session, user, "projects"){SYNC_DENIED}
     session.commit()
-    return {"id": project.id, "left": decision.remaining}
+    return {{"id": project.id, "left": decision.remaining}}
 """
 SYNC_DELETE = """    if session.connection().execute(gone.returning(col(Project.id))).first() is None:
         raise HTTPException(404, "You have no such project.")

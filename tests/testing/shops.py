@@ -96,14 +96,6 @@ class Shop:
 
 
 @dataclass
-class Broken:
-    """A broken promise, as pytest reported it."""
-
-    promise: str
-    report: str
-
-
-@dataclass
 class Verdict:
     """What the conformance test said of one application."""
 
@@ -113,20 +105,22 @@ class Verdict:
     """The reports, by the name of the promise."""
 
 
-def judge(shops: list[Shop], folder: Path, **environment: str) -> dict[str, Verdict]:
+def judge(shops: list[Shop], folder: Path, *more: str) -> dict[str, Verdict]:
     """Run the conformance test on applications; what it said of each."""
     for shop in shops:
         shop.write(folder)
     names = [f"{shop.name}.adapter:{shop.name}" for shop in shops]
-    done = conformance(folder, names, **environment)
+    done = conformance(folder, names, *more)
     verdicts = read_report(folder / "report.xml")
     assert len(verdicts) == len(shops), done.stdout + done.stderr
     return verdicts
 
 
-def conformance(folder: Path, adapters: list[str], *more: str, **environment: str) -> CompletedProcess[str]:
+def conformance(
+    folder: Path, adapters: list[str], *more: str, plans: str = PLANS, **environment: str
+) -> CompletedProcess[str]:
     """`pytest --billing-conformance` in a folder, with a catalogue of small limits."""
-    (folder / "plans.toml").write_text(PLANS)
+    (folder / "plans.toml").write_text(plans)
     (folder / "pytest.ini").write_text("[pytest]\n")
     given = [f"--billing-adapter={name}" for name in adapters]
     plugins = ["-p", "app.pytest_plugin"]
@@ -134,11 +128,8 @@ def conformance(folder: Path, adapters: list[str], *more: str, **environment: st
         each for name in ("asyncio", "schemathesis", "hypothesispytest") for each in ("-p", f"no:{name}")
     ]
     command = [sys.executable, "-m", "pytest", "--junitxml=report.xml", "-p", "no:cacheprovider", *plugins]
-    variables = {
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": str(ROOT),
-        "PLANS_FILE": str(folder / "plans.toml"),
-    }
+    variables = {name: os.environ[name] for name in ("PATH", "TMPDIR") if name in os.environ}
+    variables |= {"PYTHONPATH": str(ROOT), "PLANS_FILE": str(folder / "plans.toml")}
     return run([*command, "--billing-conformance", *given, *more], cwd=folder, env=variables | environment)
 
 

@@ -13,7 +13,7 @@ async def create(user: User, when: str) -> bool:
     Raises:
         BrokenPromise: when the application did not do what the service says, or counted it wrongly.
     """
-    before = await user.look()
+    before = await user.known()
     outcome = await user.create()
     after = await user.look()
     _check_answer(outcome, before, after, when)
@@ -62,7 +62,7 @@ async def delete(user: User, when: str) -> None:
     Raises:
         BrokenPromise: when it is not deleted, or not released.
     """
-    before = await user.look()
+    before = await user.known()
     outcome = await user.delete(user.things[-1])
     after = await user.look()
     if not outcome.succeeded or after.things != before.things - 1:

@@ -72,6 +72,7 @@ class User:
         self._client = running.client()
         self._running = running
         self._beforehand = 0
+        self._seen: State | None = None
         service = self.service
         # An instance of its own: what the application's process remembers is not touched by looking.
         self._limits = Limits(service.database, service.limits.catalogue, service.clock)
@@ -107,6 +108,7 @@ class User:
 
     async def deliver(self) -> None:
         """Bring the account's clock up to now, and deliver what happened since the last time."""
+        self._seen = None
         secret = self.service.settings.signing_secrets[0]
         new = self.account.events[self._delivered :]
         self._delivered = len(self.account.events)
@@ -166,6 +168,7 @@ class User:
         return list(await asyncio.gather(*(self.delete(id) for _ in range(number))))
 
     async def _request(self, sending: Awaitable[httpx.Response], fail_from: int | None) -> Outcome:
+        self._seen = None
         methods = (self.adapter.create, self.adapter.delete)
         trace = Trace(frozenset(each.__code__ for each in methods), fail_from)
 
@@ -177,6 +180,10 @@ class User:
 
     # What is so
 
+    async def known(self) -> State:
+        """What there is now; not read again where nothing was done since it was."""
+        return self._seen or await self.look()
+
     async def look(self) -> State:
         """What there is now, read from the database."""
         feature, amount = self.adapter.feature, self.adapter.amount
@@ -186,7 +193,9 @@ class User:
             key = (col(Usage.user_id) == self.id) & (col(Usage.feature) == feature)
             used = await (await session.connection()).scalar(select(col(Usage.used)).where(key)) or 0
         decision = entitlements.look(feature, None, amount)
-        return State(things, (used - self._beforehand) // amount, decision.allowed, decision.reason)
+        counted = (used - self._beforehand) // amount
+        self._seen = State(things, counted, decision.allowed, decision.reason)
+        return self._seen
 
     async def check(self) -> State:
         """As `look`.
@@ -204,6 +213,7 @@ class User:
         """As if so many things were there already, where that is too many to create them."""
         if things <= MOST_CREATED:
             return
+        self._seen = None
         self._beforehand = things * self.adapter.amount
         async with self.service.database.session() as session:
             await self.service.limits.set_usage(session, self.id, self.adapter.feature, self._beforehand)

@@ -1,0 +1,19 @@
+"""The fixtures of the plugin, without its options."""
+
+from app.pytest_plugin import (
+    billing,
+    billing_account,
+    billing_app,
+    billing_clock,
+    billing_plans_file,
+    billing_settings,
+)
+
+__all__ = [
+    "billing",
+    "billing_account",
+    "billing_app",
+    "billing_clock",
+    "billing_plans_file",
+    "billing_settings",
+]
