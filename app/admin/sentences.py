@@ -165,6 +165,11 @@ def _dispute(content: Values, before: Values) -> str:
     return f"A dispute about {_amount(content, 'amount')} is {status}"
 
 
+def _refund(content: Values, before: Values) -> str:
+    status = (as_text(content.get("status")) or "unknown").replace("_", " ")
+    return f"A refund of {_amount(content, 'amount')} is {status}"
+
+
 def _said(text: str) -> Sentence:
     return lambda content, before: text
 
@@ -213,6 +218,10 @@ SENTENCES: Mapping[str, Sentence] = {
     "checkout.session.expired": _said("The checkout expired"),
     "radar.early_fraud_warning.created": _said("The bank reports that the charge may be fraudulent"),
     "charge.refunded": _with_amount("{} in all were refunded", "amount_refunded"),
+    "refund.created": _refund,
+    "refund.updated": _refund,
+    "refund.failed": _refund,
+    "charge.refund.updated": _refund,
     "charge.dispute.created": _dispute,
     "charge.dispute.closed": _dispute,
     "price.created": _said("The price was created"),

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 from .granted import Grant
+from .refunds import refunded
 
 DAY = 86_400
 
@@ -78,7 +79,7 @@ def _plan(purchase: PurchaseRecord, gives: Mapping[str, Any], paid_at: int) -> I
         amount=0,
         plan=plan,
         starts_at=paid_at,
-        expires_at=max(_moments(purchase), default=paid_at) if back >= of else None,
+        expires_at=max(_moments(purchase, gives), default=paid_at) if back >= of else None,
         created_at=paid_at,
         offer=purchase.offer,
     )
@@ -86,17 +87,19 @@ def _plan(purchase: PurchaseRecord, gives: Mapping[str, Any], paid_at: int) -> I
 
 def _went_back(purchase: PurchaseRecord, gives: Mapping[str, Any]) -> tuple[int, int]:
     """How much of the money went back, by the offer's policy, and of how much."""
-    charged = sum(amount for amount, _, _ in purchase.refunds.values())
-    paid = charged or purchase.amount or 0
-    back = 0
-    if gives.get("refund") != "none":
-        back += sum(refunded for _, refunded, _ in purchase.refunds.values())
+    found = refunded(purchase.refunds)
+    paid = found.charged or purchase.amount or 0
+    back = found.back if gives.get("refund") != "none" else 0
     if gives.get("dispute") != "none":
         back += sum(each["amount"] for each in purchase.disputes.values() if each["status"] == "lost")
     return (back, paid) if paid > 0 else (min(back, 1), 1)
 
 
-def _moments(purchase: PurchaseRecord) -> list[int]:
-    """When money went back."""
-    lost = [each["created"] for each in purchase.disputes.values() if each["status"] == "lost"]
-    return [at for _, _, at in purchase.refunds.values()] + lost
+def _moments(purchase: PurchaseRecord, gives: Mapping[str, Any]) -> list[int]:
+    """When money went back that counts by the offer's policy."""
+    found: list[int] = []
+    if gives.get("refund") != "none":
+        found += refunded(purchase.refunds).moments
+    if gives.get("dispute") != "none":
+        found += [each["created"] for each in purchase.disputes.values() if each["status"] == "lost"]
+    return found

@@ -1,4 +1,4 @@
-"""Who paid what a dispute is about: the dispute itself names a charge and a payment intent, not a customer.
+"""Who paid what a dispute or a refund is about: it names a charge and a payment intent, not a customer.
 
 The payment's invoice names customer and subscription. Since 2025-03-31.basil an invoice shows its payments
 only where they are expanded; then a stored event of the charge or of the payment intent names the customer.
@@ -15,7 +15,7 @@ from ..stripe.events import StripeEvent
 from ..stripe.objects import Values, as_dict, as_id, as_text
 from .unit_of_work import Payer, UnitOfWork
 
-ABOUT_A_CHARGE = frozenset({"dispute", "radar.early_fraud_warning"})
+ABOUT_A_CHARGE = frozenset({"dispute", "radar.early_fraud_warning", "refund"})
 EVENTS_OF_A_PAYMENT = 5
 """How many events of a charge or a payment intent are read."""
 

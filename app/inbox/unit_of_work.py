@@ -77,7 +77,7 @@ class UnitOfWork:
         self.history: dict[str, list[StripeEvent]] = {}
         """The earlier events of the objects whose newest snapshot their positions leave open."""
         self.payers: dict[str, Payer] = {}
-        """Who paid what a dispute, by its id, is about."""
+        """Who paid what a dispute, a warning or a refund, by its id, is about."""
         self.drawn: dict[str, dict[str, int]] = {}
         """What was drawn of each feature from the purchases that are loaded, by their ids."""
         self.reactions: list[Reaction] = []
@@ -156,12 +156,14 @@ class UnitOfWork:
         *,
         cause: str | None = None,
         fact: str | None = None,
+        user_id: str | None = None,
         customer_id: str | None = None,
         subscription_id: str | None = None,
         invoice_id: str | None = None,
         **facts: Any,
     ) -> None:
-        """Have a domain signal sent after the commit, should anybody listen.
+        """Have a domain signal sent after the commit, should anybody listen. `user_id`: None for the user of
+        subscription or customer.
 
         `fact`: what happened; it is announced once, by whichever event (see `announced`). Else the id of the
         reaction is made of the `cause`, or of the event.
@@ -173,7 +175,7 @@ class UnitOfWork:
             if any(reaction.id == reaction_id for reaction in self.reactions):
                 return
             self.facts[reaction_id] = event.told_as if isinstance(event, StripeEvent) else ()
-        user_id = self.user_of(customer_id, subscription_id)
+        user_id = user_id or self.user_of(customer_id, subscription_id)
         self.reactions.append(
             Reaction(
                 id=reaction_id,

@@ -10,9 +10,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ..db import Database
 from ..db.keyset import in_key_order
-from ..db.models import Customer, Invoice, OutboxEntry, Subscription, WebhookEvent
+from ..db.models import Customer, Invoice, OutboxEntry, Purchase, Subscription, WebhookEvent
 from ..db.ownership import owned_by
 from ..errors import NotFound
+from ..limits.grants import purchases_of
 from .lookup import is_user
 
 T = TypeVar("T")
@@ -27,6 +28,8 @@ OF_USERS = (
     "usage_overage",
 )
 """Signals about users whom no customer may name. What they say are ids, limits and amounts."""
+NAMES_PAYMENT = ("charge.dispute.", "charge.refund.", "refund.")
+"""What the types of events begin with whose objects name a payment and no customer."""
 WINDOW = 200
 """Events that are read at a time."""
 
@@ -44,7 +47,7 @@ class PersonalData:
     """The other customers that pay for one of the subscriptions; they are somebody else's."""
     invoices: Sequence[str]
     payments: Sequence[str]
-    """The payments of the invoices, by which a dispute names them."""
+    """The payments of the invoices and of what was bought once, by which disputes and refunds name them."""
     emails: frozenset[str]
     named_inside: Sequence[str]
     """The ids by which the body of an event is the user's, whatever its object is."""
@@ -70,6 +73,7 @@ async def find_personal_data(database: Database, user_id: str) -> PersonalData:
             invoices |= await _invoices(session, col(Invoice.customer_id).in_(some))
         for some in steps(list(subscriptions)):
             invoices |= await _invoices(session, col(Invoice.subscription_id).in_(some))
+        purchases = list(await session.exec(select(Purchase.id).where(purchases_of(user_id))))
     # A checkout session or a charge names its customer only inside.
     known = set(customers)
     of_others = [id for id, customer in subscriptions.items() if customer not in known]
@@ -79,7 +83,7 @@ async def find_personal_data(database: Database, user_id: str) -> PersonalData:
         sorted(subscriptions),
         [each.id for each in owned.payers],
         sorted(invoices),
-        sorted({payment for payment in invoices.values() if payment}),
+        sorted({payment for payment in invoices.values() if payment} | {*purchases}),
         frozenset(each.email for each in owned.customers if each.email),
         [*customers, *of_others],
     )
@@ -118,7 +122,7 @@ async def events_about(database: Database, data: PersonalData) -> AsyncIterator[
             return
         found = []
         for event_id, object_id, event_type, body in rows:
-            ids = inside | payments if event_type.startswith("charge.dispute.") else inside
+            ids = inside | payments if event_type.startswith(NAMES_PAYMENT) else inside
             if object_id in objects or not ids.isdisjoint(TEXT.findall(body)):
                 found.append(StoredEvent(event_id, body))
         yield found

@@ -58,6 +58,11 @@ TEMPLATES: dict[str, tuple[str, str]] = {
         "Refunded: {amount}",
         "{amount} of charge {charge_id} are refunded in all. " + CUSTOMER + " Access is not changed by this.",
     ),
+    "refund_failed": (
+        "A refund failed: {amount}",
+        "Refund {refund_id} of charge {charge_id} is {status} ({reason}): the money is back in your balance "
+        "at Stripe. Pay the customer in another way. " + CUSTOMER,
+    ),
     "payment_disputed": (
         "Dispute {status}: {amount}",
         "Dispute {dispute_id} about charge {charge_id} ({reason}) is now {status}. "

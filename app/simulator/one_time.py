@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from .checkout import Checkouts
 from .ids import derived_id
-from .model import Charge, CheckoutSession, Dispute, frozen
-from .payments import payment_intent_id
+from .model import Charge, CheckoutSession, Dispute, Record, frozen
+from .payments import payment_intent_id, refund_of
 
 
 class OneTimePurchases(Checkouts):
@@ -74,12 +74,29 @@ class OneTimePurchases(Checkouts):
         return self.charges[session.id]
 
     def refund_once(self, session: CheckoutSession, amount: int | None = None) -> Charge:
-        """Refund a session's charge, wholly or by `amount` in minor units."""
+        """Refund a session's charge, wholly or by `amount` in minor units. See `fail_refund`."""
         charge = self.charge_of_session(session)
         before = frozen(charge)
-        charge.amount_refunded += charge.amount - charge.amount_refunded if amount is None else amount
+        amount = charge.amount - charge.amount_refunded if amount is None else amount
+        self.add_record(refund_of(charge, amount, self.new_id("re"), self.now), "refund")
+        charge.amount_refunded += amount
         self._emit("charge.refunded", charge, before)
         return charge
+
+    def fail_refund(self, refund: Record, *, status: str = "failed") -> None:
+        """The bank sends a refund's money back: "Refunds", failed refunds. Or it is `canceled`.
+
+        The charge no longer counts it, and no event says so of the charge.
+        """
+        members = {"status": status, "failure_reason": "lost_or_stolen_card" if status == "failed" else None}
+        before = frozen(refund)
+        self.change_record(refund, members, "refund")
+        self._emit("charge.refund.updated", refund, before)
+        if status == "failed":
+            self._emit("refund.failed", refund)
+        for charge in self.charges.values():
+            if charge.id == refund.content["charge"]:
+                charge.amount_refunded -= refund.content["amount"]
 
     def dispute_once(self, session: CheckoutSession) -> Dispute:
         """The buyer's bank takes the payment back for now; `close_dispute` ends it."""

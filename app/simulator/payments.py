@@ -21,6 +21,43 @@ def payment_intent_id(invoice_id: str) -> str:
     return derived_id("pi", invoice_id)
 
 
+def refund_of(charge: Charge, amount: int, id: str, now: int) -> Record:
+    """A refund of a charge by `amount` in minor units, made at `now` (Unix seconds)."""
+    content: Json = REFUND | {
+        "id": id,
+        "amount": amount,
+        "charge": charge.id,
+        "created": now,
+        "currency": charge.currency,
+        "metadata": {},
+        "payment_intent": payment_intent_id(charge.invoice),
+        "reason": None,
+    }
+    return Record(id, now, "refund", content)
+
+
+REFUND: Json = {
+    "object": "refund",
+    "balance_transaction": None,
+    "customer": None,
+    "customer_account": None,
+    "description": None,
+    "destination_details": {"card": {"type": "refund"}, "type": "card"},
+    "failure_balance_transaction": None,
+    "failure_reason": None,
+    "instructions_email": None,
+    "next_action": None,
+    "payment_method": None,
+    "pending_reason": None,
+    "presentment_details": None,
+    "receipt_number": None,
+    "source_transfer_reversal": None,
+    "status": "succeeded",
+    "transfer_reversal": None,
+}
+"""What every new refund shows."""
+
+
 def payment_record(invoice: Invoice) -> Record:
     """The invoice's payment, as Stripe shows it ("The Invoice Payment object")."""
     id, created = derived_id("inpay", invoice.id), invoice.finalized_at or invoice.created

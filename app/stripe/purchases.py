@@ -23,15 +23,15 @@ class Bought(NamedTuple):
 def purchase_id(content: Values) -> str | None:
     """The id under which a purchase is stored.
 
-    The payment intent's: the session of the mode `payment`, the charge and the dispute name it. The session's
-    own where nothing was to be paid.
+    The payment intent's: the session of the mode `payment`, the charge, its refunds and the dispute name it.
+    The session's own where nothing was to be paid.
     """
     kind = as_text(content.get("object"))
     if kind == "checkout.session":
         if as_text(content.get("mode")) != "payment" or bought(content) is None:
             return None
         return as_object_id(content.get("payment_intent")) or as_id(content.get("id"))
-    if kind in ("charge", "dispute"):
+    if kind in ("charge", "dispute", "refund"):
         return as_object_id(content.get("payment_intent"))
     return None
 

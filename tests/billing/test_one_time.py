@@ -44,6 +44,26 @@ async def left(here: Shop) -> dict[str, int]:
     return {each["feature"]: each["left"] for each in found if each["feature"]}
 
 
+async def test_a_refund_that_fails_later_gives_the_credits_back(here: Shop) -> None:
+    session = await opened(here)
+    here.account.pay_once(session)
+    here.account.refund_once(session, 400)
+    here.account.refund_once(session, 600)
+    await here.hear()
+    assert await left(here) == {"api_calls": 0, "projects": 0}
+    first, second = here.account.records["refund"].values()
+    here.account.advance(5 * DAY)
+    here.account.fail_refund(second)
+    await here.hear()
+    assert await left(here) == {"api_calls": 60, "projects": 2}
+    here.account.fail_refund(first, status="canceled")
+    await here.hear()
+    assert await left(here) == {"api_calls": 100, "projects": 2}
+    here.account.refund_once(session, 500)
+    await here.hear()
+    assert await left(here) == {"api_calls": 50, "projects": 1}
+
+
 async def test_a_top_up_is_bought_used_up_refunded_and_clawed_back(here: Shop) -> None:
     session = await opened(here, quantity=2)
     assert (session.amount_total, session.metadata["grant"]) == (2000, "credits.top_up")

@@ -73,6 +73,22 @@ def charge(refunded: int, **changes: Any) -> dict[str, Any]:
     } | changes
 
 
+def refund(
+    id: str, amount: int, status: str = "succeeded", at: int = START, **changes: Any
+) -> dict[str, Any]:
+    return {
+        "id": id,
+        "object": "refund",
+        "amount": amount,
+        "charge": "ch_1",
+        "created": at,
+        "currency": "usd",
+        "failure_reason": "lost_or_stolen_card" if status == "failed" else None,
+        "payment_intent": "pi_1",
+        "status": status,
+    } | changes
+
+
 def dispute(status: str, amount: int = 1000, **changes: Any) -> dict[str, Any]:
     return {
         "id": "dp_1",
@@ -87,3 +103,4 @@ def dispute(status: str, amount: int = 1000, **changes: Any) -> dict[str, Any]:
 
 COMPLETED, SUCCEEDED = "checkout.session.completed", "checkout.session.async_payment_succeeded"
 REFUNDED, DISPUTED, CLOSED = "charge.refunded", "charge.dispute.created", "charge.dispute.closed"
+MADE, UPDATED, FAILED = "refund.created", "charge.refund.updated", "refund.failed"

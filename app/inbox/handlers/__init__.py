@@ -6,7 +6,7 @@ from ...signals import INTERNAL, event_signal, handled_types, has_receivers
 from ...stripe.event_types import plain_type, snapshot_types
 from ...stripe.events import StripeEvent
 from ..unit_of_work import UnitOfWork
-from .charge import charge_dispute_changed, charge_refunded
+from .charge import charge_dispute_changed, charge_refunded, refund_changed
 from .checkout import checkout_session_completed
 from .customer import customer_snapshot
 from .internal import internal_customer_linked, internal_subscription_updated
@@ -62,6 +62,10 @@ HANDLERS: dict[str, Handler] = {
     "checkout.session.expired": checkout_session_expired,
     "radar.early_fraud_warning.created": early_fraud_warning_created,
     "charge.refunded": charge_refunded,
+    "refund.created": refund_changed,
+    "refund.updated": refund_changed,
+    "refund.failed": refund_changed,
+    "charge.refund.updated": refund_changed,
     "charge.dispute.created": charge_dispute_changed,
     "charge.dispute.closed": charge_dispute_changed,
     "customer.created": customer_snapshot,

@@ -1,10 +1,11 @@
-"""`charge.refunded`, `charge.dispute.created`, `.closed`: reactions, and what they take back."""
+"""Refunds and disputes: reactions, and what they take back from a purchase or restore to it."""
 
-from ...signals import payment_disputed, payment_refunded
+from ...entitlements.refunds import ENDED_IN_VAIN
+from ...signals import payment_disputed, payment_refunded, refund_failed
 from ...stripe.events import StripeEvent
-from ...stripe.objects import as_id, as_integer, as_text
+from ...stripe.objects import as_id, as_integer, as_object_id, as_text
 from ..unit_of_work import Payer, UnitOfWork
-from .purchase import record_dispute, record_refund
+from .purchase import buyer, record_dispute, record_refund, record_refund_itself
 
 
 def charge_refunded(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
@@ -19,11 +20,40 @@ def charge_refunded(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
         payment_refunded,
         event,
         fact=f"{charge_id or event.id}:{amount}",
+        user_id=buyer(event, unit_of_work),
         customer_id=as_id(charge.get("customer")),
         invoice_id=as_id(charge.get("invoice")),  # gone since 2025-03-31.basil
         charge_id=charge_id,
         amount=amount,
         currency=as_text(charge.get("currency")),
+    )
+
+
+def refund_changed(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
+    """Announces `refund_failed` for one that failed or was canceled: what it had clawed back is restored.
+
+    A refund names its charge and its payment intent alone, not the customer: see `payers`.
+    """
+    record_refund_itself(event, unit_of_work)
+    refund = event.object
+    refund_id, status = as_id(refund.get("id")), as_text(refund.get("status"))
+    if status not in ENDED_IN_VAIN:
+        return
+    payer = unit_of_work.payers.get(refund_id or "", Payer())
+    unit_of_work.announce(
+        refund_failed,
+        event,
+        fact=f"{refund_id or event.id}",
+        user_id=buyer(event, unit_of_work),
+        customer_id=payer.customer_id,
+        subscription_id=payer.subscription_id,
+        invoice_id=payer.invoice_id,
+        refund_id=refund_id,
+        charge_id=as_object_id(refund.get("charge")),
+        amount=as_integer(refund.get("amount")),
+        currency=as_text(refund.get("currency")),
+        status=status,
+        reason=as_text(refund.get("failure_reason")),
     )
 
 
@@ -40,6 +70,7 @@ def charge_dispute_changed(event: StripeEvent, unit_of_work: UnitOfWork) -> None
         payment_disputed,
         event,
         fact=f"{dispute_id or event.id}:{status}",
+        user_id=buyer(event, unit_of_work),
         customer_id=payer.customer_id,
         subscription_id=payer.subscription_id,
         invoice_id=payer.invoice_id,

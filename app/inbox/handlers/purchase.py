@@ -5,10 +5,20 @@ from typing import Any
 from ...db.audit import audit_entry
 from ...db.models import Purchase
 from ...entitlements.purchases import clawed_back, grants_of
+from ...entitlements.refunds import ENDED_IN_VAIN
 from ...errors import InvalidRequest
 from ...plans import Catalogue
 from ...stripe.events import StripeEvent
-from ...stripe.objects import Values, as_id, as_integer, as_object_id, as_text, as_user_id, named_user
+from ...stripe.objects import (
+    Values,
+    as_id,
+    as_integer,
+    as_object_id,
+    as_seconds,
+    as_text,
+    as_user_id,
+    named_user,
+)
 from ...stripe.purchases import PAID, bought, purchase_id
 from ..unit_of_work import UnitOfWork
 
@@ -61,8 +71,32 @@ def record_refund(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
     row = _ensure(unit_of_work, id)
     known = row.refunds.get(charge_id)
     # Of the events that say the same the earliest says when.
-    if known is None or (refunded, -event.created) > (known[1], -known[2]):
+    if not isinstance(known, list) or (refunded, -event.created) > (known[1], -known[2]):
         _change(unit_of_work, row, {"refunds": row.refunds | {charge_id: [amount, refunded, event.created]}})
+
+
+def record_refund_itself(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
+    """Take over what became of a refund. One that failed stays so ("Refunds", failed refunds)."""
+    refund, id = event.object, purchase_id(event.object)
+    refund_id, amount = as_id(refund.get("id")), as_integer(refund.get("amount"))
+    if id is None or refund_id is None or amount is None or amount <= 0:
+        return
+    row = _ensure(unit_of_work, id)
+    at, failed_at = as_seconds(refund.get("created")) or event.created, None
+    if as_text(refund.get("status")) in ENDED_IN_VAIN:
+        failed_at = event.created
+    known = row.refunds.get(refund_id)
+    if isinstance(known, dict):
+        amount, at = max(amount, known["amount"]), min(at, known["at"])
+        failed_at = min((each for each in (failed_at, known["failed_at"]) if each is not None), default=None)
+    state = {"amount": amount, "at": at, "failed_at": failed_at}
+    _change(unit_of_work, row, {"refunds": row.refunds | {refund_id: state}})
+
+
+def buyer(event: StripeEvent, unit_of_work: UnitOfWork) -> str | None:
+    """The user whom the purchase of a charge, a refund or a dispute names; a guest has no customer."""
+    row = unit_of_work.find(Purchase, purchase_id(event.object))
+    return row.user_id if row is not None else None
 
 
 def record_dispute(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
@@ -118,39 +152,42 @@ def _gives(catalogue: Catalogue, offer: str) -> dict[str, Any]:
 
 
 def _change(unit_of_work: UnitOfWork, row: Purchase, values: dict[str, Any]) -> None:
-    """Change the purchase, and say in the audit trail what was taken back with it."""
+    """Change the purchase, and say in the audit trail what was taken back with it, or restored."""
     before, gave = clawed_back(row), _plans(row)
     unit_of_work.change(row, **values)
     after, gives = clawed_back(row), _plans(row)
     back = {feature: amount - before.get(feature, 0) for feature, amount in after.items()}
     ended = [plan for plan, ends in gives.items() if ends is not None and gave.get(plan, ends) != ends]
-    if any(back.values()) or ended:
-        _audit(unit_of_work, row, back, ended)
+    restored = [plan for plan, ends in gives.items() if ends is None and gave.get(plan) is not None]
+    if any(amount > 0 for amount in back.values()) or ended:
+        _audit(unit_of_work, row, "grant.clawed_back", {"clawed_back": back, "plans_ended": ended})
+    elif any(back.values()) or restored:
+        given_back = {feature: -amount for feature, amount in back.items()}
+        _audit(unit_of_work, row, "grant.restored", {"restored": given_back, "plans_restored": restored})
 
 
 def _plans(row: Purchase) -> dict[str, int | None]:
     return {each.plan: each.expires_at for each in grants_of(row) if each.plan is not None}
 
 
-def _audit(unit_of_work: UnitOfWork, row: Purchase, back: dict[str, int], ended: list[str]) -> None:
+def _audit(unit_of_work: UnitOfWork, row: Purchase, action: str, what: dict[str, Any]) -> None:
     drawn = unit_of_work.drawn.get(row.id, {})
     left = {each.feature: each.amount for each in grants_of(row) if each.feature is not None}
     unit_of_work.audit.append(
         audit_entry(
             at=unit_of_work.now,
             actor="stripe",
-            action="grant.clawed_back",
+            action=action,
             subject=row.user_id or unit_of_work.user_of(row.customer_id, None) or row.id,
             after={
                 "purchase": row.id,
                 "offer": row.offer,
-                "clawed_back": back,
+                **what,
                 "granted": left,
                 "drawn": {feature: drawn.get(feature, 0) for feature in left},
                 "used_all_the_same": {
                     feature: max(drawn.get(feature, 0) - amount, 0) for feature, amount in left.items()
                 },
-                "plans_ended": ended,
             },
         )
     )

@@ -4,7 +4,7 @@ from typing import Any
 
 from ..ids import derived_id
 from ..model import Charge, Dispute, Invoice, Record
-from ..payments import payment_intent_id, payment_intent_record, payment_record
+from ..payments import REFUND, payment_intent_id, payment_intent_record, payment_record
 from ..shapes import Json
 from . import forms
 from .call import Call, Found
@@ -156,24 +156,7 @@ REFUNDS = Resource(
     "refund",
     "refund",
     "re",
-    {
-        "balance_transaction": None,
-        "customer": None,
-        "customer_account": None,
-        "description": None,
-        "destination_details": {"card": {"type": "refund"}, "type": "card"},
-        "failure_balance_transaction": None,
-        "failure_reason": None,
-        "instructions_email": None,
-        "next_action": None,
-        "payment_method": None,
-        "pending_reason": None,
-        "presentment_details": None,
-        "receipt_number": None,
-        "source_transfer_reversal": None,
-        "status": "succeeded",
-        "transfer_reversal": None,
-    },
+    {name: value for name, value in REFUND.items() if name != "object"},
     ("charge", "payment_intent", "amount", "reason", "metadata"),
     ("metadata",),
     filters=("charge", "payment_intent"),
