@@ -46,8 +46,8 @@ payment_action_required = reactions.signal("payment_action_required")
 payment_refunded = reactions.signal("payment_refunded")
 """A charge was refunded, in full or in part. Access does not change."""
 refund_failed = reactions.signal("refund_failed")
-"""A refund failed or was canceled later: the money is back in your balance, and what the refund took back of a
-purchase is restored. `facts` has `refund_id`, `charge_id`, `amount`, `currency`, `status` and `reason`."""
+"""A refund failed or was canceled later: the money is back in your balance, and what the refund took back of
+a purchase is restored. `facts` has `refund_id`, `charge_id`, `amount`, `currency`, `status` and `reason`."""
 payment_disputed = reactions.signal("payment_disputed")
 """A dispute about a charge was opened or closed: `facts["status"]` is its status. It names user, customer,
 subscription and invoice where the payment is known here: see `inbox.payers`."""

@@ -10,6 +10,7 @@ from app.signals import Reaction, first_payment_failed
 
 from ..client import AUTH, Client, running
 from ..story import DAY, HOUR, Story, item, orders
+from ..waiting import until
 
 pytestmark = pytest.mark.postgresql_in_long
 
@@ -241,6 +242,7 @@ async def test_a_first_payment_that_fails_late_is_announced_once_and_has_a_rule_
                 "past_due",
                 "update_payment_method",
             )
+            await until(lambda: bool(told))  # the receiver runs in a thread of its own
             assert [reaction.subscription_id for reaction in told] == [story.id], f"order {number}"
             story.invoice("invoice.paid", NOW - HOUR, number=2, status="paid", billing_reason="manual")
             await client.send(story.events[-1])

@@ -1,4 +1,4 @@
-"""A refund that fails later gives back what it had clawed back, whichever events come, in any order."""
+"""A refund that fails later restores what it had clawed back, whichever events come, in any order."""
 
 import random
 from collections.abc import AsyncIterator, Iterator

@@ -162,8 +162,8 @@ def _change(unit_of_work: UnitOfWork, row: Purchase, values: dict[str, Any]) -> 
     if any(amount > 0 for amount in back.values()) or ended:
         _audit(unit_of_work, row, "grant.clawed_back", {"clawed_back": back, "plans_ended": ended})
     elif any(back.values()) or restored:
-        given_back = {feature: -amount for feature, amount in back.items()}
-        _audit(unit_of_work, row, "grant.restored", {"restored": given_back, "plans_restored": restored})
+        returned = {feature: -amount for feature, amount in back.items()}
+        _audit(unit_of_work, row, "grant.restored", {"restored": returned, "plans_restored": restored})
 
 
 def _plans(row: Purchase) -> dict[str, int | None]:
