@@ -1,6 +1,8 @@
 # One command per chore. Every target installs what it needs first; that is instant when nothing changed.
 .POSIX:
 SHELL = /bin/sh
+# What is compiled is kept: each test process would compile the tests and libraries again, for ten seconds.
+export PYTHONDONTWRITEBYTECODE =
 
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)

@@ -7,11 +7,12 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
 import stripe
+import uvloop
 from hypothesis import HealthCheck, settings
 
 from app.api import metrics
@@ -25,6 +26,7 @@ from app.operations import links
 from .database_pool import DatabasePool, copy_database, drop_database
 from .databases import PostgresServer, run_sql, with_database
 from .shared_routes import share_routes
+from .shared_work import share_work
 from .waiting import LONGEST_SECONDS
 
 # The same examples each time in `make test`; others each time, and ten times as many, in `make test-deep`.
@@ -44,6 +46,7 @@ if "TMPDIR" not in os.environ and MEMORY.is_dir() and shutil.disk_usage(MEMORY).
     os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
 
 share_routes()
+share_work()
 
 stripe.HTTPClient.INITIAL_DELAY = 0.01
 """Seconds that Stripe's client waits before it tries again."""
@@ -54,12 +57,19 @@ TEST_SECONDS, LONGER = 600, 6
 _numbers = itertools.count(1)
 
 
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run tests on the event loop of the server."""
+    return {"uvloop": uvloop.new_event_loop}
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Leave the PostgreSQL half of modules that say so to `make test-long`."""
+    """Leave the PostgreSQL half of what says so to `make test-long`, or to `make test-deep`."""
     parameters = getattr(item, "callspec", None)
     on_postgresql = parameters is not None and "postgresql" in parameters.params.values()
     if on_postgresql and item.get_closest_marker("postgresql_in_long") is not None:
         item.add_marker(pytest.mark.long)
+    if on_postgresql and item.get_closest_marker("postgresql_in_deep") is not None:
+        item.add_marker(pytest.mark.deep)
 
 
 def pytest_collection_finish() -> None:

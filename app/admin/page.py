@@ -1,6 +1,7 @@
 """What all pages of the admin screen use: the shared state, templates, parameters, redirects."""
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -59,8 +60,9 @@ class Admin:
         return self.templates.TemplateResponse(request, template, context, status_code)
 
 
+@cache
 def load_templates() -> Jinja2Templates:
-    """Compile all templates now, so that the first visitor does not wait for it."""
+    """Compile all templates now, once for all applications: the first visitor does not wait for it."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )

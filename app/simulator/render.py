@@ -1,8 +1,11 @@
 """Objects and events as Stripe renders them, in a version before 2025-03-31.basil or in the newest."""
 
 import json
+from contextlib import suppress
 from copy import deepcopy
 from typing import Any
+
+import orjson
 
 from . import charges, invoices, objects, prices, sessions
 from .differences import difference
@@ -33,6 +36,10 @@ def event_body(
 ) -> bytes:
     """The bytes of a webhook delivery, indented as Stripe indents them."""
     content = render_event(event, shape, livemode=livemode, account=account, context=context)
+    with suppress(TypeError):  # a number of more than 64 bits, or half a surrogate pair
+        body = orjson.dumps(content, option=orjson.OPT_INDENT_2)  # in a tenth of the time
+        if body.isascii():
+            return body
     return json.dumps(content, indent=2).encode()
 
 

@@ -18,6 +18,8 @@ from ..doctor.patient import URL
 from .cases import CASES
 from .visitor import START, Clock, logged_in, words
 
+pytestmark = pytest.mark.postgresql_in_long
+
 
 def row(
     status: str, unit: str | None, amount: int | None, units: int = 1, currency: str = "usd"

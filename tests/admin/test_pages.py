@@ -11,6 +11,8 @@ from tests.client import AUTH
 
 from .visitor import START, Clock, logged_in, words
 
+pytestmark = pytest.mark.postgresql_in_long
+
 
 @pytest.fixture
 def account() -> Account:

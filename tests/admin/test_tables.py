@@ -12,6 +12,8 @@ from tests.client import Client
 
 from .visitor import START, Visitor, logged_in, words
 
+pytestmark = pytest.mark.postgresql_in_long
+
 RARE = (29, 30, 31, 89, 90)
 """The numbers of a few events at the edges of windows of 30 rows."""
 

@@ -104,10 +104,10 @@ def empty_models(client: Path) -> list[str]:
 
 
 async def test_a_generated_python_client_has_no_empty_model_and_speaks_to_the_service(
-    generator: Path, database_url: str, tmp_path: Path
+    generator: Path, sqlite_database: str, tmp_path: Path
 ) -> None:
     environment = {"API_DOCS": "true", "CATCH_UP_MINUTES": "0"}
-    async with Server(database_url, tmp_path, environment=environment) as server:
+    async with Server(sqlite_database, tmp_path, environment=environment) as server:
         async with httpx.AsyncClient(trust_env=False, timeout=LONGEST_SECONDS) as http:
             page = (await http.get(f"{server.url}/openapi.json")).json()
         (tmp_path / "openapi.json").write_text(json.dumps(page))

@@ -20,6 +20,8 @@ from ..limits.helpers import Clock
 from ..worker.helpers import broken, signed_up
 from .metrics_samples import Samples, samples, value
 
+pytestmark = pytest.mark.postgresql_in_long
+
 
 @pytest.fixture
 def clock() -> Clock:

@@ -16,6 +16,8 @@ from app.sync.backfill import Backfill
 from app.worker.worker import Worker
 from tests.client import Client, running
 
+pytestmark = pytest.mark.postgresql_in_long
+
 NOW = 1_893_456_000
 
 

@@ -14,6 +14,8 @@ from app.simulator.model import CheckoutSession
 from ..client import AUTH, running
 from ..shop import ORIGIN, USER, ordered, shop
 
+pytestmark = pytest.mark.postgresql_in_long
+
 SYNC = "checkout-sessions/{}/sync"
 
 

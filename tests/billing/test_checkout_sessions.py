@@ -13,6 +13,8 @@ from app.worker.pruning import CHECKOUT_SESSIONS_DAYS
 
 from ..shop import USER, Shop, ordered, shop
 
+pytestmark = pytest.mark.postgresql_in_long
+
 SYNC = "checkout-sessions/{}/sync"
 
 

@@ -14,6 +14,8 @@ from ..inbox.purchases import PLANS
 from ..limits.helpers import consume
 from ..shop import ORIGIN, USER, Shop, shop
 
+pytestmark = pytest.mark.postgresql_in_long
+
 PATH = "one-time-sessions"
 GRANTS = f"/internal/users/{USER}/grants"
 

@@ -15,6 +15,8 @@ from ..client import running
 from ..inbox.stories import DAY, Story, T
 from ..shop import ORIGIN, Shop, shop
 
+pytestmark = pytest.mark.postgresql_in_long
+
 PORTAL = "portal-sessions"
 
 

@@ -9,6 +9,8 @@ from app.simulator import Subscription
 
 from ..shop import ORIGIN, USER, Shop, shop
 
+pytestmark = pytest.mark.postgresql_in_long
+
 BACK = {"return_url": f"{ORIGIN}/billing"}
 
 

@@ -9,6 +9,8 @@ from app.simulator import Account
 
 from ..shop import USER, shop
 
+pytestmark = pytest.mark.postgresql_in_long
+
 
 def account_with_prices() -> Account:
     account = Account(1)

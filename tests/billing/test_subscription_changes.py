@@ -12,6 +12,8 @@ from app.simulator import NEW, Subscription, event_body
 
 from ..shop import USER, Shop, shop
 
+pytestmark = pytest.mark.postgresql_in_long
+
 
 async def use_projects(here: Shop, used: int) -> None:
     """The user has so many projects."""

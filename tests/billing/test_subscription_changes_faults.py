@@ -15,6 +15,8 @@ from app.stripe.client import promptly
 from ..shop import shop
 from .test_subscription_changes import path, stored
 
+pytestmark = pytest.mark.postgresql_in_long
+
 
 @pytest.mark.parametrize("kind", ["disconnect", "cut", "error", "rate_limit"])
 @pytest.mark.parametrize(

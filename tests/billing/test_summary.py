@@ -18,6 +18,8 @@ from examples import billing_page
 from ..client import AUTH, Client, running
 from ..limits.helpers import START, Clock
 
+pytestmark = pytest.mark.postgresql_in_long
+
 CATALOGUE = load_catalogue(SHIPPED_PLANS)
 ADA = {"X-User": "ada"}
 

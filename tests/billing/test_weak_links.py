@@ -13,6 +13,8 @@ from app.sync.objects import StripeObjects
 from ..client import AUTH, Client, running
 from ..inbox.stories import DAY, Story, T, in_every_order
 
+pytestmark = pytest.mark.postgresql_in_long
+
 
 @pytest.fixture
 async def client(database_url: str) -> AsyncIterator[Client]:

@@ -36,7 +36,7 @@ FLAGS = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = [item for item in items if Path(__file__).parent in item.path.parents]
+    here = [item for item in items if item.nodeid.startswith("tests/browser/")]
     for item in here:
         item.add_marker(pytest.mark.browser)
         if CHROMIUM is None:

@@ -21,7 +21,8 @@ from app.simulator import DAY, NEW, Account, event_body, thin_event
 from tests.admin.visitor import START, Clock, Visitor, logged_in, words
 from tests.client import Client
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.postgresql_in_deep]
+"""What each check asks of PostgreSQL is tested with the doctor: here it is whether all surfaces say it."""
 
 MINUTE = 60
 Prepare = Callable[[Client, Account, Path], Awaitable[str | None]]

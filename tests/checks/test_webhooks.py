@@ -15,6 +15,8 @@ from app.simulator.api import serving
 from tests.admin.visitor import START, Clock
 from tests.client import SECRET, Client, running
 
+pytestmark = pytest.mark.postgresql_in_long
+
 MINUTE = 60
 WRONG = "whsec_test_of_another_endpoint"
 KEY = "sk_test_fake_of_the_checks"

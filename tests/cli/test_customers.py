@@ -11,6 +11,8 @@ from ..client import Client
 from ..inbox.stories import Story
 from .shell import Shell
 
+pytestmark = pytest.mark.postgresql_in_long
+
 
 def write(content: str) -> str:
     Path("links.csv").write_text(content, encoding="utf-8")

@@ -50,10 +50,10 @@ def package(tmp_path: Path) -> Path:
 
 
 async def test_the_typescript_client_is_generated_compiled_and_run(
-    package: Path, database_url: str, tmp_path: Path
+    package: Path, postgres_database: str, tmp_path: Path
 ) -> None:
     environment = {"API_DOCS": "true", "CATCH_UP_MINUTES": "0"}
-    async with Server(database_url, tmp_path, environment=environment) as server:
+    async with Server(postgres_database, tmp_path, environment=environment) as server:
         asked = {"BILLING_URL": server.url, "BILLING_API_KEY": KEY}
         for script in ("generate", "build", "start"):
             done = await asyncio.to_thread(npm, package, "run", "--silent", script, **asked)

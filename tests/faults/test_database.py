@@ -94,7 +94,7 @@ async def test_events_survive_a_sqlite_file_that_another_process_holds(
 async def survives(url: str, folder: Path, fault: Callable[[], Awaitable[None]]) -> Delivery:
     """Deliver a history with the fault in its midst, and check what became of it."""
     rng, account = random.Random(5), Account(5, start=int(time.time()) - 86_400 * 300)
-    random_history(account, rng, customers=15, steps=500)
+    random_history(account, rng, customers=15, steps=300)
     sent = deliveries(account.events, rng, Faults(duplicates=0.2, reorder=True))
     async with Server(url, folder) as server:
         delivery = Delivery(server.url, sent)

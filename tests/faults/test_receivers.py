@@ -19,14 +19,16 @@ from tests.waiting import LONGEST_SECONDS
 from .kill import Delivery, kill_meanwhile
 from .servers import Server
 
-KILLS, SUBSCRIPTIONS_PER_KILL = 6, 40
+KILLS = 6
 
 
 @pytest.mark.long
-async def test_each_durable_receiver_ran_for_each_reaction(database_url: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("subscriptions_per_kill", [15, pytest.param(40, marks=pytest.mark.deep)])
+async def test_each_durable_receiver_ran_for_each_reaction(
+    database_url: str, tmp_path: Path, subscriptions_per_kill: int
+) -> None:
     rng, account = random.Random(1), Account(1, start=int(time.time()) - 3600)
-    subscriptions = KILLS * SUBSCRIPTIONS_PER_KILL
-    for number in range(subscriptions):
+    for number in range(KILLS * subscriptions_per_kill):
         account.create_subscription(account.create_customer(user_id=f"user_{number}"), "price_team")
     notes = tmp_path / "notes"
     notes.touch()

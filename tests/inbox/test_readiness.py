@@ -296,6 +296,7 @@ async def test_a_disk_that_hangs_is_named_after_its_time_limit(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     released = threading.Event()
+    await readyz(client)  # the trial of the start has ended: it would wait for longer
     monkeypatch.setattr("app.inbox.readiness.TIMEOUT_SECONDS", 0.5)
     monkeypatch.setattr(spool_files, "write_on_trial", lambda folder: released.wait(20))
     try:

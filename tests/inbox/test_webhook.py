@@ -16,6 +16,8 @@ from app.simulator.render import NEW, OLD
 from ..client import SECRET, Client, running
 from ..waiting import LONGEST_SECONDS, until
 
+pytestmark = pytest.mark.postgresql_in_long
+
 NOW = 1_893_456_000
 
 

@@ -80,7 +80,12 @@ async def set_limit(client: Client, limit: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "tasks", [4, *(pytest.param(tasks, marks=pytest.mark.long) for tasks in (8, POOL_SIZE))]
+    "tasks",
+    [
+        2,
+        pytest.param(POOL_SIZE, marks=pytest.mark.long),
+        pytest.param(8, marks=pytest.mark.deep),
+    ],
 )
 async def test_no_grant_goes_over_the_limit_in_force_and_usage_is_what_was_committed(
     database_url: str, tmp_path: Path, tasks: int

@@ -12,6 +12,8 @@ from app.simulator import DAY, Account
 from ..client import AUTH, Client
 from .helpers import START, Clock, consume, subscribe
 
+pytestmark = pytest.mark.postgresql_in_long
+
 
 async def test_the_feature_dependency_lets_in_or_answers_with_the_decision(
     client: Client, clock: Clock

@@ -193,7 +193,11 @@ async def site(url: str, rng: random.Random, plans: Path) -> AsyncIterator[Site]
 
 @pytest.mark.parametrize(
     "histories",
-    [2, pytest.param(10, marks=pytest.mark.long), pytest.param(1000, marks=pytest.mark.deep)],
+    [
+        2,
+        pytest.param(10, marks=[pytest.mark.long, pytest.mark.postgresql_in_deep]),
+        pytest.param(1000, marks=pytest.mark.deep),
+    ],
     ids=["2 histories", "10 histories", "1000 histories"],
 )
 async def test_what_is_said_of_a_moment_is_the_answer_that_was_given_then(

@@ -108,6 +108,7 @@ class Reader:
             "LANG": "C.UTF-8",
             "PORT": port,
             "UVICORN_PORT": port,
+            "PIP_NO_COMPILE": "1",  # Python compiles what is imported; of the rest that takes half a minute
         }
         self._shells = [Shell(folder, self._environment)]
 

@@ -89,7 +89,11 @@ async def found(limits: Limits, user: str, wanted: Expected) -> Expected:
 
 @pytest.mark.parametrize(
     "histories",
-    [30, pytest.param(100, marks=pytest.mark.long), pytest.param(2500, marks=pytest.mark.deep)],
+    [
+        30,
+        pytest.param(100, marks=[pytest.mark.long, pytest.mark.postgresql_in_deep]),
+        pytest.param(2500, marks=pytest.mark.deep),
+    ],
     ids=["60 in all", "200 in all", "5000 in all"],
 )
 async def test_what_users_have_is_what_an_oracle_tells_from_the_state_alone(

@@ -229,7 +229,7 @@ def three_urls(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[
     "seeds",
     [
         QUICK,
-        pytest.param(MORE, marks=pytest.mark.long),
+        pytest.param(MORE, marks=[pytest.mark.long, pytest.mark.postgresql_in_deep]),
         *(pytest.param(seeds, marks=pytest.mark.deep) for seeds in PARTS),
     ],
     ids=named,

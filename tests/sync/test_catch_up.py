@@ -94,7 +94,16 @@ async def test_events_listed_in_another_version_than_the_endpoints_are_read_alik
         assert await stored(both.service.database, expected) == expected
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 4))])
+@pytest.mark.parametrize(
+    "seed",
+    [
+        0,
+        *(
+            pytest.param(seed, marks=[pytest.mark.long, pytest.mark.postgresql_in_deep])
+            for seed in range(1, 4)
+        ),
+    ],
+)
 async def test_one_that_is_cut_off_goes_on_where_it_was(database_url: str, beside: Start, seed: int) -> None:
     account = lived(seed)
     for _ in range(150):

@@ -139,7 +139,9 @@ async def differences(
 
 
 @pytest.mark.parametrize(
-    "names", [QUICK, pytest.param(sorted(STORIES), marks=pytest.mark.long)], ids=["some", "all"]
+    "names",
+    [QUICK, pytest.param(sorted(STORIES), marks=[pytest.mark.long, pytest.mark.postgresql_in_deep])],
+    ids=["some", "all"],
 )
 async def test_a_thin_event_alone_gives_the_records_and_reactions_of_its_snapshot(
     any_database_url: str,

@@ -89,6 +89,7 @@ async def test_exactly_what_was_corrupted_is_reported_and_repaired(
 
 
 @pytest.mark.long
+@pytest.mark.postgresql_in_deep
 async def test_a_team_with_subscribers_imports_them_all(database_url: str, beside: Start) -> None:
     account = Account(1, start=NOW)
     account.bulk(500, seed=3)

@@ -101,6 +101,7 @@ class Pages(ApiFaults):
 
 
 @pytest.mark.long
+@pytest.mark.postgresql_in_deep
 async def test_a_catch_up_that_is_killed_again_and_again_goes_on_where_it_was(
     any_database_url: str, tmp_path: Path
 ) -> None:

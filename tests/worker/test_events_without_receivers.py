@@ -17,6 +17,8 @@ from ..records import stored
 from ..waiting import until, until_idle
 from .helpers import another_worker, broken, service_of, signed_up, state_of
 
+pytestmark = pytest.mark.postgresql_in_long
+
 
 async def sql(client: Client, statement: str, **values: Any) -> None:
     async with service_of(client).database.session() as session:

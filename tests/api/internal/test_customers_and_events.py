@@ -9,6 +9,8 @@ from app.simulator import Account
 from ...client import AUTH, Client, running
 from .helpers import ROUTES, START
 
+pytestmark = pytest.mark.postgresql_in_long
+
 
 async def test_a_customer_has_its_subscriptions_and_invoices(client: Client) -> None:
     account = Account(1)

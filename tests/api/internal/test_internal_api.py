@@ -10,6 +10,8 @@ from app.simulator import Account
 from ...client import AUTH, KEY, Client, running
 from .helpers import ROUTES, START
 
+pytestmark = pytest.mark.postgresql_in_long
+
 UPDATE = {
     "customer_id": "cus_XXX",
     "subscription_id": "sub_XXX",

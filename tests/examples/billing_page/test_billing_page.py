@@ -3,6 +3,7 @@
 import re
 
 import httpx
+import pytest
 
 from app.simulator import DAY
 from examples import billing_page
@@ -10,6 +11,8 @@ from examples import billing_page
 from ...client import AUTH
 from ...shop import ORIGIN, USER
 from .helpers import HEADERS, buy, opened, page, press, use, words
+
+pytestmark = pytest.mark.postgresql_in_long
 
 
 async def test_who_has_paid_sees_the_plan_before_the_webhook_came(database_url: str) -> None:

@@ -9,6 +9,8 @@ from tests.client import AUTH, running
 
 from .helpers import BASE, NOW
 
+pytestmark = pytest.mark.postgresql_in_long
+
 ODD_VALUES: list[Any] = [2**63, -(2**70), 10**400, float("nan"), float("inf"), 1e308, 0.5, "\x00", "\ud800"]
 UPDATE = {
     "customer_id": "cus_9",

@@ -74,7 +74,9 @@ def as_json(value: Any) -> bytes:
     return json.dumps(value).encode()
 
 
-@pytest.mark.parametrize("examples", [60, pytest.param(300, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "examples", [60, pytest.param(300, marks=[pytest.mark.long, pytest.mark.postgresql_in_deep])]
+)
 @pytest.mark.parametrize("kind", ["events", "documents"])
 async def test_generated_events_are_taken_and_generated_documents_answered(
     database_url: str, kind: str, examples: int

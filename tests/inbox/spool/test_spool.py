@@ -100,7 +100,7 @@ async def test_a_file_that_stripe_did_not_sign_never_reaches_the_inbox(
 
 
 async def test_what_a_crash_left_half_written_is_passed_over(client: Client, folder: Path) -> None:
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     (folder / ".half.tmp").write_bytes(b'{"signature"')
     assert await drain(client) == 0
     assert [path.name for path in folder.iterdir()] == [".half.tmp"]

@@ -128,7 +128,7 @@ async def test_a_file_is_synced_whole_before_its_rename_and_the_folder_after_it(
 async def test_what_a_kill_left_half_written_is_swept_once_nobody_can_be_writing_it(
     client: Client, folder: Path
 ) -> None:
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     for name, age in ((".old.tmp", spool_module.LEFTOVER_SECONDS + 60), (".new.tmp", 60)):
         (folder / name).write_bytes(b"{")
         os.utime(folder / name, (time.time() - age,) * 2)
