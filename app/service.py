@@ -126,7 +126,7 @@ class Service:
         """Connect the ready receivers: messages to people, and outbound webhooks."""
         connect_notifications(self.settings.notify_urls)
         allow_private = self.settings.webhook_out_allow_private
-        connect_webhooks(self.settings.destinations, allow_private=allow_private)
+        connect_webhooks(self.settings.destinations, allow_private=allow_private, clock=self.clock)
 
     async def close(self) -> None:
         """Close all connections."""

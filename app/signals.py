@@ -141,6 +141,15 @@ class Durable:
     timeout: float
 
 
+class TryLater(Exception):
+    """A durable receiver raises it to be called again no earlier than `at` (Unix seconds), a day from now at
+    most. Without `at` it is a failure like any other: the pauses grow from 5 seconds to a day."""
+
+    def __init__(self, message: str, at: int | None = None) -> None:
+        super().__init__(message)
+        self.at = at
+
+
 _durable: dict[str, dict[str, Durable]] = {}
 
 
@@ -155,7 +164,8 @@ def durable(
 
     The reaction is stored with the receiver's name in the webhook's transaction; so keep the name when you
     move or rename the function. Calls that raise, or take longer than `timeout` seconds, are repeated with
-    growing pauses for three days. Connecting the same name again replaces the receiver.
+    growing pauses for three days; `TryLater` asks for a longer one. Connecting the same name again replaces
+    the receiver.
 
     Raises:
         TypeError: for a receiver that is not `async def`: only that can be ended when it hangs.

@@ -14,18 +14,18 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from sqlalchemy import Insert
 from sqlalchemy.dialects import postgresql, sqlite
 
-from ..backoff import LONGEST_WAIT_SECONDS, next_attempt_at
+from ..backoff import DAY, LONGEST_WAIT_SECONDS, next_attempt_at
 from ..concurrency import run_all
 from ..db import Database, Row
 from ..db.models import OutboxEntry, OutboxState, default_row, table_of
 from ..observability.redaction import REDACTED, redacted
-from ..signals import Durable, Reaction, durable_receivers, reactions
+from ..signals import Durable, Reaction, TryLater, durable_receivers, reactions
 from . import statements
 
 log = structlog.get_logger(__name__)
@@ -44,6 +44,8 @@ ADDRESS = re.compile(r"\w{1,32}://\S+|[^\s@]{1,64}@[^\s@]{1,255}")
 """A receiver's own addresses hold tokens, and e-mail addresses name people; errors quote both. Bounded, so
 that the search takes time in proportion to the text."""
 MAX_ERROR_LENGTH = 1000
+LONGEST_ASKED_SECONDS = DAY
+"""No receiver is waited for longer, whatever it asks for."""
 
 PlainReceiver = Callable[[Reaction], Any]
 
@@ -186,17 +188,18 @@ class Outbox:
     async def _deliver(self, entry: Any) -> None:
         reaction = Reaction.of_json(entry.reaction)
         receiver = durable_receivers(entry.signal)[entry.receiver]
-        error = await _called(receiver, reaction)
-        await self._finish(entry, error)
+        await self._finish(entry, await _called(receiver, reaction))
 
-    async def _finish(self, entry: Any, error: str | None) -> None:
-        now = int(self._clock())
+    async def _finish(self, entry: Any, failure: "_Failure | None") -> None:
+        now, error = int(self._clock()), failure.error if failure else None
         values: Row = {"id": entry.id, "attempts": entry.attempts + 1, "last_error": error, "done_at": None}
-        if error is None:
+        if failure is None:
             values |= {"state": OutboxState.DONE, "failing_since": None, "next_attempt_at": 0, "done_at": now}
         else:
             since = min(entry.failing_since or now, now)
             due = next_attempt_at(entry.attempts + 1, since, now, self._random)
+            if due is not None and failure.again_at is not None:
+                due = max(due, min(failure.again_at, now + LONGEST_ASKED_SECONDS))
             state = OutboxState.DEAD if due is None else OutboxState.PENDING
             values |= {"state": state, "failing_since": since, "next_attempt_at": due or 0}
             report = log.error if due is None else log.warning
@@ -237,15 +240,23 @@ def insert_once(dialect: str) -> Insert:
     return insert(table_of(OutboxEntry)).on_conflict_do_nothing()
 
 
-async def _called(receiver: Durable, reaction: Reaction) -> str | None:
-    """The error of a call, in words without what the error was about; None when it returned."""
+class _Failure(NamedTuple):
+    """The error of a call, in words without what it was about, and when the receiver wants the next one."""
+
+    error: str
+    again_at: int | None = None
+
+
+async def _called(receiver: Durable, reaction: Reaction) -> _Failure | None:
+    """How a call failed; None when it returned."""
     error = await _failure(receiver.call, reaction, receiver.timeout)
     if error is None:
         return None
     if isinstance(error, TimeoutError):
-        return f"It took longer than {receiver.timeout:g} s."
+        return _Failure(f"It took longer than {receiver.timeout:g} s.")
     text = redacted(f"{type(error).__name__}: {error}", reaction.facts)
-    return ADDRESS.sub(REDACTED, text).replace("\x00", "")[:MAX_ERROR_LENGTH]
+    again_at = error.at if isinstance(error, TryLater) else None
+    return _Failure(ADDRESS.sub(REDACTED, text).replace("\x00", "")[:MAX_ERROR_LENGTH], again_at)
 
 
 async def _call_in_time(receiver: PlainReceiver, reaction: Reaction) -> None:

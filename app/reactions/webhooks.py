@@ -7,7 +7,8 @@ attempts, so that a receiver can drop what it has seen.
 
 import hashlib
 import ssl
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -20,9 +21,10 @@ from standardwebhooks import Webhook
 
 from .. import NAME, __version__
 from ..observability import metrics
-from ..signals import Reaction, disconnect_durable, durable, reactions
+from ..signals import Reaction, TryLater, disconnect_durable, durable, reactions
 from ..webhook_destinations import Destination
 from .public_addresses import CheckedNetwork
+from .retry_after import retry_at
 
 CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 10.0
 TIMEOUT_SECONDS = 20.0
@@ -36,8 +38,11 @@ TYPES = {
 """The type of a message by its signal."""
 
 
-class Refused(Exception):
-    """The receiver did not take the message."""
+Headers = Sequence[tuple[bytes, bytes]]
+
+
+class Refused(TryLater):
+    """The receiver did not take the message; perhaps its `Retry-After` said when to send it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +75,13 @@ class Message:
 
 
 class Sender:
-    """Sends messages to one destination."""
+    """Sends messages to one destination. `clock` gives Unix seconds; signatures bear the system's time."""
 
-    def __init__(self, destination: Destination, *, allow_private: bool) -> None:
+    def __init__(
+        self, destination: Destination, *, allow_private: bool, clock: Callable[[], float] = time.time
+    ) -> None:
         self._destination = destination
+        self._clock = clock
         self._network = CheckedNetwork(allow_private=allow_private)
         self._ssl: ssl.SSLContext = httpx.create_ssl_context()
 
@@ -84,17 +92,18 @@ class Sender:
         """
         message = Message.of(reaction)
         try:
-            status = await self._post(message)
+            status, headers = await self._post(message)
         except Exception:
             metrics.webhook_sent("failed")
             raise
         metrics.webhook_sent("delivered" if 200 <= status < 300 else "refused")
         if not 200 <= status < 300:
             hint = ": redirects are not followed" if 300 <= status < 400 else ""
-            raise Refused(f"The receiver answered with {status}{hint}.")
+            again = retry_at(status, headers, int(self._clock()))
+            raise Refused(f"The receiver answered with {status}{hint}.", again)
 
-    async def _post(self, message: Message) -> int:
-        """The status of the answer. The connection is closed without reading the body, whatever its size."""
+    async def _post(self, message: Message) -> tuple[int, Headers]:
+        """Status and headers of the answer. The connection is closed without reading the body."""
         secrets = [secret.get_secret_value() for secret in self._destination.secrets]
         headers = message.headers(secrets, datetime.now(UTC))
         timeouts = {"connect": CONNECT_SECONDS, "read": ANSWER_SECONDS, "write": ANSWER_SECONDS}
@@ -110,7 +119,7 @@ class Sender:
                 extensions={"timeout": timeouts},
             ) as response,
         ):
-            return int(response.status)
+            return int(response.status), list(response.headers)
 
     def close(self) -> None:
         """Let its threads go."""
@@ -120,10 +129,12 @@ class Sender:
 _connected: dict[str, Sender] = {}
 
 
-def connect_webhooks(destinations: Sequence[Destination], *, allow_private: bool) -> None:
-    """Connect a durable receiver for each destination."""
+def connect_webhooks(
+    destinations: Sequence[Destination], *, allow_private: bool, clock: Callable[[], float] = time.time
+) -> None:
+    """Connect a durable receiver for each destination. `clock` gives Unix seconds."""
     for destination in destinations:
-        sender = Sender(destination, allow_private=allow_private)
+        sender = Sender(destination, allow_private=allow_private, clock=clock)
         name = receiver_name(destination)
         _connected[name] = sender
         for signal in TYPES:
