@@ -250,7 +250,7 @@ async def test_nothing_is_sent_to_a_private_address_unless_it_is_allowed(receive
         await sender._post(_message())
     assert receiver.requests == []
     allowed = Sender(destination, allow_private=True)
-    assert await allowed._post(_message()) == 200
+    assert (await allowed._post(_message()))[0] == 200
     sender.close()
     allowed.close()
 
