@@ -32,7 +32,7 @@ from ..entitlements import Entitlements, Grant, OverrideRecord, entitle
 from ..entitlements.purchases import grants_of
 from ..plans import KnownPrice
 from .catalogues import CatalogueInForce, catalogue_at, known_since, unknown_at
-from .grants import as_grant, lasting, purchases_of
+from .grants import as_grant, lasting
 from .prices import price_ids_of
 
 AT_ONCE = 5000
@@ -43,6 +43,7 @@ KINDS: dict[str, type[Record]] = {
     "customer": Customer,
     "invoice": Invoice,
     "price": Price,
+    "purchase": Purchase,
 }
 
 
@@ -55,7 +56,7 @@ class PastEntitlements:
     catalogue: CatalogueInForce
     known_since: int
     object_ids: tuple[str, ...]
-    """The customers, subscriptions and invoices that it was computed from."""
+    """Those at Stripe that it was computed from: customers, subscriptions, invoices, sessions, charges."""
 
 
 async def load_past(connection: AsyncConnection, user_id: str, at: int) -> PastEntitlements:
@@ -74,6 +75,7 @@ async def load_past(connection: AsyncConnection, user_id: str, at: int) -> PastE
     invoices = await past.open_invoices(subscriptions)
     known = await past.prices(price_ids_of(subscriptions.values()))
     overrides = await past.overrides_of(user_id)
+    purchases = await past.purchases_of(user_id, customers)
     entitlements = entitle(
         user_id,
         subscriptions.values(),
@@ -83,10 +85,10 @@ async def load_past(connection: AsyncConnection, user_id: str, at: int) -> PastE
         in_force.catalogue,
         at,
         known=known,
-        grants=await past.grants_of(user_id),
+        grants=await past.grants_of(user_id, purchases.values()),
     )
     since = await known_since(connection)
-    objects = (*customers, *payers, *subscriptions, *invoices)
+    objects = (*customers, *payers, *subscriptions, *invoices, *_objects_of(purchases.values()))
     return PastEntitlements(entitlements, in_force, in_force.since if since is None else since, objects)
 
 
@@ -187,7 +189,7 @@ class _Past:
     async def _ids(self, query: Select[Any]) -> set[str]:
         return set(await self._connection.scalars(query))
 
-    async def grants_of(self, user_id: str) -> list[Grant]:
+    async def grants_of(self, user_id: str, purchases: Iterable[Any]) -> list[Grant]:
         """The grants that there were, none ended that was ended since. What was drawn is not known."""
         rows = await self._connection.execute(
             select(table_of(StoredGrant)).where(
@@ -195,15 +197,20 @@ class _Past:
             )
         )
         given = [as_grant(self._unended(row)) for row in rows]
-        bought = await self._connection.execute(select(table_of(Purchase)).where(purchases_of(user_id)))
-        given += [grant for row in bought for grant in grants_of(self._before_refunds(row))]
-        return lasting([each for each in given if each.created_at <= self._at], self._at)
+        return lasting([*given, *(grant for row in purchases for grant in grants_of(row))], self._at)
 
-    def _before_refunds(self, row: Any) -> Any:
-        """The purchase without the refunds and the lost disputes since."""
-        refunds = {id: each for id, each in row.refunds.items() if each[2] <= self._at}
-        disputes = {id: each for id, each in row.disputes.items() if each["created"] <= self._at}
-        return SimpleNamespace(**(dict(row._mapping) | {"refunds": refunds, "disputes": disputes}))
+    async def purchases_of(self, user_id: str, customers: Then) -> Then:
+        """What the user had bought, as it was known then: see `grants.purchases_of`."""
+        ids = await self._ids(select(col(Purchase.id)).where(col(Purchase.user_id) == user_id))
+        for some in _steps(customers):
+            ids |= await self._ids(select(col(Purchase.id)).where(col(Purchase.customer_id).in_(some)))
+        ids |= await self._formerly("purchase", {user_id})
+        found = await self.records("purchase", ids)
+        return {
+            id: row
+            for id, row in found.items()
+            if row.user_id == user_id or (row.user_id is None and row.customer_id in customers)
+        }
 
     def _unended(self, row: Any) -> Any:
         ended_at = row.ended_at if row.ended_at is not None and row.ended_at <= self._at else None
@@ -239,6 +246,12 @@ class _Past:
         is_override = has_action("override.set") | has_action("override.ended")
         query = select(table).where(table.c.subject == user_id, table.c.at > self._at, is_override)
         return query.order_by(table.c.at.desc(), table.c.id.desc())
+
+
+def _objects_of(purchases: Iterable[Any]) -> list[str]:
+    """The checkout sessions, charges, refunds and disputes of these purchases."""
+    found = [[each.session_id, *each.refunds, *each.disputes] for each in purchases]
+    return [id for ids in found for id in ids if id is not None]
 
 
 def _row(model: type[Record], record: Mapping[str, Any]) -> Any:
