@@ -35,8 +35,11 @@ class Adapter:
         """
         raise NotImplementedError("make_app: return your FastAPI application.")
 
-    def act_as(self, client: httpx.AsyncClient, user: str) -> Awaitable[None] | None:
-        """Make all requests of this client those of this user: set a header, a cookie, or log in."""
+    def act_as(self, client: httpx.AsyncClient, user: str) -> Awaitable[str | None] | str | None:
+        """Make all requests of this client those of this user: set a header, a cookie, or sign up and log in.
+
+        Return the id by which your application names the user to the limits, where that is not `user`.
+        """
         raise NotImplementedError("act_as: set what identifies the user on `client`.")
 
     def create(self, client: httpx.AsyncClient) -> Awaitable[httpx.Response]:

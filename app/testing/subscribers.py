@@ -37,12 +37,14 @@ def price_of(account: Account, plan: Plan) -> str:
     return price.id
 
 
-def customer_of(account: Account, user: str, link_keys: Sequence[str]) -> Customer:
+def customer_of(
+    account: Account, user: str, link_keys: Sequence[str], *, email: str | None = None
+) -> Customer:
     """The user's customer at the simulator, linked by metadata; made where there is none."""
     for customer in account.customers.values():
         if customer.metadata.get(link_keys[0]) == user and not customer.deleted:
             return customer
-    return account.create_customer(f"{user}@example.com", **{link_keys[0]: user})
+    return account.create_customer(email or f"{user}@example.com", **{link_keys[0]: user})
 
 
 def subscribe(

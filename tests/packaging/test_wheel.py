@@ -24,15 +24,16 @@ KEY = "key_test_wheel_0123456789abcdef0123"
 START_SECONDS = 60
 
 
-def environment(folder: Path, wheel: Path, *extras: str) -> Path:
-    """A virtual environment that holds the wheel and these extras, in the locked versions; its `bin`."""
+def environment(folder: Path, wheel: Path, *extras: str, beside: tuple[str, ...] = ()) -> Path:
+    """A virtual environment that holds the wheel, these extras and what is beside, in the locked versions;
+    its `bin`."""
     uv = str(Path(sys.executable).parent / "uv")
     home = folder / "venv"
     subprocess.run([uv, "venv", "-q", "--python", sys.executable, str(home)], check=True)
     wanted = f"subscription-service{'[' + ','.join(extras) + ']' if extras else ''} @ {wheel.as_uri()}"
-    locked = str(ROOT / "requirements.lock")
+    locked = str(ROOT / ("requirements-dev.lock" if beside else "requirements.lock"))
     install = [uv, "pip", "install", "-q", "--python", str(home / "bin" / "python"), "-c", locked, wanted]
-    subprocess.run(install, check=True, cwd=folder)
+    subprocess.run([*install, *beside], check=True, cwd=folder)
     return home / "bin"
 
 
@@ -180,3 +181,22 @@ def test_the_wheel_holds_what_it_needs_and_nothing_else(wheel: Path) -> None:
         f"subscription_service-{__version__}.dist-info",
     }
     assert json.dumps(names).count("__pycache__") == 0
+
+
+TESTED = """
+def test_a_user_on_a_plan(billing):
+    billing.subscribe("ada", "team")
+    assert billing.entitlements("ada").plan == "team"
+"""
+
+
+def test_pytest_finds_the_plugin_of_the_installed_package(wheel: Path, tmp_path: Path) -> None:
+    tested = environment(tmp_path, wheel, "simulator", beside=("pytest",))
+    (tmp_path / "test_billing.py").write_text(TESTED)
+    passed = run(tmp_path, str(tested / "pytest"), "test_billing.py")
+    assert "1 passed" in passed.stdout, passed.stdout + passed.stderr
+    (tmp_path / "test_billing.py").write_text("import app\n\ndef test_app(): assert app.errors is not None\n")
+    (tmp_path / "app").symlink_to(ROOT / "app")
+    (tmp_path / "conftest.py").write_text("from app import errors\n")
+    beside = run(tmp_path, str(tested / "python"), "-m", "pytest", "test_billing.py")
+    assert "1 passed" in beside.stdout, beside.stdout + beside.stderr

@@ -2,7 +2,7 @@
 
 from ...formatting import counted
 from ..trace import Trace
-from .broken import CALLS, BrokenPromise, creation_broken, deletion_broken, failed
+from .broken import CALLS, BrokenPromise, creation_broken, deletion_broken, denial_broken, failed
 from .tiers import Tier
 from .user import MOST_CREATED, Outcome, State, User
 
@@ -38,7 +38,7 @@ def _check_answer(outcome: Outcome, before: State, after: State, when: str) -> N
         raise failed(what, outcome.trace)
     if before.may_create and not outcome.succeeded:
         what = f"{when}: the plan allows one more, and the application denied it with {outcome.answer}."
-        raise creation_broken(what, outcome.trace)
+        raise denial_broken(what, outcome.trace)
     if not before.may_create and outcome.succeeded:
         what = f"{when}: one more is not allowed ({before.reason}), and the application created it."
         raise creation_broken(what, outcome.trace)

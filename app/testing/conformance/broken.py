@@ -65,6 +65,15 @@ def _why_guarded(guard: Step, stored: list[Step], trace: Trace) -> str:
     return f"{name} is called there; check that its denial and its transaction decide over the row."
 
 
+def denial_broken(what: str, trace: Trace) -> BrokenPromise:
+    """A creation was denied that the plan allows."""
+    asked = [step for step in trace.calls(*CALLS, "reserve", "load") if step.place]
+    if not asked:
+        why = "The application refused without asking the limits. Check the request that the adapter sends."
+        return BrokenPromise(what, why, trace.of_error() or trace.of_endpoint())
+    return BrokenPromise(what, f"limits.{asked[-1].name} was asked there.", asked[-1].place)
+
+
 def deletion_broken(what: str, trace: Trace) -> BrokenPromise:
     """A deletion broke a promise: why, by what the request did."""
     deleted = next((step.place for step in trace.own_writes() if step.place), None) or trace.of_endpoint()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ...errors import ConfigurationError
+from ...errors import ConfigurationError, ServiceError
 from ..adapter import Adapter
 from ..trace import place_of
 from .broken import BrokenPromise, NotApplicable
@@ -27,7 +27,7 @@ class Promise(pytest.Item):
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: object = None) -> str:
         if isinstance(excinfo.value, BrokenPromise):
             return f"{self.promise()}\n\n{excinfo.value}"
-        if isinstance(excinfo.value, ConfigurationError):
+        if isinstance(excinfo.value, ServiceError):
             return excinfo.value.detail
         return str(super().repr_failure(excinfo))
 

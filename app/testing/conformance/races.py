@@ -33,7 +33,7 @@ async def concurrent_creations(user: User, tiers: Tiers) -> None:
         raise creation_broken(f"{what}{things} more, and usage changed by {after.used - before.used}.", seen)
     if len(created) != things:
         raise creation_broken(f"{what}{len(created)} were answered as created, and {things} are there.", seen)
-    if things < left and not any(each.failed for each in outcomes):
+    if things < left and not any(each.is_busy for each in outcomes):
         raise creation_broken(f"{what}only {things} were created, and the others denied.", seen)
 
 

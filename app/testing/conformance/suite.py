@@ -61,6 +61,8 @@ def load_adapter(name: str) -> type[Adapter]:
         ) from error
     if not (isinstance(found, type) and issubclass(found, Adapter)):
         raise ConfigurationError(f"{name} is no subclass of {Adapter.__module__}.{Adapter.__name__}.")
+    if not getattr(found, "feature", None):
+        raise ConfigurationError(f"{name} has no feature: write which one limits the thing.")
     return found
 
 
@@ -100,6 +102,7 @@ class Suite:
         if self._running is None or type(self._adapter) is not adapter:
             self._adapter = adapter()
             app = self._adapter.make_app(self._settings)
+            _check_app(app, self._settings)
             if self._running is None or app is not self._running.app:
                 self._start(app)
             assert self._running is not None
@@ -120,6 +123,22 @@ class Suite:
         if not is_sqlite(url) or self._url is not None:
             _migrate(url)
         return settings
+
+
+def _check_app(app: FastAPI, settings: Settings) -> None:
+    """
+    Raises:
+        ConfigurationError: when the application does not have the settings of the test: it might write to a
+            database of yours, or call Stripe.
+    """
+    service = getattr(app.state, "billing", None)
+    if service is None:
+        raise ConfigurationError("make_app: the service is not installed in the application: install(app).")
+    if service.settings.database_url != settings.database_url or service.stripe is not None:
+        raise ConfigurationError(
+            "make_app: the application does not have the settings of the test. It was imported before, or "
+            "reads other ones. Import it inside make_app only, or pass `settings` to install()."
+        )
 
 
 async def _play(user: User, scenario: Scenario, tiers: Tiers) -> None:
@@ -146,9 +165,8 @@ def _migrate(url: str) -> None:
 
 async def _others(url: str) -> int:
     database = open_database(url)
-    others = select(func.count()).where(
-        col(Customer.user_id).is_not(None), ~col(Customer.user_id).startswith(PREFIX)
-    )
+    is_ours = func.coalesce(col(Customer.email), "").startswith(PREFIX)
+    others = select(func.count()).select_from(Customer).where(~is_ours)
     try:
         async with database.reading() as session:
             return int(await (await session.connection()).scalar(others) or 0)

@@ -9,6 +9,8 @@ from ..adapter import Adapter
 from ..subscribers import has_price
 
 UNLIMITED = 10**18
+ENOUGH = 3
+"""So many things the paid tier should have, so that some are left after a deletion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,9 @@ def _things(adapter: Adapter, plan: Plan | None, quantity: int) -> int:
 def _paid(adapter: Adapter, catalogue: Catalogue) -> Iterator[Tier]:
     for plan in catalogue.plans.values():
         if has_price(plan) and plan.once is None and adapter.plan in (None, plan.id):
-            least = plan.min_quantity or 1
-            for quantity in (least, least + 1):
+            least, limit = plan.min_quantity or 1, plan.limit(adapter.feature)
+            quantities = (least, least + 1) if limit is not None and limit.per_unit else (least,)
+            for quantity in quantities:
                 if plan.max_quantity is None or quantity <= plan.max_quantity:
                     yield Tier(plan.id, quantity, _things(adapter, plan, quantity))
 
@@ -82,6 +85,7 @@ def find_tiers(adapter: Adapter, catalogue: Catalogue) -> Tiers:
             f"The catalogue has no plan with a price and {adapter.amount} or more of {feature.key}, or no "
             "limit that can be reached. Correct `amount` or `plan` of the adapter, or the catalogue."
         )
-    chosen = better[0]
+    roomy = [tier for tier in better if tier.things >= ENOUGH]
+    chosen = roomy[0] if roomy else better[-1]
     below = [tier for tier in paid if 0 < tier.things < chosen.things]
     return Tiers(base, chosen, below[-1] if below else base, limited[0])

@@ -26,6 +26,8 @@ PREFIX = "conformance-"
 """What the names of all users of the test begin with."""
 MOST_CREATED = 40
 """How many things are really created to reach a limit. For more, usage is set beforehand."""
+MOST_SHOWN = 200
+"""Characters of an answer in a report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +58,23 @@ class Outcome:
         return self.response.status_code >= 500
 
     @property
+    def is_busy(self) -> bool:
+        """Whether the application asked to come again later, rather than denied."""
+        return self.failed or self.response.status_code == httpx.codes.TOO_MANY_REQUESTS
+
+    @property
     def answer(self) -> str:
-        return str(self.response.status_code)
+        """The status and the beginning of the body."""
+        return f"{self.response.status_code} {self.response.text[:MOST_SHOWN]}".strip()
 
 
 class User:
     """All that is done is done in the application's event loop."""
 
     def __init__(self, running: RunningApp, adapter: Adapter) -> None:
-        self.id = PREFIX + uuid.uuid4().hex[:12]
+        self.name = PREFIX + uuid.uuid4().hex[:12]
+        self.id = self.name
+        """By which the application names the user to the limits."""
         self.adapter = adapter
         self.things: list[str] = []
         self.subscription: Subscription | None = None
@@ -90,7 +100,7 @@ class User:
 
     async def enter(self) -> None:
         """Log in."""
-        await _result(self.adapter.act_as(self._client, self.id))
+        self.id = await _result(self.adapter.act_as(self._client, self.name)) or self.name
 
     async def another(self) -> "User":
         """Another user of the same application, logged in."""
@@ -128,7 +138,8 @@ class User:
         service = self.service
         price = price_of(self.account, service.limits.catalogue.plan(tier.plan))
         self.account.now = self.now - ago - periods * self.account.prices[price].seconds
-        customer = customer_of(self.account, self.id, service.settings.link_metadata_keys)
+        email = f"{self.name}@example.com"
+        customer = customer_of(self.account, self.id, service.settings.link_metadata_keys, email=email)
         self.subscription = subscribe(
             self.account,
             service.limits.catalogue,
