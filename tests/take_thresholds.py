@@ -8,17 +8,17 @@ import sys
 import threading
 from pathlib import Path
 
-from sqlalchemy import create_engine
+from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app import limits
 
-THREADS = 8
+THREADS = 32
+"""Writers, each with a connection of its own."""
 
 
-def use(url: str, seed: int) -> None:
-    engine = create_engine(url)
+def use(engine: Engine, seed: int) -> None:
     chance = random.Random(seed)
     while True:
         try:
@@ -36,7 +36,8 @@ def use(url: str, seed: int) -> None:
 
 def main(url: str, plans: str, seed: int) -> None:
     limits.use_catalogue(Path(plans))
-    threads = [threading.Thread(target=use, args=(url, seed + number)) for number in range(THREADS)]
+    engine = create_engine(url, pool_size=THREADS)
+    threads = [threading.Thread(target=use, args=(engine, seed + number)) for number in range(THREADS)]
     for thread in threads:
         thread.start()
     sys.stdout.write("ready\n")

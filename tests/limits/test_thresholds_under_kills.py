@@ -1,4 +1,4 @@
-"""Processes that use a limit at once, and are killed meanwhile, announce each threshold once."""
+"""64 writers in two processes, of which one is killed now and then, announce each threshold once."""
 
 import asyncio
 import sys
@@ -59,16 +59,18 @@ async def test_each_threshold_is_announced_once_though_processes_are_killed(
     plans = tmp_path / "plans.toml"
     plans.write_text(PLANS)
     async with running(database_url, plans_file=plans) as client:
-        for kill in range(2):
-            async with using(database_url, plans, 100 * kill):
-                more = await used(client) + LIMIT // 4
+        async with using(database_url, plans, 1000) as lasting:
+            for kill in range(2):
+                async with using(database_url, plans, 100 * kill):
+                    more = await used(client) + LIMIT // 4
 
-                async def has_used(more: int = more) -> bool:
-                    return await used(client) >= min(more, LIMIT)
+                    async def has_used(more: int = more) -> bool:
+                        return await used(client) >= min(more, LIMIT)
 
-                await until(has_used)
-        async with using(database_url, plans, 1000), using(database_url, plans, 2000) as last:
-            await until(lambda: last.poll() is not None)
+                    await until(has_used)
+            async with using(database_url, plans, 2000) as last:
+                await until(lambda: last.poll() is not None and lasting.poll() is not None)
+                assert (last.returncode, lasting.returncode) == (0, 0)
         assert await used(client) == LIMIT
         async with service_of(client).database.reading() as session:
             entries = [each for each in await session.exec(select(OutboxEntry)) if each.receiver == FAN_OUT]
