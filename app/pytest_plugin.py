@@ -74,7 +74,7 @@ def pytest_collection_modifyitems(
 
 
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
-    if not config.getoption("--billing-conformance"):
+    if not items or not config.getoption("--billing-conformance"):
         return []
     adapters = {item.nodeid.partition("::")[0] for item in items}
     return [f"billing conformance: {len(items)} promises, adapters: {', '.join(sorted(adapters))}"]
@@ -92,17 +92,27 @@ def billing_plans_file() -> Path | None:
 
 
 @pytest.fixture
+def billing_database_url(tmp_path: Path) -> str:
+    """The database of the tests: a fresh SQLite file. Override it to name a PostgreSQL database for tests."""
+    return f"sqlite:///{tmp_path / 'billing.db'}"
+
+
+@pytest.fixture
 def billing_settings(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, billing_plans_file: Path | None
+    monkeypatch: pytest.MonkeyPatch, billing_database_url: str, billing_plans_file: Path | None
 ) -> Settings:
-    """The settings of a service under test: a fresh SQLite file, fake keys, and nothing that reaches another
-    system. They are in the environment, too."""
+    """The settings of a service under test: the database, brought up to the code, fake keys, and nothing that
+    reaches another system. They are in the environment, too."""
     from .config import load_settings
+    from .db import is_sqlite
+    from .db.migrations import migrate_if_behind
     from .testing.environment import variables
 
     plans = str(billing_plans_file) if billing_plans_file else None
-    for name, value in variables(f"sqlite:///{tmp_path / 'billing.db'}", plans).items():
+    for name, value in variables(billing_database_url, plans).items():
         monkeypatch.setenv(name, value)
+    if not is_sqlite(billing_database_url):  # a SQLite file is when the service starts
+        migrate_if_behind(billing_database_url)
     return load_settings()
 
 

@@ -5,6 +5,7 @@ from app.pytest_plugin import (
     billing_account,
     billing_app,
     billing_clock,
+    billing_database_url,
     billing_plans_file,
     billing_settings,
 )
@@ -14,6 +15,7 @@ __all__ = [
     "billing_account",
     "billing_app",
     "billing_clock",
+    "billing_database_url",
     "billing_plans_file",
     "billing_settings",
 ]

@@ -141,7 +141,7 @@ class Unstored(Rooms):
 @pytest.mark.parametrize(
     ("adapter", "what", "why", "function"),
     [
-        (Refused, "denied it with 422", "without asking the limits", "create"),
+        (Refused, "denied it with 422", "asked the limits nothing", "create"),
         (Failing, "answered 500", "ZeroDivisionError: no rooms", "create"),
         (Unstored, "usage changed by 0", "calls no limits.consume", "create"),
     ],

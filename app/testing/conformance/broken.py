@@ -69,7 +69,10 @@ def denial_broken(what: str, trace: Trace) -> BrokenPromise:
     """A creation was denied that the plan allows."""
     asked = [step for step in trace.calls(*CALLS, "reserve", "load") if step.place]
     if not asked:
-        why = "The application refused without asking the limits. Check the request that the adapter sends."
+        why = (
+            "The request asked the limits nothing: it was refused by an answer that the application "
+            "keeps, or for another reason. Then check the request that the adapter sends."
+        )
         return BrokenPromise(what, why, trace.of_error() or trace.of_endpoint())
     return BrokenPromise(what, f"limits.{asked[-1].name} was asked there.", asked[-1].place)
 

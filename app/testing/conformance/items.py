@@ -68,5 +68,7 @@ def promises(session: pytest.Session, names: Sequence[str], suite: Suite) -> lis
             raise pytest.UsageError(error.detail) from error
         collector = Conformance.from_parent(session, name=name, nodeid=name)
         collector.suite, collector.adapter = suite, adapter
-        items += [item for item in collector.collect() if isinstance(item, pytest.Item)]
+        report = collector.ihook.pytest_make_collect_report(collector=collector)
+        collector.ihook.pytest_collectreport(report=report)  # so that pytest counts them
+        items += [item for item in report.result if isinstance(item, pytest.Item)]
     return items
