@@ -21,25 +21,27 @@ LEAVE_SECONDS = 5
 
 OTHERS = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
 TABLES = f"SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> '{VERSION_TABLE}'"
+CATALOGS = (
+    "pg_attrdef",
+    "pg_attribute",
+    "pg_class",
+    "pg_constraint",
+    "pg_index",
+    "pg_policy",
+    "pg_proc",
+    "pg_trigger",
+    "pg_type",
+)
+"""What changes the schema writes or deletes a row here. To read the definitions would take far longer."""
 SCHEMA = f"""
-SELECT md5(concat(
+SELECT concat_ws(' ',
     (SELECT string_agg(version_num, ',') FROM {VERSION_TABLE}),
     (SELECT string_agg(concat_ws(' ', nspname, nspacl), ',' ORDER BY nspname) FROM pg_namespace
      WHERE nspname NOT LIKE 'pg_t%'),
-    (SELECT string_agg(concat_ws(' ', relname, relkind, relrowsecurity, reloptions, relacl), ','
-        ORDER BY relname) FROM pg_class WHERE relnamespace = 'public'::regnamespace),
-    (SELECT string_agg(concat_ws(' ', relname, attname, atttypid, atttypmod, attnotnull, atthasdef), ','
-        ORDER BY relname, attnum)
-     FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid WHERE relnamespace = 'public'::regnamespace),
-    (SELECT string_agg(concat_ws(' ', conname, contype, pg_get_constraintdef(oid)), ',' ORDER BY conname)
-     FROM pg_constraint WHERE connamespace = 'public'::regnamespace),
-    (SELECT string_agg(indexdef, ',' ORDER BY indexname) FROM pg_indexes WHERE schemaname = 'public'),
-    (SELECT string_agg(pg_get_triggerdef(oid), ',' ORDER BY tgname) FROM pg_trigger WHERE NOT tgisinternal),
-    (SELECT string_agg(proname, ',' ORDER BY proname)
-     FROM pg_proc WHERE pronamespace = 'public'::regnamespace),
+    {", ".join(f"(SELECT concat(count(*), '/', max(xmin::text::bigint)) FROM {name})" for name in CATALOGS)},
     (SELECT string_agg(setconfig::text, ',') FROM pg_db_role_setting WHERE setdatabase =
         (SELECT oid FROM pg_database WHERE datname = current_database()))
-))
+)
 """
 
 

@@ -195,6 +195,7 @@ WITHOUT_A_KEY = 2
 """Requests to each operation, in each mode and with each wrong key: none is read before the key."""
 
 
+@pytest.mark.long
 async def test_no_described_request_is_answered_without_a_key(sqlite_database: str) -> None:
     async with running(sqlite_database, clock=lambda: NOW) as client:
         await store_something(client)
