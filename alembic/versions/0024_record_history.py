@@ -1,7 +1,9 @@
 """What records were before each change, the catalogues in force, and when events were first processed.
 
 Triggers keep the state before a change in the statement that makes it, whichever code wrote that: a process
-of the version before included.
+of the version before included. On PostgreSQL they run once for each statement, which costs a batch of many
+records hardly more than one. `recorded_at` says since when a record is there; a trigger fills it in for a
+process of the version before, and rows from before this migration have none.
 """
 
 import sqlalchemy as sa
@@ -42,6 +44,7 @@ SUBSCRIPTION = {
             "ever_paid",
             "rules_version",
             "rules_row_version",
+            "recorded_at",
             "version",
             "snapshot_rank",
             "snapshot_created",
@@ -57,9 +60,9 @@ SUBSCRIPTION = {
 }
 CUSTOMER = {
     **dict.fromkeys(
-        ("id", "user_id", "link_source", "deleted", "deleted_at", "snapshot_created", "version"), PLAIN
+        ("id", "user_id", "link_source", "deleted", "deleted_at", "snapshot_created", "recorded_at"), PLAIN
     ),
-    "updated_at": PLAIN,
+    **dict.fromkeys(("version", "updated_at"), PLAIN),
     "links": AS_JSON,
 }
 INVOICE = dict.fromkeys(
@@ -70,31 +73,26 @@ INVOICE = dict.fromkeys(
         "attempt_count",
         "amount_remaining",
         "created",
+        "recorded_at",
         "version",
         "updated_at",
     ),
     PLAIN,
 )
-PRICE = {**dict.fromkeys(("id", "product_id", "version", "updated_at"), PLAIN), "lookup_keys": AS_JSON}
-PURCHASE = {
-    **dict.fromkeys(
-        ("id", "session_id", "customer_id", "user_id", "offer", "quantity", "paid_at", "amount", "currency"),
-        PLAIN,
-    ),
-    **dict.fromkeys(("gives", "refunds", "disputes"), AS_JSON),
-    **dict.fromkeys(("version", "updated_at"), PLAIN),
+PRICE = {
+    **dict.fromkeys(("id", "product_id", "recorded_at", "version", "updated_at"), PLAIN),
+    "lookup_keys": AS_JSON,
 }
-COUNTED_UP = "OLD.version <> NEW.version"
+COUNTED_UP = "old.version <> new.version"
 LEARNED = (
-    f"{COUNTED_UP} OR OLD.lookup_keys IS DISTINCT FROM NEW.lookup_keys "
-    "OR OLD.product_id IS DISTINCT FROM NEW.product_id"
+    f"{COUNTED_UP} OR old.lookup_keys IS DISTINCT FROM new.lookup_keys "
+    "OR old.product_id IS DISTINCT FROM new.product_id"
 )
 KINDS = (
     ("subscription", SUBSCRIPTION, "user_id", COUNTED_UP),
     ("customer", CUSTOMER, "user_id", COUNTED_UP),
     ("invoice", INVOICE, "subscription_id", COUNTED_UP),
     ("price", PRICE, None, LEARNED),
-    ("purchase", PURCHASE, "user_id", COUNTED_UP),
 )
 """Each kind of record: what is kept of it, whose it is, and when it has changed."""
 TARGET = "billing_record_history (kind, record_id, version, former_owner, valid_until, record)"
@@ -130,61 +128,76 @@ def upgrade() -> None:
         sa.Column("content", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("since", "hash", name=op.f("pk_billing_catalogue")),
     )
-    for kind, columns, owner, changed in KINDS:
-        _create_triggers(kind, columns, owner, changed)
-
-
-def _create_triggers(kind: str, columns: dict[str, str], owner: str | None, changed: str) -> None:
     postgresql = op.get_bind().dialect.name == "postgresql"
+    for kind, columns, owner, changed in KINDS:
+        op.add_column(f"billing_{kind}", sa.Column("recorded_at", sa.BigInteger(), nullable=True))
+        if postgresql:
+            _on_postgresql(kind, columns, owner, changed)
+        else:
+            _on_sqlite(kind, columns, owner, changed)
+
+
+def _kept(kind: str, owner: str | None, record: str) -> str:
+    """What becomes a row of the history, of the row before (`old`) and after the change (`new`)."""
     former = "NULL"
     if owner is not None:
-        former = f"CASE WHEN OLD.{owner} IS DISTINCT FROM NEW.{owner} THEN OLD.{owner} END"
-    values = f"'{kind}', OLD.id, OLD.version, {former}, NEW.updated_at, {{}}"
-    kept = f"INSERT INTO {TARGET} VALUES ({values}) {ONCE};"  # noqa: S608
-    absent = f"INSERT INTO {TARGET} VALUES ('{kind}', NEW.id, -1, NULL, NEW.updated_at, NULL) {ONCE};"  # noqa: S608
-    if postgresql:
-        pairs = ", ".join(f"'{name}', OLD.{name}" for name in columns)
-        _postgresql(kind, "update", kept.format(f"jsonb_build_object({pairs})"), changed)
-        _postgresql(kind, "insert", absent, None)
-    else:
-        pairs = ", ".join(
-            f"'{name}', json(OLD.{name})" if how == AS_JSON else f"'{name}', OLD.{name}"
-            for name, how in columns.items()
-        )
-        _sqlite(kind, "update", kept.format(f"json_object({pairs})"), changed)
-        _sqlite(kind, "insert", absent, None)
+        former = f"CASE WHEN old.{owner} IS DISTINCT FROM new.{owner} THEN old.{owner} END"
+    return f"'{kind}', old.id, old.version, {former}, new.updated_at, {record}"
 
 
-def _postgresql(kind: str, verb: str, statement: str, condition: str | None) -> None:
-    name = f"billing_{kind}_history_{verb}"
-    op.execute(
-        f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS "
-        f"$$ BEGIN {statement} RETURN NULL; END $$"
+def _on_postgresql(kind: str, columns: dict[str, str], owner: str | None, changed: str) -> None:
+    pairs = ", ".join(f"'{name}', old.{name}" for name in columns)
+    kept = _kept(kind, owner, f"jsonb_build_object({pairs})")
+    # Not `old` and `new`: those are names of PL/pgSQL's own.
+    kept, changed = (text.replace("old.", "was.").replace("new.", "is_now.") for text in (kept, changed))
+    _function(
+        f"billing_{kind}_history",
+        f"INSERT INTO {TARGET} SELECT {kept} FROM rows_before AS was "  # noqa: S608
+        f"JOIN rows_after AS is_now ON is_now.id = was.id WHERE {changed} {ONCE}; RETURN NULL;",
     )
-    when = f"WHEN ({condition}) " if condition else ""
     op.execute(
-        f"CREATE TRIGGER {name} AFTER {verb.upper()} ON billing_{kind} FOR EACH ROW {when}"
-        f"EXECUTE FUNCTION {name}()"
+        f"CREATE TRIGGER billing_{kind}_history AFTER UPDATE ON billing_{kind} REFERENCING "
+        f"OLD TABLE AS rows_before NEW TABLE AS rows_after FOR EACH STATEMENT "
+        f"EXECUTE FUNCTION billing_{kind}_history()"
+    )
+    _function(f"billing_{kind}_recorded", "NEW.recorded_at := NEW.updated_at; RETURN NEW;")
+    op.execute(
+        f"CREATE TRIGGER billing_{kind}_recorded BEFORE INSERT ON billing_{kind} FOR EACH ROW "
+        f"WHEN (NEW.recorded_at IS NULL) EXECUTE FUNCTION billing_{kind}_recorded()"
     )
 
 
-def _sqlite(kind: str, verb: str, statement: str, condition: str | None) -> None:
-    statement = statement.replace("IS DISTINCT FROM", "IS NOT")
-    when = f"WHEN {condition.replace('IS DISTINCT FROM', 'IS NOT')} " if condition else ""
+def _function(name: str, body: str) -> None:
+    op.execute(f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$")
+
+
+def _on_sqlite(kind: str, columns: dict[str, str], owner: str | None, changed: str) -> None:
+    pairs = ", ".join(
+        f"'{name}', json(old.{name})" if how == AS_JSON else f"'{name}', old.{name}"
+        for name, how in columns.items()
+    )
+    kept = _kept(kind, owner, f"json_object({pairs})")
+    kept, changed = (text.replace("IS DISTINCT FROM", "IS NOT") for text in (kept, changed))
+    keep = f"INSERT INTO {TARGET} VALUES ({kept}) {ONCE};"  # noqa: S608
     op.execute(
-        f"CREATE TRIGGER billing_{kind}_history_{verb} AFTER {verb.upper()} ON billing_{kind} FOR EACH ROW "
-        f"{when}BEGIN {statement} END"
+        f"CREATE TRIGGER billing_{kind}_history AFTER UPDATE ON billing_{kind} FOR EACH ROW "
+        f"WHEN {changed} BEGIN {keep} END"
+    )
+    fill_in = f"UPDATE billing_{kind} SET recorded_at = new.updated_at WHERE id = new.id;"  # noqa: S608
+    op.execute(
+        f"CREATE TRIGGER billing_{kind}_recorded AFTER INSERT ON billing_{kind} FOR EACH ROW "
+        f"WHEN new.recorded_at IS NULL BEGIN {fill_in} END"
     )
 
 
 def downgrade() -> None:
     postgresql = op.get_bind().dialect.name == "postgresql"
     for kind, *_ in KINDS:
-        for verb in ("update", "insert"):
-            name = f"billing_{kind}_history_{verb}"
+        for name in (f"billing_{kind}_history", f"billing_{kind}_recorded"):
             op.execute(f"DROP TRIGGER {name}" + (f" ON billing_{kind}" if postgresql else ""))
             if postgresql:
                 op.execute(f"DROP FUNCTION {name}()")
+        op.drop_column(f"billing_{kind}", "recorded_at")
     op.drop_table("billing_catalogue")
     op.drop_table("billing_record_history")
     op.drop_column("billing_event", "first_processed_at")

@@ -6,9 +6,11 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
-from sqlalchemy import Table
+from sqlalchemy import Column, Table
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel.ext.asyncio.session import AsyncSession
+
+from .table import KEPT_ONCE_WRITTEN
 
 Row = dict[str, Any]
 
@@ -22,6 +24,11 @@ NEWEST = "newest"
 COUNTED_UP = "ON CONFLICT (id) DO UPDATE SET version = billing_user.version + 1, state_due_at = 0"
 COUNT_UP = f"INSERT INTO billing_user (id, version, state_due_at) VALUES (:id, 1, 0) {COUNTED_UP}"
 """Count the version of a user up, from nothing to 1; the user's state is due to be announced."""
+
+
+def changed_columns(table: Table) -> list[Column[Any]]:
+    """The columns of a row that is there which a write replaces."""
+    return [each for each in table.columns if not each.primary_key and not each.info.get(KEPT_ONCE_WRITTEN)]
 
 
 def newest_change(table: Table, name: str) -> str | None:

@@ -20,13 +20,13 @@ class RecordHistory(Table, table=True):
     valid_until: int = Field(primary_key=True, sa_type=BigInteger, index=True)
     """When the change was made: `record` is what held until then."""
     version: int = Field(primary_key=True, sa_type=BigInteger)
-    """The version of the record before the change; -1 where there was none."""
+    """The version of the record before the change."""
     kind: str = Field(primary_key=True, sa_type=Text)
-    """`subscription`, `customer`, `invoice`, `price` or `purchase`."""
+    """`subscription`, `customer`, `invoice` or `price`."""
     former_owner: str | None = Field(default=None, sa_type=IdText)
     """Whose it was, where the change gave it to another user, or an invoice to another subscription."""
     record: dict[str, Any] | None = Field(default=None, sa_type=Json)
-    """The columns that limits are made of; null where there was no record yet."""
+    """The columns that limits are made of."""
 
 
 class StoredCatalogue(Table, table=True):

@@ -11,7 +11,7 @@ from .history_models import RecordHistory, StoredCatalogue
 from .price_model import Price, Product
 from .rules import RULES_VERSION, RuledRow, follows_rules
 from .seat_model import SeatRequest
-from .table import IdText, Json, Record, Table, default_row, partial_index, table_of
+from .table import IdText, Json, Record, Table, default_row, partial_index, recorded_at_field, table_of
 from .usage_models import Override, Usage, UsageKey, UsageOverage, UsagePeriod, User
 from .work_models import AuditEntry, EventArrival, Job, OpenedSession
 
@@ -140,6 +140,7 @@ class Subscription(Record, table=True):
     rules_version: int | None = None
     """With `rules_row_version`, whether the columns follow today's rules (see `follows_rules`)."""
     rules_row_version: int | None = Field(default=None, sa_type=BigInteger)
+    recorded_at: int | None = recorded_at_field()
     version: int = Field(default=0, sa_type=BigInteger)
     updated_at: int = Field(default=0, sa_type=BigInteger)
 
@@ -178,6 +179,7 @@ class Invoice(Record, table=True):
     snapshot_event_id: str | None = Field(default=None, sa_type=Text)
     rules_version: int | None = None
     rules_row_version: int | None = Field(default=None, sa_type=BigInteger)
+    recorded_at: int | None = recorded_at_field()
     version: int = Field(default=0, sa_type=BigInteger)
     updated_at: int = Field(default=0, sa_type=BigInteger)
 
@@ -216,6 +218,7 @@ class Customer(Record, table=True):
     snapshot_event_id: str | None = Field(default=None, sa_type=Text)
     rules_version: int | None = None
     rules_row_version: int | None = Field(default=None, sa_type=BigInteger)
+    recorded_at: int | None = recorded_at_field()
     version: int = Field(default=0, sa_type=BigInteger)
     updated_at: int = Field(default=0, sa_type=BigInteger)
 

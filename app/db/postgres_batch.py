@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from sqlalchemy import JSON, BigInteger, Boolean, Column, Integer, Table
 
-from .base import COUNTED_UP, INSERT_ONLY, UNITED, Row, newest_change
+from .base import COUNTED_UP, INSERT_ONLY, UNITED, Row, changed_columns, newest_change
 
 USERS_CHANNEL = "billing_users"
 
@@ -144,7 +144,7 @@ def _upsert(table: Table, first: int) -> str:
     names = ", ".join(column.name for column in columns)
     arrays = ", ".join(_array(first + i, _sql_type(column)) for i, column in enumerate(columns))
     values = ", ".join(column.name + ("::jsonb" if _is_json(column) else "") for column in columns)
-    changes = ", ".join(_change(table, column.name) for column in columns[1:])
+    changes = ", ".join(_change(table, column.name) for column in changed_columns(table))
     conflict = "NOTHING" if table.info.get(INSERT_ONLY) else f"UPDATE SET {changes}"
     return (
         f"INSERT INTO {table.name} ({names}) SELECT {values} FROM unnest({arrays}) AS entry ({names}) "

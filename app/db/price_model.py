@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Index, Text
 from sqlmodel import Field
 
-from .table import IdText, Json, Record, partial_index
+from .table import IdText, Json, Record, partial_index, recorded_at_field
 
 
 class Price(Record, table=True):
@@ -39,6 +39,7 @@ class Price(Record, table=True):
     """The one that it has now."""
     shown_at: str | None = Field(default=None, sa_type=IdText)
     """Which statement of Stripe's `shown` is from: a greater one is newer."""
+    recorded_at: int | None = recorded_at_field()
     version: int = Field(default=0, sa_type=BigInteger)
     updated_at: int = Field(default=0, sa_type=BigInteger)
 

@@ -15,7 +15,7 @@ from sqlalchemy import JSON, URL, Column, Connection, Table, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from ..errors import ConfigurationError
-from .base import COUNT_UP, INSERT_ONLY, UNITED, Database, Row, newest_change
+from .base import COUNT_UP, INSERT_ONLY, UNITED, Database, Row, changed_columns, newest_change
 from .sqlite_trial import try_to_write, why_not_writable
 
 T = TypeVar("T")
@@ -237,7 +237,7 @@ def _from_sqlite(column: Column[Any], value: Any) -> Any:
 @cache
 def _upsert(table: Table) -> str:
     names = [column.name for column in table.columns]
-    changes = ", ".join(_change(table, name) for name in names[1:])
+    changes = ", ".join(_change(table, column.name) for column in changed_columns(table))
     marks = ", ".join("?" * len(names))
     conflict = "NOTHING" if table.info.get(INSERT_ONLY) else f"UPDATE SET {changes}"
     return f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks}) ON CONFLICT (id) DO {conflict}"

@@ -2,15 +2,18 @@
 
 from typing import Any, ClassVar, cast
 
-from sqlalchemy import JSON, Index, MetaData, Text, text
+from sqlalchemy import JSON, BigInteger, Index, MetaData, Text, text
 from sqlalchemy import Table as SqlTable
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import registry
-from sqlmodel import SQLModel
+from sqlmodel import Field, SQLModel
 
 # Ids sort by their bytes on both databases, so that rows are always locked in one order.
 IdText = Text().with_variant(Text(collation="C"), "postgresql")
 Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+
+KEPT_ONCE_WRITTEN = "kept_once_written"
+"""In a column's `info`: a row that is there keeps the value that it was inserted with."""
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -34,6 +37,11 @@ class Record(Table):
     """A row with an id of its own."""
 
     id: str
+
+
+def recorded_at_field() -> Any:
+    """Since when a record is there, in Unix seconds; null in rows from before this was recorded."""
+    return Field(default=None, sa_type=BigInteger, sa_column_kwargs={"info": {KEPT_ONCE_WRITTEN: True}})
 
 
 def partial_index(name: str, condition: str, *columns: str) -> Index:

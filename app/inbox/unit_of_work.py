@@ -238,6 +238,8 @@ class UnitOfWork:
         for row, before in self.changed():
             version = row.__dict__["version"] + 1
             values = row.__dict__ | {"version": version, "updated_at": self.now}
+            if before is None and "recorded_at" in values:
+                values["recorded_at"] = self.now
             ruled = not isinstance(row, Price | Product | Purchase)
             if ruled and (before is None or follows_rules(cast(RuledRow, row))):
                 values |= {"rules_version": RULES_VERSION, "rules_row_version": version}

@@ -157,7 +157,8 @@ class _Past:
             unchanged = set(some) - replaced.keys()
             rows = await self._connection.execute(select(table_of(model)).where(col(model.id).in_(unchanged)))
             found |= {row.id: _row(model, dict(row._mapping)) for row in rows}
-            found |= {id: _row(model, record) for id, record in replaced.items() if record is not None}
+            found |= {id: _row(model, record) for id, record in replaced.items()}
+        found = {id: row for id, row in found.items() if (row.recorded_at or 0) <= self._at}
         later = [row.updated_at for row in found.values() if row.updated_at > self._at]
         if later:
             raise unknown_at(self._at, max(later))

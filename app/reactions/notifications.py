@@ -135,10 +135,10 @@ TEMPLATES: dict[str, tuple[str, str]] = {
 TIMES = ("next_payment_attempt", "failed_at", "trial_end", "grace_ends_at", "waiting_since", "since", "last")
 
 
-async def log_reaction(reaction: Reaction) -> None:
+def log_reaction(reaction: Reaction) -> None:
     """A line in the log for each reaction but those of UNLOGGED.
 
-    A coroutine: handing each to a thread would cost more than writing the line.
+    The outbox calls it at once: a thread or a task for each line would cost more than the line.
     """
     log.info(
         reaction.signal,

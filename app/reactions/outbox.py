@@ -27,6 +27,7 @@ from ..db.models import OutboxEntry, OutboxState, default_row, table_of
 from ..observability.redaction import REDACTED, redacted
 from ..signals import Durable, Reaction, TryLater, durable_receivers, reactions
 from . import statements
+from .notifications import log_reaction
 
 log = structlog.get_logger(__name__)
 
@@ -75,7 +76,7 @@ class Outbox:
         for reaction in made:
             for receiver in reactions.signal(reaction.signal).receivers_for(reaction):
                 self._call_plainly(receiver, reaction)
-        if made:
+        if any(durable_receivers(reaction.signal) for reaction in made):
             self._woken.set()
 
     async def call_durable(self, reaction: Reaction, names: Collection[str] | None = None) -> set[str]:
@@ -208,6 +209,9 @@ class Outbox:
             await (await session.connection()).execute(statements.SETTLE, values)
 
     def _call_plainly(self, receiver: PlainReceiver, reaction: Reaction) -> None:
+        if receiver is log_reaction:
+            receiver(reaction)
+            return
         if inspect.iscoroutinefunction(receiver):
             task = asyncio.create_task(_call_in_time(receiver, reaction))
             self._calls.add(task)
