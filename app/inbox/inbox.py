@@ -1,17 +1,14 @@
 """The inbox: takes events in, in batches, each batch one transaction. Nothing else begins one for them.
 
 While one batch commits, the events that arrive make up the next: an idle server commits a single event at
-once, a busy one dozens together. On PostgreSQL a second batch begins beside the first, so that one of them is
-read and applied here while the database has the other. `accept` returns after the commit, and the answer 200
-is given after it.
+once, a busy one dozens together. On PostgreSQL a second batch begins beside the first (see `queue`), so that
+one of them is read and applied here while the database has the other. `accept` returns after the commit, and
+the answer 200 is given after it.
 """
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from itertools import chain
 from math import inf
 
 import structlog
@@ -26,15 +23,11 @@ from .apply import NOT_APPLIED
 from .delivery import Delivery
 from .locked import LockedObjects, Verdict
 from .outcome import Outcome
+from .queue import Waiting, WaitingEvents
 from .transaction import Transactions, lock_names
 
 log = structlog.get_logger(__name__)
 
-MAX_BATCH_EVENTS = 128
-"""Advisory locks share one table with all others on the server, so a batch takes a bounded number."""
-MAX_BATCH_BYTES = 4 * 1024 * 1024
-WORTH_ANOTHER_BATCH = 8
-"""How many must wait to begin a batch beside another: a transaction costs as much as several events."""
 BATCH_TIMEOUT_SECONDS = 8
 """A database that stops answering must not block the inbox without end."""
 UPDATE_TIMEOUT_SECONDS = 8
@@ -42,31 +35,6 @@ UPDATE_TIMEOUT_SECONDS = 8
 SPLIT_SECONDS = 2
 """For how long a batch that meets a lock is taken apart. What is left then waits for the database."""
 LATE_CHECK_SECONDS = 0.25
-MAX_WAITING_EVENTS = 10_000
-MAX_WAITING_BYTES = 64 * 1024 * 1024
-
-
-@dataclass(slots=True, eq=False)
-class _Waiting:
-    delivery: Delivery
-    until: float = inf
-    """By the loop's clock: the caller then gets `Unavailable`, since the event may not be stored."""
-    outcome: asyncio.Future[Outcome] = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
-    )
-
-    def finish(self, outcome: Outcome) -> None:
-        # A request that was cancelled has given up its future, and left its event in.
-        if self.outcome.done():
-            return
-        if outcome.rejected is not None:
-            self.outcome.set_exception(outcome.rejected)
-        else:
-            self.outcome.set_result(outcome)
-
-    def fail(self, error: Exception) -> None:
-        if not self.outcome.done():
-            self.outcome.set_exception(error)
 
 
 class Inbox:
@@ -95,9 +63,7 @@ class Inbox:
             account=account,
         )
         self._locked = LockedObjects(database)
-        self._queue: deque[_Waiting] = deque()
-        self._queued_bytes = 0
-        self._under_way: list[list[_Waiting]] = []
+        self._waiting = WaitingEvents()
         self._late_check: asyncio.TimerHandle | None = None
         self._woken = asyncio.Event()
         self._stopping = False
@@ -126,13 +92,11 @@ class Inbox:
             Unavailable: when it could not be stored, or was not after `timeout_seconds` (it may be yet).
             Conflict, NotFound: for an internal event that contradicts what is stored.
         """
-        size = len(delivery.event.body)
-        if len(self._queue) >= MAX_WAITING_EVENTS or self._queued_bytes + size > MAX_WAITING_BYTES:
+        if not self._waiting.has_room(len(delivery.event.body)):
             raise Unavailable("Too many events are waiting to be stored. Send it again later.")
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(delivery, loop.time() + timeout_seconds)
-        self._queue.append(waiting)
-        self._queued_bytes += size
+        waiting = Waiting(delivery, loop.time() + timeout_seconds)
+        self._waiting.add(waiting)
         self._woken.set()
         if self._late_check is None:
             self._late_check = loop.call_later(LATE_CHECK_SECONDS, self._fail_late)
@@ -141,48 +105,33 @@ class Inbox:
     def _fail_late(self) -> None:
         """One timer for all that wait: one for each would cost more than reading its body does."""
         loop = asyncio.get_running_loop()
-        for waiting in chain(self._queue, *self._under_way):
+        unfinished = list(self._waiting.unfinished())
+        for waiting in unfinished:
             if waiting.until <= loop.time():
                 waiting.fail(Unavailable("The database did not take the event in time. Send it again later."))
-        anyone = self._queue or self._under_way
-        self._late_check = loop.call_later(LATE_CHECK_SECONDS, self._fail_late) if anyone else None
+        self._late_check = loop.call_later(LATE_CHECK_SECONDS, self._fail_late) if unfinished else None
 
     async def _run(self) -> None:
-        """Commit batch after batch; what two batches name alike, the database's locks keep apart."""
-        while self._queue or not self._stopping:
-            if self._is_worth_a_batch():
-                batch = self._take()
-                self._under_way.append(batch)
+        """Commit batch after batch."""
+        while self._waiting or not self._stopping:
+            if batch := self._waiting.take():
                 await self._process(batch)
-                self._under_way.remove(batch)
+                self._waiting.end(batch)
                 self._woken.set()
             else:
                 self._woken.clear()
                 await self._woken.wait()
 
-    def _is_worth_a_batch(self) -> bool:
-        return len(self._queue) >= (WORTH_ANOTHER_BATCH if self._under_way else 1)
-
-    def _take(self) -> list[_Waiting]:
-        """The next batch. It leaves the queue when it is taken, and its bytes with it."""
-        batch: list[_Waiting] = []
-        size = 0
-        while self._queue and len(batch) < MAX_BATCH_EVENTS and size < MAX_BATCH_BYTES:
-            batch.append(self._queue.popleft())
-            size += len(batch[-1].delivery.event.body)
-        self._queued_bytes -= size
-        return batch
-
-    async def _process(self, batch: Sequence[_Waiting]) -> None:
+    async def _process(self, batch: Sequence[Waiting]) -> None:
         """Commit the batch and give each of its requests the result. Never raises."""
         if self._locked:
             batch = await self._without_locked(batch)
         await self._commit(batch)
 
-    async def _without_locked(self, batch: Sequence[_Waiting]) -> list[_Waiting]:
+    async def _without_locked(self, batch: Sequence[Waiting]) -> list[Waiting]:
         """The events that need nothing which was locked a moment ago. The others are refused, or tried."""
         verdicts = await self._locked.judge(waiting.delivery for waiting in batch)
-        sorted_out: dict[Verdict, list[_Waiting]] = {verdict: [] for verdict in Verdict}
+        sorted_out: dict[Verdict, list[Waiting]] = {verdict: [] for verdict in Verdict}
         for waiting, verdict in zip(batch, verdicts, strict=True):
             sorted_out[verdict].append(waiting)
         _refuse(sorted_out[Verdict.REFUSE])
@@ -190,7 +139,7 @@ class Inbox:
         await self._commit(sorted_out[Verdict.TRY_APART], split_until=until)
         return sorted_out[Verdict.COMMIT]
 
-    async def _commit(self, batch: Sequence[_Waiting], *, split_until: float | None = None) -> None:
+    async def _commit(self, batch: Sequence[Waiting], *, split_until: float | None = None) -> None:
         """Commit the batch, or what of it can be committed. `split_until`: it has met a lock before."""
         if not batch:
             return
@@ -210,7 +159,7 @@ class Inbox:
                 waiting.finish(outcome)
 
     async def _resolve_error(
-        self, batch: Sequence[_Waiting], error: Exception, split_until: float | None
+        self, batch: Sequence[Waiting], error: Exception, split_until: float | None
     ) -> None:
         """Only an error of the database comes here. It is split down to the event that causes it."""
         if self.database.is_held(error):
@@ -223,7 +172,7 @@ class Inbox:
         else:
             await self._keep_as_failed(batch[0], error)
 
-    async def _go_on_without_locked(self, batch: Sequence[_Waiting], split_until: float | None) -> None:
+    async def _go_on_without_locked(self, batch: Sequence[Waiting], split_until: float | None) -> None:
         """Somebody keeps locked what an event of the batch needs: refuse that one, and commit the others."""
         names = {waiting: set(lock_names([waiting.delivery])) for waiting in batch}
         locks = await self._locked.find(set().union(*names.values()))
@@ -244,14 +193,14 @@ class Inbox:
             for half in _halves(batch):
                 await self._commit(half, split_until=None if in_turn else split_until or now + SPLIT_SECONDS)
 
-    def _fail_unavailable(self, batch: Sequence[_Waiting], error: str) -> None:
+    def _fail_unavailable(self, batch: Sequence[Waiting], error: str) -> None:
         self.unavailable += 1
         log.error("database_unavailable", error=error, events=len(batch))
         unavailable = Unavailable("The database cannot take the event now. Send it again later.")
         for waiting in batch:
             waiting.fail(unavailable)
 
-    async def _keep_as_failed(self, waiting: _Waiting, error: Exception) -> None:
+    async def _keep_as_failed(self, waiting: Waiting, error: Exception) -> None:
         event_id = waiting.delivery.event.id
         if waiting.delivery.is_internal:
             log.error("event_not_stored", event_id=event_id, error=type(error).__name__)
@@ -268,12 +217,12 @@ class Inbox:
             waiting.finish(outcome)
 
 
-def _halves(batch: Sequence[_Waiting]) -> tuple[Sequence[_Waiting], Sequence[_Waiting]]:
+def _halves(batch: Sequence[Waiting]) -> tuple[Sequence[Waiting], Sequence[Waiting]]:
     middle = len(batch) // 2
     return batch[:middle], batch[middle:]
 
 
-def _refuse(locked: Iterable[_Waiting]) -> None:
+def _refuse(locked: Iterable[Waiting]) -> None:
     """Events that need what somebody else keeps locked."""
     for waiting in locked:
         waiting.fail(Unavailable("Somebody else keeps a record of this event locked. Send it again later."))

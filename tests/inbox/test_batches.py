@@ -13,7 +13,8 @@ from app.db import Database, postgres_batch
 from app.errors import Unavailable
 from app.inbox import locked
 from app.inbox.delivery import Delivery, receive
-from app.inbox.inbox import MAX_BATCH_EVENTS, WORTH_ANOTHER_BATCH, Inbox
+from app.inbox.inbox import Inbox
+from app.inbox.queue import MAX_BATCH_EVENTS, WORTH_ANOTHER_BATCH
 from app.main import create_app
 from app.service import Service
 
