@@ -26,7 +26,7 @@ from ..plans import Catalogue, KnownPrice, PriceList
 from ..signals import Reaction, is_heard
 from ..stripe.events import StripeEvent
 from .delivery import Delivery
-from .kinds import DEFAULT_ROWS, KINDS, make_row
+from .kinds import DEFAULT_ROWS, KINDS, RULED, make_row, model_of
 
 R = TypeVar("R", bound=Record)
 Key = tuple[type[Record], str]
@@ -141,13 +141,13 @@ class UnitOfWork:
 
     def change(self, row: Record, **values: Any) -> None:
         """Change columns of a row."""
-        state = row.__dict__
+        state, model = row.__dict__, model_of(row)
         if values.items() <= state.items():
             return
-        self._remember((type(row), row.id), state)
+        self._remember((model, row.id), state)
         state.update(values)
-        if type(row) is Subscription and row.customer_id is not None:
-            self._by_customer[row.customer_id].add(row.id)
+        if model is Subscription and (customer_id := state["customer_id"]) is not None:
+            self._by_customer[customer_id].add(row.id)
 
     def announce(
         self,
@@ -227,7 +227,7 @@ class UnitOfWork:
     def follow_rules(self, row: Record) -> None:
         """Have the row written as one that follows today's rules, whether anything else changed or not."""
         state = row.__dict__
-        self._remember((type(row), row.id), state)
+        self._remember((model_of(row), row.id), state)
         state |= {"rules_version": RULES_VERSION, "rules_row_version": state["version"]}
 
     def written(self) -> Iterator[tuple[type[Record], dict[str, Any]]]:
@@ -235,15 +235,15 @@ class UnitOfWork:
 
         A row that follows today's rules goes on to; another one waits to be reapplied.
         """
-        for row, before in self.changed():
+        for (model, id), before in self._before.items():
+            row = self._rows[model, id]
             version = row.__dict__["version"] + 1
             values = row.__dict__ | {"version": version, "updated_at": self.now}
             if before is None and "recorded_at" in values:
                 values["recorded_at"] = self.now
-            ruled = not isinstance(row, Price | Product | Purchase)
-            if ruled and (before is None or follows_rules(cast(RuledRow, row))):
+            if model in RULED and (before is None or follows_rules(cast(RuledRow, row))):
                 values |= {"rules_version": RULES_VERSION, "rules_row_version": version}
-            yield type(row), values
+            yield model, values
 
     def has_changed(self, model: type[Record], id: str | None) -> bool:
         """Whether the row differs from what was loaded."""
@@ -252,19 +252,18 @@ class UnitOfWork:
     def users(self) -> set[str]:
         """The users whose limits the changes may touch, those that a customer was taken from included."""
         users: set[str | None] = set()
-        for row, before in self.changed():
-            if isinstance(row, Price | Product):
+        for (model, id), before in self._before.items():
+            if model in (Price, Product):
                 continue
-            values = row.__dict__
-            if isinstance(row, Purchase):
-                users |= {row.user_id, before["user_id"] if before else None}
+            values = self._rows[model, id].__dict__
+            if model in (Purchase, Customer, Subscription):
+                users |= {values["user_id"], before["user_id"] if before else None}
+            if model is Customer:
+                users |= {each.user_id for each in self.subscriptions_of(id)}
+            elif model is Purchase:
                 users.add(self.user_of(values["customer_id"], None))
-            elif isinstance(row, Customer):
-                users |= {row.user_id, before["user_id"] if before else None}
-                users |= {each.user_id for each in self.subscriptions_of(row.id)}
-            elif isinstance(row, Subscription):
-                users |= {row.user_id, before["user_id"] if before else None}
-                if row.links is None or (before is not None and before["links"] is None):
+            elif model is Subscription:
+                if values["links"] is None or (before is not None and before["links"] is None):
                     users.add(self.user_of(values["customer_id"], None))
             else:
                 users.add(self.user_of(values["customer_id"], values["subscription_id"]))
