@@ -83,6 +83,14 @@ PRICE = {
     **dict.fromkeys(("id", "product_id", "recorded_at", "version", "updated_at"), PLAIN),
     "lookup_keys": AS_JSON,
 }
+PURCHASE = {
+    **dict.fromkeys(
+        ("id", "session_id", "customer_id", "user_id", "offer", "quantity", "paid_at", "amount", "currency"),
+        PLAIN,
+    ),
+    **dict.fromkeys(("gives", "refunds", "disputes"), AS_JSON),
+    **dict.fromkeys(("recorded_at", "version", "updated_at"), PLAIN),
+}
 COUNTED_UP = "old.version <> new.version"
 LEARNED = (
     f"{COUNTED_UP} OR old.lookup_keys IS DISTINCT FROM new.lookup_keys "
@@ -93,6 +101,7 @@ KINDS = (
     ("customer", CUSTOMER, "user_id", COUNTED_UP),
     ("invoice", INVOICE, "subscription_id", COUNTED_UP),
     ("price", PRICE, None, LEARNED),
+    ("purchase", PURCHASE, "user_id", COUNTED_UP),
 )
 """Each kind of record: what is kept of it, whose it is, and when it has changed."""
 TARGET = "billing_record_history (kind, record_id, version, former_owner, valid_until, record)"

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Integer, Text
 from sqlmodel import Field
 
-from .table import IdText, Json, Record, Table
+from .table import IdText, Json, Record, Table, recorded_at_field
 
 
 class Grant(Table, table=True):
@@ -65,5 +65,6 @@ class Purchase(Record, table=True):
     livemode: bool | None = None
     stated: dict[str, Any] | None = Field(default=None, sa_type=Json)
     """The `created` and `event_id` of the newest event of the session."""
+    recorded_at: int | None = recorded_at_field()
     version: int = Field(default=0, sa_type=BigInteger)
     updated_at: int = Field(default=0, sa_type=BigInteger)

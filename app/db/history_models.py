@@ -22,7 +22,7 @@ class RecordHistory(Table, table=True):
     version: int = Field(primary_key=True, sa_type=BigInteger)
     """The version of the record before the change."""
     kind: str = Field(primary_key=True, sa_type=Text)
-    """`subscription`, `customer`, `invoice` or `price`."""
+    """`subscription`, `customer`, `invoice`, `price` or `purchase`."""
     former_owner: str | None = Field(default=None, sa_type=IdText)
     """Whose it was, where the change gave it to another user, or an invoice to another subscription."""
     record: dict[str, Any] | None = Field(default=None, sa_type=Json)

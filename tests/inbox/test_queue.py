@@ -8,7 +8,7 @@ import orjson
 from app.inbox.delivery import receive
 from app.inbox.queue import MAX_BATCH_EVENTS, MOST_LOOKED_AT, WORTH_ANOTHER_BATCH, Waiting, WaitingEvents
 
-from tests.client import START
+from ..limits.helpers import START
 
 
 def waiting(event_id: str, customer: str) -> Waiting:

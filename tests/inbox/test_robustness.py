@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.db import open_database
 from app.inbox.delivery import receive
-from app.inbox.inbox import _Waiting
+from app.inbox.queue import Waiting
 from app.inbox.spool import Spool
 from app.main import create_app
 from app.operations.replay import replay
@@ -177,7 +177,7 @@ async def test_an_event_that_the_database_refuses_is_not_put_over_one_that_was_a
         inbox = client.app.state.billing.inbox
         assert await client.send(CUSTOMER) == "processed"
         late = receive(orjson.dumps(CUSTOMER), signature=None, received_at=START)
-        waiting = _Waiting(late)
+        waiting = Waiting(late)
         await inbox._keep_as_failed(waiting, ValueError("refused"))
         assert (await waiting.outcome).duplicate
         assert await states(client) == {"processed"}

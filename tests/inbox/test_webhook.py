@@ -289,7 +289,7 @@ async def test_a_cancelled_request_leaves_its_event_in(client: Client) -> None:
     task = asyncio.create_task(client.send(subscription_event()))
     inbox = client.app.state.billing.inbox
     async with asyncio.timeout(LONGEST_SECONDS):
-        while not inbox._queue and not task.done():  # noqa: ASYNC110 # nothing announces what waits
+        while not inbox._waiting and not task.done():  # noqa: ASYNC110 # nothing announces what waits
             await asyncio.sleep(0)
     task.cancel()
 

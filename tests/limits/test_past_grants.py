@@ -200,6 +200,7 @@ async def test_a_purchase_of_which_retention_removed_the_past_is_not_guessed(
     async with site(database_url, random.Random(1), tmp_path / "plans.toml", shop) as here:
         diary = await diary_of(here)
         await diary.hears(COMPLETED, session())
+        await diary.hears(REFUNDED, charge(100))
         here.now += 40 * DAY
         await diary.write()
         kept = list(diary.written[-2:])
