@@ -8,6 +8,7 @@ import httpx
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from fastapi import FastAPI
 
+from .. import limits
 from ..inbox import webhook
 from .trace import traced
 
@@ -62,6 +63,7 @@ def running(app: FastAPI) -> Iterator[RunningApp]:
     """
     if not hasattr(app.state, "billing"):
         raise RuntimeError("The service is not installed in this application: call install(app) first.")
+    limits.use(app.state.billing.limits)  # another application may have been made since
     with start_blocking_portal() as portal:
         lifespan = app.router.lifespan_context(app)
         with portal.wrap_async_context_manager(lifespan) as state:

@@ -20,6 +20,7 @@ from app.main import install
 from app.plans import load_catalogue
 from app.service import Running
 from app.testing import Adapter
+from app.testing.conformance import user
 from app.testing.conformance.broken import BrokenPromise
 from app.testing.conformance.suite import Suite, load_adapter
 from app.testing.conformance.tiers import UNLIMITED, Tiers, find_tiers
@@ -157,6 +158,25 @@ def test_the_report_names_what_the_application_did(
     assert (Path(broken.value.place.path), broken.value.place.function) == (Path(__file__), function)
 
 
+class Hanging(Rooms):
+    def add_routes(self, app: FastAPI) -> None:
+        @app.post("/rooms/{user}")
+        async def create(user: str, service: Running) -> None:
+            async with service.database.session() as session:
+                await limits.consume(session, user, "rooms")
+                await asyncio.Event().wait()
+
+
+def test_a_request_that_hangs_is_reported_with_the_last_thing_that_it_did(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(user, "ANSWER_SECONDS", 2.0)
+    with pytest.raises(BrokenPromise, match="no answer within 2") as broken:
+        suite.play(Hanging, "rollback")
+    assert broken.value.place is not None
+    assert "limits.consume" in Path(__file__).read_text().splitlines()[broken.value.place.line - 1]
+
+
 class Elsewhere(Unstored):
     """Consumes in the service's own session alone: what is in memory cannot be rolled back with it."""
 
@@ -210,6 +230,14 @@ def test_an_adapter_that_cannot_be_used_is_one_sentence(
 ) -> None:
     with pytest.raises(error, match=message):
         suite.play(adapter, "status_none")
+
+
+def test_an_adapter_that_cannot_be_used_is_not_run_on_the_application_before_it(suite: Suite) -> None:
+    suite.play(Rooms, "cancellation")
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match="does not have the settings"):
+            suite.play(WithoutSettings, "cancellation")
+    suite.play(Rooms, "cancellation")
 
 
 @pytest.mark.parametrize(

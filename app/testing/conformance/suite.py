@@ -100,13 +100,14 @@ class Suite:
         if self._settings is None:
             self._settings = self._prepare()
         if self._running is None or type(self._adapter) is not adapter:
-            self._adapter = adapter()
-            app = self._adapter.make_app(self._settings)
+            self._adapter, made = None, adapter()
+            app = made.make_app(self._settings)
             _check_app(app, self._settings)
             if self._running is None or app is not self._running.app:
                 self._start(app)
             assert self._running is not None
-            self._adapter.service = self._running.service
+            made.service = self._running.service
+            self._adapter = made
         return self._running
 
     def _start(self, app: FastAPI) -> None:

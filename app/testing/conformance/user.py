@@ -26,6 +26,10 @@ PREFIX = "conformance-"
 """What the names of all users of the test begin with."""
 MOST_CREATED = 40
 """How many things are really created to reach a limit. For more, usage is set beforehand."""
+ANSWER_SECONDS = 120.0
+"""Then a request hangs: far longer than any takes on a loaded machine."""
+END_SECONDS = 5.0
+"""How long it then may take to end."""
 MOST_SHOWN = 200
 """Characters of an answer in a report."""
 
@@ -187,7 +191,18 @@ class User:
             traced.set(trace)
             return await sending
 
-        return Outcome(await asyncio.create_task(traced_request()), trace)
+        request = asyncio.create_task(traced_request())
+        await asyncio.wait([request], timeout=ANSWER_SECONDS)
+        if not request.done():
+            request.cancel()
+            await asyncio.wait([request], timeout=END_SECONDS)  # a thread may hang on
+            last = next((step.place for step in reversed(trace.steps) if step.place), None)
+            raise BrokenPromise(
+                f"A request got no answer within {ANSWER_SECONDS} seconds.",
+                "It waits after the last thing that it did there, perhaps for a lock that it holds itself.",
+                last,
+            )
+        return Outcome(request.result(), trace)
 
     # What is so
 
