@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import Conflict, InvalidRequest, NotFound
+from ..inbox.handlers.purchase import sold_by
 from ..plans import Catalogue, Credits
 from ..service import Service
 from ..stripe.client import StripeApi, promptly
-from ..stripe.objects import as_seconds, as_text, named_user
+from ..stripe.objects import as_seconds, as_text, as_user_id, named_user
 from ..stripe.paths import PATHS
 from ..stripe.purchases import GRANT_KEY, MAX_QUANTITY, PAID, QUANTITY_KEY, purchase_id
 from .checkout import SESSION_ID
@@ -110,11 +111,16 @@ async def sync_one_time_session(
     if SESSION_ID.fullmatch(session_id) is None:
         raise NotFound("This cannot be the id of a checkout session: those begin with cs_.")
     api, objects = stripe_of(service)
-    answer = await promptly(api.get(PATHS["checkout.session"].format(session_id)))
+    answer = await promptly(api.get(PATHS["checkout.session"].format(session_id), expand=["line_items"]))
     session = answer.content
-    if purchase_id(session) is None:
-        raise InvalidRequest(f"Checkout session {session_id} sells neither credits nor a plan once.")
+    if purchase_id(session) is None or sold_by(session, service.limits.catalogue) is None:
+        raise InvalidRequest(
+            f"Checkout session {session_id} sells neither credits nor a plan once: its metadata names none "
+            "(`grant`), and none of its prices is in the plans file."
+        )
     owner = named_user(session, service.settings.link_metadata_keys)
+    if owner is None and session.get("customer") is None:
+        owner = as_user_id(session.get("client_reference_id"))
     if user_id is not None and owner != user_id:
         raise NotFound(f"Checkout session {session_id} is not of this user.")
     status, payment_status = as_text(session.get("status")), as_text(session.get("payment_status"))

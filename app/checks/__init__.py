@@ -7,7 +7,7 @@ these checks say. What only the doctor can see, at Stripe and in the settings, i
 
 import structlog
 
-from . import changes, duplicates, events, jobs, prices, records, spool, webhooks
+from . import changes, duplicates, events, jobs, prices, purchases, records, spool, webhooks
 from .finding import Check, Context, Finding, Level, Scope
 
 __all__ = ["BY_NAME", "CHECKS", "Check", "Context", "Finding", "Level", "Scope", "run_checks"]
@@ -19,6 +19,7 @@ CHECKS: tuple[Check, ...] = (
     *duplicates.CHECKS,
     *records.CHECKS,
     *prices.CHECKS,
+    *purchases.CHECKS,
     *changes.CHECKS,
     *events.CHECKS,
     *webhooks.CHECKS,

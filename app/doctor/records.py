@@ -61,6 +61,7 @@ CHECKS = (
     Check("events-mode", "The latest events are of this mode.", events_are_of_the_mode, ("records",)),
     Check("records-mode", "No subscription is of the other mode.", records_are_of_the_mode, ("records",)),
     of_catalogue("prices-in-use", "records", "catalogue"),
+    of_catalogue("purchases", "records", "catalogue"),
     of_catalogue("bought-twice", "records"),
     of_catalogue("seats", "records", "stripe"),
     of_catalogue("schedules", "records", "stripe"),

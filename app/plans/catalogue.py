@@ -1,6 +1,6 @@
 """The catalogue as the rest of the service reads it: immutable, and indexed by price."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
@@ -191,6 +191,17 @@ class Catalogue:
                 break
             found = self._by_lookup_key.get(key)
         return found or (self._by_product.get(product_id) if product_id else None)
+
+    def offers_once(self) -> Iterator[tuple[str, Credits | Plan]]:
+        """What is bought once: the name of each offer, such as `credits.top_up_100`, and the offer."""
+        yield from ((each.offer, each) for each in self.credits.values())
+        yield from ((f"plans.{each.id}", each) for each in self.plans.values() if each.once is not None)
+
+    def offer_once_of(self, price_id: str | None, lookup_key: str | None) -> str | None:
+        """The name of what is bought once by this price: by its id, else by its lookup key."""
+        offers = list(self.offers_once())
+        by_id = [name for name, each in offers if price_id in each.prices]
+        return next(iter(by_id or [name for name, each in offers if lookup_key in each.lookup_keys]), None)
 
     def shown_plans(self) -> tuple[Plan, ...]:
         """What a pricing page shows, in its order: all but those with `sold = false`.

@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-from .objects import Values, as_dict, as_id, as_object_id, as_text
+from .objects import Values, as_dict, as_id, as_integer, as_object_id, as_text
 
 GRANT_KEY = "grant"
 """The metadata key of a checkout session that names what is bought, such as `credits.top_up_100`."""
@@ -28,12 +28,44 @@ def purchase_id(content: Values) -> str | None:
     """
     kind = as_text(content.get("object"))
     if kind == "checkout.session":
-        if as_text(content.get("mode")) != "payment" or bought(content) is None:
+        if as_text(content.get("mode")) != "payment" or not (bought(content) or may_sell_once(content)):
             return None
         return as_object_id(content.get("payment_intent")) or as_id(content.get("id"))
     if kind in ("charge", "dispute", "refund"):
         return as_object_id(content.get("payment_intent"))
     return None
+
+
+class Line(NamedTuple):
+    """A line of a session: what it sold, by its price, and how many."""
+
+    price_id: str | None
+    lookup_key: str | None
+    quantity: int
+
+
+def may_sell_once(session: Values) -> bool:
+    """Whether a session whose metadata names no offer may sell one: it shows its lines, or is of a link.
+
+    A payment link whose metadata has a `grant` that names none, such as `none`, sells something else.
+    """
+    if GRANT_KEY in as_dict(session.get("metadata")):
+        return False
+    return lines_of(session) is not None or as_id(session.get("payment_link")) is not None
+
+
+def lines_of(session: Values) -> list[Line] | None:
+    """The session's lines; None where it does not show them: Stripe's events do not."""
+    lines = as_dict(session.get("line_items")).get("data")
+    if not isinstance(lines, list):
+        return None
+    found = [
+        (as_dict(as_dict(each).get("price")), as_integer(as_dict(each).get("quantity"))) for each in lines
+    ]
+    return [
+        Line(as_id(price.get("id")), as_text(price.get("lookup_key")), min(max(many or 1, 1), MAX_QUANTITY))
+        for price, many in found
+    ]
 
 
 def bought(session: Values) -> Bought | None:

@@ -167,3 +167,18 @@ async def test_what_is_bought_once_is_neither_subscribed_nor_changed_to(here: Sh
     assert (refused.status_code, "bought once" in refused.text) == (422, True)
     summary = await here.client.read(f"/internal/users/{USER}/summary")
     assert {choice["plan"]: choice["once"] for choice in summary["choices"]} == {"lifetime": True}
+
+
+async def test_a_payment_link_that_does_not_say_what_it_sells_is_synced_by_its_price(here: Shop) -> None:
+    customer = here.account.create_customer(user_id=USER)
+    session = here.account.open_once([("price_top_up", 2)], customer=customer.id)
+    session.details = {"payment_link": "plink_1"}
+    here.account.pay_once(session)
+    await here.hear()
+    assert await left(here) == {}
+    synced = await here.done(f"{PATH}/{session.id}/sync", {})
+    assert (synced["applied"], await left(here)) == (True, {"api_calls": 200, "projects": 4})
+    other = here.account.open_once([("price_team", 1)], customer=customer.id)
+    here.account.pay_once(other)
+    refused = await here.post(f"{PATH}/{other.id}/sync", {})
+    assert (refused.status_code, "plans file" in refused.json()["detail"]) == (422, True)

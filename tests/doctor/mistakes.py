@@ -129,6 +129,15 @@ async def price_without_stripe(patient: Patient) -> None:
     plans.write_text(plans.read_text().replace("price_starter", "price_unheard_of"))
 
 
+async def sold_by_a_silent_payment_link(patient: Patient) -> None:
+    plans = Path(patient.environment["PLANS_FILE"])
+    plans.write_text(plans.read_text() + '\n[credits.top_up]\nprices = ["price_top_up"]\nprojects = 2\n')
+    columns = "id, session_id, paid_at, refunds, disputes, version, updated_at"
+    await patient.write(
+        f"INSERT INTO billing_purchase ({columns}) VALUES ('pi_1', 'cs_test_1', 1, '{{}}', '{{}}', 1, 1)"
+    )
+
+
 async def copied_catalogue(patient: Patient) -> None:
     plans = Path(patient.environment["PLANS_FILE"])
     plans.write_text(plans.read_text().removeprefix("# Ours.\n"))

@@ -20,6 +20,7 @@ from .mistakes import (
     received,
     second_endpoint,
     setting,
+    sold_by_a_silent_payment_link,
     sql,
     subscribed,
     superfluous_types,
@@ -118,6 +119,13 @@ STORIES = STORIES_OF_SETTINGS | {
     ),
     "two subscriptions": Story(
         "two-subscriptions", "warning", subscribed(user_id="ada"), "one live subscription", "bought twice"
+    ),
+    "payment link without metadata": Story(
+        "purchases",
+        "error",
+        sold_by_a_silent_payment_link,
+        "1 payment by a payment link granted nothing",
+        "one-time-sessions",
     ),
     "two paid sessions": Story(
         "bought-twice",

@@ -104,3 +104,15 @@ def dispute(status: str, amount: int = 1000, **changes: Any) -> dict[str, Any]:
 COMPLETED, SUCCEEDED = "checkout.session.completed", "checkout.session.async_payment_succeeded"
 REFUNDED, DISPUTED, CLOSED = "charge.refunded", "charge.dispute.created", "charge.dispute.closed"
 MADE, UPDATED, FAILED = "refund.created", "charge.refund.updated", "refund.failed"
+
+
+def linked(**changes: Any) -> dict[str, Any]:
+    """A session of a payment link without metadata, by a guest whom the link's address names."""
+    silent: dict[str, Any] = {"metadata": {}, "payment_link": "plink_1", "customer": None}
+    return session(**(silent | {"client_reference_id": "ada"} | changes))
+
+
+def lines(*sold: tuple[str, str | None, int]) -> dict[str, Any]:
+    """The lines of a session: price, lookup key and quantity of each."""
+    data = [{"price": {"id": id, "lookup_key": key}, "quantity": many} for id, key, many in sold]
+    return {"object": "list", "data": data}

@@ -19,7 +19,7 @@ from ...stripe.objects import (
     as_user_id,
     named_user,
 )
-from ...stripe.purchases import PAID, bought, purchase_id
+from ...stripe.purchases import PAID, Bought, bought, lines_of, may_sell_once, purchase_id
 from ..unit_of_work import UnitOfWork
 
 FIRST: dict[str, Any] = {"created": -1, "event_id": ""}
@@ -35,8 +35,8 @@ def record_purchase(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
         InvalidRequest: where the catalogue does not have what was bought; the event is retried.
     """
     session, id = event.object, purchase_id(event.object)
-    sold = bought(session)
-    if id is None or sold is None:
+    sold = sold_by(session, unit_of_work.catalogue)
+    if id is None or (sold is None and not any(unit_of_work.catalogue.offers_once())):
         return
     row = _ensure(unit_of_work, id)
     paid_at = row.paid_at
@@ -50,15 +50,29 @@ def record_purchase(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
             "session_id": as_id(session.get("id")),
             "customer_id": as_object_id(session.get("customer")),
             "user_id": _user_of(session, unit_of_work),
-            "offer": sold.offer,
-            "quantity": sold.quantity,
             "amount": as_integer(session.get("amount_total")),
             "currency": as_text(session.get("currency")),
             "livemode": event.livemode,
         }
-    if row.gives is None:
+    if sold is not None and (row.offer is None or "stated" in values):
+        values |= {"offer": sold.offer, "quantity": sold.quantity}
+    if sold is not None and not row.gives:
         values["gives"] = _gives(unit_of_work.catalogue, sold.offer)
+    elif row.gives is None and lines_of(session) is not None:
+        values["gives"] = {}  # its lines sell nothing of the catalogue
     _change(unit_of_work, row, values)
+
+
+def sold_by(session: Values, catalogue: Catalogue) -> Bought | None:
+    """What the session sold once: what its metadata names, else its one line that the catalogue lists."""
+    if (named := bought(session)) is not None or not may_sell_once(session):
+        return named
+    offers = [
+        (catalogue.offer_once_of(line.price_id, line.lookup_key), line.quantity)
+        for line in lines_of(session) or ()
+    ]
+    found = [Bought(offer, quantity) for offer, quantity in offers if offer is not None]
+    return found[0] if len(found) == 1 else None
 
 
 def record_refund(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
