@@ -1,6 +1,6 @@
 """Requests made from the OpenAPI description, right ones and wrong ones: every answer is as described.
 
-Seeded and short here; `make fuzz` is longer, and on PostgreSQL too.
+Seeded and short in `make test-long`; `make fuzz` is longer, and on PostgreSQL too.
 """
 
 import os
@@ -167,6 +167,7 @@ async def play(client: Client, operation: Any, mode: GenerationMode) -> set[int]
     return statuses
 
 
+@pytest.mark.long
 async def test_every_answer_is_as_described_whatever_is_asked(fuzzed_database: str) -> None:
     seen: dict[str, set[int]] = {}
     async with running(fuzzed_database, clock=lambda: NOW) as client:
