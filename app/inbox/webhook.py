@@ -102,7 +102,7 @@ class StripeWebhook:
 class WebhookFirst:
     """ASGI middleware that knows the webhook before all routes are asked: a tenth of what an event costs."""
 
-    def __init__(self, app: ASGIApp, *, endpoint: StripeWebhook, path: str = PATH) -> None:
+    def __init__(self, app: ASGIApp, *, endpoint: ASGIApp, path: str = PATH) -> None:
         self._app = app
         self._path = path
         self._endpoint = endpoint

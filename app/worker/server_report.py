@@ -29,10 +29,13 @@ class ServerReport:
         self._database = database
         self._clock = clock
         self._seen: bool | None = None
+        self._is_noted = False
 
     def seen(self, ends_connections: bool) -> None:
         """Note on the first request whether the server ends every connection; warn where it does not."""
-        self._seen = ends_connections
+        if self._is_noted:
+            return
+        self._seen, self._is_noted = ends_connections, True
         if not ends_connections:
             log.warning("connections_without_deadlines", remedy=REMEDY)
 

@@ -39,6 +39,9 @@ async def test_the_log_and_the_database_tell_whether_the_server_ends_connections
         async with httpx.AsyncClient(base_url=server.url, trust_env=False) as client:
             for _ in range(3):
                 assert (await client.get("/healthz")).status_code == 200
+                refused = await client.post("/webhook/stripe", content=b"{}")
+                assert refused.status_code == 400
+                assert refused.headers["content-type"] == "application/problem+json"
         assert await reported(database_url) is bounded
     lines = [json.loads(line) for line in server.log().splitlines() if line.startswith("{")]
     warned = [line for line in lines if line.get("event") == "connections_without_deadlines"]
