@@ -95,9 +95,9 @@ class Shell:
 
 
 class Reader:
-    """Somebody who follows a page, in the folder, with the wheel in it."""
+    """Somebody who follows a page in the folder, with the wheel in it; pip finds the rest in a wheelhouse."""
 
-    def __init__(self, folder: Path, home: Path) -> None:
+    def __init__(self, folder: Path, home: Path, wheelhouse: Path) -> None:
         self._folder = folder
         self._ports = {port: str(free_port()) for port in (SERVICE_PORT, STRIPE_PORT)}
         kept = {name: value for name, value in os.environ.items() if NETWORK.match(name)}
@@ -108,7 +108,8 @@ class Reader:
             "LANG": "C.UTF-8",
             "PORT": port,
             "UVICORN_PORT": port,
-            "PIP_NO_COMPILE": "1",  # Python compiles what is imported; of the rest that takes half a minute
+            "PIP_NO_INDEX": "1",
+            "PIP_FIND_LINKS": str(wheelhouse),
         }
         self._shells = [Shell(folder, self._environment)]
 
@@ -163,8 +164,8 @@ def _lines(text: str) -> str:
 
 
 @contextmanager
-def reading(folder: Path, home: Path) -> Iterator[Reader]:
-    reader = Reader(folder, home)
+def reading(folder: Path, home: Path, wheelhouse: Path) -> Iterator[Reader]:
+    reader = Reader(folder, home, wheelhouse)
     try:
         yield reader
     finally:

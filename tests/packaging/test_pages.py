@@ -25,14 +25,14 @@ MACHINE_SECONDS = 120
     ],
 )
 def test_a_page_shows_what_happens_when_it_is_typed(
-    page: str, outputs: int, wheel: Path, tmp_path: Path
+    page: str, outputs: int, wheel: Path, wheelhouse: Path, tmp_path: Path
 ) -> None:
     folder, home = tmp_path / "project", tmp_path / "home"
     folder.mkdir()
     home.mkdir()
     shutil.copy(wheel, folder)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    with reading(folder, home) as reader:
+    with reading(folder, home, wheelhouse) as reader:
         assert reader.follow(ROOT / page) == outputs
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < MACHINE_SECONDS
