@@ -2,7 +2,8 @@
 
 Each user has a customer, a subscription of one or two items, and usage of two features; some have an open
 invoice or an override. Without `--url` a SQLite file is made and removed. A database of `--url` must be
-migrated and empty. The first check changes nobody, the second every user of a plan.
+migrated and empty. The first check is of the live catalogue itself: only who is over a limit already is
+counted. The second lowers a limit of one plan.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """The check of prices that live subscriptions have and nothing in the catalogue lists, not even [ignored]."""
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -80,20 +80,34 @@ async def unmapped_in_use(
     database: Database, catalogue: Catalogue, only: Collection[str] | None = None
 ) -> list[UnmappedPrice]:
     """The prices of live subscriptions (of those with the ids `only`, if given) that nothing lists."""
-    if only is None and not await _any_unmapped(database, catalogue):
-        return []
-    found: dict[str, UnmappedPrice] = {}
-    async for rows, known in _live_subscriptions(database, only):
-        prices = PriceList(catalogue, known)
-        for row in rows:
-            held = held_items(row.items, row.item_history, prices)
-            alone = not any(each.plan is not None and not each.unmapped for each in held)
-            for item in held:
-                if item.unmapped and item.price_id:
-                    found.setdefault(item.price_id, UnmappedPrice(item.price_id)).add(
-                        row.id, item, alone=alone
-                    )
-    return [found[price] for price in sorted(found)]
+    (found,) = await unmapped_in_each(database, [catalogue], only)
+    return found
+
+
+async def unmapped_in_each(
+    database: Database, catalogues: Sequence[Catalogue], only: Collection[str] | None = None
+) -> list[list[UnmappedPrice]]:
+    """What `unmapped_in_use` finds by each of the catalogues, while the subscriptions are read once."""
+    found: list[dict[str, UnmappedPrice]] = [{} for _ in catalogues]
+    asked = [
+        (catalogue, unmapped)
+        for catalogue, unmapped in zip(catalogues, found, strict=True)
+        if only is not None or await _any_unmapped(database, catalogue)
+    ]
+    if asked:
+        async for rows, known in _live_subscriptions(database, only):
+            for catalogue, unmapped in asked:
+                _add_unmapped(unmapped, rows, PriceList(catalogue, known))
+    return [[unmapped[price] for price in sorted(unmapped)] for unmapped in found]
+
+
+def _add_unmapped(found: dict[str, UnmappedPrice], rows: Iterable[Any], prices: PriceList) -> None:
+    for row in rows:
+        held = held_items(row.items, row.item_history, prices)
+        alone = not any(each.plan is not None and not each.unmapped for each in held)
+        for item in held:
+            if item.unmapped and item.price_id:
+                found.setdefault(item.price_id, UnmappedPrice(item.price_id)).add(row.id, item, alone=alone)
 
 
 async def _any_unmapped(database: Database, catalogue: Catalogue) -> bool:

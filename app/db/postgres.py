@@ -19,6 +19,7 @@ from .base import COUNT_UP, Database, Locks
 from .postgres_batch import STATEMENT_TIMEOUT_SECONDS, USERS_CHANNEL, PostgresBatch, locks
 from .postgres_errors import why_not_writable
 from .postgres_pool import replace_read_only, replace_silent
+from .table import read_json
 
 log = structlog.get_logger(__name__)
 
@@ -78,6 +79,7 @@ class PostgresDatabase(Database):
             create_async_engine(
                 "postgresql+asyncpg://",
                 async_creator=self._connect,
+                json_deserializer=read_json,
                 connect_args=ONE_TIME_STATEMENTS if pooled else {},
             )
         )

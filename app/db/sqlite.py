@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from ..errors import ConfigurationError
 from .base import COUNT_UP, INSERT_ONLY, UNITED, Database, Row, changed_columns, newest_change
 from .sqlite_trial import try_to_write, why_not_writable
+from .table import read_json
 
 T = TypeVar("T")
 
@@ -116,7 +117,9 @@ def make_engine(path: Path) -> AsyncEngine:
             "DATABASE_URL, or make a folder there that this user can write."
         ) from None
     url = URL.create("sqlite+aiosqlite", database=str(path))
-    engine = create_async_engine(url, connect_args={"timeout": SESSION_BUSY_SECONDS})
+    engine = create_async_engine(
+        url, connect_args={"timeout": SESSION_BUSY_SECONDS}, json_deserializer=read_json
+    )
 
     @event.listens_for(engine.sync_engine, "do_connect")
     def private(*_: object) -> None:

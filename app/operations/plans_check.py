@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ..checks.prices import unmapped_in_use
+from ..checks.prices import unmapped_in_each
 from ..db import Database
 from ..errors import InvalidRequest
 from ..limits.bulk import UserRecords, count_users, user_pages
@@ -145,10 +145,10 @@ def _check_allowed(allow: Iterable[str], live: Catalogue, new: Catalogue) -> Non
 
 
 async def _unmapped(database: Database, live: Catalogue, new: Catalogue) -> list[UnmappedInUse]:
-    before = {each.id for each in await unmapped_in_use(database, live)}
+    by_live, by_new = await unmapped_in_each(database, [live, new])
+    before = {each.id for each in by_live}
     return [
-        UnmappedInUse(each.id, len(each.subscriptions), each.id not in before, each.remedy)
-        for each in await unmapped_in_use(database, new)
+        UnmappedInUse(each.id, len(each.subscriptions), each.id not in before, each.remedy) for each in by_new
     ]
 
 
