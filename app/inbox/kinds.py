@@ -60,10 +60,15 @@ def model_of(row: Record) -> type[Record]:
     return MODELS[type(row)]
 
 
+SELDOM_NAMED = frozenset({Purchase, Product})
+
+
 def tables_of(named: Mapping[str, Collection[str]]) -> dict[Table, Collection[str]]:
-    """The tables to load the named records from: that of purchases only where an event names one."""
+    """The tables to load the named records from: those that few events name only where one does."""
     return {
-        table_of(model): named[kind] for kind, model in KINDS.items() if named[kind] or model is not Purchase
+        table_of(model): named[kind]
+        for kind, model in KINDS.items()
+        if named[kind] or model not in SELDOM_NAMED
     }
 
 
