@@ -1,6 +1,5 @@
 """Which events the next batch takes."""
 
-import asyncio
 from collections.abc import Sequence
 
 import orjson
@@ -21,7 +20,7 @@ def waiting(event_id: str, customer: str) -> Waiting:
         "data": {"object": customer_object},
     }
     delivery = receive(orjson.dumps(payload), signature=None, received_at=START)
-    return Waiting(delivery, outcome=asyncio.Future(loop=asyncio.new_event_loop()))
+    return Waiting(delivery)
 
 
 def queue_of(*customers: str) -> WaitingEvents:
@@ -38,13 +37,13 @@ def ids(batch: Sequence[Waiting]) -> list[str]:
 OTHERS = [f"cus_{number}" for number in range(WORTH_ANOTHER_BATCH)]
 
 
-def test_the_first_batch_takes_all_that_wait() -> None:
+async def test_the_first_batch_takes_all_that_wait() -> None:
     queue = queue_of("cus_a", "cus_a", "cus_b")
     assert ids(queue.take()) == ["evt_0", "evt_1", "evt_2"]
     assert len(queue) == 0
 
 
-def test_a_batch_beside_another_takes_nothing_that_the_other_names() -> None:
+async def test_a_batch_beside_another_takes_nothing_that_the_other_names() -> None:
     queue = queue_of("cus_a")
     first = queue.take()
     for number, customer in enumerate(["cus_a", *OTHERS, "cus_a"], 1):
@@ -55,7 +54,7 @@ def test_a_batch_beside_another_takes_nothing_that_the_other_names() -> None:
     assert len(queue) == 2
 
 
-def test_the_same_event_is_never_in_two_batches_at_once() -> None:
+async def test_the_same_event_is_never_in_two_batches_at_once() -> None:
     queue = queue_of("cus_a")
     queue.take()
     queue.add(waiting("evt_0", "cus_z"))
@@ -64,7 +63,7 @@ def test_the_same_event_is_never_in_two_batches_at_once() -> None:
     assert "evt_0" not in ids(queue.take())
 
 
-def test_what_an_event_names_that_must_wait_is_kept_for_it() -> None:
+async def test_what_an_event_names_that_must_wait_is_kept_for_it() -> None:
     """Or a busy customer's events would pass it for as long as they come."""
     queue = queue_of("cus_a")
     queue.take()
@@ -74,7 +73,7 @@ def test_what_an_event_names_that_must_wait_is_kept_for_it() -> None:
     assert queue.take() == []
 
 
-def test_a_batch_beside_another_begins_when_enough_wait_for_it() -> None:
+async def test_a_batch_beside_another_begins_when_enough_wait_for_it() -> None:
     queue = queue_of("cus_a")
     queue.take()
     for number, customer in enumerate(["cus_a", *OTHERS[:-1]], 1):
@@ -84,7 +83,7 @@ def test_a_batch_beside_another_begins_when_enough_wait_for_it() -> None:
     assert len(queue.take()) == WORTH_ANOTHER_BATCH
 
 
-def test_a_burst_of_one_object_is_looked_at_in_part() -> None:
+async def test_a_burst_of_one_object_is_looked_at_in_part() -> None:
     queue = queue_of("cus_a")
     first = queue.take()
     for number in range(MOST_LOOKED_AT):
@@ -96,7 +95,7 @@ def test_a_burst_of_one_object_is_looked_at_in_part() -> None:
     assert len(queue.take()) == MAX_BATCH_EVENTS
 
 
-def test_all_that_is_not_finished_is_known() -> None:
+async def test_all_that_is_not_finished_is_known() -> None:
     queue = queue_of("cus_a")
     batch = queue.take()
     queue.add(waiting("evt_1", "cus_b"))
