@@ -1,10 +1,11 @@
 """Checkout sessions of the mode `payment`: credits and plans that are bought once ("Checkout", payments)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import Conflict, InvalidRequest, NotFound
-from ..inbox.handlers.purchase import sold_by
+from ..inbox.handlers.purchase import offers_in, sold_by
 from ..plans import Catalogue, Credits
 from ..service import Service
 from ..stripe.client import StripeApi, promptly
@@ -113,11 +114,8 @@ async def sync_one_time_session(
     api, objects = stripe_of(service)
     answer = await promptly(api.get(PATHS["checkout.session"].format(session_id), expand=["line_items"]))
     session = answer.content
-    if purchase_id(session) is None or sold_by(session, service.limits.catalogue) is None:
-        raise InvalidRequest(
-            f"Checkout session {session_id} sells neither credits nor a plan once: its metadata names none "
-            "(`grant`), and none of its prices is in the plans file."
-        )
+    if purchase_id(session) is None:
+        raise InvalidRequest(_sells_nothing(session_id))
     owner = named_user(session, service.settings.link_metadata_keys)
     if owner is None and session.get("customer") is None:
         owner = as_user_id(session.get("client_reference_id"))
@@ -127,7 +125,21 @@ async def sync_one_time_session(
     is_paid = status == "complete" and payment_status in PAID
     if is_paid:
         check_applied(await objects.apply_checkout(session, answer.at))
+    if sold_by(session, service.limits.catalogue) is None:  # that it sells nothing is stored now
+        raise InvalidRequest(_sells_nothing(session_id, offers_in(session, service.limits.catalogue)))
     return SyncedPurchase(session_id, status, payment_status, is_paid, owner)
+
+
+def _sells_nothing(session_id: str, offers: Sequence[str] = ()) -> str:
+    if len(offers) > 1:
+        return (
+            f"Checkout session {session_id} sells {' and '.join(offers)} together, so nothing was granted: "
+            "give the user a grant, and name one offer in the metadata `grant` of the payment link."
+        )
+    return (
+        f"Checkout session {session_id} sells neither credits nor a plan once: its metadata names none "
+        "(`grant`), and none of its prices is in the plans file."
+    )
 
 
 async def _offer_of(catalogue: Catalogue, api: StripeApi, order: OneTimeOrder) -> tuple[str, str]:

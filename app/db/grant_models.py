@@ -64,7 +64,8 @@ class Purchase(Record, table=True):
     """The newest state of each dispute: `{dispute: {status, amount, created, event_id}}`."""
     livemode: bool | None = None
     stated: dict[str, Any] | None = Field(default=None, sa_type=Json)
-    """The `created` and `event_id` of the newest event of the session."""
+    """`created` and `event_id` of the newest event of the session. `sold`: those of the earliest that says
+    what was sold; `offer`, `quantity` and `gives` are of that one."""
     recorded_at: int | None = recorded_at_field()
     version: int = Field(default=0, sa_type=BigInteger)
     updated_at: int = Field(default=0, sa_type=BigInteger)

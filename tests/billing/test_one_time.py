@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from app import limits
+from app.operations.checks import check_service
 from app.simulator import DAY, Account
 from app.simulator.model import CheckoutSession, Price
 
@@ -182,3 +183,26 @@ async def test_a_payment_link_that_does_not_say_what_it_sells_is_synced_by_its_p
     here.account.pay_once(other)
     refused = await here.post(f"{PATH}/{other.id}/sync", {})
     assert (refused.status_code, "plans file" in refused.json()["detail"]) == (422, True)
+
+
+@pytest.mark.parametrize(
+    ("sold", "why"),
+    [
+        (["price_team"], "none of its prices is in the plans file"),
+        (["price_top_up", "price_gift"], "sells credits.top_up and credits.gift together"),
+    ],
+)
+async def test_a_payment_link_that_sells_nothing_of_the_catalogue_is_looked_up_once(
+    here: Shop, sold: list[str], why: str
+) -> None:
+    customer = here.account.create_customer(user_id=USER)
+    session = here.account.open_once([(price, 1) for price in sold], customer=customer.id)
+    session.details = {"payment_link": "plink_1"}
+    here.account.pay_once(session)
+    await here.hear()
+    service = here.client.app.state.billing
+    assert [each.ids for each in (await check_service(service))["purchases"]] == [[session.id]]
+    answer = await here.post(f"{PATH}/{session.id}/sync", {})
+    assert (answer.status_code, why in answer.text) == (422, True)
+    assert (await check_service(service))["purchases"] == []
+    assert await left(here) == {}

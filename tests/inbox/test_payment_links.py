@@ -1,6 +1,7 @@
 """What a payment link sold that does not say so is found by its price, or it is said that nobody knows."""
 
 from collections.abc import AsyncIterator
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,23 @@ async def test_the_order_of_the_events_makes_no_difference(client: Client) -> No
     await send(client, event(3, REFUNDED, charge(500, customer=None)), shown, event(2, COMPLETED, linked()))
     assert await granted() == {"api_calls": 100, "projects": 2}
     assert await unknown(client) == []
+
+
+async def test_the_earliest_event_that_says_what_was_sold_counts_in_every_order(client: Client) -> None:
+    for number, order in enumerate(permutations(range(3))):
+        of = {
+            "id": f"cs_test_{number}0",
+            "payment_intent": f"pi_{number}",
+            "client_reference_id": f"u{number}",
+        }
+        said = (
+            linked(**of),
+            linked(**of, metadata={"grant": "credits.top_up", "grant_quantity": "2"}),
+            linked(**of, metadata={"grant": "credits.gift"}),
+        )
+        events = [event(10 * number + place, COMPLETED, content) for place, content in enumerate(said)]
+        await send(client, *(events[place] for place in order))
+        assert await granted(f"u{number}") == {"api_calls": 200, "projects": 4}, order
 
 
 @pytest.mark.parametrize(

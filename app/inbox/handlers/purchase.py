@@ -43,10 +43,10 @@ def record_purchase(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
     if as_text(session.get("payment_status")) in PAID:
         paid_at = event.created if paid_at is None else min(paid_at, event.created)
     values: dict[str, Any] = {"paid_at": paid_at}
-    place = {"created": event.created, "event_id": event.id}
-    if _place(place) > _place(row.stated or FIRST):
+    place, stated = {"created": event.created, "event_id": event.id}, row.stated or FIRST
+    if _place(place) > _place(stated):
+        stated = stated | place
         values |= {
-            "stated": place,
             "session_id": as_id(session.get("id")),
             "customer_id": as_object_id(session.get("customer")),
             "user_id": _user_of(session, unit_of_work),
@@ -54,25 +54,40 @@ def record_purchase(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
             "currency": as_text(session.get("currency")),
             "livemode": event.livemode,
         }
-    if sold is not None and (row.offer is None or "stated" in values):
-        values |= {"offer": sold.offer, "quantity": sold.quantity}
-    if sold is not None and not row.gives:
-        values["gives"] = _gives(unit_of_work.catalogue, sold.offer)
+    if sold is not None and _is_earlier(place, row):
+        stated = stated | {"sold": place}
+        gives = _gives(unit_of_work.catalogue, sold.offer)
+        values |= {"offer": sold.offer, "quantity": sold.quantity, "gives": gives}
     elif row.gives is None and lines_of(session) is not None:
         values["gives"] = {}  # its lines sell nothing of the catalogue
-    _change(unit_of_work, row, values)
+    _change(unit_of_work, row, values | {"stated": stated})
+
+
+def _is_earlier(place: dict[str, Any], row: Purchase) -> bool:
+    """Whether no event before this one says what was sold: the plans file may have changed since."""
+    sold = (row.stated or {}).get("sold")
+    return row.offer is None if sold is None else _place(place) < _place(sold)
 
 
 def sold_by(session: Values, catalogue: Catalogue) -> Bought | None:
     """What the session sold once: what its metadata names, else its one line that the catalogue lists."""
     if (named := bought(session)) is not None or not may_sell_once(session):
         return named
+    found = _sold_lines(session, catalogue)
+    return found[0] if len(found) == 1 else None
+
+
+def offers_in(session: Values, catalogue: Catalogue) -> list[str]:
+    """The offers of the catalogue that the session's lines name by their prices."""
+    return [each.offer for each in _sold_lines(session, catalogue)]
+
+
+def _sold_lines(session: Values, catalogue: Catalogue) -> list[Bought]:
     offers = [
         (catalogue.offer_once_of(line.price_id, line.lookup_key), line.quantity)
         for line in lines_of(session) or ()
     ]
-    found = [Bought(offer, quantity) for offer, quantity in offers if offer is not None]
-    return found[0] if len(found) == 1 else None
+    return [Bought(offer, quantity) for offer, quantity in offers if offer is not None]
 
 
 def record_refund(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
