@@ -19,7 +19,7 @@ from tests.databases import PostgresServer
 from tests.records import stored
 from tests.waiting import LONGEST_SECONDS
 
-from .servers import Server
+from .servers import CONNECTION_LOST, Server
 
 CONCURRENCY = 16
 STEPS_PER_KILL = 60
@@ -63,7 +63,7 @@ class Delivery:
             try:
                 answer = await client.post(self._url, content=body, headers=headers)
                 self.longest = max(self.longest, time.monotonic() - began)
-            except httpx.HTTPError:
+            except CONNECTION_LOST:
                 self.answers["connection lost"] += 1
                 self._waiting.append(event)
                 await asyncio.sleep(0.02)

@@ -21,6 +21,9 @@ from .. import ROOT
 
 START_TIMEOUT_SECONDS = 180
 
+CONNECTION_LOST = (httpx.HTTPError, AttributeError)
+"""What httpx raises. On uvloop it asks a connection that ended while it was made for its address."""
+
 
 class Server:
     """`python -m app serve`, or uvicorn with another application, on a free port of 127.0.0.1."""
@@ -91,7 +94,7 @@ class Server:
                 try:
                     await client.get(f"{self.url}/healthz")
                     return
-                except httpx.HTTPError:
+                except CONNECTION_LOST:
                     if self._process.poll() == -signal.SIGKILL:
                         return  # it has killed itself already
                     assert self._process.poll() is None, self._log.read_text()[-2000:]
