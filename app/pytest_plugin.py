@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from .simulator import Account
     from .testing import Billing, Clock
 
+ENTRY_POINT = "subscription_service"
+"""The name under which pytest loads the plugin of an installed wheel by itself."""
 _SUITE = pytest.StashKey[Any]()
 """The suite that runs, where the option is given."""
 WITHOUT_ADAPTER = (
@@ -28,7 +30,34 @@ WITHOUT_ADAPTER = (
 )
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    if not _replace_others(pluginmanager):
+        _add_options(parser)
+
+
+def _replace_others(plugins: pytest.PytestPluginManager) -> bool:
+    """Leave this plugin as the only one of its kind. True: another was there, and has added the options.
+
+    Where a checkout's plugin is named with `-p`, that of an installed wheel is not loaded. Of several that
+    are named, the last one counts.
+    """
+    this = sys.modules[__name__]
+    others = [each for each in plugins.get_plugins() if each is not this and _is_this_plugin(each)]
+    for each in others:
+        plugins.unregister(each)
+    if plugins.get_name(this) != ENTRY_POINT:
+        plugins.set_blocked(ENTRY_POINT)
+    return bool(others)
+
+
+def _is_this_plugin(plugin: object) -> bool:
+    """Whether it is this plugin, imported under another name of the package."""
+    name, _, module = getattr(plugin, "__name__", "").rpartition(".")
+    package = sys.modules.get(name)
+    return module == "pytest_plugin" and getattr(package, "_is_subscription_service", False) is True
+
+
+def _add_options(parser: pytest.Parser) -> None:
     group = parser.getgroup("billing", "subscription service")
     group.addoption(
         "--billing-conformance",
