@@ -57,6 +57,7 @@ class PastEntitlements:
     known_since: int
     object_ids: tuple[str, ...]
     """Those at Stripe that it was computed from: customers, subscriptions, invoices, sessions, charges."""
+    purchase_ids: tuple[str, ...]
 
 
 async def load_past(connection: AsyncConnection, user_id: str, at: int) -> PastEntitlements:
@@ -88,8 +89,9 @@ async def load_past(connection: AsyncConnection, user_id: str, at: int) -> PastE
         grants=await past.grants_of(user_id, purchases.values()),
     )
     since = await known_since(connection)
-    objects = (*customers, *payers, *subscriptions, *invoices, *_objects_of(purchases.values()))
-    return PastEntitlements(entitlements, in_force, in_force.since if since is None else since, objects)
+    objects = (*customers, *payers, *subscriptions, *invoices, *objects_of(purchases.values()))
+    known_back_to = in_force.since if since is None else since
+    return PastEntitlements(entitlements, in_force, known_back_to, objects, tuple(purchases))
 
 
 async def owned_later(connection: AsyncConnection, user_id: str, at: int) -> bool:
@@ -249,8 +251,8 @@ class _Past:
         return query.order_by(table.c.at.desc(), table.c.id.desc())
 
 
-def _objects_of(purchases: Iterable[Any]) -> list[str]:
-    """The checkout sessions, charges, refunds and disputes of these purchases."""
+def objects_of(purchases: Iterable[Any]) -> list[str]:
+    """The ids of the checkout sessions, charges, refunds and disputes of these purchases."""
     found = [[each.session_id, *each.refunds, *each.disputes] for each in purchases]
     return [id for ids in found for id in ids if id is not None]
 

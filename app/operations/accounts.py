@@ -98,7 +98,7 @@ async def load_account(
         catalogue = service.limits.catalogue
         made = entitle("", subscriptions, invoices, customers, [], catalogue, now, known=known)
     object_ids = [*ids, *(row.id for row in subscriptions), *(row.id for row in invoices)]
-    object_ids += await _linking_objects(session, customers, subscriptions)
+    object_ids += await linking_objects(session, customers, subscriptions)
     unfinished = await unfinished_events(session, ids, object_ids)
     strangers = {row.object_id for row in unfinished if row.object_id} - set(object_ids)
     return Account(
@@ -121,7 +121,7 @@ async def _owned(session: AsyncSession, user_id: str | None, customer_id: str | 
     return await owned_of_customer(session, customer) if customer is not None else Owned(None, [], [], [])
 
 
-async def _linking_objects(
+async def linking_objects(
     session: AsyncSession, customers: Sequence[Customer], subscriptions: Sequence[Subscription]
 ) -> set[str]:
     """The checkout sessions that named the user: nothing else here names them."""

@@ -7,16 +7,19 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, func, or_
 from sqlalchemy import select as sql_select
-from sqlmodel import col
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from ..db.models import EventState, WebhookEvent
+from ..db.models import EventState, Invoice, Purchase, WebhookEvent
+from ..db.ownership import owned_by
 from ..entitlements import Entitlements
 from ..errors import InvalidRequest, NotFound
 from ..limits.catalogues import CatalogueInForce, shown
-from ..limits.past import load_past, owned_later
+from ..limits.grants import purchases_of
+from ..limits.past import PastEntitlements, load_past, objects_of, owned_later
 from ..service import Service
 from ..stripe.objects import MAX_SECONDS
+from .accounts import linking_objects
 from .lookup import find_one
 
 Json = dict[str, Any]
@@ -102,13 +105,30 @@ async def limits_at(service: Service, user_id: str, at: int) -> PastLimits:
     async with service.database.read_only() as session:
         past = await load_past(await session.connection(), user_id, at)
         about = col(WebhookEvent.object_id).in_(past.object_ids[:MOST_OBJECTS])
-        received = about & (col(WebhookEvent.received_at) <= at)
+        came = col(WebhookEvent.received_at) <= at
         done = col(WebhookEvent.state) == EventState.PROCESSED
-        last = await _events(session, received & done & (at >= FIRST_PROCESSED))
+        last = await _events(session, about & came & done & (at >= FIRST_PROCESSED))
         later = and_(done, at < FIRST_PROCESSED)
         unfinished = col(WebhookEvent.state).in_(UNFINISHED)
-        waiting = await _events(session, received & or_(later, unfinished))
+        concerned = about | col(WebhookEvent.object_id).in_(await _objects_since(session, user_id, past, at))
+        waiting = await _events(session, concerned & came & or_(later, unfinished))
     return PastLimits(user_id, at, past.known_since, past.entitlements, past.catalogue, last, waiting)
+
+
+async def _objects_since(session: AsyncSession, user_id: str, past: PastEntitlements, at: int) -> list[str]:
+    """The ids of the objects that are known today of the user and of what the user had bought: an object
+    whose first event was waiting at the moment is not among those of then."""
+    owned = await owned_by(session, user_id)
+    customers, subscriptions = owned.all_customers, owned.subscriptions
+    bought = purchases_of(user_id) | col(Purchase.id).in_(past.purchase_ids[:MOST_OBJECTS])
+    purchases = await session.exec(
+        select(Purchase.session_id, Purchase.refunds, Purchase.disputes).where(bought).limit(MOST_OBJECTS)
+    )
+    changed = owned.invoices() & (col(Invoice.updated_at) > at)
+    found = [row.id for row in (*customers, *subscriptions)] + objects_of(purchases)
+    found += await linking_objects(session, customers, subscriptions)
+    found += await session.exec(select(Invoice.id).where(changed).limit(MOST_OBJECTS))
+    return found[:MOST_OBJECTS]
 
 
 async def _events(session: AsyncSession, condition: ColumnElement[bool]) -> list[Row[Any]]:
