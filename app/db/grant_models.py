@@ -58,8 +58,9 @@ class Purchase(Record, table=True):
     amount: int | None = Field(default=None, sa_type=BigInteger)
     currency: str | None = Field(default=None, sa_type=Text)
     refunds: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
-    """Of each charge what was charged, the most that was refunded, and since when:
-    `{charge: [amount, refunded, created]}`. Of each refund itself: `{refund: {amount, at, failed_at}}`."""
+    """Of each charge what was charged, the most that was refunded, since when, and what the newest event
+    says: `{charge: [amount, refunded, created, newest_created, newest_refunded]}`; older rows have the first
+    three. Of each refund itself: `{refund: {amount, at, failed_at}}`."""
     disputes: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
     """The newest state of each dispute: `{dispute: {status, amount, created, event_id}}`."""
     livemode: bool | None = None

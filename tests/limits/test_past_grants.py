@@ -123,7 +123,7 @@ async def test_a_purchase_is_paid_refunded_restored_and_disputed(database_url: s
         await diary.hears(MADE, refund("re_1", 400, at=here.now))
         await diary.hears(REFUNDED, charge(400))
         await diary.hears(FAILED, refund("re_1", 400, "failed", at=here.now))
-        await diary.hears(REFUNDED, charge(700))
+        await diary.hears(REFUNDED, charge(300))
         await diary.hears(CLOSED, dispute("lost", 300))
         await diary.hears(CLOSED, dispute("won", 300))
         await diary.check()

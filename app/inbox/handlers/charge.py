@@ -5,21 +5,22 @@ from ...signals import payment_disputed, payment_refunded, refund_failed
 from ...stripe.events import StripeEvent
 from ...stripe.objects import as_id, as_integer, as_object_id, as_text
 from ..unit_of_work import Payer, UnitOfWork
-from .purchase import buyer, record_dispute, record_refund, record_refund_itself
+from .purchase import buyer, failed_before, record_dispute, record_refund, record_refund_itself
 
 
 def charge_refunded(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
     """Announces `payment_refunded`. What was bought once is clawed back, by the policy of the catalogue.
 
-    The total that was refunded distinguishes one refund from the next: each makes it greater.
+    The total that was refunded distinguishes one refund from the next: each makes it greater. One that fails
+    lowers it, so a later one can reach the same total: the refund that failed last distinguishes these.
     """
     record_refund(event, unit_of_work)
-    charge = event.object
+    charge, failed = event.object, failed_before(event, unit_of_work)
     charge_id, amount = as_id(charge.get("id")), as_integer(charge.get("amount_refunded"))
     unit_of_work.announce(
         payment_refunded,
         event,
-        fact=f"{charge_id or event.id}:{amount}",
+        fact=f"{charge_id or event.id}:{amount}" + (f":{failed}" if failed else ""),
         user_id=buyer(event, unit_of_work),
         customer_id=as_id(charge.get("customer")),
         invoice_id=as_id(charge.get("invoice")),  # gone since 2025-03-31.basil

@@ -5,7 +5,7 @@ from typing import Any
 from ...db.audit import audit_entry
 from ...db.models import Purchase
 from ...entitlements.purchases import clawed_back, grants_of
-from ...entitlements.refunds import ENDED_IN_VAIN
+from ...entitlements.refunds import ENDED_IN_VAIN, Stated, last_failed
 from ...errors import InvalidRequest
 from ...plans import Catalogue
 from ...stripe.events import StripeEvent
@@ -91,17 +91,21 @@ def _sold_lines(session: Values, catalogue: Catalogue) -> list[Bought]:
 
 
 def record_refund(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
-    """Take over how much of a charge was refunded: the most that any event says."""
+    """Take over how much of a charge was refunded: the most that any event says, and what the newest says."""
     charge, id = event.object, purchase_id(event.object)
     charge_id, amount = as_id(charge.get("id")), as_integer(charge.get("amount"))
     refunded = as_integer(charge.get("amount_refunded")) or 0
     if id is None or charge_id is None or amount is None or refunded <= 0:
         return
     row = _ensure(unit_of_work, id)
-    known = row.refunds.get(charge_id)
-    # Of the events that say the same the earliest says when.
-    if not isinstance(known, list) or (refunded, -event.created) > (known[1], -known[2]):
-        _change(unit_of_work, row, {"refunds": row.refunds | {charge_id: [amount, refunded, event.created]}})
+    stated, known = (
+        Stated(amount, refunded, event.created, event.created, refunded),
+        row.refunds.get(charge_id),
+    )
+    if isinstance(known, list):
+        stated = Stated.of(known).merged(stated)
+    if list(stated) != known:
+        _change(unit_of_work, row, {"refunds": row.refunds | {charge_id: list(stated)}})
 
 
 def record_refund_itself(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
@@ -113,7 +117,7 @@ def record_refund_itself(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
     row = _ensure(unit_of_work, id)
     at, failed_at = as_seconds(refund.get("created")) or event.created, None
     if as_text(refund.get("status")) in ENDED_IN_VAIN:
-        failed_at = event.created
+        failed_at = _happened_at(event) if event.type == "refund.failed" else event.created
     known = row.refunds.get(refund_id)
     if isinstance(known, dict):
         amount, at = max(amount, known["amount"]), min(at, known["at"])
@@ -126,6 +130,12 @@ def buyer(event: StripeEvent, unit_of_work: UnitOfWork) -> str | None:
     """The user whom the purchase of a charge, a refund or a dispute names; a guest has no customer."""
     row = unit_of_work.find(Purchase, purchase_id(event.object))
     return row.user_id if row is not None else None
+
+
+def failed_before(event: StripeEvent, unit_of_work: UnitOfWork) -> str | None:
+    """The refund of the event's purchase that failed last before the event."""
+    row = unit_of_work.find(Purchase, purchase_id(event.object))
+    return last_failed(row.refunds, _happened_at(event)) if row is not None else None
 
 
 def record_dispute(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
@@ -146,6 +156,11 @@ def record_dispute(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
 
 def _ensure(unit_of_work: UnitOfWork, id: str) -> Purchase:
     return unit_of_work.find(Purchase, id) or unit_of_work.add(Purchase, id, refunds={}, disputes={})
+
+
+def _happened_at(event: StripeEvent) -> int:
+    """When it happened (Unix seconds): what was read for a thin event was read later."""
+    return event.read_for[0] if event.read_for is not None else event.created
 
 
 def _place(stated: Values) -> tuple[int, str]:
