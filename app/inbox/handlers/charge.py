@@ -44,7 +44,7 @@ def refund_changed(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
     unit_of_work.announce(
         refund_failed,
         event,
-        fact=f"{refund_id or event.id}",
+        fact=refund_id or event.id,
         user_id=buyer(event, unit_of_work),
         customer_id=payer.customer_id,
         subscription_id=payer.subscription_id,
