@@ -9,6 +9,7 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import Denied, ServiceError
@@ -103,6 +104,8 @@ class UnexpectedErrors:
 
         try:
             await self._app(scope, receive, send_and_note)
+        except ClientDisconnect:
+            log.info("client_disconnected", method=scope["method"])
         except Exception as error:
             log.error("unexpected_error", method=scope["method"], raised=described(error))
             if not started:

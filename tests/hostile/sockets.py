@@ -43,6 +43,8 @@ class Connection:
 
     async def send(self, data: bytes) -> bool:
         """Send; False once the server has closed."""
+        if self._writer.is_closing():  # uvloop's write would raise a RuntimeError
+            return False
         try:
             self._writer.write(data)
             await self._writer.drain()

@@ -1,6 +1,7 @@
 """Every connection has an end, whatever its client sends, or does not send, or does not read."""
 
 import asyncio
+import logging
 import socket
 from collections.abc import AsyncIterator
 
@@ -90,8 +91,10 @@ async def test_a_connection_without_a_request_ends(server: Listening) -> None:
 
 
 async def test_a_body_that_trickles_to_an_application_without_limits_of_its_own_is_408(
-    server: Listening,
+    server: Listening, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
+
     @server.app.post("/upload")
     async def upload(request: Request) -> int:
         return len(await request.body())
@@ -102,6 +105,8 @@ async def test_a_body_that_trickles_to_an_application_without_limits_of_its_own_
     assert await connection.status(LONG) == 408
     assert await connection.closed(LONG)
     await trickling
+    await until(lambda: "client_disconnected" in caplog.text)
+    assert "unexpected_error" not in caplog.text
 
 
 async def test_a_long_body_at_a_fair_rate_is_taken_though_it_takes_longer_than_the_deadline(
