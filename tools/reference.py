@@ -20,12 +20,12 @@ from prometheus_client import Counter, Histogram
 from pydantic.fields import FieldInfo
 
 from app import ROOT as PACKAGE
-from app import config, signals
+from app import signals
 from app.api import health
 from app.api import metrics as metrics_route
 from app.api import router as internal
 from app.cli import cli
-from app.config import SHIPPED_PLANS, Settings
+from app.config import SHIPPED_PLANS, Settings, settings
 from app.entitlements.access import Act
 from app.entitlements.decisions import REASONS
 from app.inbox.handlers import HANDLERS
@@ -82,7 +82,7 @@ and `Retry-After` where the feature resets.
 def pages() -> dict[str, str]:
     """The text of each page, by its file name."""
     return {
-        "settings.md": _page("Settings", "app/config.py", _settings()),
+        "settings.md": _page("Settings", "app/config/settings.py", _settings()),
         "routes.md": _page("Routes", "the OpenAPI description", _routes()),
         "commands.md": _page("Commands", "app/cli/", _commands()),
         "events.md": _page("Events", "app/inbox/handlers/", _events()),
@@ -126,7 +126,7 @@ def docstrings(module: ModuleType) -> dict[str, str]:
 
 def _settings() -> Iterator[str]:
     yield INTRODUCTIONS["settings"]
-    told = docstrings(config)
+    told = docstrings(settings)
     rows = (
         (f"`{name.upper()}`", _default(field), told[name]) for name, field in Settings.model_fields.items()
     )

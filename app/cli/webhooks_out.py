@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
+from ..config.webhook_destinations import new_secret
 from ..db.audit import shell_user
 from ..operations.webhooks_out import DestinationStatus, read_destinations, resend_states
 from ..service import Service
-from ..webhook_destinations import new_secret
 from .output import FINE, NEEDS_ATTENTION, Json, console, moment, print_json, run, table
 
 webhooks_out = typer.Typer(no_args_is_help=True, help="Outbound webhooks, and where they go.")

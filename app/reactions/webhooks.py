@@ -20,9 +20,9 @@ import orjson
 from standardwebhooks import Webhook
 
 from .. import NAME, __version__
+from ..config.webhook_destinations import Destination
 from ..observability import metrics
 from ..signals import Reaction, TryLater, disconnect_durable, durable, reactions
-from ..webhook_destinations import Destination
 from .public_addresses import CheckedNetwork
 from .retry_after import retry_at
 

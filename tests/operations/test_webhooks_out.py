@@ -8,11 +8,11 @@ import pytest
 from typer.testing import CliRunner
 
 from app.cli import cli
+from app.config.webhook_destinations import check_secret
 from app.operations.erasure import erase_user
 from app.operations.export import export_user
 from app.reactions.outbox import Outbox
 from app.simulator import Account
-from app.webhook_destinations import check_secret
 from app.worker.worker import Worker
 
 from ..client import AUTH, Client, running

@@ -10,6 +10,7 @@ import httpcore
 import pytest
 from pydantic import SecretStr
 
+from app.config.webhook_destinations import Destination
 from app.db.models import OutboxState
 from app.operations.replay import replay_outbox
 from app.reactions.outbox import FAN_OUT, Outbox
@@ -17,7 +18,6 @@ from app.reactions.public_addresses import PrivateAddress, is_public, resolve
 from app.reactions.webhooks import Message, Sender, receiver_name
 from app.service import Service
 from app.simulator import DAY, Account
-from app.webhook_destinations import Destination
 from app.worker.worker import Worker
 
 from ..client import Client, running

@@ -8,9 +8,9 @@ import orjson
 import pytest
 from pydantic import SecretStr
 
+from app.config.webhook_destinations import Destination, new_secret
 from app.reactions.webhooks import Sender
 from app.signals import Reaction
-from app.webhook_destinations import Destination, new_secret
 
 from ..simulator.test_official_node import SESSION_SECONDS, library
 

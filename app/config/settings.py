@@ -1,19 +1,16 @@
-"""Settings, from the environment or a `.env` file. Unusable ones stop the start and name the remedy."""
+"""Every setting, with its default and its checks."""
 
-import secrets
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from . import ROOT, webhook_destinations
-from .api_keys import PLACEHOLDER, ApiKey, new_key, read_key
-from .errors import ConfigurationError
-from .setting_remedies import REMEDIES
+from .. import ROOT
+from ..api_keys import PLACEHOLDER, ApiKey, read_key
+from . import webhook_destinations
 
 SIGNING_SECRET_PREFIX = "whsec_"
 MIN_SIGNING_SECRET = 16
@@ -21,8 +18,6 @@ MIN_SIGNING_SECRET = 16
 MAX_METADATA_KEY = 40
 """Characters ("Metadata" in Stripe's API reference), without square brackets."""
 
-TOGETHER = {"webhook_out_urls", "webhook_out_secrets", "webhook_out_allow_private"}
-"""Settings of which one that is wrong makes the others unusable."""
 OPTIONAL = ("livemode", "spool_dir", "stripe_api_key", "stripe_account", "stripe_api_base", "reconcile_hour")
 
 Names = Annotated[tuple[str, ...], NoDecode]
@@ -257,70 +252,3 @@ def check_signing_secret(text: str) -> None:
 
 def _origin(parts: SplitResult) -> str:
     return f"{parts.scheme}://{parts.netloc}"
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A setting, named as in the environment, that is missing or wrong; never its value."""
-
-    setting: str
-    what: str
-    remedy: str
-
-
-def load_settings() -> Settings:
-    """Read the settings.
-
-    Raises:
-        ConfigurationError: naming each variable that is missing or wrong, and what to set.
-    """
-    try:
-        return Settings()
-    except ValidationError as error:
-        raise ConfigurationError(_explain(error)) from None
-
-
-def examine_settings() -> tuple[Settings, list[Problem]]:
-    """The settings, and what is wrong with them: in each wrong one's place stands one that would do."""
-    try:
-        return _examine()
-    except (OSError, UnicodeDecodeError):
-        settings, problems = _examine(_env_file=None)
-        unreadable = Problem(
-            ".env", "cannot be read as UTF-8 text", "save it as UTF-8, readable by this user"
-        )
-        return settings, [unreadable, *problems]
-
-
-def _examine(**sources: Any) -> tuple[Settings, list[Problem]]:
-    try:
-        return Settings(**sources), []
-    except ValidationError as error:
-        problems = _problems(error)
-    wrong = {problem.setting.lower() for problem in problems}
-    if not wrong.isdisjoint(TOGETHER):
-        wrong |= TOGETHER
-    stand_ins = {name: _stand_in(name) for name in wrong}
-    return Settings(**sources, **stand_ins), problems
-
-
-def _stand_in(name: str) -> Any:
-    """A usable value: random where there must be one, so that nobody can know it."""
-    if name == "stripe_webhook_secret":
-        return f"{SIGNING_SECRET_PREFIX}{secrets.token_hex(24)}"
-    return new_key() if name == "internal_api_key" else Settings.model_fields[name].default
-
-
-def _problems(error: ValidationError) -> list[Problem]:
-    found = []
-    for problem in error.errors(include_input=False, include_url=False):
-        name = str(problem["loc"][0])
-        missing = problem["type"] == "missing"
-        what = "is missing" if missing else problem["msg"].removeprefix("Value error, ")
-        found.append(Problem(name.upper(), what, REMEDIES.get(name, "see docs/reference/settings.md")))
-    return found
-
-
-def _explain(error: ValidationError) -> str:
-    lines = [f"  {found.setting} {found.what}: {found.remedy}." for found in _problems(error)]
-    return "\n".join(["The service cannot start:", *lines])

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from .client import settings_for
-from .reactions.receiver import NEW_SECRET, OLD_SECRET
+from ..client import settings_for
+from ..reactions.receiver import NEW_SECRET, OLD_SECRET
 
 URL = "https://api.example.com/hooks"
 SECRET = "whsec_YW5vdGhlci1zZWNyZXQtb2YtdGhlLXRlc3RzLTAwMDE="

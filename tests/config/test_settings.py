@@ -11,8 +11,8 @@ from app.db import is_sqlite, open_database, sqlite_path
 from app.db.postgres import _for_asyncpg
 from app.errors import ConfigurationError
 
-from . import ROOT
-from .processes import run
+from .. import ROOT
+from ..processes import run
 
 GOOD = {
     "STRIPE_WEBHOOK_SECRET": "whsec_test_secret_a_0001",

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from . import COMMAND
+from .. import COMMAND
 
 REMEDIES: Final[Mapping[str, str]] = {
     "stripe_webhook_secret": (
