@@ -1,20 +1,14 @@
 """Lists, page by page: nothing twice, nothing missing, and no cursor but our own."""
 
-import asyncio
 import base64
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import event
 
-from app.reactions.outbox import Outbox
 from app.simulator import Account
-from app.sync.backfill import Backfill
-from app.worker.worker import Worker
 from tests.client import Client, running
+from tests.statements import executed
 
 pytestmark = pytest.mark.postgresql_in_long
 
@@ -113,29 +107,13 @@ async def test_a_cursor_that_was_tampered_with_is_422(sqlite_database: str, chan
         assert response.status_code == 422
 
 
-@pytest.fixture
-def idle_background(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only the test asks the database."""
-    for task in (Worker, Backfill, Outbox):
-        monkeypatch.setattr(task, "run", lambda task: asyncio.sleep(0))
+async def queries_of(client: Client, path: str, **params: Any) -> tuple[Any, int]:
+    """What a GET answers, and how many statements sessions for reading executed for it."""
+    with executed(client.app.state.billing.database.engine) as seen:
+        answer = await client.read(path, **params)
+    return answer, len([each for each in seen if each[0].get_execution_options().get("reading")])
 
 
-@contextmanager
-def counted(client: Client) -> Iterator[list[str]]:
-    """The statements of sessions for reading."""
-    engine = client.app.state.billing.database.engine.sync_engine
-    sent: list[str] = []
-
-    def note(*arguments: Any) -> None:
-        if arguments[0].get_execution_options().get("reading"):
-            sent.append(arguments[2])
-
-    event.listen(engine, "before_cursor_execute", note)
-    yield sent
-    event.remove(engine, "before_cursor_execute", note)
-
-
-@pytest.mark.usefixtures("idle_background")
 @pytest.mark.parametrize(
     ("path", "filters"),
     [("customers", {}), ("customers", {"linked": False}), ("events", {}), ("events", {"state": "processed"})],
@@ -150,14 +128,12 @@ async def test_a_page_takes_as_many_queries_with_many_rows_as_with_one(
         await client.deliver(*account.events)
         counts = []
         for limit in (1, 10):
-            with counted(client) as sent:
-                page = await client.read(f"/internal/{path}", limit=limit, **filters)
+            page, count = await queries_of(client, f"/internal/{path}", limit=limit, **filters)
             assert len(page["data"]) == limit
-            counts.append(len(sent))
+            counts.append(count)
         assert counts[0] == counts[1] > 0
 
 
-@pytest.mark.usefixtures("idle_background")
 async def test_a_user_takes_as_many_queries_with_many_customers_as_with_one(database_url: str) -> None:
     account = Account(1)
     account.create_subscription(account.create_customer(user_id="one"))
@@ -167,7 +143,7 @@ async def test_a_user_takes_as_many_queries_with_many_customers_as_with_one(data
         await client.deliver(*account.events)
         counts = []
         for user_id, customers in (("one", 1), ("many", 10)):
-            with counted(client) as sent:
-                assert len((await client.read(f"/internal/users/{user_id}"))["subscriptions"]) == customers
-            counts.append(len(sent))
+            user, count = await queries_of(client, f"/internal/users/{user_id}")
+            assert len(user["subscriptions"]) == customers
+            counts.append(count)
         assert counts[0] == counts[1] > 0

@@ -1,9 +1,7 @@
 """Refused webhooks are counted and found, whatever process refused them, and a flood of them costs little."""
 
-from typing import Any
-
 import pytest
-from sqlalchemy import event
+from sqlalchemy import Connection
 from sqlmodel import select
 
 from app.db.models import EventArrival
@@ -14,6 +12,7 @@ from app.simulator import DAY, NEW, Account, event_body, sign
 from app.simulator.api import serving
 from tests.admin.visitor import START, Clock
 from tests.client import SECRET, Client, running
+from tests.statements import executed
 
 pytestmark = pytest.mark.postgresql_in_long
 
@@ -112,26 +111,25 @@ async def test_what_no_stripe_sends_is_not_counted(sqlite_database: str, header:
 async def test_a_flood_of_wrong_signatures_is_stored_once_in_ten_seconds(
     sqlite_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seconds, writes = [100.0], list[str]()
+    seconds = [100.0]
     monkeypatch.setattr("app.inbox.arrivals.time.monotonic", lambda: seconds[0])
     async with running(sqlite_database, clock=Clock()) as client:
         service = service_of(client)
-        service.worker.stop()
         arrivals = Arrivals(service.database, clock=service.clock)
-
-        @event.listens_for(service.database.engine.sync_engine, "before_cursor_execute")
-        def note(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
-            writes.extend([statement] if "INTO billing_event_arrival" in statement else [])
-
-        for _ in range(1000):
-            arrivals.note("wrong-secret")
+        with executed(service.database.engine) as seen:
+            for _ in range(1000):
+                arrivals.note("wrong-secret")
+                await arrivals.store_when_due()
+            assert stores(seen) == 1
+            seconds[0] += STORE_EVERY_SECONDS
             await arrivals.store_when_due()
-        assert len(writes) == 1
-        seconds[0] += STORE_EVERY_SECONDS
-        await arrivals.store_when_due()
-        assert len(writes) == 2
+            assert stores(seen) == 2
         [row] = await stored(service)
     assert row.count == 1000
+
+
+def stores(seen: list[tuple[Connection, str]]) -> int:
+    return len([each for _, each in seen if "INTO billing_event_arrival" in each])
 
 
 async def stored(service: Service) -> list[EventArrival]:

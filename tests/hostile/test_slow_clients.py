@@ -12,6 +12,7 @@ from sqlalchemy import text
 from app.reactions.outbox import Outbox
 from app.sync.backfill import Backfill
 from app.web import bodies, protocol
+from app.worker.outage import OutageAlert
 from app.worker.worker import Worker
 from tests.client import KEY
 
@@ -44,9 +45,9 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+def idle_background(monkeypatch: pytest.MonkeyPatch) -> None:
     """The connections of background tasks would pass for those of requests."""
-    for part in (Worker, Outbox, Backfill):
+    for part in (Worker, Outbox, Backfill, OutageAlert):
         monkeypatch.setattr(part, "run", lambda part: asyncio.sleep(0))
 
 
@@ -79,7 +80,7 @@ async def dribble(connection: Connection, data: bytes) -> bool:
     return True
 
 
-@pytest.mark.usefixtures("short", "no_worker")
+@pytest.mark.usefixtures("short", "idle_background")
 @pytest.mark.parametrize("path", ["/webhook/stripe", "/internal/subscription/update"])
 async def test_a_body_that_comes_byte_by_byte_is_408_after_its_time_and_holds_no_database_connection(
     server: Listening, path: str

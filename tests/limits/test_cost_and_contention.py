@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from app import limits
 from app.db.base import COUNT_UP
@@ -15,6 +15,7 @@ from app.limits.snapshots import Snapshots
 from app.limits.usage import ATTEMPTS, parameters
 
 from ..client import AUTH, Client
+from ..statements import executed
 from .helpers import Clock, consume, subscribe
 
 pytestmark = pytest.mark.postgresql_in_long
@@ -32,30 +33,14 @@ async def grants(client: Client) -> None:
             await limits.grant(own, "ada", "api_calls", amount)
 
 
-@contextmanager
-def executed(client: Client) -> Iterator[list[str]]:
-    """The statements that the block executes, all of them."""
-    engine = client.app.state.billing.database.engine.sync_engine
-    seen: list[str] = []
-
-    def note(*arguments: Any) -> None:
-        seen.append(arguments[2])
-
-    event.listen(engine, "before_cursor_execute", note)
-    yield seen
-    event.remove(engine, "before_cursor_execute", note)
-
-
 @pytest.mark.parametrize("given", [nothing, grants])
 async def test_a_consume_of_a_known_user_is_one_statement(client: Client, clock: Clock, given: Give) -> None:
     await given(client)
     await consume(client, "ada", "api_calls")
-    with executed(client) as seen:
+    with executed(client.app.state.billing.database.engine) as seen:
         await consume(client, "ada", "api_calls")
-    seen = [each for each in seen if not each.startswith("BEGIN")]
-    assert len(seen) == 1
-    (word,) = {each.split()[0] for each in seen}
-    assert word in ("INSERT", "UPDATE")
+    [statement] = [each for _, each in seen if not each.startswith("BEGIN")]
+    assert statement.split()[0] in ("INSERT", "UPDATE")
 
 
 @pytest.mark.parametrize("module", [statements, draws])

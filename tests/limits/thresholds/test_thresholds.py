@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, event
+from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 from sqlmodel import col, select
 
@@ -20,6 +20,7 @@ from app.simulator import DAY
 from ...client import AUTH, Client
 from ...reactions.conftest import listener as listener
 from ...reactions.helpers import Listener, deliver_all, service_of
+from ...statements import executed
 from ...take_both_ways import sync_url
 from ...waiting import until_idle
 from ..helpers import START, Clock, consume, release, subscribe
@@ -193,11 +194,9 @@ async def test_a_synchronous_session_without_a_service_announces_too(
 
 async def test_a_use_that_reaches_nothing_writes_one_statement(client: Client) -> None:
     await consume(client, "ada", "api_calls", 50)
-    engine = service_of(client).database.engine.sync_engine
-    seen: list[str] = []
-    event.listen(engine, "before_cursor_execute", lambda *arguments: seen.append(arguments[2]))
-    await consume(client, "ada", "api_calls", 1)
-    assert len([each for each in seen if each.startswith(("INSERT", "UPDATE", "DELETE"))]) == 1
+    with executed(service_of(client).database.engine) as seen:
+        await consume(client, "ada", "api_calls", 1)
+    assert len([each for _, each in seen if each.startswith(("INSERT", "UPDATE", "DELETE"))]) == 1
 
 
 async def test_writers_at_once_announce_each_threshold_once(
