@@ -1,6 +1,6 @@
 """What a user has: a pure function of subscriptions, invoices, catalogue, overrides and the time."""
 
-from .access import Access, AccessLevel, Act, Block, access
+from .access import Access, AccessLevel, Act, Block, access, term_end
 from .decisions import Decision, Reason, decide
 from .deletion import ended_with, is_doubtful
 from .duplicates import ONLY_SUBSCRIPTION, SECOND_SUBSCRIPTION, SOLD_AS, Duplicate, duplicates
@@ -63,4 +63,5 @@ __all__ = [
     "preview_purchase",
     "preview_subscription",
     "secondary_customers",
+    "term_end",
 ]

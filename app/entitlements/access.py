@@ -93,7 +93,7 @@ def _phases(
     subscription: SubscriptionRecord, rule: AccessRule, owed: Owed, policy: AccessPolicy
 ) -> list[_Phase]:
     if rule.level in ("full", "limited"):  # which limits a trial has is not a matter of access
-        return _full(_term_end(subscription), policy.expired_active)
+        return _full(term_end(subscription), policy.expired_active)
     if rule.level == "none":
         return [_Phase(None, "none", "status")]
     begins_at = _grace_begins_at(subscription, owed)
@@ -126,16 +126,19 @@ def _grace_begins_at(subscription: SubscriptionRecord, owed: Owed) -> int | None
     return next((moment for moment in known if moment is not None), None)
 
 
-def _term_end(subscription: SubscriptionRecord) -> int | None:
+def term_end(subscription: SubscriptionRecord) -> int | None:
     """The expiry, or where a later term is paid already: the invoice may come where the renewal got lost."""
-    expiry, paid_through = _expiry(subscription), _paid_through(subscription)
-    if expiry is None or paid_through is None or is_overlaid(subscription):
-        return expiry
-    return max(expiry, paid_through)
+    expiry, paid = _expiry(subscription), main_paid_through(subscription)
+    return expiry if expiry is None or paid is None else max(expiry, paid)
 
 
-def _paid_through(subscription: SubscriptionRecord) -> int | None:
-    """Until when the main item is paid: the term is its own, and a yearly add-on extends no monthly plan."""
+def main_paid_through(subscription: SubscriptionRecord) -> int | None:
+    """Until when the main item is paid: the term is its own, and a yearly add-on extends no monthly plan.
+
+    None where it is not known, and under an internal update, which says the term itself.
+    """
+    if is_overlaid(subscription):
+        return None
     main = [each for each in subscription.items if each.get("price_id") == subscription.plan_id]
     if subscription.paid_lines is None or not main:
         return subscription.paid_through

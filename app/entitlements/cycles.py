@@ -38,27 +38,37 @@ class BillingCycle:
     closes: int
     """When that one ends, unless Stripe's period ends before."""
     ends: int
-    """When Stripe's current period ends: then another one opens."""
+    """When Stripe's current period ends, as far as events say: then another one opens."""
     anchor: int
     """What monthly steps count from in the period that opened at `opened`."""
     anchor_then: int
     """The same in the one that opens at `closes`."""
+    renewed: tuple[int, ...] = ()
+    """When the periods after that one end, each beginning with the end of the one before: those that a paid
+    invoice shows while the event of the renewal is missing."""
     ended: int | None = None
     """Since when it opens none any more: it is over, or paused. None while it renews."""
     lost_at: int | None = None
     """When a renewal that nobody has seen is no longer awaited."""
 
+    @property
+    def last_end(self) -> int:
+        """When the last period ends of which anything tells."""
+        return self.renewed[-1] if self.renewed else self.ends
+
     def over_since(self, now: int) -> int | None:
         """As `ended`, at `now`."""
         lost = self.lost_at is not None and now >= self.lost_at
-        return self.ends if self.ended is None and lost else self.ended
+        return self.last_end if self.ended is None and lost else self.ended
 
     def span(self, now: int) -> Span:
         """The usage period at `now`. The last one stays open until a renewal is seen."""
         close = min(self.closes, self.ends)
-        if now < close or close == self.ends:
-            return Span(self.opened, close, self.anchor)
-        return Span(close, self.ends, self.anchor_then)
+        span = Span(self.opened, close, self.anchor)
+        for end in (self.ends, *self.renewed):
+            if span.end <= now and span.end < end:
+                span = Span(span.end, end, self.anchor_then)
+        return span
 
 
 def billing_cycle(
@@ -68,13 +78,14 @@ def billing_cycle(
     end: int,
     anchor: int | None,
     changes: Iterable[Mapping[str, Any]],
+    renewed: tuple[int, ...] = (),
     ended: int | None = None,
     lost_at: int | None = None,
 ) -> BillingCycle:
     """The cycle of a subscription whose current period at Stripe is from `start` to `end`."""
     own = start if anchor is None else anchor
     opened = _opened(Span(start, end, own), _by_start(changes))
-    return BillingCycle(began, opened.start, opened.end, end, opened.anchor, own, ended, lost_at)
+    return BillingCycle(began, opened.start, opened.end, end, opened.anchor, own, renewed, ended, lost_at)
 
 
 def _opened(stripes: Span, facts: Mapping[int, Mapping[str, Any]]) -> Span:

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 from ..plans import Addon, HeldItem, Limit, Plan, PriceList, held_items
 from ..stripe.objects import ENDED
-from .access import Access, access
+from ..stripe.terms import period_ends
+from .access import Access, access, main_paid_through
 from .cycles import BillingCycle, billing_cycle
 from .deletion import ended_with
 from .granted import Grant
@@ -162,15 +163,28 @@ def _billing_cycle(subscription: SubscriptionRecord, granted: Access) -> Billing
         start, end = subscription.start_date, subscription.expiry_date
     if start is None or end is None or end <= start or subscription.status in NEVER_BEGUN:
         return None
+    renewed = _renewed(subscription, end)
+    last_end = renewed[-1] if renewed else end
     return billing_cycle(
         began=start if subscription.start_date is None else subscription.start_date,
         start=start,
         end=end,
         anchor=subscription.billing_cycle_anchor,
         changes=subscription.period_changes or (),
-        ended=_opens_none_since(subscription, granted, start, end),
-        lost_at=end + RENEWAL_LOST_SECONDS if granted.level == "none" else None,
+        renewed=renewed,
+        ended=_opens_none_since(subscription, granted, start, last_end),
+        lost_at=last_end + RENEWAL_LOST_SECONDS if granted.level == "none" else None,
     )
+
+
+def _renewed(subscription: SubscriptionRecord, end: int) -> tuple[int, ...]:
+    """When the periods end that only paid invoices show: the event of the renewal may be lost."""
+    paid = main_paid_through(subscription)
+    if paid is None or paid <= end:
+        return ()
+    main = next((each for each in subscription.items if each.get("price_id") == subscription.plan_id), {})
+    anchor = subscription.billing_cycle_anchor
+    return period_ends(end if anchor is None else anchor, main, end, paid)
 
 
 def _opens_none_since(subscription: SubscriptionRecord, granted: Access, start: int, end: int) -> int | None:

@@ -6,6 +6,7 @@ of an older version and one of today give one record.
 """
 
 from calendar import monthrange
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -83,6 +84,28 @@ def anchored_period(anchor: int | None, interval: str | None, count: int, at: in
     return (start, end) if 0 <= start < end <= MAX_SECONDS else None
 
 
+MAX_PERIODS = 120
+"""How many periods one invoice can pay for here."""
+
+
+def period_ends(anchor: int, item: Mapping[str, Any], start: int, end: int) -> tuple[int, ...]:
+    """The ends of an item's periods from `start` to `end` (Unix seconds), which is the last of them.
+
+    One period, unless there is clearly time for more: those are counted from the anchor.
+    """
+    interval, count = item.get("interval"), item.get("interval_count") or 1
+    half = _length(item) * DAY_SECONDS // 2
+    ends: list[int] = []
+    at = start
+    while half and end - at > 3 * half and len(ends) < MAX_PERIODS:
+        period = anchored_period(anchor, interval, count, at + half)
+        if period is None:
+            break
+        at = period[1]
+        ends.append(at)
+    return (*ends, end)
+
+
 def step(anchor: int, interval: str, count: int, number: int) -> int:
     """The `number`th end of a period after the anchor, in Unix seconds ("Billing cycle").
 
@@ -109,7 +132,7 @@ def _steps_before(anchor: int, interval: str, count: int, at: int) -> int:
     return number
 
 
-def _length(item: Values) -> int:
+def _length(item: Mapping[str, Any]) -> int:
     """About how many days an interval has: for comparing."""
-    days = {"day": 1, "week": 7, "month": 30, "year": 365}.get(item["interval"] or "", 0)
-    return days * max(item["interval_count"] or 1, 1)
+    days = {"day": 1, "week": 7, "month": 30, "year": 365}.get(item.get("interval") or "", 0)
+    return days * max(item.get("interval_count") or 1, 1)

@@ -42,7 +42,9 @@ def test_facts_merge_alike_in_any_order_and_however_often(found: list[dict[str, 
     assert len(known) <= MAX_CHANGES
 
 
-def cycle(began: int, length: int, changes: list[dict[str, Any]], ended: int | None) -> BillingCycle:
+def cycle(
+    began: int, length: int, changes: list[dict[str, Any]], ended: int | None, renewals: int
+) -> BillingCycle:
     start = START + began * DAY
     own = [
         {"start": start, "from": [start - each["from"][1] * DAY // 40, start + DAY], "anchor": start - DAY}
@@ -55,6 +57,7 @@ def cycle(began: int, length: int, changes: list[dict[str, Any]], ended: int | N
         end=start + length * DAY,
         anchor=start,
         changes=own,
+        renewed=tuple(start + (number + 2) * length * DAY for number in range(renewals)),
         ended=None if ended is None else start + min(ended, length) * DAY,
     )
 
@@ -65,6 +68,7 @@ cycles = st.builds(
     st.sampled_from([14, 28, 30, 31, 365]),
     st.lists(facts, max_size=1),
     st.none() | st.integers(1, 365),
+    st.integers(0, 3),
 )
 
 

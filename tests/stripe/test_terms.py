@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.stripe.objects import subscription_items, subscription_values
-from app.stripe.terms import anchored_period, step, term_values, with_periods
+from app.stripe.terms import anchored_period, period_ends, step, term_values, with_periods
 
 
 def at(year: int, month: int, day: int, hour: int = 9) -> int:
@@ -166,3 +166,30 @@ def test_the_period_of_a_moment_holds_it(anchor: int, interval: str, count: int,
 def test_what_no_calendar_has_is_no_period(known: tuple[int | None, str | None, int]) -> None:
     anchor, interval, count = known
     assert anchored_period(anchor, interval, count, anchor or 5) is None
+
+
+MONTHLY: dict[str, Any] = {"interval": "month", "interval_count": 1}
+ANCHOR = at(2030, 1, 31)
+
+
+@pytest.mark.parametrize(
+    ("item", "end", "ends"),
+    [
+        (MONTHLY, at(2030, 3, 31), [at(2030, 3, 31)]),
+        (MONTHLY, at(2030, 4, 30), [at(2030, 3, 31), at(2030, 4, 30)]),
+        (MONTHLY, at(2030, 3, 5), [at(2030, 3, 5)]),
+        (MONTHLY, at(2030, 4, 5), [at(2030, 4, 5)]),
+        (MONTHLY | {"interval_count": 3}, at(2030, 5, 31), [at(2030, 5, 31)]),
+        ({"interval": "week"}, at(2030, 3, 14), [at(2030, 3, 7), at(2030, 3, 14)]),
+        ({"interval": "decade"}, at(2040, 2, 28), [at(2040, 2, 28)]),
+        ({}, at(2040, 2, 28), [at(2040, 2, 28)]),
+    ],
+)
+def test_the_periods_up_to_a_moment_end_on_the_anchors_days(
+    item: dict[str, Any], end: int, ends: list[int]
+) -> None:
+    assert list(period_ends(ANCHOR, item, at(2030, 2, 28), end)) == ends
+
+
+def test_a_period_without_end_is_bounded() -> None:
+    assert len(period_ends(ANCHOR, {"interval": "day"}, ANCHOR, 4_000_000_000)) == 121

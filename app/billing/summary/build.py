@@ -4,7 +4,14 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from ...db.models import Invoice, Subscription
-from ...entitlements import Entitlements, FeatureEntitlement, JudgedSubscription, duplicates, preview
+from ...entitlements import (
+    Entitlements,
+    FeatureEntitlement,
+    JudgedSubscription,
+    duplicates,
+    preview,
+    term_end,
+)
 from ...plans import Feature, Plan, PriceList, PriceTerms, Pricing
 from ...plans.shown import BYTES, shown_limit, shown_number
 from ...stripe.objects import ENDED
@@ -97,7 +104,7 @@ def _subscription(
         trial_limits=judged.limited
         and any(each.offer is not None and each.offer.trial for each in judged.items),
         prices=[_price(item, pricing, entitlements.prices) for item in row.items],
-        renews_at=row.expiry_date if renews else None,
+        renews_at=_renews_at(row, entitlements.as_of) if renews else None,
         ends_at=ends_at,
         trial_ends_at=row.trial_end if row.status == "trialing" else None,
         scheduled_change=scheduled_change(row, entitlements.prices, entitlements.as_of),
@@ -117,6 +124,12 @@ def _price(item: Mapping[str, Any], pricing: Pricing, prices: PriceList) -> Pric
         name=pricing.title(offer) if offer is not None else pricing.products.get(product_id or ""),
         text=pricing.text(offer, terms, item.get("quantity")),
     )
+
+
+def _renews_at(row: Subscription, now: int) -> int | None:
+    """The end of the term; once that has passed, of the one that a paid invoice shows."""
+    passed = row.expiry_date is not None and row.expiry_date <= now
+    return term_end(row) if passed else row.expiry_date
 
 
 def _ends_at(row: Subscription) -> int | None:

@@ -18,6 +18,7 @@ from ...stripe.objects import (
 from ..unit_of_work import UnitOfWork
 from .announcements import announce_first_payment_failed, announce_payment
 from .customer import ensure_customer
+from .links import resolve_owner
 from .paid_through import known_lines, with_lines
 from .past_due import note_invoice
 from .snapshots import is_reading
@@ -34,6 +35,7 @@ def invoice_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
         subscription = ensure_subscription(unit_of_work, subscription_id)
         if subscription.customer_id is None:
             unit_of_work.change(subscription, customer_id=values["customer_id"])
+            resolve_owner(unit_of_work, subscription)
         _note_first_payment(event, unit_of_work, subscription, values)
         if values["subscription_id"] == subscription_id:
             note_invoice(unit_of_work, subscription, event, values)

@@ -172,3 +172,17 @@ async def test_several_metadata_keys_may_name_the_user_and_the_first_that_does_c
 
     async with running(database_url, link_metadata_keys=("org", "owner")) as client:
         await check_users(client, build, {"A": "org", "B": "bob", "C": "owner"})
+
+
+async def test_a_subscription_that_only_its_invoice_names_is_its_customers_users(client: Client) -> None:
+    def build(tag: str) -> Story:
+        story = Story(tag)
+        story.customer(metadata=named(story, "ada"))
+        story.invoice("A")
+        return story
+
+    async def check(story: Story) -> None:
+        record = await client.read(f"/internal/subscriptions/{story.id('subA')}")
+        assert (record["user_id"], record["link_source"]) == (story.id("ada"), "customer")
+
+    await in_every_order(client, build, check)

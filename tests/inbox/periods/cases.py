@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from app.simulator import DAY
 
+from ..items.helpers import line
 from ..subscription_story import SubscriptionStory, price_item
 
 HOUR = 3600
@@ -37,6 +38,26 @@ class Case(NamedTuple):
 def renewed(user: str) -> SubscriptionStory:
     story = SubscriptionStory(user, monthly(JAN_10, FEB_10), at=JAN_10)
     story.change(FEB_10, monthly(FEB_10, MAR_10))
+    return story
+
+
+def renewed_by_its_invoice_alone(user: str) -> SubscriptionStory:
+    """The event that says the new period is lost."""
+    story = SubscriptionStory(user, monthly(JAN_10, FEB_10), at=JAN_10)
+    story.invoice(FEB_10, "in_2", line("pro_monthly", "si_pro_monthly", FEB_10, MAR_10, 900))
+    return story
+
+
+def renewed_twice_by_its_invoices_alone(user: str) -> SubscriptionStory:
+    story = renewed_by_its_invoice_alone(user)
+    paid = line("pro_monthly", "si_pro_monthly", MAR_10, day(2030, 4, 10), 900)
+    story.invoice(MAR_10, "in_3", paid)
+    return story
+
+
+def invoiced_for_another_price(user: str) -> SubscriptionStory:
+    story = SubscriptionStory(user, monthly(JAN_10, FEB_10), at=JAN_10)
+    story.invoice(JAN_20, "in_2", line("pro_yearly", "si_pro_monthly", JAN_20, day(2031, 1, 20), 9_000))
     return story
 
 
@@ -168,6 +189,17 @@ def yearly_to_monthly_on_the_31st(user: str) -> SubscriptionStory:
 
 CASES = {
     "a renewal": Case(renewed, FEB_20, "calls", (FEB_10, MAR_10)),
+    "a renewal that only its invoice tells of": Case(
+        renewed_by_its_invoice_alone, FEB_20, "calls", (FEB_10, MAR_10)
+    ),
+    "before such a renewal": Case(renewed_by_its_invoice_alone, FEB_10 - 1, "calls", (JAN_10, FEB_10)),
+    "the first of two such renewals": Case(
+        renewed_twice_by_its_invoices_alone, FEB_20, "calls", (FEB_10, MAR_10)
+    ),
+    "the second of two such renewals": Case(
+        renewed_twice_by_its_invoices_alone, MAR_10, "mails", (MAR_10, day(2030, 4, 10))
+    ),
+    "an invoice for another price": Case(invoiced_for_another_price, JAN_20 + 1, "calls", (JAN_10, FEB_10)),
     "a renewal while unpaid": Case(renewed_unpaid, FEB_20, "calls", (FEB_10, MAR_10)),
     "a trial's early end": Case(trial_ended_early, JAN_20 + 1, "calls", (JAN_20, FEB_20)),
     "a trial's end with another price": Case(

@@ -18,10 +18,12 @@ from .cases import (
     HOUR,
     JAN_10,
     JAN_20,
+    MAR_10,
     billed_on_the_31st_for_a_year,
     day,
     monthly,
     renewed,
+    renewed_by_its_invoice_alone,
     yearly,
     yearly_to_monthly_and_back,
 )
@@ -138,6 +140,27 @@ async def test_while_a_renewal_is_late_it_is_worth_asking_again_in_minutes(
     assert (await limits.load("ada")).resets_at("calls", int(clock.now)) == clock.now + 300
     await client.send(story.events[2])
     assert (await consume(client, "ada", 1)).used == 1
+
+
+async def test_a_renewal_that_is_known_by_its_invoice_gives_one_allowance_when_the_late_event_comes(
+    client: Client, clock: Clock
+) -> None:
+    clock.now = JAN_10
+    story = renewed_by_its_invoice_alone("ada")
+    story.change(FEB_10, monthly(FEB_10, MAR_10))
+    customer, created, paid, late = story.events
+    await client.send(customer)
+    await client.send(created)
+    await consume(client, "ada", 100)
+    clock.now = FEB_10 + HOUR
+    await client.send(paid)
+    summary = await client.read("/internal/users/ada/summary")
+    assert summary["subscriptions"][0]["renews_at"] == MAR_10
+    assert (await consume(client, "ada", 100)).resets_at == MAR_10
+    await client.send(late)
+    with pytest.raises(limits.LimitExceeded) as denied:
+        await consume(client, "ada", 1)
+    assert denied.value.decision.resets_at == MAR_10
 
 
 async def test_a_second_subscription_beside_the_first_opens_no_period(client: Client, clock: Clock) -> None:
