@@ -19,7 +19,7 @@ MAX_BATCH_EVENTS = 128
 """Advisory locks share one table with all others on the server, so a batch takes a bounded number."""
 MAX_BATCH_BYTES = 4 * 1024 * 1024
 WORTH_ANOTHER_BATCH = 8
-"""How many must wait to begin a batch beside another: a transaction costs as much as several events."""
+"""The smallest batch beside another: a transaction costs as much as several events."""
 MOST_LOOKED_AT = 4 * MAX_BATCH_EVENTS
 """How many are looked at for a batch beside another: a burst of one object must not cost all its length."""
 MAX_WAITING_EVENTS = 10_000
@@ -86,13 +86,18 @@ class WaitingEvents:
         self._queue.append(waiting)
         self._bytes += len(waiting.delivery.event.body)
 
+    @property
+    def _worth_another(self) -> int:
+        """How many a batch beside the one under way has at least: as many, or the two would stay small."""
+        return max(WORTH_ANOTHER_BATCH, len(self._under_way[-1]))
+
     def take(self) -> list[Waiting]:
         """The next batch, which is now under way; nothing when none is worth it."""
         if not self._under_way:
             batch = self._first(self._queue)
             for _ in batch:
                 self._queue.popleft()
-        elif len(self._queue) >= max(self._worth_a_look, WORTH_ANOTHER_BATCH):
+        elif len(self._queue) >= max(self._worth_a_look, self._worth_another):
             batch = self._apart_from_others()
         else:
             batch = []
@@ -126,8 +131,8 @@ class WaitingEvents:
             else:
                 # What it names is kept for it, or others would go before it without end.
                 reserved |= waiting.names
-        if len(free) < WORTH_ANOTHER_BATCH:
-            self._worth_a_look = len(self._queue) + WORTH_ANOTHER_BATCH - len(free)
+        if len(free) < self._worth_another:
+            self._worth_a_look = len(self._queue) + self._worth_another - len(free)
             return []
         batch = self._first(free)
         taken = set(map(id, batch))

@@ -83,6 +83,19 @@ async def test_a_batch_beside_another_begins_when_enough_wait_for_it() -> None:
     assert len(queue.take()) == WORTH_ANOTHER_BATCH
 
 
+async def test_a_batch_beside_another_is_as_large_as_that_one() -> None:
+    """Or a busy server would commit many small ones."""
+    first = [f"cus_first_{number}" for number in range(2 * WORTH_ANOTHER_BATCH)]
+    queue = queue_of(*first)
+    assert len(queue.take()) == len(first)
+    others = [f"cus_other_{number}" for number in range(len(first) - 1)]
+    for number, customer in enumerate([first[0], *others]):
+        queue.add(waiting(f"evt_more_{number}", customer))
+    assert queue.take() == []
+    queue.add(waiting("evt_last", "cus_last"))
+    assert len(queue.take()) == len(first)
+
+
 async def test_a_burst_of_one_object_is_looked_at_in_part() -> None:
     queue = queue_of("cus_a")
     first = queue.take()
