@@ -58,7 +58,7 @@ test-wheel: install ## Build the wheel and use it from an empty folder, in envir
 test-deep: install ## Thousands of histories, and the property tests with other random examples; two hours
 	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-20} $(BIN)/python -m pytest -m 'hypothesis or fuzz or deep' --hypothesis-profile long
 
-bench: install ## What the webhook carries beside its baselines; a quarter of an hour, 15 GB of disk
+bench: install ## What the webhook carries beside its baselines; half an hour, 20 GB of disk
 	$(BIN)/python -m benchmarks.webhooks
 
 bench-quick: install ## The same in under two minutes, rates only; fails when one is below half its goal

@@ -20,7 +20,7 @@ from .seeding import EVENTS_A_SUBSCRIPTION, add_backlog, count, seed
 from .servers import Process, Server, project, worker
 from .trials import Trials
 
-STAGES = (20_000, 200_000, 1_000_000)
+STAGES = (20_000, 200_000, 2_000_000)
 """Subscriptions; five times as many events."""
 OLD_EVENTS = 1_000_000
 ROUNDS = 5
@@ -39,11 +39,14 @@ WARM_EVENTS = 1000
 BEGIN_SECONDS = 30
 FAILED = "state = 'failed'"
 EMPTY = "empty tables"
-TRUNCATE = "TRUNCATE billing_event, billing_subscription, billing_customer, billing_invoice, billing_user"
+TRUNCATE = (
+    "TRUNCATE billing_event, billing_subscription, billing_customer, billing_invoice, billing_user, "
+    "billing_record_history"
+)
 OLD = f"received_at < extract(epoch FROM now()) - {RETENTION_DAYS} * 86400"
 
 FLAT = Goal(
-    "Rate with 1,000,000 subscriptions and 5,000,000 events, of that with empty tables", "at least", 0.75
+    "Rate with 2,000,000 subscriptions and 10,000,000 events, of that with empty tables", "at least", 0.75
 )
 PRUNING = Goal("Rate while 1,000,000 old events are pruned, of that without", "at least", 0.9)
 DRAINING = Goal("Draining 100,000 failed events, of the rate of taking events in", "at least", 1.0)
