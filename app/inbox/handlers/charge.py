@@ -1,5 +1,7 @@
 """Refunds and disputes: reactions, and what they take back from a purchase or restore to it."""
 
+from typing import Any
+
 from ...entitlements.refunds import ENDED_IN_VAIN
 from ...signals import payment_disputed, payment_refunded, refund_failed
 from ...stripe.events import StripeEvent
@@ -40,21 +42,13 @@ def refund_changed(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
     refund_id, status = as_id(refund.get("id")), as_text(refund.get("status"))
     if status not in ENDED_IN_VAIN:
         return
-    payer = unit_of_work.payers.get(refund_id or "", Payer())
     unit_of_work.announce(
         refund_failed,
         event,
         fact=refund_id or event.id,
-        user_id=buyer(event, unit_of_work),
-        customer_id=payer.customer_id,
-        subscription_id=payer.subscription_id,
-        invoice_id=payer.invoice_id,
         refund_id=refund_id,
-        charge_id=as_object_id(refund.get("charge")),
-        amount=as_integer(refund.get("amount")),
-        currency=as_text(refund.get("currency")),
-        status=status,
         reason=as_text(refund.get("failure_reason")),
+        **_shared(event, unit_of_work),
     )
 
 
@@ -66,19 +60,27 @@ def charge_dispute_changed(event: StripeEvent, unit_of_work: UnitOfWork) -> None
     record_dispute(event, unit_of_work)
     dispute = event.object
     dispute_id, status = as_id(dispute.get("id")), as_text(dispute.get("status"))
-    payer = unit_of_work.payers.get(dispute_id or "", Payer())
     unit_of_work.announce(
         payment_disputed,
         event,
         fact=f"{dispute_id or event.id}:{status}",
-        user_id=buyer(event, unit_of_work),
-        customer_id=payer.customer_id,
-        subscription_id=payer.subscription_id,
-        invoice_id=payer.invoice_id,
         dispute_id=dispute_id,
-        charge_id=as_id(dispute.get("charge")),
-        amount=as_integer(dispute.get("amount")),
-        currency=as_text(dispute.get("currency")),
-        status=status,
         reason=as_text(dispute.get("reason")),
+        **_shared(event, unit_of_work),
     )
+
+
+def _shared(event: StripeEvent, unit_of_work: UnitOfWork) -> dict[str, Any]:
+    """What the announcements of a refund and of a dispute have in common."""
+    said = event.object
+    payer = unit_of_work.payers.get(as_id(said.get("id")) or "", Payer())
+    return {
+        "user_id": buyer(event, unit_of_work),
+        "customer_id": payer.customer_id,
+        "subscription_id": payer.subscription_id,
+        "invoice_id": payer.invoice_id,
+        "charge_id": as_object_id(said.get("charge")),
+        "amount": as_integer(said.get("amount")),
+        "currency": as_text(said.get("currency")),
+        "status": as_text(said.get("status")),
+    }
