@@ -1,6 +1,6 @@
 """Which stored rows do not follow today's rules: a process of another release wrote or changed them."""
 
-from sqlalchemy import ColumnElement, or_
+from sqlalchemy import ColumnElement, exists, or_, select
 from sqlmodel import col
 
 from .models import RULES_VERSION, Customer, Invoice, Subscription
@@ -18,3 +18,7 @@ def is_outdated(model: RuledModel) -> ColumnElement[bool]:
         col(model.rules_version) != RULES_VERSION,
         col(model.rules_row_version) != col(model.version),
     )
+
+
+ANY_OUTDATED = select(or_(*(exists().where(is_outdated(model)) for model in RULED_MODELS)))
+"""Whether there is any such row. Each process asks this when it starts, and then it rarely finds one."""

@@ -18,7 +18,7 @@ from sqlmodel import col, func, select
 from ..db import Batch, Database
 from ..db.keyset import in_key_order
 from ..db.models import Customer, Invoice, Subscription, WebhookEvent, follows_rules, table_of
-from ..db.outdated import RULED_MODELS, RuledModel, is_outdated
+from ..db.outdated import ANY_OUTDATED, RULED_MODELS, RuledModel, is_outdated
 from ..inbox.delivery import Delivery
 from ..inbox.dependents import load_dependents
 from ..inbox.erased import Erased
@@ -103,10 +103,12 @@ class Backfill:
 
         `rest`: leave the database to others for most of the time.
         """
-        first = [await self._outdated(model, "") for model in ORDER]
-        if not any(first) or not await leases.acquire(self._database, JOB, int(self._clock())):
+        if not await self._any_outdated() or not await leases.acquire(
+            self._database, JOB, int(self._clock())
+        ):
             return 0
         async with leases.released_after(self._database, JOB):
+            first = [await self._outdated(model, "") for model in ORDER]
             done = 0
             if first[0] or first[1]:
                 await self._reapply_sessions(rest)
@@ -182,6 +184,11 @@ class Backfill:
             await leases.renew(self._database, JOB, int(self._clock()))
             ids = await self._outdated(model, ids[-1]) if len(ids) == PAGE else []
         return done
+
+    async def _any_outdated(self) -> bool:
+        async with self._database.reading() as session:
+            connection = await session.connection()
+            return bool((await connection.execute(ANY_OUTDATED)).scalar_one())
 
     async def _outdated(self, model: RuledModel, after: str) -> list[str]:
         query = in_key_order(select(model.id).where(is_outdated(model)), [col(model.id)], [after])
