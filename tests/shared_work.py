@@ -15,15 +15,18 @@ from sqlalchemy.dialects.sqlite.aiosqlite import SQLiteDialect_aiosqlite
 from sqlalchemy.engine import Engine
 from sqlalchemy.util import LRUCache
 
+from app.plans import file
+
 DIALECTS = (SQLiteDialect_aiosqlite, PGDialect_asyncpg)
 STATEMENTS = 2000
 """How many compiled statements are kept for each kind of database."""
 
 
 def share_work() -> None:
-    """Share compiled statements, TLS contexts, and the knowledge that a library is not installed."""
+    """Share statements, TLS contexts, catalogues, and the knowledge that a library is not installed."""
     _share_statements()
     _share_tls_contexts()
+    _share_catalogues()
     _remember_what_is_not_installed("sniffio")
 
 
@@ -51,6 +54,11 @@ def _share_statements() -> None:
 def _share_tls_contexts() -> None:
     """Read each file of certificates once: each client of Stripe does, and it takes longer than a request."""
     setattr(ssl, "create_default_context", cache(ssl.create_default_context))  # noqa: B010
+
+
+def _share_catalogues() -> None:
+    """Parse the text of a plan catalogue once: nearly all tests have the same one, and nothing changes it."""
+    setattr(file, "parse_catalogue", cache(file.parse_catalogue))  # noqa: B010
 
 
 def _remember_what_is_not_installed(name: str) -> None:

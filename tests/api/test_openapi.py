@@ -4,7 +4,13 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from tests.client import AUTH, running
+import orjson
+import pytest
+
+from app.main import create_app
+from tests.client import AUTH, running, settings_for
+
+pytestmark = pytest.mark.xdist_group("description of the API")
 
 TIME = re.compile(r"(_at|_date|trial_end|_through|^created|^next_payment_attempt)$")
 AMOUNT = re.compile(r"^(amount_|unit_amount)")
@@ -12,14 +18,16 @@ RECORDS = ("SubscriptionOut", "InvoiceOut", "EventOut", "ItemOut", "Subscription
 YEAR_2030 = 1_893_456_000
 
 
-async def description(database_url: str) -> dict[str, Any]:
-    async with running(database_url) as client:
-        page: dict[str, Any] = (await client.http.get("/openapi.json")).json()
-        return page
+@pytest.fixture(scope="module")
+def description(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Made once for all tests here: it takes longer than they do."""
+    settings = settings_for(f"sqlite:///{tmp_path_factory.mktemp('description')}/app.db")
+    page: dict[str, Any] = orjson.loads(orjson.dumps(create_app(settings).openapi()))
+    return page
 
 
-async def test_times_and_amounts_say_their_unit(sqlite_database: str) -> None:
-    schemas = (await description(sqlite_database))["components"]["schemas"]
+def test_times_and_amounts_say_their_unit(description: dict[str, Any]) -> None:
+    schemas = description["components"]["schemas"]
     seen = 0
     for name in RECORDS:
         for key, schema in schemas[name]["properties"].items():
@@ -30,8 +38,8 @@ async def test_times_and_amounts_say_their_unit(sqlite_database: str) -> None:
     assert seen >= 20
 
 
-async def test_every_internal_route_documents_its_problems(sqlite_database: str) -> None:
-    paths = (await description(sqlite_database))["paths"]
+def test_every_internal_route_documents_its_problems(description: dict[str, Any]) -> None:
+    paths = description["paths"]
     internal = {path: methods for path, methods in paths.items() if path.startswith("/internal/")}
     for path, methods in internal.items():
         for operation in methods.values():
@@ -46,9 +54,8 @@ async def test_every_internal_route_documents_its_problems(sqlite_database: str)
     assert "409" in internal["/internal/subscription/update"]["post"]["responses"]
 
 
-async def test_operation_ids_are_short_and_unique_and_errors_have_a_schema(sqlite_database: str) -> None:
-    page = await description(sqlite_database)
-    operations = [each for methods in page["paths"].values() for each in methods.values()]
+def test_operation_ids_are_short_and_unique_and_errors_have_a_schema(description: dict[str, Any]) -> None:
+    operations = [each for methods in description["paths"].values() for each in methods.values()]
     ids = [operation["operationId"] for operation in operations]
     assert len(set(ids)) == len(ids) > 25
     assert max(map(len, ids)) <= 25
@@ -57,11 +64,11 @@ async def test_operation_ids_are_short_and_unique_and_errors_have_a_schema(sqlit
         for response in operation["responses"].values():
             for content in response.get("content", {}).values():
                 assert content["schema"] != {"type": "object"}, operation["operationId"]
-    assert page["servers"][0]["url"] == "/"
+    assert description["servers"][0]["url"] == "/"
 
 
-async def test_every_object_says_what_is_in_it(sqlite_database: str) -> None:
-    found = list(objects(await description(sqlite_database)))
+def test_every_object_says_what_is_in_it(description: dict[str, Any]) -> None:
+    found = list(objects(description))
     assert len(found) > 60
     assert [each for each in found if not each.get("properties") and not typed(each)] == []
 
@@ -107,9 +114,8 @@ async def test_an_error_is_as_its_schema_says(sqlite_database: str) -> None:
     assert "line 2, column" in fault["message"]
 
 
-async def test_the_dates_of_the_examples_lie_ahead(sqlite_database: str) -> None:
-    page = await description(sqlite_database)
-    dates = [date for date in examples(page) if date > 1_000_000_000]
+def test_the_dates_of_the_examples_lie_ahead(description: dict[str, Any]) -> None:
+    dates = [date for date in examples(description) if date > 1_000_000_000]
     assert len(dates) > 8
     assert min(dates) >= YEAR_2030
 
