@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
@@ -53,6 +54,8 @@ stripe.HTTPClient.INITIAL_DELAY = 0.01
 
 TEST_SECONDS, LONGER = 600, 6
 """When a test has hung; and how many times as long those take that are left out of `make test`."""
+LEFT_OUT = ("long", "deep", "fuzz", "chaos", "browser")
+"""What `make test` leaves out."""
 
 _numbers = itertools.count(1)
 
@@ -62,14 +65,31 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
     return {"uvloop": uvloop.new_event_loop}
 
 
+_cases: Counter[tuple[str, bool]] = Counter()
+"""How many cases of each test run in `make test`, by its name and whether they are on PostgreSQL."""
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Leave the PostgreSQL half of what says so to `make test-long`, or to `make test-deep`."""
+    """Leave to `make test-long`, or to `make test-deep`, what the markers say; see `pyproject.toml`."""
     parameters = getattr(item, "callspec", None)
     on_postgresql = parameters is not None and "postgresql" in parameters.params.values()
     if on_postgresql and item.get_closest_marker("postgresql_in_long") is not None:
         item.add_marker(pytest.mark.long)
     if on_postgresql and item.get_closest_marker("postgresql_in_deep") is not None:
         item.add_marker(pytest.mark.deep)
+    if any(item.get_closest_marker(name) for name in LEFT_OUT):
+        return
+    rest = item.get_closest_marker("rest_in_long")
+    case = (item.nodeid.partition("[")[0], on_postgresql)
+    _cases[case] += 1
+    if rest is not None and _cases[case] > rest.args[0]:
+        item.add_marker(pytest.mark.long)
+    elif on_postgresql or any("postgres" in name for name in getattr(item, "fixturenames", ())):
+        item.add_marker(pytest.mark.xdist_group("postgresql"))  # so that one process starts a server
+
+
+gc.disable()
+"""While tests are collected: everything that is made then stays."""
 
 
 def pytest_collection_finish() -> None:
@@ -80,6 +100,7 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GARBAGE_THRESHOLDS)
+    gc.enable()
 
 
 class TookTooLong(SystemExit):
@@ -93,7 +114,7 @@ def _give_up(*_: object) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """No test hangs, whatever the code does: it fails after some minutes."""
-    longer = any(item.get_closest_marker(name) for name in ("long", "deep", "fuzz", "chaos"))
+    longer = any(item.get_closest_marker(name) for name in LEFT_OUT)
     before = signal.signal(signal.SIGALRM, _give_up)
     signal.setitimer(signal.ITIMER_REAL, TEST_SECONDS * (LONGER if longer else 1), 1)
     try:

@@ -24,6 +24,7 @@ PATHS = (
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=["tag", "right-to-left", "control", "long"])
+@pytest.mark.rest_in_long(2)
 async def test_hostile_text_is_shown_as_text_on_every_page(database_url: str, text: str) -> None:
     async with logged_in(database_url) as (client, visitor):
         async with client.app.state.billing.database.session() as session:

@@ -13,6 +13,8 @@ from app.admin.throttle import NAME_LIMIT, Throttle, network_of
 
 from .visitor import PASSWORD, USERNAME, Clock, Visitor, admin, logged_in, password_hash
 
+pytestmark = pytest.mark.postgresql_in_long
+
 
 @pytest.mark.parametrize(
     ("address", "network"),

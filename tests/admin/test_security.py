@@ -17,6 +17,8 @@ from tests.client import running
 
 from .visitor import PASSWORD, USERNAME, Clock, admin, logged_in, token_of
 
+pytestmark = pytest.mark.postgresql_in_long
+
 PATHS = ("/", "/search?q=x", "/user?id=x", "/event?id=x", "/subscriptions", "/audit", "/action/link")
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 FILES = Path(package.__file__).parent

@@ -21,6 +21,7 @@ def box(page: str) -> str:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.rest_in_long(5)
 async def test_the_users_page_names_the_cause_and_the_remedy(database_url: str, case: Case) -> None:
     async with logged_in(database_url) as (client, visitor):
         await case.prepare(case, client)

@@ -105,6 +105,7 @@ SLASHED = ["ada/usage", "ada/overrides", "a/b/c", "/", "ada%2Fusage", "ada/", "Ã
 
 
 @pytest.mark.parametrize("user", SLASHED)
+@pytest.mark.rest_in_long(3)
 async def test_a_user_id_with_a_slash_is_one_user_and_never_another(any_database_url: str, user: str) -> None:
     at = f"/internal/users/{quote(user, safe='')}"
     async with running(any_database_url) as client:

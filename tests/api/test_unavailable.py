@@ -49,6 +49,7 @@ async def test_the_key_is_asked_for_while_the_database_is_down() -> None:
 
 
 @pytest.mark.parametrize(("method", "path", "body"), [*ROUTES, ("GET", "/internal/checks", None)])
+@pytest.mark.rest_in_long(4)
 async def test_a_forgotten_migration_is_503_and_named(
     method: str, path: str, body: dict[str, object] | None, empty_postgres_database: str
 ) -> None:

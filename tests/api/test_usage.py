@@ -16,6 +16,8 @@ from app.simulator import DAY
 from ..client import AUTH, Client, running
 from ..limits.helpers import PLANS, Clock, subscribe
 
+pytestmark = pytest.mark.postgresql_in_long
+
 USAGE = "/internal/users/ada/usage"
 FILES = f"{USAGE}/storage_bytes/reservations"
 GIB = 2**30

@@ -23,6 +23,7 @@ STAGES = (None, "incomplete", "active")
 
 
 @pytest.mark.parametrize("kind", ["error", "rate_limit", "disconnect", "cut"])
+@pytest.mark.rest_in_long(2)
 async def test_a_stripe_that_fails_now_and_then_is_asked_again(sqlite_database: str, kind: FaultKind) -> None:
     async with shop(sqlite_database) as here:
         here.faults.next(kind, 1, seconds=0, path="/v1/checkout")

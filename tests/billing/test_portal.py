@@ -27,6 +27,7 @@ def become(here: Shop, subscription: Subscription, status: str) -> None:
 
 
 @pytest.mark.parametrize("status", ["active", "past_due", "unpaid", "canceled"])
+@pytest.mark.rest_in_long(2)
 async def test_no_status_keeps_anybody_out_of_the_portal(database_url: str, status: str) -> None:
     async with shop(database_url) as here:
         subscription = await here.bought()

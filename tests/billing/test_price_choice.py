@@ -135,6 +135,7 @@ def account_of_keys_and_products() -> Account:
     ],
 )
 @pytest.mark.parametrize("known", [True, False], ids=["seen before", "never seen"])
+@pytest.mark.rest_in_long(3)
 async def test_a_plan_that_lists_keys_or_products_is_bought_and_changed_to(
     any_database_url: str, tmp_path: Path, order: dict[str, Any], price: str, plan: str, known: bool
 ) -> None:

@@ -164,6 +164,7 @@ async def test_what_the_subscription_has_stays_in_its_phases(sqlite_database: st
 
 
 @pytest.mark.parametrize("after", ["create", "update", "release"])
+@pytest.mark.rest_in_long(2)
 async def test_a_process_that_dies_between_two_calls_leaves_nothing_that_hinders(
     sqlite_database: str, monkeypatch: pytest.MonkeyPatch, after: str
 ) -> None:

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.postgresql_in_long
 @pytest.mark.parametrize(
     ("verb", "body"), [("change", {"quantity": 4}), ("cancel", {"at_period_end": False})]
 )
+@pytest.mark.rest_in_long(3)
 async def test_a_change_whose_answer_is_lost_is_made_and_written_down_once(
     sqlite_database: str, kind: FaultKind, verb: str, body: dict[str, Any]
 ) -> None:
@@ -52,6 +53,7 @@ async def test_while_stripe_is_down_nothing_changes(database_url: str) -> None:
         assert await stored(here, subscription) == before and await here.audited(subscription.id) == []
 
 
+@pytest.mark.long
 async def test_changes_at_once_end_in_what_stripe_has(database_url: str) -> None:
     async with shop(database_url) as here:
         subscription = await here.bought()

@@ -11,7 +11,7 @@ from app.billing import customers
 from app.sync.objects import StripeObjects
 
 from ..client import AUTH, Client, running
-from ..inbox.stories import DAY, Story, T, in_every_order
+from ..inbox.stories import DAY, Story, T, in_every_order, in_some_orders
 
 pytestmark = pytest.mark.postgresql_in_long
 
@@ -80,7 +80,8 @@ async def test_a_customer_without_any_subscription_is_enough_to_be_somebodys_own
     assert (shown["subscriptions"], shown["open_invoices"], shown["banners"]) == ([], [], [])
 
 
-async def test_the_only_customer_counts_fully_and_of_several_the_first(client: Client) -> None:
+@in_some_orders
+async def test_the_only_customer_counts_fully_and_of_several_the_first(client: Client, most: int) -> None:
     def build(tag: str) -> Story:
         story = Story(tag)
         story.subscription("A", price="price_starter")
@@ -97,7 +98,7 @@ async def test_the_only_customer_counts_fully_and_of_several_the_first(client: C
         assert (shown["plan"], shown["open_invoices"]) == ("starter", [])
         assert [each["subscription_id"] for each in shown["subscriptions"]] == [story.id("subA")]
 
-    await in_every_order(client, build, check)
+    await in_every_order(client, build, check, most=most)
 
 
 async def test_a_deleted_customer_makes_no_other_a_strangers(client: Client) -> None:

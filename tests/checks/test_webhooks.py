@@ -101,6 +101,7 @@ async def test_a_clock_that_is_off_and_a_proxy_that_drops_the_header_have_remedi
 @pytest.mark.parametrize(
     "header", ["", "x", "t=1", "t=1,v1=", "t=,v1=00", "v1=00,t=1", "t=1,v1=zz", "t=1,v1=" + "0" * 999]
 )
+@pytest.mark.rest_in_long(4)
 async def test_what_no_stripe_sends_is_not_counted(sqlite_database: str, header: str) -> None:
     async with running(sqlite_database) as client:
         headers = {"Stripe-Signature": header}

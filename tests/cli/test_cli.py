@@ -50,6 +50,7 @@ def test_the_demo_ends_by_itself_with_the_records_equal_to_the_truth(tmp_path: P
     assert re.search(r"user_failed_payment +price_team .* past_due +grace", result.stdout)
 
 
+@pytest.mark.long
 def test_run_writes_its_env_once_and_the_simulator_reaches_it(tmp_path: Path) -> None:
     port = free_port()
     command = [sys.executable, "-m", "app", "run", "--port", str(port)]
@@ -75,6 +76,7 @@ def test_run_writes_its_env_once_and_the_simulator_reaches_it(tmp_path: Path) ->
     assert (tmp_path / "var" / "app.db").exists()
 
 
+@pytest.mark.long
 def test_dead_events_are_replayed_and_worked_on_from_the_shell(tmp_path: Path) -> None:
     database = sqlite3.connect(tmp_path / "app.db")
     settings = {

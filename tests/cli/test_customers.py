@@ -75,6 +75,7 @@ def test_a_file_whose_links_are_all_made_is_fine(shell: Shell) -> None:
         ("cus_1,ada\ncustomer_id,user_id,\n", "Line 2"),
     ],
 )
+@pytest.mark.rest_in_long(4)
 def test_a_file_with_a_line_that_is_no_link_links_nothing(shell: Shell, content: str, said: str) -> None:
     story = Story("1")
     story.subscription("A")

@@ -74,6 +74,7 @@ durable(subscription_changed, welcome, name="welcome")
 """
 
 
+@pytest.mark.long
 def test_what_a_command_applies_is_kept_for_the_applications_receivers(
     tmp_path: Path, sqlite_database: str
 ) -> None:

@@ -41,6 +41,7 @@ def test_status_is_fine_where_all_is_well(shell: Shell) -> None:
         ),
     ],
 )
+@pytest.mark.rest_in_long(3)
 def test_status_names_each_problem_and_ends_with_1(shell: Shell, statement: str, problem: str) -> None:
     shell.take_in(signed_up())
     shell.sql(statement)

@@ -30,6 +30,7 @@ class Stripe:
         return done.stdout + done.stderr
 
 
+@pytest.mark.long
 def test_a_destination_is_created_found_completed_switched_and_pinged(tmp_path: Path) -> None:
     account = Account(1)
     with serving_in_thread(account) as base_url:
@@ -89,6 +90,7 @@ async def test_endpoints_and_destinations_stand_side_by_side(tmp_path: Path) -> 
         (("show", "../account"), "Stripe has no object with such an id."),
     ],
 )
+@pytest.mark.rest_in_long(3)
 def test_what_cannot_be_done_is_said(tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:
     with serving_in_thread(Account(1)) as base_url:
         assert says in Stripe(tmp_path, base_url)(*arguments, code=1)

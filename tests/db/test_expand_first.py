@@ -10,6 +10,8 @@ from sqlalchemy import inspect
 from app.db import open_database
 from app.db.migrations import alembic_config, migrate
 
+pytestmark = pytest.mark.postgresql_in_long
+
 FIRST = "0009"
 """The newest migration of the first release that others may run beside."""
 CONTRACTS: frozenset[str] = frozenset()

@@ -1,6 +1,7 @@
 """Every mistake is made for real, and the doctor names it and its remedy."""
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,15 @@ from .stories import STORIES
 pytestmark = pytest.mark.postgresql_in_long
 
 
-@pytest.mark.parametrize("name", list(STORIES))
+def one_of_each_check() -> Iterator[Any]:
+    """The stories. The first one of each check runs in `make test`, all others in `make test-long`."""
+    checks = set()
+    for name, story in STORIES.items():
+        yield pytest.param(name, marks=[pytest.mark.long] if story.check in checks else [])
+        checks.add(story.check)
+
+
+@pytest.mark.parametrize("name", list(one_of_each_check()))
 async def test_the_doctor_names_the_mistake_and_its_remedy(
     name: str, sqlite_database: str, tmp_path: Path
 ) -> None:

@@ -103,6 +103,7 @@ def wrong(report: Report) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("way", list(WAYS))
+@pytest.mark.rest_in_long(2)
 async def test_the_doctor_is_content_and_names_what_goes_wrong(
     way: str, sqlite_database: str, tmp_path: Path
 ) -> None:

@@ -21,6 +21,8 @@ from ..client import Client, running
 from ..limits.helpers import START, Clock
 from ..waiting import LONGEST_SECONDS
 
+pytestmark = pytest.mark.postgresql_in_long
+
 ADA = {"X-User": "ada"}
 
 
@@ -181,6 +183,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.long
 def test_the_folder_may_live_in_another_application_under_another_name(tmp_path: Path) -> None:
     ignore = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "app", tmp_path / "billing", ignore=ignore)

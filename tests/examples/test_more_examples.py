@@ -42,6 +42,7 @@ async def create(http: httpx.AsyncClient, name: str) -> httpx.Response:
     return await http.post("/projects", params={"name": name}, headers=ADA)
 
 
+@pytest.mark.long
 async def test_the_synchronous_application_keeps_the_limit_and_the_cron_job_counts_once(
     any_database_url: str, tmp_path: Path
 ) -> None:
@@ -119,6 +120,7 @@ async def test_an_upload_counts_by_its_real_size_and_an_aborted_one_not_at_all(
         assert [file.stat().st_size for file in files.iterdir()] == [0]
 
 
+@pytest.mark.long
 async def test_the_flask_application_asks_the_service_by_http(
     sqlite_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

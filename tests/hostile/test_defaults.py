@@ -28,6 +28,8 @@ from app.simulator import Account, sign
 
 from ..client import AUTH, SECRET, running
 
+pytestmark = pytest.mark.postgresql_in_long
+
 LETTERS = 300_000
 
 

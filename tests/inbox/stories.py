@@ -4,9 +4,12 @@ Ids end in the story's tag, so that one database takes many orders of the same s
 """
 
 import itertools
+import math
 import random
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
+
+import pytest
 
 from ..client import Client
 
@@ -122,9 +125,15 @@ Build = Callable[[str], Story]
 Check = Callable[[Story], Awaitable[None]]
 
 
-async def in_every_order(client: Client, build: Build, check: Check, *, most: int = 24) -> None:
-    """Deliver the story's events in every order (of many, in some, always the same ones), each time with some
-    of them twice, and check what there is then."""
+in_some_orders = pytest.mark.parametrize(
+    "most", [pytest.param(6, marks=pytest.mark.postgresql_in_deep), pytest.param(24, marks=pytest.mark.long)]
+)
+"""A few orders in `make test`; up to four events in every order, on both databases, in `make test-long`."""
+
+
+async def in_every_order(client: Client, build: Build, check: Check, *, most: int) -> None:
+    """Deliver the story's events in every order (where that are more than `most`, in so many, always the same
+    ones), each time with some of them twice, and check what there is then."""
     for number, order in enumerate(_orders(len(build("").events), most)):
         story = build(f"{number}")
         twice = [event for event in story.events if random.Random(number).random() < 0.3]
@@ -134,7 +143,7 @@ async def in_every_order(client: Client, build: Build, check: Check, *, most: in
 
 
 def _orders(count: int, most: int) -> Iterator[Sequence[int]]:
-    if count <= 4:
+    if math.factorial(count) <= most:
         yield from itertools.permutations(range(count))
         return
     yield from (range(count), range(count)[::-1])

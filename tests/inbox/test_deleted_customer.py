@@ -11,7 +11,7 @@ from app.inbox.delivery import Delivery, receive
 from app.service import Service
 
 from ..client import Client, running
-from .stories import DAY, Story, T, in_every_order
+from .stories import DAY, Story, T, in_every_order, in_some_orders
 
 pytestmark = pytest.mark.postgresql_in_long
 
@@ -39,8 +39,10 @@ async def state_of(client: Client, story: Story) -> tuple[str, bool]:
         (DAY, ("full", False)),
     ],
 )
+@pytest.mark.rest_in_long(2)
+@in_some_orders
 async def test_a_deletion_ends_what_was_there_and_a_much_newer_live_snapshot_contradicts_it(
-    client: Client, later: int, expected: tuple[str, bool]
+    client: Client, later: int, expected: tuple[str, bool], most: int
 ) -> None:
     def build(tag: str) -> Story:
         story = Story(f"{later}{tag}")
@@ -54,11 +56,12 @@ async def test_a_deletion_ends_what_was_there_and_a_much_newer_live_snapshot_con
         customer = await client.read(f"/internal/customers/{story.customer_id}")
         assert (customer["deleted"], customer["user_id"]) == (True, story.id("ada"))
 
-    await in_every_order(client, build, check)
+    await in_every_order(client, build, check, most=most)
 
 
+@in_some_orders
 async def test_a_customer_lives_again_by_a_much_newer_snapshot_and_what_it_had_stays_ended(
-    client: Client,
+    client: Client, most: int
 ) -> None:
     def build(tag: str) -> Story:
         story = Story(tag)
@@ -73,11 +76,12 @@ async def test_a_customer_lives_again_by_a_much_newer_snapshot_and_what_it_had_s
         assert (stored["deleted"], stored["email"]) == (False, "new@example.com")
         assert await state_of(client, story) == ("none", True)
 
-    await in_every_order(client, build, check)
+    await in_every_order(client, build, check, most=most)
 
 
+@in_some_orders
 async def test_a_snapshot_within_a_minute_of_the_deletion_makes_no_customer_live_again(
-    client: Client,
+    client: Client, most: int
 ) -> None:
     def build(tag: str) -> Story:
         story = Story(tag)
@@ -90,11 +94,14 @@ async def test_a_snapshot_within_a_minute_of_the_deletion_makes_no_customer_live
         stored = await client.read(f"/internal/customers/{story.customer_id}")
         assert (stored["deleted"], stored["email"]) == (True, "new@example.com")
 
-    await in_every_order(client, build, check)
+    await in_every_order(client, build, check, most=most)
 
 
 @pytest.mark.parametrize("how", ["whole", "without the address", "bare"])
-async def test_the_known_address_and_user_stay_however_the_deletion_comes(client: Client, how: str) -> None:
+@in_some_orders
+async def test_the_known_address_and_user_stay_however_the_deletion_comes(
+    client: Client, how: str, most: int
+) -> None:
     def build(tag: str) -> Story:
         story = Story(f"{how[0:4]}{tag}")
         named = {"user_id": story.id("ada")}
@@ -117,7 +124,7 @@ async def test_the_known_address_and_user_stay_however_the_deletion_comes(client
         told = (stored["deleted"], stored["email"], stored["user_id"])
         assert told == (True, "known@example.com", story.id("ada")), orjson.dumps(stored)
 
-    await in_every_order(client, build, check)
+    await in_every_order(client, build, check, most=most)
 
 
 def fetched(content: dict[str, Any], at: int, version: int) -> Delivery:

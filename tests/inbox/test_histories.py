@@ -22,6 +22,8 @@ from app.simulator import NEW, OLD, SCENARIOS, Account, Event, Shape, event_body
 
 from ..records import stored
 
+pytestmark = pytest.mark.postgresql_in_long
+
 _account_seeds = itertools.count(1_000_000)
 
 handlers.connect()

@@ -213,6 +213,7 @@ CASES: list[Callable[[], tuple[Story, int]]] = [
 
 
 @pytest.mark.parametrize("case", [*CASES, imported_alone], ids=lambda case: case.__name__)
+@pytest.mark.rest_in_long(6)
 async def test_a_payment_is_due_since_its_step_in_whatever_order_events_come(
     client: Client, case: Callable[[], tuple[Story, int]]
 ) -> None:

@@ -55,6 +55,7 @@ async def unknown(client: Client) -> list[str]:
         ({"data": [None, {"price": 7}, {"price": {"id": ["x"]}, "quantity": "9"}]}, {}),
     ],
 )
+@pytest.mark.rest_in_long(4)
 async def test_the_price_of_a_session_says_what_was_bought(
     client: Client, sold: dict[str, Any], gives: dict[str, int]
 ) -> None:

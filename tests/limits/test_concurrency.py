@@ -87,6 +87,7 @@ async def set_limit(client: Client, limit: int) -> None:
         pytest.param(8, marks=pytest.mark.deep),
     ],
 )
+@pytest.mark.long
 async def test_no_grant_goes_over_the_limit_in_force_and_usage_is_what_was_committed(
     database_url: str, tmp_path: Path, tasks: int
 ) -> None:

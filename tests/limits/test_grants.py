@@ -284,6 +284,7 @@ async def test_a_key_grants_once(client: Client) -> None:
         {"key": ""},
     ],
 )
+@pytest.mark.rest_in_long(8)
 async def test_what_cannot_be_a_grant_is_refused(client: Client, options: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest):
         await grant(client, **options)

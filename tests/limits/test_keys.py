@@ -13,6 +13,8 @@ from app.simulator import DAY
 from ..client import Client
 from .helpers import Clock, consume, release, subscribe
 
+pytestmark = pytest.mark.postgresql_in_long
+
 
 async def test_a_key_takes_once_and_answers_alike_for_seven_days(client: Client, clock: Clock) -> None:
     first = await consume(client, "ada", "projects", 2, key="request-1")

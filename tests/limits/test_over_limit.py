@@ -173,6 +173,7 @@ async def test_usage_moves_to_a_new_owner_with_both_or_with_neither(client: Clie
     assert [(await limits.load(user)).check("projects").used for user in ("ada", "bob")] == [2, 3]
 
 
+@pytest.mark.rest_in_long(1)
 async def test_transfers_to_and_fro_at_once_lose_and_make_nothing(client: Client, clock: Clock) -> None:
     database = client.app.state.billing.database
     for seed, user in enumerate(("ada", "bob")):

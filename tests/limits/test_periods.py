@@ -9,6 +9,8 @@ from app.simulator import DAY
 from ..client import Client
 from .helpers import START, Clock, consume, subscribe
 
+pytestmark = pytest.mark.postgresql_in_long
+
 
 async def test_measured_usage_is_set_and_blocks_growth(client: Client) -> None:
     async with client.app.state.billing.database.session() as session:

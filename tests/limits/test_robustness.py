@@ -72,6 +72,7 @@ async def taken_in_one_period(client: Client, clock: Clock, amount: int) -> int:
 
 
 @pytest.mark.parametrize("first", [1, ALLOWANCE])
+@pytest.mark.rest_in_long(1)
 async def test_what_is_first_used_while_a_renewal_is_awaited_counts_in_the_old_period(
     client: Client, clock: Clock, first: int
 ) -> None:
@@ -248,6 +249,7 @@ async def test_a_renewal_that_comes_late_opens_its_period_though_all_was_used_be
 
 @pytest.mark.parametrize("number", [-1, 2.5, True, MAX_AMOUNT + 1])
 @pytest.mark.parametrize("dry_run", [True, False])
+@pytest.mark.rest_in_long(4)
 async def test_a_count_that_cannot_be_one_repairs_nothing(
     client: Client, number: float, dry_run: bool
 ) -> None:

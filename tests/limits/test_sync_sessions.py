@@ -25,6 +25,8 @@ from ..processes import run
 from ..take_both_ways import sync_url
 from .helpers import PLANS, Clock, subscribe
 
+pytestmark = pytest.mark.postgresql_in_long
+
 WORKER = """
 import sys
 from sqlalchemy import create_engine

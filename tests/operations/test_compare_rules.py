@@ -114,6 +114,7 @@ async def test_users_whose_answers_change_are_listed_with_the_reason_and_no_othe
         assert [why for why in found[story.user].why if str(at) in why and story.id in why]
 
 
+@pytest.mark.long
 async def test_what_is_listed_is_what_the_backfill_then_does(client: Client) -> None:
     stories = [net_30()[0], bank_debit()[0], new_period()[0], paying()]
     await send(client, *stories)

@@ -16,6 +16,8 @@ from ..client import AUTH, Client, running
 from ..limits.helpers import START
 from ..records import stored
 
+pytestmark = pytest.mark.postgresql_in_long
+
 PERSONAL = ("ada-canary@example.com", "Canary Street", "canary-note", "promised to canary")
 
 

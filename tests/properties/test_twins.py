@@ -30,6 +30,8 @@ from tests.records import stored
 
 from ..simulator.histories import Json
 
+pytestmark = pytest.mark.postgresql_in_long
+
 handlers.connect()
 
 FACTS = {

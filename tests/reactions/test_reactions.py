@@ -31,6 +31,7 @@ pytestmark = pytest.mark.postgresql_in_long
         ("expired_sign_up", {"subscription_ended", "payment_failed"}),
     ],
 )
+@pytest.mark.rest_in_long(5)
 async def test_a_scenario_is_announced_by_these_signals(
     client: Client, listener: Listener, scenario: str, expected: set[str]
 ) -> None:

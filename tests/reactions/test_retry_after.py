@@ -110,6 +110,7 @@ async def test_the_message_is_not_sent_again_before_its_receiver_wants_it(
     ],
     ids=str,
 )
+@pytest.mark.rest_in_long(5)
 async def test_what_asks_for_no_longer_wait_is_sent_by_the_usual_one(
     client: Client, receiver: Receiver, status: int, values: list[str]
 ) -> None:

@@ -83,6 +83,7 @@ async def rows(client: Client, story: Story) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
+@pytest.mark.rest_in_long(5)
 async def test_rows_of_the_release_before_become_what_todays_rules_make(client: Client, case: Any) -> None:
     story, _ = case()
     for event in orders(story.events)[2]:
@@ -122,6 +123,7 @@ async def test_a_row_that_an_older_process_changes_beside_this_one_is_found_and_
     assert (await client.read(f"/internal/users/{story.user}/entitlements"))["access"] == "grace"
 
 
+@pytest.mark.long
 async def test_webhooks_that_arrive_meanwhile_lose_nothing(client: Client) -> None:
     """Half of each story is of the release before; the rest comes while its rows are reapplied."""
     stories = []

@@ -52,6 +52,7 @@ async def catch_up(beside: Beside, since: int | None = None) -> Any:
 
 
 @pytest.mark.parametrize("seed", range(3))
+@pytest.mark.rest_in_long(1)
 async def test_after_a_third_of_all_deliveries_was_lost_nothing_is_missing(
     database_url: str, beside: Start, seed: int
 ) -> None:

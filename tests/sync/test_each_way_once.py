@@ -96,6 +96,7 @@ async def replay_everything(both: Beside) -> None:
     ],
     ids="-".join,
 )
+@pytest.mark.rest_in_long(1)
 async def test_a_fact_that_comes_in_by_every_way_is_announced_once(
     any_database_url: str, beside: Start, told: Announced, order: tuple[str, ...]
 ) -> None:

@@ -48,6 +48,7 @@ async def user_of(both: Beside, subscription_id: str) -> str | None:
     [("billing_subscription",), ("billing_customer",), ("billing_subscription", "billing_customer")],
     ids=["subscription", "customer", "both"],
 )
+@pytest.mark.rest_in_long(2)
 async def test_a_record_that_was_deleted_by_hand_is_claimed_again_when_it_is_repaired(
     any_database_url: str, beside: Start, claim: Any, lost: tuple[str, ...]
 ) -> None:

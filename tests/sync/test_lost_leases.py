@@ -28,6 +28,7 @@ async def job_of(both: Beside, name: str) -> tuple[str | None, int | None]:
 
 
 @pytest.mark.parametrize("half", ["lists", "the rest"])
+@pytest.mark.rest_in_long(1)
 async def test_a_reconcile_that_lost_its_lease_stops(
     any_database_url: str, beside: Start, half: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

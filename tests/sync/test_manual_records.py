@@ -67,6 +67,7 @@ async def test_with_a_key_stripe_is_asked_once(database_url: str, beside: Start)
 
 
 @pytest.mark.parametrize("seed", range(3))
+@pytest.mark.rest_in_long(1)
 async def test_what_stripe_speaks_of_later_is_to_be_fetched(
     any_database_url: str, beside: Start, seed: int
 ) -> None:

@@ -35,6 +35,7 @@ def found(report: Report) -> set[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("shape", [OLD, NEW])
+@pytest.mark.rest_in_long(1)
 async def test_records_that_webhooks_made_differ_in_nothing(
     database_url: str, beside: Start, shape: Shape
 ) -> None:
@@ -48,6 +49,7 @@ async def test_records_that_webhooks_made_differ_in_nothing(
 
 
 @pytest.mark.parametrize("seed", range(3))
+@pytest.mark.rest_in_long(1)
 async def test_exactly_what_was_corrupted_is_reported_and_repaired(
     database_url: str, beside: Start, seed: int
 ) -> None:

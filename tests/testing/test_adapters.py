@@ -232,6 +232,7 @@ def test_an_adapter_that_cannot_be_used_is_one_sentence(
         suite.play(adapter, "status_none")
 
 
+@pytest.mark.long
 def test_an_adapter_that_cannot_be_used_is_not_run_on_the_application_before_it(suite: Suite) -> None:
     suite.play(Rooms, "cancellation")
     for _ in range(2):

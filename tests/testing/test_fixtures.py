@@ -160,6 +160,7 @@ def test_the_conformance_test_without_an_adapter_says_what_to_write(tmp_path: Pa
     assert "--billing-adapter=module:Class" in output
 
 
+@pytest.mark.long
 def test_the_tests_on_the_page_pass(tmp_path: Path) -> None:
     files = re.findall(r'```\w+ title="([\w.]+)"\n(.*?)```', PAGE.read_text(), re.DOTALL)
     assert {name for name, _ in files} == {"conftest.py", "test_billing.py", "plans.toml"}

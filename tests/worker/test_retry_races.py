@@ -1,11 +1,15 @@
 """A retry is finished by whoever has the event: a replay, or another worker, takes it from the one before."""
 
+import pytest
+
 from app.operations.replay import replay
 from app.worker.worker import LEASE_SECONDS
 
 from ..client import Client
 from ..limits.helpers import Clock
 from .helpers import another_worker, broken, service_of, signed_up, state_of
+
+pytestmark = pytest.mark.postgresql_in_long
 
 
 async def failed_event(client: Client, clock: Clock) -> str:

@@ -22,6 +22,8 @@ from ..reactions.helpers import Listener, deliver_all
 from ..waiting import until_idle
 from .helpers import service_of
 
+pytestmark = pytest.mark.postgresql_in_long
+
 
 @pytest.fixture
 def plans(tmp_path: Path) -> Path:

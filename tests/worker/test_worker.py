@@ -80,6 +80,7 @@ async def test_all_dead_events_are_replayed_by_one_filter(client: Client, clock:
     assert unknown.status_code == 404
 
 
+@pytest.mark.postgresql_in_long
 async def test_a_poison_event_delays_no_other(client: Client, clock: Clock) -> None:
     account = Account(2, start=START - 60)
     for _ in range(20):
@@ -154,6 +155,7 @@ async def test_workers_share_what_is_due_and_none_takes_what_another_has(
 
 
 @pytest.mark.parametrize("seed", range(4))
+@pytest.mark.rest_in_long(2)
 async def test_events_that_failed_and_came_back_late_end_in_the_truth(
     client: Client, clock: Clock, seed: int
 ) -> None:

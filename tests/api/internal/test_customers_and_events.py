@@ -134,6 +134,7 @@ async def test_a_bad_filter_is_422(client: Client, params: dict[str, Any]) -> No
 
 @pytest.mark.parametrize("kind", ["subscriptions", "customers", "users", "events"])
 @pytest.mark.parametrize("id", ["unknown", "%00", "a%0Ab", "x" * 300, "%F0%9F%92%A9"])
+@pytest.mark.rest_in_long(8)
 async def test_an_unknown_id_is_404(client: Client, kind: str, id: str) -> None:
     response = await client.get(f"/internal/{kind}/{id}")
     assert response.status_code == 404

@@ -1,8 +1,12 @@
 """Health, readiness and the OpenAPI description."""
 
+import pytest
+
 from app import __version__
 
 from ...client import Client, running
+
+pytestmark = pytest.mark.postgresql_in_long
 
 
 async def test_health_and_readiness_are_open(client: Client) -> None:

@@ -13,6 +13,8 @@ from examples import billing_page
 from ...shop import USER
 from .helpers import HEADERS, buy, opened, page, press, use, words
 
+pytestmark = pytest.mark.postgresql_in_long
+
 
 async def test_the_subscription_of_somebody_else_cannot_be_named(database_url: str) -> None:
     async with opened(database_url) as here:

@@ -90,6 +90,7 @@ ODD_PATHS = [
 
 
 @pytest.mark.parametrize("odd", ODD_PATHS)
+@pytest.mark.rest_in_long(4)
 async def test_odd_ids_in_paths_and_queries_are_refused_and_never_a_500(database_url: str, odd: str) -> None:
     paths = [
         f"/subscriptions/{odd}",

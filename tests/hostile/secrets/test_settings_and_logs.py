@@ -27,6 +27,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("arguments", "wrong"), WRONG)
+@pytest.mark.rest_in_long(2)
 def test_wrong_settings_are_complained_of_without_their_values(
     tmp_path: Path, arguments: tuple[str, ...], wrong: dict[str, str]
 ) -> None:

@@ -90,6 +90,7 @@ WRONG: list[Any] = [
     "step", [25, pytest.param(5, marks=[pytest.mark.long, pytest.mark.postgresql_in_deep])]
 )
 @pytest.mark.parametrize("payload", payloads(), ids=lambda payload: str(payload["data"]["object"]["object"]))
+@pytest.mark.rest_in_long(3)
 async def test_a_wrong_value_in_any_one_place_is_taken_and_harms_no_other_event(
     database_url: str, payload: dict[str, Any], step: int
 ) -> None:

@@ -9,7 +9,7 @@ from app.service import Service
 from app.signals import users_changed
 
 from ...client import AUTH, Client
-from ..stories import DAY, Story, T, in_every_order, users_of
+from ..stories import DAY, Story, T, in_every_order, in_some_orders, users_of
 from .helpers import named, plan_of
 
 pytestmark = pytest.mark.postgresql_in_long
@@ -23,8 +23,9 @@ async def link(client: Client, story: Story, user: str | None) -> Any:
     return response.json()
 
 
+@in_some_orders
 async def test_an_internal_link_takes_those_along_that_named_the_former_user_or_nobody(
-    client: Client,
+    client: Client, most: int
 ) -> None:
     def build(tag: str) -> Story:
         story = Story(tag)
@@ -45,7 +46,7 @@ async def test_an_internal_link_takes_those_along_that_named_the_former_user_or_
             await client.send(event)
         assert await users_of(client, story, "ABC") == {"A": "eve", "B": "org", "C": "eve"}
 
-    await in_every_order(client, build, check)
+    await in_every_order(client, build, check, most=most)
 
 
 @pytest.mark.parametrize("known", range(1, 4))
@@ -134,7 +135,10 @@ async def update(client: Client, story: Story, name: str, user: str | None) -> A
     return response.json()
 
 
-async def test_an_update_claims_its_subscription_above_all_else_and_no_other(client: Client) -> None:
+@in_some_orders
+async def test_an_update_claims_its_subscription_above_all_else_and_no_other(
+    client: Client, most: int
+) -> None:
     def build(tag: str) -> Story:
         story = Story(tag)
         story.customer(metadata=named(story, "ada"))
@@ -151,7 +155,7 @@ async def test_an_update_claims_its_subscription_above_all_else_and_no_other(cli
         stored = await client.read(f"/internal/customers/{story.customer_id}")
         assert stored["user_id"] == story.id("ada")
 
-    await in_every_order(client, build, check)
+    await in_every_order(client, build, check, most=most)
 
 
 async def test_an_update_claims_the_customer_only_while_nothing_else_does(client: Client) -> None:

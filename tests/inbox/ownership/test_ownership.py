@@ -3,22 +3,23 @@
 import pytest
 
 from ...client import Client, running
-from ..stories import DAY, Build, Story, in_every_order, users_of
+from ..stories import DAY, Build, Story, in_every_order, in_some_orders, users_of
 from .helpers import named, plan_of
 
 pytestmark = pytest.mark.postgresql_in_long
 
 
-async def check_users(client: Client, build: Build, expected: dict[str, str | None]) -> None:
+async def check_users(client: Client, build: Build, expected: dict[str, str | None], most: int) -> None:
     """In every order, the users of the subscriptions are these."""
 
     async def check(story: Story) -> None:
         assert await users_of(client, story, list(expected)) == expected, story.tag
 
-    await in_every_order(client, build, check)
+    await in_every_order(client, build, check, most=most)
 
 
-async def test_one_customer_pays_for_two_users_and_each_has_its_own_plan(client: Client) -> None:
+@in_some_orders
+async def test_one_customer_pays_for_two_users_and_each_has_its_own_plan(client: Client, most: int) -> None:
     def build(tag: str) -> Story:
         story = Story(tag)
         story.customer()
@@ -36,11 +37,12 @@ async def test_one_customer_pays_for_two_users_and_each_has_its_own_plan(client:
             ]
             assert [each["customer_id"] for each in shown["customers"]] == [story.customer_id]
 
-    await in_every_order(client, build, check)
+    await in_every_order(client, build, check, most=most)
 
 
+@in_some_orders
 async def test_a_subscription_that_names_an_organisation_stays_there_when_its_payer_edits_an_address(
-    client: Client,
+    client: Client, most: int
 ) -> None:
     def build(tag: str) -> Story:
         story = Story(tag)
@@ -50,10 +52,11 @@ async def test_a_subscription_that_names_an_organisation_stays_there_when_its_pa
         story.subscription("B", 2 * DAY)
         return story
 
-    await check_users(client, build, {"A": "org", "B": "person"})
+    await check_users(client, build, {"A": "org", "B": "person"}, most)
 
 
-async def test_a_subscription_moved_by_its_metadata_stays_moved(client: Client) -> None:
+@in_some_orders
+async def test_a_subscription_moved_by_its_metadata_stays_moved(client: Client, most: int) -> None:
     def build(tag: str) -> Story:
         story = Story(tag)
         story.customer(metadata=named(story, "ada"))
@@ -62,10 +65,11 @@ async def test_a_subscription_moved_by_its_metadata_stays_moved(client: Client) 
         story.customer(2 * DAY, metadata=named(story, "ada"), balance=-500)
         return story
 
-    await check_users(client, build, {"A": "bob"})
+    await check_users(client, build, {"A": "bob"}, most)
 
 
-async def test_a_user_taken_out_of_the_metadata_has_nothing_any_more(client: Client) -> None:
+@in_some_orders
+async def test_a_user_taken_out_of_the_metadata_has_nothing_any_more(client: Client, most: int) -> None:
     def build(tag: str) -> Story:
         story = Story(tag)
         story.customer()
@@ -79,10 +83,13 @@ async def test_a_user_taken_out_of_the_metadata_has_nothing_any_more(client: Cli
         assert await plan_of(client, story.id("wrong")) == "free"
         assert (await client.get(f"/internal/users/{story.id('wrong')}")).status_code == 404
 
-    await in_every_order(client, build, check)
+    await in_every_order(client, build, check, most=most)
 
 
-async def test_a_user_taken_out_of_the_customers_metadata_has_nothing_any_more(client: Client) -> None:
+@in_some_orders
+async def test_a_user_taken_out_of_the_customers_metadata_has_nothing_any_more(
+    client: Client, most: int
+) -> None:
     def build(tag: str) -> Story:
         story = Story(tag)
         story.customer(metadata=named(story, "wrong"))
@@ -91,10 +98,13 @@ async def test_a_user_taken_out_of_the_customers_metadata_has_nothing_any_more(c
         story.customer(DAY)
         return story
 
-    await check_users(client, build, {"A": None, "B": "org"})
+    await check_users(client, build, {"A": None, "B": "org"}, most)
 
 
-async def test_the_session_alone_names_the_user_of_the_subscription_that_it_sold(client: Client) -> None:
+@in_some_orders
+async def test_the_session_alone_names_the_user_of_the_subscription_that_it_sold(
+    client: Client, most: int
+) -> None:
     def build(tag: str) -> Story:
         story = Story(tag)
         story.customer()
@@ -107,10 +117,13 @@ async def test_the_session_alone_names_the_user_of_the_subscription_that_it_sold
         assert await users_of(client, story, ["A", "B"]) == {"A": "ada", "B": None}
         assert await plan_of(client, story.id("ada")) == "team"
 
-    await in_every_order(client, build, check)
+    await in_every_order(client, build, check, most=most)
 
 
-async def test_a_session_says_nothing_of_a_subscription_that_ever_named_a_user(client: Client) -> None:
+@in_some_orders
+async def test_a_session_says_nothing_of_a_subscription_that_ever_named_a_user(
+    client: Client, most: int
+) -> None:
     def build(tag: str) -> Story:
         story = Story(tag)
         story.subscription("A", metadata=named(story, "ada"))
@@ -119,10 +132,11 @@ async def test_a_session_says_nothing_of_a_subscription_that_ever_named_a_user(c
         story.session("B", 1, metadata=named(story, "bob"))
         return story
 
-    await check_users(client, build, {"A": None})
+    await check_users(client, build, {"A": None}, most)
 
 
-async def test_of_several_sessions_the_first_reference_links_the_customer(client: Client) -> None:
+@in_some_orders
+async def test_of_several_sessions_the_first_reference_links_the_customer(client: Client, most: int) -> None:
     def build(tag: str) -> Story:
         story = Story(tag)
         story.session("A", 1, client_reference_id=story.id("first"))
@@ -131,11 +145,12 @@ async def test_of_several_sessions_the_first_reference_links_the_customer(client
         story.subscription("B")
         return story
 
-    await check_users(client, build, {"A": "first", "B": "first"})
+    await check_users(client, build, {"A": "first", "B": "first"}, most)
 
 
+@in_some_orders
 async def test_the_customers_metadata_stands_above_a_reference_and_below_what_a_session_says(
-    client: Client,
+    client: Client, most: int
 ) -> None:
     def build(tag: str) -> Story:
         story = Story(tag)
@@ -145,7 +160,7 @@ async def test_the_customers_metadata_stands_above_a_reference_and_below_what_a_
         story.subscription("B")
         return story
 
-    await check_users(client, build, {"A": "org", "B": "ada"})
+    await check_users(client, build, {"A": "org", "B": "ada"}, most)
 
 
 async def test_what_is_no_id_names_nobody(client: Client) -> None:
@@ -159,8 +174,9 @@ async def test_what_is_no_id_names_nobody(client: Client) -> None:
         assert await users_of(client, story, ["A"]) == {"A": None}
 
 
+@in_some_orders
 async def test_several_metadata_keys_may_name_the_user_and_the_first_that_does_counts(
-    database_url: str,
+    database_url: str, most: int
 ) -> None:
     def build(tag: str) -> Story:
         story = Story(tag)
@@ -171,10 +187,13 @@ async def test_several_metadata_keys_may_name_the_user_and_the_first_that_does_c
         return story
 
     async with running(database_url, link_metadata_keys=("org", "owner")) as client:
-        await check_users(client, build, {"A": "org", "B": "bob", "C": "owner"})
+        await check_users(client, build, {"A": "org", "B": "bob", "C": "owner"}, most)
 
 
-async def test_a_subscription_that_only_its_invoice_names_is_its_customers_users(client: Client) -> None:
+@in_some_orders
+async def test_a_subscription_that_only_its_invoice_names_is_its_customers_users(
+    client: Client, most: int
+) -> None:
     def build(tag: str) -> Story:
         story = Story(tag)
         story.customer(metadata=named(story, "ada"))
@@ -185,4 +204,4 @@ async def test_a_subscription_that_only_its_invoice_names_is_its_customers_users
         record = await client.read(f"/internal/subscriptions/{story.id('subA')}")
         assert (record["user_id"], record["link_source"]) == (story.id("ada"), "customer")
 
-    await in_every_order(client, build, check)
+    await in_every_order(client, build, check, most=most)

@@ -68,6 +68,7 @@ async def client(database_url: str, clock: Clock, tmp_path: Path) -> AsyncIterat
 
 
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.rest_in_long(8)
 async def test_a_period_opens_with_what_happened_in_whatever_order_events_arrive(
     client: Client, clock: Clock, name: str
 ) -> None:

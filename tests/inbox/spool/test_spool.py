@@ -125,6 +125,7 @@ async def test_a_sqlite_file_that_another_holds_makes_webhooks_wait_three_second
         assert len((await client.read("/internal/events"))["data"]) == 1
 
 
+@pytest.mark.long
 async def test_the_service_starts_and_takes_events_while_postgresql_is_down(folder: Path) -> None:
     server = PostgresServer()
     server.start()

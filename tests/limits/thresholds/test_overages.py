@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from sqlmodel import col, select
 
 from app.db.models import OutboxEntry
@@ -13,6 +14,8 @@ from ...reactions.conftest import listener as listener
 from ...reactions.helpers import Listener, deliver_all, service_of
 from ...waiting import until_idle
 from ..helpers import START, Clock, consume, release, subscribe
+
+pytestmark = pytest.mark.postgresql_in_long
 
 # Overage.
 

@@ -25,6 +25,8 @@ from ...take_both_ways import sync_url
 from ...waiting import until_idle
 from ..helpers import START, Clock, consume, release, subscribe
 
+pytestmark = pytest.mark.postgresql_in_long
+
 
 @pytest.fixture
 def numbers() -> Iterator[int]:
