@@ -85,18 +85,21 @@ def test_pytest_loads_the_plugin_of_a_wheel_by_itself(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["app", "billing", "subscription_service"])
+@pytest.mark.rest_in_long(1)
 def test_a_plugin_that_is_named_takes_the_place_of_the_wheels(tmp_path: Path, name: str) -> None:
     module = f"{name}.pytest_plugin"
     found = plugins(pytest_beside_a_wheel(tmp_path, "-p", module))
     assert found == ([module], module, "False")
 
 
+@pytest.mark.long
 def test_a_plugin_that_the_environment_names_takes_the_place_of_the_wheels(tmp_path: Path) -> None:
     named = {"PYTEST_PLUGINS": "billing.pytest_plugin"}
     found = plugins(pytest_beside_a_wheel(tmp_path, environment=named))
     assert found == (["billing.pytest_plugin"], "billing.pytest_plugin", "False")
 
 
+@pytest.mark.long
 def test_of_several_plugins_that_are_named_the_last_one_counts(tmp_path: Path) -> None:
     named = ["-p", "subscription_service.pytest_plugin", "-p", "billing.pytest_plugin"]
     found = plugins(pytest_beside_a_wheel(tmp_path, *named))

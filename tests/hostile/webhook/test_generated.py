@@ -75,7 +75,7 @@ def as_json(value: Any) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "examples", [60, pytest.param(300, marks=[pytest.mark.long, pytest.mark.postgresql_in_deep])]
+    "examples", [30, pytest.param(300, marks=[pytest.mark.long, pytest.mark.postgresql_in_deep])]
 )
 @pytest.mark.parametrize("kind", ["events", "documents"])
 async def test_generated_events_are_taken_and_generated_documents_answered(
