@@ -113,6 +113,35 @@ async def test_a_deleted_draft_is_owed_no_more_however_late_its_creation_comes(c
         assert (await row_of(client, "in_draft")).status == "deleted"
 
 
+@pytest.mark.parametrize("bare", [False, True], ids=["whole", "bare"])
+async def test_what_is_known_of_a_deleted_draft_does_not_depend_on_the_order_of_its_events(
+    client: Client, bare: bool
+) -> None:
+    account, invoice = await ada_owes(client)
+    now = account.now
+    for number, order in enumerate(permutations(range(3))):
+        draft = render(invoice, NEW) | {"id": f"in_{number}", "status": "draft", "attempt_count": 0}
+        corrected = draft | {"amount_due": 700}
+        gone = {"id": draft["id"], "object": "invoice"} if bare else corrected
+        events = [
+            event("invoice.created", draft, now + 1, f"evt_{number}_created"),
+            event("invoice.updated", corrected, now + 2, f"evt_{number}_updated"),
+            event("invoice.deleted", gone | {"deleted": True}, now + 3, f"evt_{number}_deleted"),
+        ]
+        for place in order:
+            await client.send(events[place])
+        row = await row_of(client, f"in_{number}")
+        known = (
+            row.customer_id,
+            row.subscription_id,
+            row.amount_due,
+            row.amount_remaining,
+            row.needs_refresh,
+        )
+        assert known == (invoice.customer, invoice.subscription, 700, 0, False), order
+        assert row.status == "deleted"
+
+
 async def test_a_payment_names_itself_to_its_invoice_and_a_credit_note_has_it_read(client: Client) -> None:
     account, invoice = await ada_owes(client)
     payment = {

@@ -1,5 +1,8 @@
 """`invoice.*`: the invoice's record, and how far its subscription is paid. Never touches a status."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from ...db.models import Invoice, Subscription
 from ...entitlements import never_paid
 from ...signals import invoice_finalization_failed as invoice_finalization_failed_signal
@@ -50,17 +53,25 @@ def invoice_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
         invoice = unit_of_work.add(Invoice, invoice_id, **values)
     else:
         values["needs_refresh"] = _is_unsure(event, invoice, values)
-        newer = _progress(values) >= _progress(invoice.__dict__)  # the same event again, when it is reapplied
-        unit_of_work.change(invoice, **(values if newer else {"needs_refresh": values["needs_refresh"]}))
+        unit_of_work.change(invoice, **_merged(invoice, values))
     with_payment(unit_of_work, invoice, invoice_payment(event.object))
     announce_payment(unit_of_work, event, values, before, invoice)
 
 
 def invoice_deleted(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
-    """Marks the invoice as deleted: only a draft can be ("Delete a draft invoice"), so nothing is owed."""
+    """Marks the invoice as deleted: only a draft can be ("Delete a draft invoice"), so nothing is owed.
+
+    What is known of the invoice stays, whichever event comes last.
+    """
     invoice_id = required_id(event.object, "id")
     invoice = unit_of_work.find(Invoice, invoice_id) or unit_of_work.add(Invoice, invoice_id)
-    unit_of_work.change(invoice, **DELETED, snapshot_created=event.created, snapshot_event_id=event.id)
+    values = invoice_values(event.object)
+    values |= {"snapshot_created": event.created, "snapshot_event_id": event.id}
+    is_whole = values["status"] is not None and values["customer_id"] is not None
+    if is_whole:
+        ensure_customer(unit_of_work, values["customer_id"])
+    is_newer = is_whole and _age(values) >= _age(invoice.__dict__)
+    unit_of_work.change(invoice, **((values | DELETED) if is_newer else DELETED))
 
 
 def invoice_finalization_failed(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
@@ -85,6 +96,14 @@ def invoice_finalization_failed(event: StripeEvent, unit_of_work: UnitOfWork) ->
 
 DELETED = {"status": "deleted", "amount_remaining": 0, "next_payment_attempt": None, "needs_refresh": False}
 UNDETERMINED = ("status", "amount_due", "amount_paid", "amount_remaining", "due_date", "next_payment_attempt")
+
+
+def _merged(invoice: Invoice, values: Values) -> Values:
+    """The columns that a snapshot changes of an invoice that is known."""
+    if invoice.status == "deleted":
+        return values | DELETED if _age(values) >= _age(invoice.__dict__) else {}
+    is_newer = _progress(values) >= _progress(invoice.__dict__)  # the same event again, when it is reapplied
+    return values if is_newer else {"needs_refresh": values["needs_refresh"]}
 
 
 def _is_unsure(event: StripeEvent, invoice: Invoice, values: Values) -> bool:
@@ -152,7 +171,7 @@ def _extend_paid_through(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
         unit_of_work.change(subscription, paid_lines=known, paid_through=paid_until(items, known))
 
 
-def _progress(values: dict[str, object]) -> tuple[object, ...]:
+def _progress(values: Mapping[str, Any]) -> tuple[object, ...]:
     """How far an invoice has come: its `created` alone would not distinguish events of one second.
 
     draft < open < uncollectible < paid, void ("How invoicing works", invoice status transitions).
@@ -161,6 +180,10 @@ def _progress(values: dict[str, object]) -> tuple[object, ...]:
         INVOICE_STATUS_RANK.get(str(values["status"]), -1),
         values["attempt_count"],
         values["amount_paid"] or 0,
-        values["snapshot_created"],
-        values["snapshot_event_id"],
+        *_age(values),
     )
+
+
+def _age(values: Mapping[str, Any]) -> tuple[int, str]:
+    """When a snapshot was made; an invoice of which no snapshot came is older than any."""
+    return values["snapshot_created"] or 0, values["snapshot_event_id"] or ""
