@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from ..plans import Addon, HeldItem, Limit, Plan, PriceList, held_items
 from ..stripe.objects import ENDED
@@ -172,7 +173,7 @@ def _billing_cycle(subscription: SubscriptionRecord, granted: Access) -> Billing
         anchor=subscription.billing_cycle_anchor,
         changes=subscription.period_changes or (),
         renewed=renewed,
-        ended=_opens_none_since(subscription, granted, start, last_end),
+        ended=_opens_none_since(subscription, granted, _Bounds(start, end, last_end)),
         lost_at=last_end + RENEWAL_LOST_SECONDS if granted.level == "none" else None,
     )
 
@@ -187,15 +188,23 @@ def _renewed(subscription: SubscriptionRecord, end: int) -> tuple[int, ...]:
     return period_ends(end if anchor is None else anchor, main, end, paid)
 
 
-def _opens_none_since(subscription: SubscriptionRecord, granted: Access, start: int, end: int) -> int | None:
+class _Bounds(NamedTuple):
+    """Stripe's current period, and the end of the last one that an invoice shows. Unix seconds."""
+
+    start: int
+    end: int
+    last_end: int
+
+
+def _opens_none_since(subscription: SubscriptionRecord, granted: Access, bounds: _Bounds) -> int | None:
     """Since when no period opens by itself; None while it renews, paid or not. Not known when: its start."""
     if granted.level != "none":
         return None
     if subscription.status in ENDED:
-        return subscription.expiry_date or start
+        return subscription.expiry_date or bounds.start
     if granted.reason == "cancel_at_reached":
         cancel_at = subscription.cancel_at
-        return end if cancel_at is None else min(cancel_at, end)
+        return bounds.end if cancel_at is None else min(cancel_at, bounds.last_end)
     if subscription.status == "paused" or granted.reason == "customer_deleted":
-        return start
-    return end if granted.reason == "expired" else None
+        return bounds.start
+    return bounds.last_end if granted.reason == "expired" else None

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from .givens import END, NOW, START, STARTER, WEEK, Sub, item, of
+from .givens import DAY, END, NOW, START, STARTER, WEEK, Sub, item, of
 
 # Periods.
 
@@ -53,6 +53,17 @@ def test_a_period_that_is_over_stays_open_as_long_as_access_does() -> None:
     assert over.period_of("calls", END + WEEK) == (END, month.end), (
         "the month, from the end of the last period"
     )
+
+
+def test_what_is_paid_beyond_the_end_opens_no_period_of_a_subscription_that_is_set_to_cancel() -> None:
+    canceling = replace(STARTER, cancel_at_period_end=True)
+    paid = replace(canceling, paid_through=END + 30 * DAY)
+    for now in (END - 1, END, END + DAY, END + 31 * DAY):
+        assert of(paid, now=now).period_of("calls", now) == of(canceling, now=now).period_of("calls", now)
+    going_on = replace(STARTER, paid_through=END + 30 * DAY)
+    assert of(going_on, now=END + DAY).period_of("calls", END + DAY) == (END, END + 30 * DAY)
+    until_then = replace(going_on, cancel_at=END + 30 * DAY)
+    assert of(until_then, now=END + DAY).period_of("calls", END + DAY) == (END, END + 30 * DAY)
 
 
 def test_a_billing_period_is_that_of_the_subscription_that_gives_the_feature() -> None:
