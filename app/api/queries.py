@@ -9,8 +9,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ..db.models import Customer, Invoice, Subscription
 from ..db.ownership import Owned
-from ..entitlements import access, ended_with, owed_by_subscription
-from ..plans import AccessPolicy
+from ..entitlements import access, ended_with, main_item_values, owed_by_subscription, with_values
+from ..limits.prices import read_prices
+from ..plans import Catalogue, PriceList
 from ..service import Service
 from .schemas import InvoiceOut, SubscriptionOut
 
@@ -51,13 +52,16 @@ async def _judged(
     is_theirs = col(Invoice.subscription_id).in_([row.id for row, _ in found])
     invoices = await session.exec(select(Invoice).where(is_theirs, col(Invoice.status) == "open"))
     owed = owed_by_subscription(invoices)
-    policy: AccessPolicy = service.limits.catalogue.access
+    catalogue: Catalogue = service.limits.catalogue
+    prices = PriceList(catalogue, await read_prices(await session.connection(), [row for row, _ in found]))
     now = int(service.clock())
     judged = []
     for row, customer in found:
-        deleted = ended_with(customer, row)
-        granted = access(row, deleted, owed.get(row.id), policy, now)
-        judged.append(SubscriptionOut.of(row, customer, granted.level))
+        own = main_item_values(row, prices)
+        granted = access(
+            with_values(row, own), ended_with(customer, row), owed.get(row.id), catalogue.access, now
+        )
+        judged.append(SubscriptionOut.of(row, customer, granted.level, own))
     return judged
 
 

@@ -1,5 +1,6 @@
 """What goes in and out of the internal API. Times are Unix seconds or null, amounts minor currency units."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -114,8 +115,12 @@ class SubscriptionOut(BaseModel):
     updated_at: Time = Field(examples=[JANUARY])
 
     @classmethod
-    def of(cls, row: Subscription, customer: Customer | None, access: AccessLevel) -> Self:
-        values = row.model_dump(include=set(cls.model_fields))
+    def of(
+        cls, row: Subscription, customer: Customer | None, access: AccessLevel, own: Mapping[str, Any]
+    ) -> Self:
+        """`own`: the columns that today's main item gives in another way (`main_item_values`)."""
+        shown = set(cls.model_fields)
+        values = row.model_dump(include=shown) | {name: own[name] for name in shown & own.keys()}
         if row.links is None and customer is not None:  # an older release left the user to the customer
             values |= {"user_id": customer.user_id, "link_source": customer.link_source}
         return cls(**values, subscription_id=row.id, access=access)

@@ -8,6 +8,7 @@ from .explanation import Explanation, explain_access
 from .features import FeatureEntitlement, Override, Part
 from .granted import Drawn, Grant
 from .holdings import Holdings, OwnPlan
+from .main_items import main_item_values, with_values
 from .over_limit import OverLimit, is_within, over_limit
 from .owed import Owed, owed_by_subscription
 from .ownership import WEAK, secondary_customers
@@ -56,6 +57,7 @@ __all__ = [
     "explain_access",
     "is_doubtful",
     "is_within",
+    "main_item_values",
     "never_paid",
     "over_limit",
     "owed_by_subscription",
@@ -64,4 +66,5 @@ __all__ = [
     "preview_subscription",
     "secondary_customers",
     "term_end",
+    "with_values",
 ]

@@ -11,6 +11,7 @@ from .access import Access, access, main_paid_through
 from .cycles import BillingCycle, billing_cycle
 from .deletion import ended_with
 from .granted import Grant
+from .main_items import by_main_item
 from .owed import Owed, owed_by_subscription
 from .periods import DAY
 from .records import CustomerRecord, InvoiceRecord, SubscriptionRecord, is_overlaid
@@ -119,12 +120,14 @@ def _judge(
     now: int,
 ) -> JudgedSubscription:
     policy = prices.catalogue.access
+    items = _items(subscription, prices)
+    subscription = by_main_item(subscription, items[0] if items else None)
     granted = access(subscription, customer_deleted, owed, policy, now)
     return JudgedSubscription(
         id=subscription.id,
         status=subscription.status,
         access=granted,
-        items=_items(subscription, prices),
+        items=items,
         billing=_billing_cycle(subscription, granted),
         expiry_date=subscription.expiry_date,
         limited=subscription.status == "trialing" and policy.trialing.level == "limited",

@@ -8,9 +8,12 @@ from ...entitlements import (
     Entitlements,
     FeatureEntitlement,
     JudgedSubscription,
+    SubscriptionRecord,
     duplicates,
+    main_item_values,
     preview,
     term_end,
+    with_values,
 )
 from ...plans import Feature, Plan, PriceList, PriceTerms, Pricing
 from ...plans.shown import BYTES, shown_limit, shown_number
@@ -92,7 +95,8 @@ def _shown(entitlements: Entitlements) -> list[JudgedSubscription]:
 def _subscription(
     judged: JudgedSubscription, row: Subscription, pricing: Pricing, entitlements: Entitlements
 ) -> SummarySubscription:
-    ends_at = _ends_at(row)
+    seen = with_values(row, main_item_values(row, entitlements.prices))
+    ends_at = _ended_at(row) if row.status in ENDED else _ends_at(seen)
     renews = row.status in RENEWING and ends_at is None
     return SummarySubscription(
         subscription_id=row.id,
@@ -104,7 +108,7 @@ def _subscription(
         trial_limits=judged.limited
         and any(each.offer is not None and each.offer.trial for each in judged.items),
         prices=[_price(item, pricing, entitlements.prices) for item in row.items],
-        renews_at=_renews_at(row, entitlements.as_of) if renews else None,
+        renews_at=_renews_at(seen, entitlements.as_of) if renews else None,
         ends_at=ends_at,
         trial_ends_at=row.trial_end if row.status == "trialing" else None,
         scheduled_change=scheduled_change(row, entitlements.prices, entitlements.as_of),
@@ -126,16 +130,18 @@ def _price(item: Mapping[str, Any], pricing: Pricing, prices: PriceList) -> Pric
     )
 
 
-def _renews_at(row: Subscription, now: int) -> int | None:
+def _renews_at(row: SubscriptionRecord, now: int) -> int | None:
     """The end of the term; once that has passed, of the one that a paid invoice shows."""
     passed = row.expiry_date is not None and row.expiry_date <= now
     return term_end(row) if passed else row.expiry_date
 
 
-def _ends_at(row: Subscription) -> int | None:
+def _ended_at(row: Subscription) -> int | None:
+    return row.ended_at or row.expiry_date
+
+
+def _ends_at(row: SubscriptionRecord) -> int | None:
     """When it is over; None while it goes on by itself. The same moment as access ends by."""
-    if row.status in ENDED:
-        return row.ended_at or row.expiry_date
     if row.cancel_at_period_end:
         return row.expiry_date or row.cancel_at
     if row.cancel_at is not None and row.expiry_date is not None and row.cancel_at <= row.expiry_date:

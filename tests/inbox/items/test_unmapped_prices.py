@@ -11,7 +11,7 @@ from app.signals import Reaction
 from ...client import Client, running
 from ...waiting import until
 from ..subscription_story import told
-from .helpers import NOW, PLANS, START, Item, Story, after_each_order, item, limit
+from .helpers import NOW, PLANS, START, YEAR, Item, Story, after_each_order, item, limit
 
 pytestmark = pytest.mark.postgresql_in_long
 
@@ -44,6 +44,25 @@ async def test_a_price_is_known_by_the_lookup_key_that_an_event_of_its_own_tells
     assert await client.send(told("price.updated", START + 60, price)) == "processed"
     client.app.state.billing.limits.snapshots.forget("ada")  # a price invalidates no user: seconds do
     assert (await client.read("/internal/users/ada/entitlements"))["plan"] == "pro"
+
+
+def monthly_beside_a_year_of_which_its_key_tells(user: str) -> Story:
+    yearly = f"yearly_{user}"
+    story = Story(user, item("pro", "si_1"), item(yearly, "si_2", interval="year"), at=START)
+    price = {"id": yearly, "object": "price", "lookup_key": "pro_monthly", "product": "prod_other"}
+    story.events.append(told("price.updated", START - 60, price))
+    return story
+
+
+async def test_the_term_is_the_main_items_also_where_a_key_made_it_the_main_one_afterwards(
+    client: Client,
+) -> None:
+    for found in await after_each_order(client, monthly_beside_a_year_of_which_its_key_tells):
+        assert found["plan_id"].startswith("yearly_")
+        assert (found["expiry_date"], found["access"]) == (START + YEAR, "full")
+        user = found["user_id"]
+        summary = await client.read(f"/internal/users/{user}/summary")
+        assert summary["subscriptions"][0]["renews_at"] == START + YEAR
 
 
 def of_a_known_product(user: str) -> Story:
