@@ -125,7 +125,7 @@ async def test_a_reconcile_that_missed_its_night_is_late(sqlite_database: str) -
 
 
 @pytest.mark.parametrize("name", ["catch-up", "reconcile"])
-@pytest.mark.rest_in_long(1)
+@pytest.mark.long
 async def test_one_that_stripe_lets_down_is_marked_at_once_and_well_after_the_next(
     database_url: str, name: str
 ) -> None:

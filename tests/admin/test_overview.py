@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import insert
 
 from app.admin import statistics
 from app.admin.statistics import CAP, Cached, revenue_of
@@ -138,11 +139,18 @@ async def test_a_median_lag_over_five_minutes_is_a_warning(
 
 async def test_counts_stop_at_the_cap(database_url: str) -> None:
     async with logged_in(database_url) as (client, visitor):
+        event = WebhookEvent(id="", type="x", received_at=START, body="{}", state="dead")
+        record = Subscription(id="", items=[])
+        numbers = range(CAP + 5)
         async with client.app.state.billing.database.session() as session:
-            for number in range(CAP + 5):
-                id = f"evt_{number}"
-                session.add(WebhookEvent(id=id, type="x", received_at=START, body="{}", state="dead"))
-                session.add(Subscription(id=f"sub_{number}", needs_refresh=number < 3, items=[]))
+            connection = await session.connection()
+            events = [event.model_dump() | {"id": f"evt_{number}"} for number in numbers]
+            records = [
+                record.model_dump() | {"id": f"sub_{number}", "needs_refresh": number < 3}
+                for number in numbers
+            ]
+            await connection.execute(insert(WebhookEvent), events)
+            await connection.execute(insert(Subscription), records)
         page = words(await visitor.open("/"))
         assert "Dead events 1,000+" in page
         assert "To be fetched again 3" in page

@@ -99,6 +99,7 @@ async def test_reactions_overrides_internal_updates_and_audit_stand_in_one_timel
         assert "plan_id is price_team" in page
 
 
+@pytest.mark.long
 async def test_a_long_story_is_paged_to_its_end_without_a_gap(database_url: str, account: Account) -> None:
     customer = account.create_customer("ada@example.com", user_id="user_ada")
     subscription = account.create_subscription(customer, "price_team")

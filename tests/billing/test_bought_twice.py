@@ -91,6 +91,7 @@ async def test_what_was_meant_is_not_found(sqlite_database: str) -> None:
         assert await announced(here) == [] == await findings(here) == await banners(here)
 
 
+@pytest.mark.long
 async def test_it_is_found_whatever_the_order_of_the_events(sqlite_database: str) -> None:
     dice = random.Random(7)
     async with shop(sqlite_database) as here:

@@ -145,6 +145,7 @@ async def test_the_portal_and_the_checkout_know_only_customers_of_their_own(
     assert free == [story.customer_id]
 
 
+@pytest.mark.long
 async def test_a_user_with_a_thousand_customers_has_all_of_their_subscriptions(client: Client) -> None:
     service = client.app.state.billing
     count = 1000

@@ -63,6 +63,7 @@ def test_a_destination_is_created_found_completed_switched_and_pinged(tmp_path: 
         assert pinged is not None and [each.id for each in account.pings] == [pinged[1]]
 
 
+@pytest.mark.long
 async def test_endpoints_and_destinations_stand_side_by_side(tmp_path: Path) -> None:
     account = Account(1)
     with serving_in_thread(account) as base_url:

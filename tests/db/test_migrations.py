@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from alembic import command
 from sqlalchemy import inspect, text
 
@@ -42,6 +43,7 @@ def test_a_database_behind_the_code_names_the_remedy(empty_database_url: str) ->
     assert said is not None and "app migrate" in said
 
 
+@pytest.mark.postgresql_in_long
 def test_the_models_and_the_migrations_agree(empty_database_url: str) -> None:
     migrate(empty_database_url)
     command.check(alembic_config(empty_database_url))

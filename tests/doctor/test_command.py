@@ -38,6 +38,7 @@ def settings(any_database_url: str) -> Iterator[dict[str, str]]:
         yield SECRETS | {"DATABASE_URL": any_database_url, "STRIPE_API_BASE": base_url, "LIVEMODE": "false"}
 
 
+@pytest.mark.long
 def test_it_shows_a_table_and_fails_only_where_there_is_an_error(
     settings: dict[str, str], tmp_path: Path
 ) -> None:

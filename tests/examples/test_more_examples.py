@@ -78,6 +78,7 @@ async def stream(size: int, sent: asyncio.Event, aborted: bool) -> AsyncIterator
         await asyncio.Event().wait()
 
 
+@pytest.mark.long
 async def test_an_upload_counts_by_its_real_size_and_an_aborted_one_not_at_all(
     any_database_url: str, tmp_path: Path
 ) -> None:

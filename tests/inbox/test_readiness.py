@@ -24,6 +24,8 @@ from tests.databases import run_sql
 from tests.disks import fill, small_disk
 from tests.waiting import until
 
+pytestmark = pytest.mark.postgresql_in_long
+
 NOWHERE = "postgresql://ada:secret-password@127.0.0.1:1/none"
 
 

@@ -11,6 +11,8 @@ from app.limits import FeatureNotIncluded, LimitExceeded
 from ..client import Client
 from .helpers import Clock, consume, release, subscribe
 
+pytestmark = pytest.mark.postgresql_in_long
+
 
 async def test_an_unknown_user_has_the_default_plan_and_nothing_is_written(client: Client) -> None:
     entitlements = await limits.load("nobody")

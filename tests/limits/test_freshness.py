@@ -11,6 +11,8 @@ from app.limits.cache import MAX_AGE_SECONDS
 from ..client import Client, running
 from .helpers import Clock, consume, subscribe
 
+pytestmark = pytest.mark.postgresql_in_long
+
 
 async def test_reconcile_reports_drift_before_it_repairs(client: Client) -> None:
     await consume(client, "ada", "projects", 2)

@@ -152,6 +152,7 @@ async def test_a_refund_counts_from_when_it_was_processed_here(database_url: str
         ]
 
 
+@pytest.mark.long
 async def test_a_purchase_goes_with_the_customer_that_is_linked_to_another_user(
     database_url: str, tmp_path: Path
 ) -> None:

@@ -168,6 +168,7 @@ async def test_a_subscription_that_names_a_user_of_its_own_is_listed_for_both(cl
         assert f"{story.id}: it belongs to org_of_the_payer" in found[user].why
 
 
+@pytest.mark.long
 async def test_what_only_the_stored_invoices_say_is_listed_too(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

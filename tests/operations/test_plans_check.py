@@ -111,7 +111,7 @@ def differences(before: Entitlements, after: Entitlements, feature: str) -> set[
 
 @pytest.mark.parametrize(
     ("worlds", "catalogues"),
-    [(3, 5), pytest.param(6, 500, marks=pytest.mark.deep)],
+    [pytest.param(3, 5, marks=pytest.mark.long), pytest.param(6, 500, marks=pytest.mark.deep)],
     ids=["5 catalogues", "500 catalogues"],
 )
 async def test_the_users_are_those_whose_live_answers_differ(

@@ -218,6 +218,7 @@ async def test_an_answer_that_breaks_off_makes_no_second_endpoint() -> None:
     assert account.endpoints[done.endpoint_id].secret == done.secret
 
 
+@pytest.mark.long
 def test_the_shell_prints_the_secret_once_though_other_settings_are_missing(tmp_path: Path) -> None:
     account = Account(1)
     with serving_in_thread(account) as base_url:

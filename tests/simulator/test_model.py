@@ -82,6 +82,7 @@ def test_event_ids_say_nothing_about_time() -> None:
     assert 0.4 < rising < 0.6
 
 
+@pytest.mark.long
 def test_histories_keep_stripes_invariants() -> None:
     for seed in SEEDS:
         account = history(seed)

@@ -76,7 +76,7 @@ async def as_the_release_before_wrote_them(client: Client, bodies: list[Any]) ->
 
 
 @pytest.mark.parametrize("seed", range(2))
-@pytest.mark.rest_in_long(1)
+@pytest.mark.long
 async def test_users_come_back_from_the_events_of_every_object(client: Client, seed: int) -> None:
     account = Account(seed, start=NOW - 86_400 * 200)
     random_history(account, random.Random(seed), customers=8, steps=120)

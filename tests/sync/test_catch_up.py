@@ -52,7 +52,7 @@ async def catch_up(beside: Beside, since: int | None = None) -> Any:
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.rest_in_long(1)
+@pytest.mark.long
 async def test_after_a_third_of_all_deliveries_was_lost_nothing_is_missing(
     database_url: str, beside: Start, seed: int
 ) -> None:
@@ -105,6 +105,7 @@ async def test_events_listed_in_another_version_than_the_endpoints_are_read_alik
         ),
     ],
 )
+@pytest.mark.long
 async def test_one_that_is_cut_off_goes_on_where_it_was(database_url: str, beside: Start, seed: int) -> None:
     account = lived(seed)
     for _ in range(150):

@@ -143,6 +143,7 @@ async def differences(
     [QUICK, pytest.param(sorted(STORIES), marks=[pytest.mark.long, pytest.mark.postgresql_in_deep])],
     ids=["some", "all"],
 )
+@pytest.mark.long
 async def test_a_thin_event_alone_gives_the_records_and_reactions_of_its_snapshot(
     any_database_url: str,
     sqlite_template: Path,

@@ -64,7 +64,7 @@ async def refresh_all(both: Beside) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-@pytest.mark.rest_in_long(1)
+@pytest.mark.long
 async def test_when_all_deliveries_are_thin_the_records_equal_the_truth(
     database_url: str, beside: Start, seed: int
 ) -> None:

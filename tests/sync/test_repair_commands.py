@@ -177,6 +177,7 @@ async def test_a_catch_up_that_is_killed_within_a_page_goes_on_with_that_page(
         await database.close()
 
 
+@pytest.mark.long
 async def test_reconcile_reports_repairs_and_says_so_by_its_exit_code(
     any_database_url: str, tmp_path: Path
 ) -> None:

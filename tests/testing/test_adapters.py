@@ -103,6 +103,7 @@ def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sqlite_database: str)
     suite.close()
 
 
+@pytest.mark.long
 def test_users_with_numbers_and_rows_that_no_class_maps_are_driven_as_well(suite: Suite) -> None:
     before = (limits.Limits.consume, limits.Hold.commit, os.environ.get("STRIPE_WEBHOOK_SECRET"))
     for promise in ("rollback", "repeated_deletes"):

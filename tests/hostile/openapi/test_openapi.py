@@ -216,6 +216,7 @@ async def test_no_described_request_is_answered_without_a_key(sqlite_database: s
         assert await client.read("/internal/events") == before
 
 
+@pytest.mark.long
 async def test_a_body_over_the_limit_is_413_as_described(sqlite_database: str) -> None:
     asked = 0
     async with running(sqlite_database, max_body_bytes=1024) as client:
