@@ -20,7 +20,7 @@ from app.api import metrics
 from app.db import postgres
 from app.db.migrations import migrate
 from app.doctor import storage
-from app.inbox import inbox, readiness, webhook
+from app.inbox import inbox, locked, readiness, webhook
 from app.main import GARBAGE_THRESHOLDS
 from app.operations import links
 
@@ -135,6 +135,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 TIME_LIMITS = (
     (webhook, "DATABASE_TIMEOUT_SECONDS"),
     (inbox, "BATCH_TIMEOUT_SECONDS"),
+    (inbox, "SPLIT_SECONDS"),
+    (locked, "LOOK_TIMEOUT_SECONDS"),
     (links, "UPDATE_TIMEOUT_SECONDS"),
     (readiness, "TIMEOUT_SECONDS"),
     (metrics, "DATABASE_TIMEOUT_SECONDS"),
