@@ -10,11 +10,13 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import stripe
 import uvloop
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadGroupScheduling
 
 from app.api import metrics
 from app.db import postgres
@@ -86,6 +88,21 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker(pytest.mark.long)
     elif on_postgresql or any("postgres" in name for name in getattr(item, "fixturenames", ())):
         item.add_marker(pytest.mark.xdist_group("postgresql"))  # so that one process starts a server
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """In `make test` give out whole files: tests one by one take the controlling process ten seconds."""
+    if "not long" not in config.option.markexpr:
+        return None  # the usual one: a file of long tests would keep one process busy at the end
+    scheduler = LoadGroupScheduling(config, log)
+    group_of = scheduler._split_scope
+
+    def group_or_file(nodeid: str) -> str:
+        group: str = group_of(nodeid)
+        return nodeid.partition("::")[0] if group == nodeid else group
+
+    scheduler._split_scope = group_or_file
+    return scheduler
 
 
 @pytest.hookimpl(trylast=True)
