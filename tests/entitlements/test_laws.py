@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, get_args
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.db.models import Customer
@@ -55,8 +55,6 @@ gifts = st.lists(
     max_size=4,
 )
 catalogues = st.sampled_from([CATALOGUE, NO_DEFAULT, lenient, limited, strict])
-fewer = settings(max_examples=settings().max_examples * 2 // 5)
-"""40 in `make test`, and 400 other ones each time in `make test-deep`."""
 users = st.fixed_dictionaries(
     {
         "subscriptions": subscriptions,
@@ -78,7 +76,6 @@ def height(user: Entitlements, feature: str) -> float:
     return float("inf") if limit is None else limit
 
 
-@fewer
 @given(users, moments)
 def test_an_answer_holds_until_valid_until_and_not_longer(user: dict[str, Any], now: int) -> None:
     first = entitled(user, now)
@@ -92,7 +89,6 @@ def test_an_answer_holds_until_valid_until_and_not_longer(user: dict[str, Any], 
     assert entitled(user, valid_until) != first
 
 
-@fewer
 @given(users, moments, st.randoms(use_true_random=False))
 def test_order_counts_for_nothing(user: dict[str, Any], now: int, dice: random.Random) -> None:
     shuffled = {
@@ -101,7 +97,6 @@ def test_order_counts_for_nothing(user: dict[str, Any], now: int, dice: random.R
     assert entitled(user, now, **shuffled) == entitled(user, now)
 
 
-@fewer
 @given(users, moments, st.sampled_from(["more", "sso"]), quantities, st.data())
 def test_an_addon_more_never_lowers_a_limit(
     user: dict[str, Any], now: int, price: str, quantity: int | None, data: st.DataObject
@@ -116,7 +111,6 @@ def test_an_addon_more_never_lowers_a_limit(
     assert all(height(after, feature) >= height(before, feature) for feature in after.features)
 
 
-@fewer
 @given(users, st.sampled_from(["starter", "team"]), quantities)
 def test_a_plan_more_never_lowers_what_other_plans_give(
     user: dict[str, Any], price: str, quantity: int | None
@@ -128,7 +122,6 @@ def test_a_plan_more_never_lowers_what_other_plans_give(
     assert all(after.feature(key).soft >= each.soft for key, each in before.features.items())
 
 
-@fewer
 @given(users)
 def test_unlimited_wins(user: dict[str, Any]) -> None:
     plain = user | {"overrides": [], "customers": []}
@@ -136,7 +129,6 @@ def test_unlimited_wins(user: dict[str, Any]) -> None:
     assert entitlements.limit("calls") is None
 
 
-@fewer
 @given(users, moments, st.sampled_from(sorted(CATALOGUE.features)), st.integers(0, 200), st.integers(0, 200))
 def test_no_decision_grants_more_than_the_limit(
     user: dict[str, Any], now: int, feature: str, used: int, requested: int
@@ -156,7 +148,6 @@ def test_no_decision_grants_more_than_the_limit(
     assert str(entitlements.explain(feature)).startswith(feature)
 
 
-@fewer
 @given(users, moments, st.integers(0, 100 * DAY))
 def test_periods_hold_the_moment_and_follow_each_other(user: dict[str, Any], now: int, later: int) -> None:
     entitlements = entitled(user, now)

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import InvalidPayload, MalformedEvent
@@ -143,7 +143,6 @@ def test_a_subscription_without_customer_or_status_is_malformed(changes: dict[st
         subscription_values(subscription(**changes))
 
 
-@settings(max_examples=settings().max_examples // 2)
 @given(
     st.dictionaries(st.sampled_from([*subscription(**PERIOD), "pause_collection", "metadata"]), json_values)
 )
