@@ -108,6 +108,8 @@ class Reader:
             "LANG": "C.UTF-8",
             "PORT": port,
             "UVICORN_PORT": port,
+            # pip then leaves it to the first import to compile a module: a third of an installation.
+            "PIP_NO_COMPILE": "1",
             "PIP_NO_INDEX": "1",
             "PIP_FIND_LINKS": str(wheelhouse),
         }
