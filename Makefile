@@ -18,7 +18,7 @@ help: ## List the targets
 
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes
 
-UV = $(BIN)/uv pip install --quiet --python $(BIN)/python --link-mode copy --require-hashes
+UV = $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes
 HAS_PYTHON = test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or name it with PYTHON=…" >&2; exit 1; }
 
 install: $(STAMP) ## Make .venv with everything that development needs, from the lock
