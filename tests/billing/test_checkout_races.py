@@ -72,7 +72,12 @@ async def everything(here: Shop) -> Any:
 
 
 @pytest.mark.parametrize(
-    "orders", [5, pytest.param(20, marks=pytest.mark.long), pytest.param(50, marks=pytest.mark.deep)]
+    "orders",
+    [
+        5,
+        pytest.param(20, marks=[pytest.mark.long, pytest.mark.postgresql_in_deep]),
+        pytest.param(50, marks=pytest.mark.deep),
+    ],
 )
 async def test_a_sync_among_its_own_webhooks_never_takes_anything_back(
     database_url: str, orders: int
