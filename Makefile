@@ -76,7 +76,7 @@ test-browser: install ## The admin screen in a headless Chromium, installed firs
 	@command -v chromium >/dev/null || test -n "$$CHROMIUM" || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
 		&& apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } \
 		|| echo "No Chromium, and it cannot be installed here: the tests are skipped. Name one with CHROMIUM=…" >&2
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m browser tests/browser
+	$(BIN)/python -m pytest -n 0 -m browser tests/browser
 
 bench-limits: install ## What a check and a consume cost, and how soon another process obeys
 	$(BIN)/python -m benchmarks.limits
