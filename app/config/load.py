@@ -12,7 +12,7 @@ from .remedies import REMEDIES
 from .settings import SIGNING_SECRET_PREFIX, Settings
 
 TOGETHER = {"webhook_out_urls", "webhook_out_secrets", "webhook_out_allow_private"}
-"""Settings of which one that is wrong makes the others unusable."""
+"""Settings that are replaced together: when one is wrong, the others are unusable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def load_settings() -> Settings:
 
 
 def examine_settings() -> tuple[Settings, list[Problem]]:
-    """The settings, and what is wrong with them: in each wrong one's place stands one that would do."""
+    """The settings, and what is wrong with them. A usable value replaces each wrong one."""
     try:
         return _examine()
     except (OSError, UnicodeDecodeError):

@@ -53,7 +53,7 @@ class BillingCycle:
 
     @property
     def last_end(self) -> int:
-        """When the last period ends of which anything tells."""
+        """The end of the last known period, from an event or a paid invoice."""
         return self.renewed[-1] if self.renewed else self.ends
 
     def over_since(self, now: int) -> int | None:

@@ -45,6 +45,8 @@ def _values(record: SubscriptionRecord, main: HeldItem | None) -> dict[str, Any]
 
 
 class _Changed:
+    """A record with other values for some columns."""
+
     def __init__(self, record: SubscriptionRecord, values: dict[str, Any]) -> None:
         self._record = record
         self.__dict__.update(values)

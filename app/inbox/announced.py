@@ -86,7 +86,7 @@ async def _was_announced(batch: Batch, fact: str, events: Iterable[str]) -> bool
 
 
 async def _was_announced_by(batch: Batch, fact: str, event: str) -> bool:
-    """Whether the event announced the fact, perhaps when it was not known which refund had failed before."""
+    """Whether the event announced the fact. Its name may have changed since: a failed refund became known."""
     table = OutboxEntry.__tablename__
     query = f"SELECT id FROM {table} WHERE id >= ? AND id < ? AND event_id = ? LIMIT 1"  # noqa: S608 # a name of ours
     return bool(await batch.fetch(query, f"{fact}:", f"{fact};", event))

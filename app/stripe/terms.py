@@ -85,7 +85,7 @@ def anchored_period(anchor: int | None, interval: str | None, count: int, at: in
 
 
 MAX_PERIODS = 120
-"""How many periods one invoice can pay for here."""
+"""Periods of one invoice that are counted at most."""
 
 
 def period_ends(anchor: int, item: Mapping[str, Any], start: int, end: int) -> tuple[int, ...]:

@@ -23,12 +23,13 @@ from app.limits.past import load_past
 from app.operations.grants import GrantOrder, end_grant, give_grant, list_grants
 from app.operations.links import link_customer
 from app.operations.overrides import draft_override, end_override, list_overrides, set_override
-from app.plans import Catalogue
+from app.plans import Catalogue, load_catalogue
 from app.reactions.outbox import Outbox
 from app.service import Service
 from app.stripe.client import Answer
 from app.sync.objects import StripeObjects
 
+from ..inbox.purchases import PLANS
 from ..operations.random_catalogues import random_catalogue
 from ..properties.world import NOW, World
 
@@ -161,6 +162,12 @@ class Site:
         if row is not None:
             objects = StripeObjects(self.database, self.inbox, cast(Any, NothingMore()), clock=self.clock)
             await objects.apply("subscription", life.as_stripe_shows_it(), self.now, row.version)
+
+
+def shop(rng: random.Random, path: Path) -> Catalogue:
+    """A catalogue that sells plans and credits once."""
+    path.write_text(PLANS)
+    return load_catalogue(path)
 
 
 @asynccontextmanager

@@ -12,7 +12,6 @@ from app.entitlements.granted import NOT_DRAWN
 from app.operations.grants import GrantOrder, end_grant, give_grant
 from app.operations.links import link_customer
 from app.operations.overrides import draft_override, end_override, set_override
-from app.plans import Catalogue, load_catalogue
 from app.worker.pruning import Pruner
 
 from ..inbox.purchases import (
@@ -20,7 +19,6 @@ from ..inbox.purchases import (
     COMPLETED,
     FAILED,
     MADE,
-    PLANS,
     REFUNDED,
     charge,
     dispute,
@@ -28,17 +26,12 @@ from ..inbox.purchases import (
     refund,
     session,
 )
-from .past_site import DAY, Site, site
+from .past_site import DAY, Site, shop, site
 
 pytestmark = pytest.mark.postgresql_in_long
 
 HOUR = 3600
 USERS = ("ada", "bob")
-
-
-def shop(rng: random.Random, path: Path) -> Catalogue:
-    path.write_text(PLANS)
-    return load_catalogue(path)
 
 
 class Diary:

@@ -11,14 +11,12 @@ import pytest
 from app.inbox.delivery import receive
 from app.operations.links import link_customer
 from app.operations.past_limits import PastLimits, limits_at
-from app.plans import Catalogue, load_catalogue
 from app.simulator import DAY, NEW, Account, event_body
 
 from ..inbox.purchases import (
     CLOSED,
     COMPLETED,
     MADE,
-    PLANS,
     REFUNDED,
     charge,
     dispute,
@@ -26,14 +24,9 @@ from ..inbox.purchases import (
     refund,
     session,
 )
-from ..limits.past_site import Site, site
+from ..limits.past_site import Site, shop, site
 
 pytestmark = pytest.mark.postgresql_in_long
-
-
-def shop(rng: random.Random, path: Path) -> Catalogue:
-    path.write_text(PLANS)
-    return load_catalogue(path)
 
 
 @pytest.fixture
