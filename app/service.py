@@ -2,14 +2,16 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
 from typing import Annotated
 
 from fastapi import Depends, Request
 
+from .concurrency import keep_running
 from .config import Settings
 from .db import Database, open_database
 from .db.migrations import behind, migrate_async
@@ -143,13 +145,12 @@ class Service:
         self._connect_receivers()
         self.catalogues.begin()
         self.inbox.start()
-        looking = asyncio.create_task(self.outage.run())  # the log says at once why events are spooled
-        listening = asyncio.create_task(self.database.listen(self.limits.snapshots.forget))
-        working = asyncio.create_task(self.worker.run())
-        delivering = asyncio.create_task(self.outbox.run())
-        tasks = [working, asyncio.create_task(self.backfill.run())]
-        tasks += [asyncio.create_task(self.schedule.run())] if self.schedule else []
-        counting = asyncio.create_task(metrics.flush_always())
+        looking = _begin("outage", self.outage.run)  # the log says at once why events are spooled
+        listening = _begin("listener", partial(self.database.listen, self.limits.snapshots.forget))
+        delivering = _begin("outbox", self.outbox.run)
+        tasks = [_begin("worker", self.worker.run), _begin("backfill", self.backfill.run)]
+        tasks += [_begin("schedule", self.schedule.run)] if self.schedule else []
+        counting = _begin("metrics", metrics.flush_always)
         try:
             yield
         finally:
@@ -172,6 +173,10 @@ class Service:
             disconnect_notifications()
             disconnect_webhooks()
             await self.close()
+
+
+def _begin(name: str, work: Callable[[], Awaitable[object]]) -> asyncio.Task[None]:
+    return asyncio.create_task(keep_running(name, work), name=name)
 
 
 def make_service(settings: Settings, clock: Callable[[], float]) -> Service:

@@ -115,7 +115,10 @@ class Inbox:
         """Commit batch after batch."""
         while self._waiting or not self._stopping:
             if batch := self._waiting.take():
-                await self._process(batch)
+                try:
+                    await self._process(batch)
+                except Exception as error:  # a fault of ours must not end the task that commits
+                    self._fail_unavailable(batch, type(error).__name__)
                 self._waiting.end(batch)
                 self._woken.set()
             else:
@@ -123,7 +126,7 @@ class Inbox:
                 await self._woken.wait()
 
     async def _process(self, batch: Sequence[Waiting]) -> None:
-        """Commit the batch and give each of its requests the result. Never raises."""
+        """Commit the batch and give each of its requests the result."""
         if self._locked:
             batch = await self._without_locked(batch)
         await self._commit(batch)

@@ -55,11 +55,14 @@ class Pruner:
         self._stopping = True
 
     async def run(self) -> None:
-        """Prune everything once. One kind that fails does not stop the others.
+        """Prune everything once. Never raises: one kind that fails does not stop the others.
 
         Nothing is pruned while this process's clock and the database's differ by more than a minute.
         """
         self._stopping = False
+        await self._try(self._prune)
+
+    async def _prune(self) -> None:
         if not await self._knows_the_time():
             return
         if self._retention_days:
@@ -80,7 +83,7 @@ class Pruner:
             log.error("not_pruned_clocks_differ", seconds=apart, at_most=MOST_APART_SECONDS)
         return abs(apart) <= MOST_APART_SECONDS
 
-    async def _try(self, prune: Callable[[], Awaitable[int]]) -> None:
+    async def _try(self, prune: Callable[[], Awaitable[object]]) -> None:
         try:
             await prune()
         except Exception as error:
