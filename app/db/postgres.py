@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from ..errors import ConfigurationError
 from .base import COUNT_UP, Database, Locks
 from .postgres_batch import STATEMENT_TIMEOUT_SECONDS, USERS_CHANNEL, PostgresBatch, locks
-from .postgres_errors import why_not_writable
+from .postgres_errors import CannotConnect, why_not_writable
 from .postgres_pool import replace_read_only, replace_silent
 from .table import read_json
 
@@ -48,6 +48,7 @@ UNAVAILABLE = (
     asyncpg.PostgresConnectionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.OperatorInterventionError,
+    asyncpg.PostgresSystemError,  # such as an error of the server's disk
     asyncpg.TransactionRollbackError,  # deadlock, serialization: the batch was fine
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
@@ -87,11 +88,24 @@ class PostgresDatabase(Database):
         replace_silent(self.engine)
 
     async def _connect(self) -> asyncpg.Connection:
-        return await asyncpg.connect(self._dsn, command_timeout=self._statement_timeout, **self._arguments)
+        """A new connection, on which no statement is waited for without end.
+
+        Raises:
+            OSError, or another of UNAVAILABLE: whatever keeps us from connecting has nothing to do with what
+                is to be written.
+        """
+        try:
+            return await asyncpg.connect(
+                self._dsn, command_timeout=self._statement_timeout, **self._arguments
+            )
+        except Exception as error:
+            if self.is_unavailable(error):
+                raise
+            raise CannotConnect(type(error).__name__) from error
 
     @asynccontextmanager
     async def batch(self) -> AsyncIterator[PostgresBatch]:
-        connection = self._idle_connection() or await asyncpg.connect(self._dsn, **self._arguments)
+        connection = self._idle_connection() or await self._connect()
         try:
             yield PostgresBatch(connection)
             await connection.execute("COMMIT")

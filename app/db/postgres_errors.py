@@ -1,8 +1,14 @@
 """What PostgreSQL's errors mean for somebody who has to repair it."""
 
 import socket
+import ssl
 
 import asyncpg
+
+
+class CannotConnect(ConnectionError):
+    """No connection could be made; the cause says why."""
+
 
 Kind = type[BaseException] | tuple[type[BaseException], ...]
 REASONS: tuple[tuple[Kind, str], ...] = (
@@ -44,6 +50,16 @@ REASONS: tuple[tuple[Kind, str], ...] = (
         "The database lacks a migration: run the command migrate with the same DATABASE_URL.",
     ),
     (
+        asyncpg.TargetServerAttributeNotMatched,
+        "No host of DATABASE_URL is what its target_session_attrs asks for, as while no standby is promoted "
+        "after a failover: promote one, or correct the hosts.",
+    ),
+    (
+        ssl.SSLCertVerificationError,
+        "The certificate of the database server is not valid for DATABASE_URL: renew it, or correct host, "
+        "sslmode and sslrootcert.",
+    ),
+    (
         asyncpg.LockNotAvailableError,
         "The database is held by a lock, as of a migration: look at pg_stat_activity for who holds it.",
     ),
@@ -52,6 +68,8 @@ REASONS: tuple[tuple[Kind, str], ...] = (
 
 def why_not_writable(error: BaseException) -> str:
     """The cause, a colon, and the remedy."""
+    if isinstance(error, CannotConnect) and error.__cause__ is not None:
+        error = error.__cause__
     for kind, reason in REASONS:
         if isinstance(error, kind):
             return reason

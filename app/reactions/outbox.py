@@ -24,6 +24,7 @@ from ..backoff import DAY, LONGEST_WAIT_SECONDS, next_attempt_at
 from ..concurrency import run_all
 from ..db import Database, Row
 from ..db.models import OutboxEntry, OutboxState, default_row, table_of
+from ..db.skipping import skipped_on_error
 from ..observability.redaction import REDACTED, redacted
 from ..signals import Durable, Reaction, TryLater, durable_receivers, reactions
 from . import statements
@@ -174,17 +175,21 @@ class Outbox:
         """Make an entry for each durable receiver, and call the plain ones; how many reactions there were."""
         taken = await self._take(FAN_OUT, list(reactions), 0)
         for entry in taken:
-            reaction, now = Reaction.of_json(entry.reaction), int(self._clock())
-            done: Row = {"id": entry.id, "attempts": entry.attempts + 1, "last_error": None, "done_at": now}
-            done |= {"state": OutboxState.DONE, "failing_since": None, "next_attempt_at": 0}
-            async with self._database.session() as session:
-                connection = await session.connection()
-                if (await connection.execute(statements.SETTLE, done)).rowcount != 1:
-                    continue  # another process has done it since
-                if entries := self.entries([reaction]):
-                    await connection.execute(insert_once(connection.dialect.name), entries)
-            self.announce([reaction])
+            with skipped_on_error("reaction_not_announced", self._database, reaction=entry.id):
+                await self._fan_out(entry)  # else it comes again when the lease has expired
         return len(taken)
+
+    async def _fan_out(self, entry: Any) -> None:
+        reaction, now = Reaction.of_json(entry.reaction), int(self._clock())
+        done: Row = {"id": entry.id, "attempts": entry.attempts + 1, "last_error": None, "done_at": now}
+        done |= {"state": OutboxState.DONE, "failing_since": None, "next_attempt_at": 0}
+        async with self._database.session() as session:
+            connection = await session.connection()
+            if (await connection.execute(statements.SETTLE, done)).rowcount != 1:
+                return  # another process has done it since
+            if entries := self.entries([reaction]):
+                await connection.execute(insert_once(connection.dialect.name), entries)
+        self.announce([reaction])
 
     async def _deliver(self, entry: Any) -> None:
         reaction = Reaction.of_json(entry.reaction)

@@ -8,7 +8,7 @@ is killed leaves rows as they were, and the next pass finds them.
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 import structlog
@@ -19,6 +19,7 @@ from ..db import Batch, Database
 from ..db.keyset import in_key_order
 from ..db.models import Customer, Invoice, Subscription, WebhookEvent, follows_rules, table_of
 from ..db.outdated import ANY_OUTDATED, RULED_MODELS, RuledModel, is_outdated
+from ..db.skipping import skipped_on_error
 from ..inbox.delivery import Delivery
 from ..inbox.dependents import load_dependents
 from ..inbox.erased import Erased
@@ -129,7 +130,8 @@ class Backfill:
             window = await read_places(self._events, place)
             found = [id for _, id, type_ in window if type_.startswith(SESSIONS)]
             for delivery in await self._outdated_sessions(found):
-                await self._reapply_session(delivery)
+                with self._skipped_on_error(delivery.event.id):
+                    await self._reapply_session(delivery)
             if len(window) < WINDOW:
                 return
             place = window[-1][:2]
@@ -178,12 +180,17 @@ class Backfill:
                 if self._stopped.is_set():
                     return done
                 began = time.perf_counter()
-                done += await self.reapply_row(model, id)
+                with self._skipped_on_error(id):
+                    done += await self.reapply_row(model, id)
                 if rest:
                     await asyncio.sleep((time.perf_counter() - began) * REST)
             await leases.renew(self._database, JOB, int(self._clock()))
             ids = await self._outdated(model, ids[-1]) if len(ids) == PAGE else []
         return done
+
+    def _skipped_on_error(self, id: str) -> AbstractContextManager[None]:
+        """The next pass tries it again."""
+        return skipped_on_error("not_reapplied", self._database, self._events, id=id)
 
     async def _any_outdated(self) -> bool:
         async with self._database.reading() as session:

@@ -12,6 +12,7 @@ from ..backoff import has_come
 from ..db import Database
 from ..db.keyset import in_key_order
 from ..db.models import Subscription
+from ..db.skipping import skipped_on_error
 from ..inbox.handlers.announcements import announce_activation
 from ..inbox.transaction import Transactions
 from ..inbox.unit_of_work import UnitOfWork
@@ -48,7 +49,8 @@ class Activations:
                 found = list(await session.exec(page))
             for id, customer_id, activation in found:
                 if (activation or {}).get("at", 0) <= before:
-                    await self._announce(id, customer_id)
+                    with skipped_on_error("activation_not_announced", self._database, subscription_id=id):
+                        await self._announce(id, customer_id)
                     done += 1
             if len(found) < PAGE:
                 return done

@@ -5,6 +5,7 @@ Each is announced once across all processes.
 
 from collections.abc import AsyncIterator, Callable, Sequence
 
+import structlog
 from blinker import NamedSignal
 from sqlalchemy import ColumnElement, literal_column
 from sqlmodel import col, delete, exists, func, select
@@ -44,6 +45,8 @@ from ..signals import (
     webhooks_refused,
     webhooks_silent,
 )
+
+log = structlog.get_logger(__name__)
 
 CHECK_EVERY_SECONDS = 60
 PRICES_EVERY_SECONDS = 3600
@@ -87,14 +90,20 @@ class Alerts:
             await self.check()
 
     async def check(self) -> None:
-        """Check everything, and announce what has not been announced yet."""
-        await self._check_unlinked_customers()
-        await self._check_bought_twice()
-        await self._check_prices()
-        await self._check_ending_grace()
-        await self._check_backlog()
-        await self._check_webhooks()
-        await self._check_silence()
+        """Check everything, and announce what has not been announced yet. One that fails stops no other."""
+        for look in (
+            self._check_unlinked_customers,
+            self._check_bought_twice,
+            self._check_prices,
+            self._check_ending_grace,
+            self._check_backlog,
+            self._check_webhooks,
+            self._check_silence,
+        ):
+            try:
+                await look()
+            except Exception as error:
+                log.warning("alert_not_checked", work=look.__name__, error=type(error).__name__)
 
     async def _check_unlinked_customers(self) -> None:
         before = int(self._clock()) - UNLINKED_SECONDS

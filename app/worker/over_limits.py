@@ -11,8 +11,10 @@ from sqlalchemy import insert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from ..backoff import has_come
 from ..db import Database
 from ..db.models import OutboxEntry, Usage, table_of
+from ..db.skipping import skipped_on_error
 from ..entitlements import Entitlements, OverLimit, over_limit
 from ..limits import Limits, statements
 from ..reactions.outbox import Outbox
@@ -50,11 +52,10 @@ class OverLimits:
         """Look at some of the users that have changed, and once a minute at the next page of all."""
         users = list(islice(self._waiting, AT_ONCE))
         if users:
-            for user_id in await self._with_usage(users):
-                await self.check(user_id)
-            for user_id in users:  # not before: what fails is looked at again
+            await self._check_each(await self._with_usage(users))
+            for user_id in users:  # not before: while the database is down they wait
                 self._waiting.pop(user_id, None)
-        if self._clock() >= self._page_at:
+        if has_come(self._page_at, self._clock(), within=PAGE_EVERY_SECONDS):
             self._page_at = self._clock() + PAGE_EVERY_SECONDS
             await self.check_page()
 
@@ -64,9 +65,13 @@ class OverLimits:
         query = select(Usage.user_id).where(of_usage > self._last, col(Usage.used) > 0).distinct()
         async with self._database.reading() as session:
             users = list(await session.exec(query.order_by(of_usage).limit(PAGE)))
-        for user_id in users:
-            await self.check(user_id)
+        await self._check_each(users)
         self._last = users[-1] if len(users) == PAGE else ""
+
+    async def _check_each(self, users: Iterable[str]) -> None:
+        for user_id in users:
+            with skipped_on_error("over_limit_not_checked", self._database):
+                await self.check(user_id)
 
     async def check(self, user_id: str) -> None:
         """Note and announce what of the user is over its limit since the last look, and what is no longer."""

@@ -6,11 +6,11 @@ The transaction that passed the limit left a row in `billing_usage_overage`, due
 from collections.abc import Callable
 from typing import Any
 
-import structlog
 from sqlalchemy import insert
 
 from ..db import Database
 from ..db.models import OutboxEntry, table_of
+from ..db.skipping import skipped_on_error
 from ..entitlements import Entitlements
 from ..limits import Limits
 from ..limits.loading import read_entry
@@ -18,8 +18,6 @@ from ..limits.thresholds import OVERAGE_MARGIN_SECONDS
 from ..reactions.outbox import Outbox
 from ..signals import Reaction, usage_overage
 from . import statements
-
-log = structlog.get_logger(__name__)
 
 AT_ONCE = 50
 LEASE_SECONDS = 60
@@ -49,10 +47,8 @@ class Overages:
             )
             taken = [dict(row._mapping) for row in due]
         for overage in taken:
-            try:
-                await self._announce(overage)
-            except Exception as error:  # this one comes again when the lease has expired
-                log.warning("overage_not_announced", error=type(error).__name__)
+            with skipped_on_error("overage_not_announced", self._database):
+                await self._announce(overage)  # else this one comes again when the lease has expired
         return len(taken)
 
     async def _announce(self, overage: dict[str, Any]) -> None:

@@ -10,11 +10,11 @@ latest after a day: an older process may have written without a mark.
 import random
 from collections.abc import Callable
 
-import structlog
 from sqlalchemy import insert
 
 from ..db import Database
 from ..db.models import Job, OutboxEntry, table_of
+from ..db.skipping import skipped_on_error
 from ..entitlements import Entitlements
 from ..entitlements.state import digest, user_state
 from ..limits import Limits
@@ -22,8 +22,6 @@ from ..limits.loading import read_entry
 from ..reactions.outbox import Outbox
 from ..signals import Reaction, entitlements_changed, is_heard
 from . import statements
-
-log = structlog.get_logger(__name__)
 
 JOB = "user-states"
 AT_ONCE = 50
@@ -77,10 +75,8 @@ class UserStates:
             )
             users = [row.id for row in due]
         for user_id in users:
-            try:
-                await self.announce(user_id)
-            except Exception as error:  # this user comes again when the lease has expired
-                log.warning("state_not_announced", error=type(error).__name__)
+            with skipped_on_error("state_not_announced", self._database):
+                await self.announce(user_id)  # else this user comes again when the lease has expired
         return len(users)
 
     async def announce(self, user_id: str) -> None:

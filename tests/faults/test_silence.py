@@ -13,9 +13,12 @@ from urllib.parse import urlsplit
 import pytest
 
 from app import limits
+from app.db.postgres import PostgresDatabase
 from app.service import Service
 from app.simulator import Account
 from tests.client import running
+from tests.waiting import LONGEST_SECONDS as MOST_PATIENT_SECONDS
+from tests.waiting import until
 
 LONGEST_SECONDS = 10
 POOLED = 5
@@ -116,3 +119,25 @@ async def test_webhooks_and_sessions_come_back_by_themselves_within_ten_seconds(
         events = (await client.read("/internal/events"))["data"]
         assert {event["event_id"] for event in events} == {event.id for event in account.events}
         assert {event["state"] for event in events} == {"processed"}
+
+
+async def test_a_batch_of_a_background_task_gives_a_silent_connection_up(
+    network: tuple[Network, str],
+) -> None:
+    """The inbox limits its own batches; those of alerts, activations and the backfill have no other limit."""
+    way, url = network
+    database = PostgresDatabase(url, statement_timeout=1)
+
+    async def answers() -> bool:
+        try:
+            return await database.try_batch("SELECT 1 AS one", {}) == [{"one": 1}]
+        except TimeoutError:
+            return False
+
+    try:
+        await until(answers)
+        way.fall_silent()
+        assert not await asyncio.wait_for(answers(), MOST_PATIENT_SECONDS)
+        await until(answers)
+    finally:
+        await database.close()

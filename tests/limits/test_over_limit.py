@@ -13,6 +13,7 @@ from app.limits import LimitExceeded
 from app.service import Service
 from app.signals import Reaction, over_limit
 from app.simulator import DAY, Account
+from app.worker.over_limits import PAGE_EVERY_SECONDS, OverLimits
 from app.worker.worker import Worker
 
 from ..client import AUTH, Client, running
@@ -188,3 +189,68 @@ async def test_transfers_to_and_fro_at_once_lose_and_make_nothing(client: Client
 
     await asyncio.gather(*(move(*pair) for pair in [("ada", "bob"), ("bob", "ada")] * 8))
     assert [(await limits.load(user)).check("projects").used for user in ("ada", "bob")] == [20, 20]
+
+
+@pytest.fixture
+def looked(client: Client, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The users that were looked at; whoever is called `ada` makes that fail."""
+    found: list[str] = []
+
+    async def check(user_id: str) -> None:
+        if user_id == "ada":
+            raise LookupError("a fault of ours")
+        found.append(user_id)
+
+    monkeypatch.setattr(over_limits_of(client), "check", check)
+    return found
+
+
+def over_limits_of(client: Client) -> OverLimits:
+    service: Service = client.app.state.billing
+    assert service.worker.over_limits is not None
+    return service.worker.over_limits
+
+
+async def test_a_user_who_cannot_be_looked_at_hides_no_other(
+    client: Client, clock: Clock, looked: list[str]
+) -> None:
+    for user_id in ("ada", "bob"):
+        await consume(client, user_id, "projects")
+        over_limits_of(client).on_users_changed(None, user_ids={user_id})
+    await look(client)
+    assert looked == ["bob"]
+    clock.now += PAGE_EVERY_SECONDS
+    await look(client)
+    assert looked == ["bob", "bob"], "in the page of all users, too"
+
+
+async def test_users_wait_for_a_database_that_is_down(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await consume(client, "bob", "projects")
+    over_limits, looked = over_limits_of(client), []
+
+    async def down(user_id: str) -> None:
+        raise TimeoutError
+
+    async def check(user_id: str) -> None:
+        looked.append(user_id)
+
+    over_limits.on_users_changed(None, user_ids={"bob"})
+    monkeypatch.setattr(over_limits, "check", down)
+    with pytest.raises(TimeoutError):
+        await look(client)
+    monkeypatch.setattr(over_limits, "check", check)
+    await look(client)
+    assert looked == ["bob"]
+
+
+async def test_users_are_looked_at_after_the_clock_was_set_back(
+    client: Client, clock: Clock, looked: list[str]
+) -> None:
+    await consume(client, "bob", "projects")
+    clock.now += DAY
+    await look(client)
+    clock.now -= DAY
+    await look(client)
+    assert looked == ["bob", "bob"]

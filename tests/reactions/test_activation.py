@@ -141,3 +141,27 @@ async def test_a_reaction_names_the_subscriptions_own_user_and_not_its_payers(
     for event in story.events:
         await client.send(event)
     assert [each.user_id for each in told] == ["org"]
+
+
+async def test_one_that_cannot_be_announced_keeps_no_other_back(
+    client: Client, told: list[Reaction], clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stories = [Story("one"), Story("two")]
+    for story in stories:
+        story.subscription("A")
+        await client.send(story.events[0])
+    first, second = sorted(story.id("subA") for story in stories)
+    activations: Activations = client.app.state.billing.worker.activations
+    announce = activations._announce
+
+    async def fails_for_the_first(subscription_id: str, customer_id: str | None) -> None:
+        if subscription_id == first:
+            raise LookupError("a fault of ours")
+        await announce(subscription_id, customer_id)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(activations, "_announce", fails_for_the_first)
+        await wait_for_users(client, clock, HOLD_SECONDS)
+    assert [each.subscription_id for each in told] == [second]
+    await wait_for_users(client, clock, 0)
+    assert [each.subscription_id for each in told] == [second, first]

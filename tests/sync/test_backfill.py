@@ -261,3 +261,40 @@ async def test_what_a_credit_paid_in_the_release_before_is_given_up_where_its_in
             )
     assert await service_of(client).backfill.reapply_all() > 0
     assert await paid_through(client) == (year if pruned else month)
+
+
+async def test_a_row_that_cannot_be_reapplied_keeps_no_other_back(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(2):
+        for event in CASES[number]()[0].events:
+            await client.send(event)
+    await as_the_release_before_wrote_them(client)
+    backfill, waiting = service_of(client).backfill, await count_outdated(service_of(client).database)
+    reapply_row, tried = backfill.reapply_row, 0
+
+    async def fails_at_first(model: Any, id: str) -> bool:
+        nonlocal tried
+        tried += 1
+        if tried == 1:
+            raise LookupError("a fault of ours")
+        return await reapply_row(model, id)
+
+    monkeypatch.setattr(backfill, "reapply_row", fails_at_first)
+    assert await backfill.reapply_all() == waiting - 1
+    assert await backfill.reapply_all() == 1, "the next pass tries it again"
+
+
+async def test_a_backfill_ends_with_a_database_that_is_down(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for event in CASES[0]()[0].events:
+        await client.send(event)
+    await as_the_release_before_wrote_them(client)
+
+    async def down(model: Any, id: str) -> bool:
+        raise TimeoutError
+
+    monkeypatch.setattr(service_of(client).backfill, "reapply_row", down)
+    with pytest.raises(TimeoutError):
+        await service_of(client).backfill.reapply_all()

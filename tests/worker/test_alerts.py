@@ -286,3 +286,15 @@ def test_an_address_that_is_none_stops_the_start_and_is_not_shown() -> None:
         Notifier("nothing-known://canary-password@host")
     assert "NOTIFY_URLS" in caught.value.detail
     assert "canary" not in caught.value.detail
+
+
+async def test_a_check_that_fails_keeps_no_other_alert_back(
+    client: Client, listener: Listener, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def may_not_be_read() -> int:
+        raise PermissionError
+
+    monkeypatch.setattr(service_of(client).spool, "waiting_since", may_not_be_read)
+    clock.now += 3 * 3600
+    [reaction] = await announced(client, listener, "webhooks_silent")
+    assert reaction.facts["age"] == 3 * 3600
