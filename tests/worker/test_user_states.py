@@ -159,7 +159,7 @@ async def test_what_a_killed_process_had_taken_is_announced_after_its_lease(
     client: Client, listener: Listener, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def killed(states: UserStates, user_id: str) -> None:
-        raise ConnectionError("killed")
+        raise RuntimeError("killed")
 
     await put_override(client, 7)
     with monkeypatch.context() as patched:
