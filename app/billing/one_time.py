@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..db.models import Customer
 from ..errors import Conflict, InvalidRequest, NotFound
 from ..inbox.handlers.purchase import offers_in, sold_by
 from ..plans import Catalogue, Credits
+from ..plans.credits import MAX_AMOUNT_ONCE
 from ..service import Service
 from ..stripe.client import StripeApi, promptly
-from ..stripe.objects import as_seconds, as_text, as_user_id, named_user
+from ..stripe.objects import as_object_id, as_seconds, as_text
 from ..stripe.paths import PATHS
-from ..stripe.purchases import GRANT_KEY, MAX_QUANTITY, PAID, QUANTITY_KEY, purchase_id
+from ..stripe.purchases import GRANT_KEY, MAX_QUANTITY, PAID, QUANTITY_KEY, buyer_named, purchase_id
 from .checkout import SESSION_ID
 from .customers import (
     check_applied,
@@ -101,8 +103,8 @@ async def sync_one_time_session(
 ) -> SyncedPurchase:
     """Ask Stripe what became of a session and grant what was bought at once, before its webhook comes.
 
-    Safe to repeat. Nothing is granted while the payment has not succeeded. With a `user_id`, only for that
-    user's session.
+    Safe to repeat. Nothing is granted while the payment has not succeeded. With a `user_id`, only that
+    user's session is answered. What was bought is granted to its buyer, whoever asks.
 
     Raises:
         NotFound: when Stripe has no such session in the key's mode, or it is another user's.
@@ -116,18 +118,27 @@ async def sync_one_time_session(
     session = answer.content
     if purchase_id(session) is None:
         raise InvalidRequest(_sells_nothing(session_id))
-    owner = named_user(session, service.settings.link_metadata_keys)
-    if owner is None and session.get("customer") is None:
-        owner = as_user_id(session.get("client_reference_id"))
-    if user_id is not None and owner != user_id:
-        raise NotFound(f"Checkout session {session_id} is not of this user.")
     status, payment_status = as_text(session.get("status")), as_text(session.get("payment_status"))
     is_paid = status == "complete" and payment_status in PAID
     if is_paid:
         check_applied(await objects.apply_checkout(session, answer.at))
+    owner = await _buyer(service, session)
+    if user_id is not None and owner != user_id:
+        raise NotFound(f"Checkout session {session_id} is not of this user.")
     if sold_by(session, service.limits.catalogue) is None:  # that it sells nothing is stored now
         raise InvalidRequest(_sells_nothing(session_id, offers_in(session, service.limits.catalogue)))
     return SyncedPurchase(session_id, status, payment_status, is_paid, owner)
+
+
+async def _buyer(service: Service, session: Json) -> str | None:
+    """The user whom the session names, else the one that its customer is linked to now."""
+    named = buyer_named(session, service.settings.link_metadata_keys)
+    customer_id = as_object_id(session.get("customer"))
+    if named is not None or customer_id is None:
+        return named
+    async with service.database.reading() as reading:
+        customer = await reading.get(Customer, customer_id)
+    return customer.user_id if customer is not None else None
 
 
 def _sells_nothing(session_id: str, offers: Sequence[str] = ()) -> str:
@@ -155,6 +166,11 @@ async def _offer_of(catalogue: Catalogue, api: StripeApi, order: OneTimeOrder) -
             raise InvalidRequest(f"Credits {credits.id} are no longer sold.")
         if not 1 <= order.quantity <= MAX_QUANTITY:
             raise InvalidRequest(f"quantity: from 1 to {MAX_QUANTITY}.")
+        if max(credits.amounts.values(), default=0) * order.quantity > MAX_AMOUNT_ONCE:
+            raise InvalidRequest(
+                f"quantity: {order.quantity} of {credits.id} give more than can be counted "
+                f"({MAX_AMOUNT_ONCE}). Send a smaller one."
+            )
         return credits.offer, await _price_of(api, credits)
     assert order.plan is not None
     plan = catalogue.plan(order.plan)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
+from ..plans.credits import MAX_AMOUNT_ONCE
 from .granted import Grant
 from .refunds import refunded
 
@@ -51,7 +52,8 @@ def _amounts(purchase: PurchaseRecord, gives: Mapping[str, Any], paid_at: int) -
     back, of = _went_back(purchase, gives)
     days = gives.get("expires_days")
     for feature, one in sorted((gives.get("amounts") or {}).items()):
-        amount = one * max(purchase.quantity or 1, 1)
+        # Databases count to 2**63 - 1: so great a purchase leaves room for all others.
+        amount = min(one * max(purchase.quantity or 1, 1), MAX_AMOUNT_ONCE)
         taken_back = amount if back >= of else amount * back // of
         yield Grant(
             id=grant_id(purchase.id, feature),

@@ -1,9 +1,19 @@
 """What is bought once: its id, and what a checkout session says was bought."""
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from .objects import Values, as_dict, as_id, as_integer, as_object_id, as_text
+from .objects import (
+    Values,
+    as_dict,
+    as_id,
+    as_integer,
+    as_object_id,
+    as_text,
+    as_user_id,
+    named_user,
+)
 
 GRANT_KEY = "grant"
 """The metadata key of a checkout session that names what is bought, such as `credits.top_up_100`."""
@@ -34,6 +44,17 @@ def purchase_id(content: Values) -> str | None:
     if kind in ("charge", "dispute", "refund"):
         return as_object_id(content.get("payment_intent"))
     return None
+
+
+def buyer_named(session: Values, link_keys: Sequence[str]) -> str | None:
+    """The user whom the session names as its buyer. A guest has no customer whose user it could be.
+
+    `link_keys` are the metadata keys that name a user.
+    """
+    named = named_user(session, link_keys)
+    if named is None and as_object_id(session.get("customer")) is None:
+        return as_user_id(session.get("client_reference_id"))
+    return named
 
 
 class Line(NamedTuple):

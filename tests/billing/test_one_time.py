@@ -29,9 +29,9 @@ def ordered(**changes: Any) -> dict[str, Any]:
 @pytest.fixture
 async def here(database_url: str, tmp_path: Path) -> AsyncIterator[Shop]:
     file = tmp_path / "plans.toml"
-    file.write_text(PLANS)
+    file.write_text(f'{PLANS}[credits.vast]\nprices = ["price_vast"]\nprojects = {2**53 - 1}\n')
     account = Account(1)
-    for name in ("top_up", "gift", "lifetime"):
+    for name in ("top_up", "gift", "lifetime", "vast"):
         account.add_price(Price(f"price_{name}", 1000, recurring=False))
     async with shop(database_url, account=account, plans_file=file) as here:
         yield here
@@ -183,6 +183,31 @@ async def test_a_payment_link_that_does_not_say_what_it_sells_is_synced_by_its_p
     here.account.pay_once(other)
     refused = await here.post(f"{PATH}/{other.id}/sync", {})
     assert (refused.status_code, "plans file" in refused.json()["detail"]) == (422, True)
+
+
+@pytest.mark.parametrize("is_linked", [True, False], ids=["linked", "named by the link's address"])
+async def test_the_buyer_of_a_payment_link_is_its_customers_user(here: Shop, is_linked: bool) -> None:
+    named = {"user_id": USER} if is_linked else {}
+    session = here.account.open_once(
+        [("price_top_up", 1)],
+        customer=here.account.create_customer(**named).id,
+        client_reference_id=None if is_linked else USER,
+    )
+    session.details = {"payment_link": "plink_1"}
+    here.account.pay_once(session)
+    path = f"{PATH}/{session.id}/sync"
+    made = [each for each in here.account.events if each.type == "customer.created"]
+    await here.client.deliver(*made)  # what the buyer bought is still on the way
+    synced = await here.done(path, {"user_id": USER})
+    assert (synced["applied"], synced["user_id"]) == (True, USER)
+    assert await left(here) == {"api_calls": 100, "projects": 2}
+    assert (await here.post(path, {"user_id": "bob"})).status_code == 404
+
+
+async def test_more_packs_than_can_be_counted_are_not_sold(here: Shop) -> None:
+    refused = await here.post(PATH, ordered(credits="vast", quantity=2))
+    assert (refused.status_code, "more than can be counted" in refused.text) == (422, True)
+    assert (await opened(here, credits="vast")).metadata["grant"] == "credits.vast"
 
 
 @pytest.mark.parametrize(

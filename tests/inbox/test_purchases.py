@@ -86,6 +86,20 @@ async def test_the_quantity_multiplies(client: Client) -> None:
     assert await granted() == {"api_calls": (300, 0), "projects": (6, 0)}
 
 
+async def test_any_number_of_great_packs_can_be_counted(database_url: str, tmp_path: Path) -> None:
+    file = tmp_path / "plans.toml"
+    file.write_text(f'{PLANS}[credits.vast]\nprices = ["price_vast"]\napi_calls = {2**53 - 1}\n')
+    metadata = {"user_id": "ada", "grant": "credits.vast", "grant_quantity": "1000000"}
+    async with running(database_url, clock=Clock(), plans_file=file) as client:
+        for number in range(2):
+            bought = session(metadata=metadata, id=f"cs_{number}", payment_intent=f"pi_{number}")
+            await send(client, event(number, COMPLETED, bought, START - 10))
+        taken = await consume(client, "ada", "api_calls", 2**53)
+        assert taken.remaining == 2 * (2**53 - 1) + 5 - 2**53
+        shown = await client.read("/internal/users/ada/grants")
+        assert {each["amount"] for each in shown["data"]} == {2**53 - 1}
+
+
 async def test_any_order_of_the_events_ends_in_the_same_grants(database_url: str, tmp_path: Path) -> None:
     file = tmp_path / "plans.toml"
     file.write_text(PLANS)
@@ -137,6 +151,15 @@ async def test_a_refund_takes_its_share_back_and_leaves_what_was_used(client: Cl
         0,
     )
     assert (second["clawed_back"]["api_calls"], second["used_all_the_same"]["api_calls"]) == (70, 70)
+
+
+@pytest.mark.parametrize("names", ["ab", "ba"])
+async def test_of_two_events_of_one_second_the_end_of_a_dispute_counts(client: Client, names: str) -> None:
+    opened = event(2, DISPUTED, dispute("needs_response")) | {"id": f"evt_{names[0]}"}
+    closed = event(2, CLOSED, dispute("lost")) | {"id": f"evt_{names[1]}"}
+    for number, order in enumerate(([opened, closed], [closed, opened])):
+        await send(client, *(_of_buyer(each, number) for each in (event(1, COMPLETED, session()), *order)))
+        assert (await granted(f"user_{number}"))["api_calls"] == (0, 100), order
 
 
 async def test_only_a_lost_dispute_takes_back(client: Client) -> None:

@@ -16,12 +16,19 @@ from ...stripe.objects import (
     as_object_id,
     as_seconds,
     as_text,
-    as_user_id,
-    named_user,
 )
-from ...stripe.purchases import PAID, Bought, bought, lines_of, may_sell_once, purchase_id
+from ...stripe.purchases import (
+    PAID,
+    Bought,
+    bought,
+    buyer_named,
+    lines_of,
+    may_sell_once,
+    purchase_id,
+)
 from ..unit_of_work import UnitOfWork
 
+DISPUTE_OVER = frozenset({"lost", "prevented", "warning_closed", "won"})
 FIRST: dict[str, Any] = {"created": -1, "event_id": ""}
 
 
@@ -49,7 +56,7 @@ def record_purchase(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
         values |= {
             "session_id": as_id(session.get("id")),
             "customer_id": as_object_id(session.get("customer")),
-            "user_id": _user_of(session, unit_of_work),
+            "user_id": buyer_named(session, unit_of_work.link_keys),
             "amount": as_integer(session.get("amount_total")),
             "currency": as_text(session.get("currency")),
             "livemode": event.livemode,
@@ -139,18 +146,23 @@ def failed_before(event: StripeEvent, unit_of_work: UnitOfWork) -> str | None:
 
 
 def record_dispute(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
-    """Take over how a dispute stands, by its newest event."""
+    """Take over how a dispute stands, by its newest event.
+
+    Of the events of one second the one counts by which the dispute is over ("The Dispute object", status).
+    """
     dispute, id = event.object, purchase_id(event.object)
     dispute_id = as_id(dispute.get("id"))
     if id is None or dispute_id is None:
         return
     row = _ensure(unit_of_work, id)
-    place = {"created": event.created, "event_id": event.id}
-    if _place(place) > _place(row.disputes.get(dispute_id, FIRST)):
-        state = place | {
-            "status": as_text(dispute.get("status")),
-            "amount": as_integer(dispute.get("amount")) or 0,
-        }
+    state = {
+        "status": as_text(dispute.get("status")),
+        "amount": as_integer(dispute.get("amount")) or 0,
+        "created": event.created,
+        "event_id": event.id,
+    }
+    known = row.disputes.get(dispute_id)
+    if known is None or _place_of_dispute(state) > _place_of_dispute(known):
         _change(unit_of_work, row, {"disputes": row.disputes | {dispute_id: state}})
 
 
@@ -163,16 +175,12 @@ def _happened_at(event: StripeEvent) -> int:
     return event.read_for[0] if event.read_for is not None else event.created
 
 
+def _place_of_dispute(state: Values) -> tuple[int, bool, str]:
+    return state["created"], state["status"] in DISPUTE_OVER, state["event_id"]
+
+
 def _place(stated: Values) -> tuple[int, str]:
     return stated["created"], stated["event_id"]
-
-
-def _user_of(session: Values, unit_of_work: UnitOfWork) -> str | None:
-    """Whom the session names. A guest has no customer whose user it could be."""
-    named = named_user(session, unit_of_work.link_keys)
-    if named is None and as_object_id(session.get("customer")) is None:
-        return as_user_id(session.get("client_reference_id"))
-    return named
 
 
 def _gives(catalogue: Catalogue, offer: str) -> dict[str, Any]:
