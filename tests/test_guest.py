@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from uuid import UUID
 
 import httpx
@@ -20,11 +19,6 @@ from .client import AUTH, SECRET, settings_for
 OWN = ("/healthz", "/readyz", "/metrics")
 
 
-@pytest.fixture
-def sqlite(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'app.db'}"
-
-
 def asking(app: FastAPI) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://guest.test", headers=AUTH)
 
@@ -35,11 +29,11 @@ def add_own(app: FastAPI) -> None:
 
 
 @pytest.mark.parametrize("before", [True, False])
-async def test_the_routes_of_the_application_win_in_any_order(sqlite: str, before: bool) -> None:
+async def test_the_routes_of_the_application_win_in_any_order(sqlite_database: str, before: bool) -> None:
     app = FastAPI()
     if before:
         add_own(app)
-    install(app, settings_for(sqlite))
+    install(app, settings_for(sqlite_database))
     if not before:
         add_own(app)
     async with app.router.lifespan_context(app), asking(app) as http:
@@ -47,18 +41,18 @@ async def test_the_routes_of_the_application_win_in_any_order(sqlite: str, befor
         assert (await http.get("/internal/customers")).status_code == 200
 
 
-async def test_metrics_that_the_application_mounts_win_too(sqlite: str) -> None:
+async def test_metrics_that_the_application_mounts_win_too(sqlite_database: str) -> None:
     app = FastAPI()
-    install(app, settings_for(sqlite))
+    install(app, settings_for(sqlite_database))
     app.mount("/metrics", make_asgi_app())
     async with app.router.lifespan_context(app), asking(app) as http:
         assert "billing_build_info" not in (await http.get("/metrics/")).text
         assert (await http.get("/healthz")).json()["status"] == "alive"
 
 
-async def test_a_prefix_stands_before_every_route(sqlite: str) -> None:
+async def test_a_prefix_stands_before_every_route(sqlite_database: str) -> None:
     app = FastAPI()
-    install(app, settings_for(sqlite), prefix="/billing")
+    install(app, settings_for(sqlite_database), prefix="/billing")
     account = Account(seed=1)
     account.create_customer("ada@example.com", user_id="ada")
     async with app.router.lifespan_context(app), asking(app) as http:
@@ -72,39 +66,39 @@ async def test_a_prefix_stands_before_every_route(sqlite: str) -> None:
         assert (await http.post("/webhook/stripe", content=body, headers=headers)).status_code == 404
 
 
-async def test_bodies_are_bounded_behind_a_prefix_too(sqlite: str) -> None:
+async def test_bodies_are_bounded_behind_a_prefix_too(sqlite_database: str) -> None:
     app = FastAPI()
-    install(app, settings_for(sqlite, max_body_bytes=1024), prefix="/billing")
+    install(app, settings_for(sqlite_database, max_body_bytes=1024), prefix="/billing")
     async with app.router.lifespan_context(app), asking(app) as http:
         answer = await http.post("/billing/internal/subscription/update", content=b" " * 2000)
         assert answer.status_code == 413
 
 
 @pytest.mark.parametrize("prefix", ["billing", "/billing/", "/"])
-def test_a_prefix_that_cannot_be_one_is_refused(sqlite: str, prefix: str) -> None:
+def test_a_prefix_that_cannot_be_one_is_refused(sqlite_database: str, prefix: str) -> None:
     with pytest.raises(ConfigurationError, match="must begin with a /"):
-        install(FastAPI(), settings_for(sqlite), prefix=prefix)
+        install(FastAPI(), settings_for(sqlite_database), prefix=prefix)
 
 
-def test_installing_twice_is_refused(sqlite: str) -> None:
+def test_installing_twice_is_refused(sqlite_database: str) -> None:
     app = FastAPI()
-    install(app, settings_for(sqlite))
+    install(app, settings_for(sqlite_database))
     with pytest.raises(ConfigurationError, match="already"):
-        install(app, settings_for(sqlite))
+        install(app, settings_for(sqlite_database))
 
 
-def test_the_description_of_the_application_is_its_own(sqlite: str) -> None:
+def test_the_description_of_the_application_is_its_own(sqlite_database: str) -> None:
     app = FastAPI()
-    install(app, settings_for(sqlite))
+    install(app, settings_for(sqlite_database))
     assert app.openapi()["paths"] == {}
     shown = FastAPI()
-    install(shown, settings_for(sqlite), in_openapi=True)
+    install(shown, settings_for(sqlite_database), in_openapi=True)
     assert {"/internal/customers", "/webhook/stripe", "/healthz"} <= shown.openapi()["paths"].keys()
 
 
-async def test_our_own_pages_are_served_only_where_the_setting_opens_them(sqlite: str) -> None:
+async def test_our_own_pages_are_served_only_where_the_setting_opens_them(sqlite_database: str) -> None:
     for is_open, status in ((False, 404), (True, 200)):
-        app = create_app(settings_for(sqlite, api_docs=is_open))
+        app = create_app(settings_for(sqlite_database, api_docs=is_open))
         async with asking(app) as http:
             for path in ("/docs", "/redoc", "/openapi.json"):
                 assert (await http.get(path)).status_code == status, path
@@ -125,9 +119,11 @@ def identified() -> Iterator[None]:
     limits.identify_users_by(None)
 
 
-async def test_a_user_may_be_a_text_a_number_a_uuid_or_an_object(sqlite: str, identified: None) -> None:
+async def test_a_user_may_be_a_text_a_number_a_uuid_or_an_object(
+    sqlite_database: str, identified: None
+) -> None:
     app = FastAPI()
-    service = install(app, settings_for(sqlite))
+    service = install(app, settings_for(sqlite_database))
     async with app.router.lifespan_context(app):
         for user, stored in (("ada", "ada"), (7, "7"), (MEMBER.id, str(MEMBER.id)), (MEMBER, str(MEMBER.id))):
             async with service.database.session() as session:
@@ -136,18 +132,20 @@ async def test_a_user_may_be_a_text_a_number_a_uuid_or_an_object(sqlite: str, id
             assert (await service.limits.load(stored)).look("projects").used == before + 1
 
 
-async def test_require_takes_the_object_that_the_application_logs_in(sqlite: str, identified: None) -> None:
+async def test_require_takes_the_object_that_the_application_logs_in(
+    sqlite_database: str, identified: None
+) -> None:
     app = FastAPI()
-    install(app, settings_for(sqlite))
+    install(app, settings_for(sqlite_database))
     wanted = limits.require("projects", user=lambda: MEMBER)
     app.add_api_route("/new", lambda: {"ok": True}, dependencies=[Depends(wanted)])
     async with app.router.lifespan_context(app), asking(app) as http:
         assert (await http.get("/new")).json() == {"ok": True}
 
 
-async def test_an_object_without_a_key_function_is_refused_with_what_to_call(sqlite: str) -> None:
+async def test_an_object_without_a_key_function_is_refused_with_what_to_call(sqlite_database: str) -> None:
     app = FastAPI()
-    install(app, settings_for(sqlite))
+    install(app, settings_for(sqlite_database))
     async with app.router.lifespan_context(app):
         with pytest.raises(ConfigurationError, match="identify_users_by"):
             await limits.load(MEMBER)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -34,6 +35,13 @@ projects = 50
 [plans.talk_to_us]
 projects = "unlimited"
 """
+
+
+@pytest.fixture
+def billing_database_url(billing_database_url: str, sqlite_template: Path) -> str:
+    """The plugin's own, migrated already: to migrate it takes most of the time of such a test."""
+    shutil.copy(sqlite_template, billing_database_url.removeprefix("sqlite:///"))
+    return billing_database_url
 
 
 @pytest.fixture
