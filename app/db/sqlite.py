@@ -89,11 +89,16 @@ class SqliteDatabase(Database):
         """SQLite has no notifications: a change by another process is seen when cached answers expire."""
 
     async def close(self) -> None:
-        await self._in_thread(lambda connection: connection.close())
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._close_connection)
         self._thread.shutdown()
         self._trials.shutdown(wait=False)
         self._open()  # for who uses it again, perhaps on another event loop
         await self.engine.dispose()
+
+    def _close_connection(self) -> None:
+        """In the thread: behind what it has begun. Where there is none, none is opened, nor a file made."""
+        if self._connection is not None:
+            self._connection.close()
 
     def is_unavailable(self, error: BaseException) -> bool:
         # Locked, full, not writable, no such table; SQLite knows no error of data that is operational.

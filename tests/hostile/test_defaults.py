@@ -49,6 +49,11 @@ async def test_a_redirect_of_the_application_to_another_host_stays(any_database_
         assert response.headers["location"] == "https://shop.example/plans"
 
 
+async def test_to_close_a_database_that_was_never_used_makes_no_file(tmp_path: Path) -> None:
+    await open_database(f"sqlite:///{tmp_path}/new.db").close()
+    assert list(tmp_path.iterdir()) == []
+
+
 async def test_a_new_database_file_is_its_owners_alone(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
