@@ -46,14 +46,21 @@ def shop_of_the_day(rng: random.Random, path: Path) -> Catalogue:
 
 def life_of_a_purchase(number: int, rng: random.Random) -> Iterator[tuple[str, dict[str, Any]]]:
     """What Stripe says of one purchase, from the payment on: (type, object), in the order of its moments."""
-    ids = {"id": f"cs_test_{number}", "payment_intent": f"pi_{number}", "customer": f"cus_{number % 3}"}
+    ids: dict[str, Any] = {
+        "id": f"cs_test_{number}",
+        "payment_intent": f"pi_{number}",
+        "customer": f"cus_{number % 3}",
+    }
     named = {"user_id": rng.choice(USERS)} if rng.random() < 0.7 else {}
-    buyer = {"metadata": named | {"grant": rng.choice(OFFERS)}, "client_reference_id": rng.choice(USERS)}
+    buyer: dict[str, Any] = {
+        "metadata": named | {"grant": rng.choice(OFFERS)},
+        "client_reference_id": rng.choice(USERS),
+    }
     is_late = rng.random() < 0.3
     yield COMPLETED, session(not is_late, **ids, **buyer)
     if is_late:
         yield SUCCEEDED, session(**ids, **buyer)
-    payment = {"payment_intent": f"pi_{number}"}
+    payment: dict[str, Any] = {"payment_intent": f"pi_{number}"}
     paid = {"id": f"ch_{number}", "customer": f"cus_{number % 3}"} | payment
     returned, refunds = 0, 0
     for _ in range(rng.randrange(4)):
