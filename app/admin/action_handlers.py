@@ -2,13 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TypeVar
 
 from ..db.models import Customer, Override, Subscription, WebhookEvent
 from ..errors import InvalidRequest, NotFound
 from ..operations import links, overrides, refresh, usage
 from ..operations import replay as replays
+from ..operations.moments import read_moment
 from ..plans import MAX_AMOUNT, Feature
 from ..service import Service
 from ..stripe.objects import as_id
@@ -240,8 +240,8 @@ def read_expiry(text: str, now: int) -> int | None:
     if not text.strip():
         return None
     try:
-        expires_at = int(datetime.fromisoformat(text.strip()).replace(tzinfo=UTC).timestamp())
-    except (ValueError, OverflowError):
+        expires_at = read_moment(text)
+    except InvalidRequest:
         raise InvalidRequest("Ends: a date and time in UTC, such as 2030-12-31T18:00; or nothing.") from None
     if expires_at <= now:
         raise InvalidRequest("Ends: that moment is past. Choose one to come, or nothing.")

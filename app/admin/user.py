@@ -12,7 +12,8 @@ from ..errors import ServiceError
 from ..limits import ClosedPeriod
 from ..operations.accounts import Account, load_account
 from ..operations.checks import check_account
-from ..operations.past_limits import PastLimits, limits_at, read_moment
+from ..operations.moments import read_moment
+from ..operations.past_limits import PastLimits, limits_at
 from ..plans import Value
 from . import search, timeline
 from .actions import DONE

@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
 from ..db.audit import shell_user
 from ..entitlements import Grant
-from ..errors import NotFound
+from ..errors import InvalidRequest, NotFound
 from ..operations.grants import GrantOrder, end_grant, give_grant, list_grants
 from ..operations.lookup import is_user
+from ..operations.moments import read_moment
 from ..service import Service
 from .output import Json, console, moment, plain, print_json, run, table
 
@@ -117,7 +117,6 @@ def _seconds(text: str | None) -> int | None:
     if text is None:
         return None
     try:
-        when = datetime.fromisoformat(text)
-    except ValueError:
+        return read_moment(text)
+    except InvalidRequest:
         raise typer.BadParameter(f"{text} is no time: write {MOMENT}.") from None
-    return int((when if when.tzinfo is not None else when.replace(tzinfo=UTC)).timestamp())

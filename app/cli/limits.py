@@ -12,7 +12,8 @@ from ..errors import ConfigurationError, NotFound, ServiceError
 from ..limits.catalogues import shown
 from ..operations.compare_rules import Comparison, compare_rules
 from ..operations.lookup import find_one
-from ..operations.past_limits import PastLimits, find_user_at, limits_at, read_moment
+from ..operations.moments import read_moment
+from ..operations.past_limits import PastLimits, find_user_at, limits_at
 from ..service import Service
 from .output import (
     FINE,

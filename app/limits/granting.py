@@ -17,7 +17,7 @@ from ..entitlements import Grant
 from ..errors import Conflict, InvalidRequest, NotFound
 from ..plans import Catalogue
 from ..plans.values import read_amount
-from ..stripe.objects import MAX_ID_LENGTH, as_id
+from ..stripe.objects import MAX_ID_LENGTH, MAX_SECONDS, as_id
 from .grants import as_grant
 from .usage import METERED
 
@@ -169,9 +169,9 @@ def _amount(catalogue: Catalogue, order: GrantOrder) -> int | None:
 def _check_times(starts_at: int, expires_at: int | None, now: int) -> None:
     for name, moment in (("starts_at", starts_at), ("expires_at", expires_at)):
         if moment is not None and (
-            isinstance(moment, bool) or not isinstance(moment, int) or not 0 <= moment < 2**53
+            isinstance(moment, bool) or not isinstance(moment, int) or not 0 <= moment <= MAX_SECONDS
         ):
-            raise InvalidRequest(f"{name}: a moment in whole Unix seconds.")
+            raise InvalidRequest(f"{name}: a moment up to the year 9999, in whole Unix seconds.")
     if expires_at is not None and expires_at <= max(starts_at, now):
         raise InvalidRequest(
             f"expires_at: {expires_at} is not after the start ({starts_at}) and now ({now}), so the grant "

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, func, or_
@@ -18,7 +17,6 @@ from ..limits.catalogues import CatalogueInForce, shown
 from ..limits.grants import purchases_of
 from ..limits.past import PastEntitlements, load_past, objects_of, owned_later
 from ..service import Service
-from ..stripe.objects import MAX_SECONDS
 from .accounts import linking_objects
 from .lookup import find_one
 
@@ -27,7 +25,6 @@ MOST_EVENTS = 5
 """How many events of each kind are shown."""
 MOST_OBJECTS = 1000
 UNFINISHED = (EventState.PENDING, EventState.FAILED, EventState.DEAD)
-EXAMPLE = "2026-11-20 14:30 (UTC), 2026-11-20T14:30+01:00 or Unix seconds"
 FIRST_PROCESSED = func.coalesce(col(WebhookEvent.first_processed_at), col(WebhookEvent.processed_at))
 """When an event was first processed: a replay does not move it. Rows of older releases have the other one."""
 EVENT_COLUMNS: tuple[Any, ...] = (
@@ -156,20 +153,3 @@ async def find_user_at(service: Service, words: str, at: int) -> str:
         if await owned_later(await session.connection(), words, at):
             return words
     raise NotFound(f"No user fits {words!r}, neither now nor at {shown(at)}. Give the id of a user.")
-
-
-def read_moment(text: str) -> int:
-    """A moment as people write it, in Unix seconds; without an offset it is UTC, a day begins at midnight.
-
-    Raises:
-        InvalidRequest: when it is none.
-    """
-    if text.isascii() and text.isdigit() and len(text) > 4 and int(text[:20]) <= MAX_SECONDS:
-        return int(text)
-    try:
-        moment = datetime.fromisoformat(text.strip())
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)
-        return int(moment.timestamp())
-    except (ValueError, OverflowError):
-        raise InvalidRequest(f"at: {text[:40]!r} is no moment: write {EXAMPLE}.") from None

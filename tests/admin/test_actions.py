@@ -97,7 +97,9 @@ async def test_an_override_is_set_replaced_and_ended(database_url: str) -> None:
         row = await stored(client, Override, ("user_ada", "projects"))
         assert (row.value, row.expires_at, row.actor) == (5, 1_924_970_400, f"admin:{USERNAME}")
         assert "0 of 8" in words(await visitor.open("/user?id=user_ada"))
-        await visitor.act("override", **fields, op="set", value="40")
+        await visitor.act("override", **fields, op="set", value="40", expires="2030-12-31T20:00+02:00")
+        row = await stored(client, Override, ("user_ada", "projects"))
+        assert (row.value, row.expires_at) == (40, 1_924_970_400)
         assert "0 of 40" in words(await visitor.open("/user?id=user_ada"))
         await visitor.act("end-override", user="user_ada", feature="projects")
         assert "0 of 3" in words(await visitor.open("/user?id=user_ada"))
@@ -119,6 +121,7 @@ async def test_an_override_that_cannot_be_is_refused_with_the_remedy(database_ur
         ({"feature": "nothing"}, "use one of its features"),
         ({"reason": " "}, "Reason: 1 to"),
         ({"expires": "tomorrow"}, "a date and time in UTC"),
+        ({"expires": "9999-12-31T23:59-14:00"}, "a date and time in UTC"),
         ({"expires": "2001-01-01T00:00"}, "that moment is past"),
         ({"user": "\n"}, "User: 1 to 255"),
     )

@@ -7,6 +7,7 @@ import pytest
 from app import limits
 from app.errors import Conflict, InvalidRequest, NotFound
 from app.limits import LimitExceeded
+from app.stripe.objects import MAX_SECONDS
 
 from ..client import Client
 from .helpers import START, Clock, consume, release, subscribe
@@ -277,6 +278,7 @@ async def test_a_key_grants_once(client: Client) -> None:
         {"expires_at": START},
         {"starts_at": START + 20, "expires_at": START + 10},
         {"starts_at": -1},
+        {"expires_at": MAX_SECONDS + 1},
         {"priority": 2**31},
         {"feature": "sso"},
         {"feature": "max_upload_mb"},

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from app.errors import InvalidRequest
-from app.operations.past_limits import read_moment
+from app.operations.moments import read_moment
 from app.simulator import DAY, Account
 
 from ..admin.visitor import START, Clock, logged_in, words
@@ -46,7 +46,11 @@ async def test_why_somebody_was_locked_out_is_answered_for_the_moment(database_u
         page = words(await visitor.open(f"/user?id=ada&at={paid_at}"))
         for part in ("plan team", "access full", "price price_team of sub_", "Known back to"):
             assert part in page
-        for moment, problem in (("1000000", "known back to 2030-01-01"), ("soon", "is no moment")):
+        for moment, problem in (
+            ("1000000", "known back to 2030-01-01"),
+            ("soon", "is no moment"),
+            ("0001-01-01T00:00%2B14:00", "is no moment"),
+        ):
             assert problem in words(await visitor.open(f"/user?id=ada&at={moment}"))
 
         for at, status, part in (
@@ -113,7 +117,21 @@ def test_a_moment_is_read_as_people_write_it(written: str, moment: int) -> None:
     assert read_moment(written) == moment
 
 
-@pytest.mark.parametrize("written", ["", "yesterday", "2030-13-01", "12", "9" * 30, "-5"])
+@pytest.mark.parametrize(
+    "written",
+    [
+        "",
+        "yesterday",
+        "2030-13-01",
+        "12",
+        "9" * 30,
+        "0" * 20 + "9" * 5000,
+        "-5",
+        "1969-12-31",
+        "0001-01-01T00:00+14:00",
+        "9999-12-31T23:59-14:00",
+    ],
+)
 def test_what_is_no_moment_is_refused(written: str) -> None:
     with pytest.raises(InvalidRequest, match="is no moment"):
         read_moment(written)
