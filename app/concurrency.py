@@ -35,7 +35,7 @@ async def keep_running(name: str, work: Callable[[], Awaitable[object]]) -> None
         try:
             await work()
         except Exception as error:
-            log.error("task_failed", task=name, error=type(error).__name__)
+            log.error("task_failed", task=name, exc_info=error)
             await asyncio.sleep(RESTART_SECONDS)
         else:
             return

@@ -6,8 +6,8 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..billing import change_previews, subscription_changes
-from ..billing.before_changes import shown_preview
 from ..billing.change_previews import ChangePreview
+from ..billing.over_usage import shown_preview
 from ..billing.summary import ScheduledChange, read_scheduled_change
 from ..plans import When
 from ..service import Running

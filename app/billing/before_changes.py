@@ -14,6 +14,7 @@ from ..service import Service
 from ..stripe.client import promptly
 from ..stripe.objects import ENDED
 from .customers import stripe_of
+from .over_usage import refuse_over
 from .stripe_changes import Current, apply_if_newer
 
 ID = re.compile(r"[A-Za-z0-9_]{1,255}")
@@ -60,14 +61,7 @@ async def check_limits(service: Service, current: Current, items: Sequence[HeldI
     Raises:
         Conflict: when usage would exceed a limit that the change makes smaller.
     """
-    over = await exceeded(service, current, items)
-    if over:
-        listed = ", ".join(f"{key} ({each.used} used, limit {each.limit_then})" for key, each in over.items())
-        raise Conflict(
-            f'It would be over: {listed}. Nothing was changed. With "confirm": true it is done all the same: '
-            "nothing is deleted, but growth is denied.",
-            over={key: shown_preview(each) for key, each in over.items()},
-        )
+    refuse_over(await exceeded(service, current, items))
 
 
 async def exceeded(
@@ -83,12 +77,3 @@ async def exceeded(
 def _shrinks(each: FeaturePreview) -> bool:
     """Whoever is over a limit already, and gets more, need not confirm that."""
     return each.limit_then is not None and (each.limit_now is None or each.limit_then < each.limit_now)
-
-
-def shown_preview(each: FeaturePreview) -> dict[str, int | None]:
-    return {
-        "limit_now": each.limit_now,
-        "limit_then": each.limit_then,
-        "used": each.used,
-        "over": each.over,
-    }

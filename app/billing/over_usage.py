@@ -17,11 +17,12 @@ def refuse_over(over: Mapping[str, FeaturePreview]) -> None:
     raise Conflict(
         f'It would be over: {listed}. Nothing was changed. With "confirm": true it is done all the same: '
         "nothing is deleted, but growth is denied.",
-        over={key: _shown(each) for key, each in over.items()},
+        over={key: shown_preview(each) for key, each in over.items()},
     )
 
 
-def _shown(each: FeaturePreview) -> dict[str, int | None]:
+def shown_preview(each: FeaturePreview) -> dict[str, int | None]:
+    """What answers say of a feature before and after a change."""
     return {
         "limit_now": each.limit_now,
         "limit_then": each.limit_then,

@@ -118,7 +118,8 @@ class Inbox:
                 try:
                     await self._process(batch)
                 except Exception as error:  # a fault of ours must not end the task that commits
-                    self._fail_unavailable(batch, type(error).__name__)
+                    log.error("batch_failed", events=len(batch), exc_info=error)
+                    _fail(batch)
                 self._waiting.end(batch)
                 self._woken.set()
             else:
@@ -199,9 +200,7 @@ class Inbox:
     def _fail_unavailable(self, batch: Sequence[Waiting], error: str) -> None:
         self.unavailable += 1
         log.error("database_unavailable", error=error, events=len(batch))
-        unavailable = Unavailable("The database cannot take the event now. Send it again later.")
-        for waiting in batch:
-            waiting.fail(unavailable)
+        _fail(batch)
 
     async def _keep_as_failed(self, waiting: Waiting, error: Exception) -> None:
         event_id = waiting.delivery.event.id
@@ -223,6 +222,13 @@ class Inbox:
 def _halves(batch: Sequence[Waiting]) -> tuple[Sequence[Waiting], Sequence[Waiting]]:
     middle = len(batch) // 2
     return batch[:middle], batch[middle:]
+
+
+def _fail(batch: Iterable[Waiting]) -> None:
+    """Those of the events that are not finished."""
+    unavailable = Unavailable("The database cannot take the event now. Send it again later.")
+    for waiting in batch:
+        waiting.fail(unavailable)
 
 
 def _refuse(locked: Iterable[Waiting]) -> None:

@@ -219,8 +219,8 @@ class Limits:
 
         Raises:
             LimitExceeded, FeatureNotIncluded: of the new owner, with the decision; nothing was moved.
-            InvalidRequest, NotFound: the users are the same, or the first has used less than `amount`; the
-                amount cannot be one; the feature is not metered, or not known.
+            InvalidRequest, NotFound: the users are the same, or the first has used less than `amount`, what
+                is reserved apart; the amount cannot be one; the feature is not metered, or not known.
         """
         check_amount(amount, least=1)
         if from_user == to_user:
@@ -232,7 +232,12 @@ class Limits:
                 had = f"{from_user} has used {used[from_user]} of {feature}"
                 raise InvalidRequest(f"{had}, less than {amount}: nothing was moved.")
             decision = await self.consume(session, to_user, feature, amount)
-            await self.release(session, from_user, feature, amount)
+            released = await self.release(session, from_user, feature, amount)
+            if released.reason == "over_released":
+                raise InvalidRequest(
+                    f"{from_user} has used less than {amount} of {feature} beside what is reserved: nothing "
+                    "was moved."
+                )
         return decision
 
     async def history(

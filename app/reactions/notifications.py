@@ -56,7 +56,10 @@ TEMPLATES: dict[str, tuple[str, str]] = {
     ),
     "payment_refunded": (
         "Refunded: {amount}",
-        "{amount} of charge {charge_id} are refunded in all. " + CUSTOMER + " Access is not changed by this.",
+        "{amount} of charge {charge_id} are refunded in all. "
+        + CUSTOMER
+        + " A subscription stays as it is; credits or a plan that were bought once are taken back, as the "
+        "plans file says.",
     ),
     "refund_failed": (
         "A refund failed: {amount}",
@@ -133,6 +136,9 @@ TEMPLATES: dict[str, tuple[str, str]] = {
 """Title and text of each message, by its signal. Those that are not here are not sent."""
 
 TIMES = ("next_payment_attempt", "failed_at", "trial_end", "grace_ends_at", "waiting_since", "since", "last")
+
+UNKNOWN_TIMES = {"next_payment_attempt": "not planned", "last": "this service started"}
+"""What a time that there is none of means, where it is more than unknown."""
 
 
 def log_reaction(reaction: Reaction) -> None:
@@ -214,13 +220,13 @@ def _words(reaction: Reaction) -> dict[str, Any]:
     values["amount"] = money(values.get("amount"), values.get("currency"))
     for name in TIMES:
         if name in values:
-            values[name] = _time(values[name])
+            values[name] = _time(name, values[name])
     return _Words((name, "unknown" if value is None else value) for name, value in values.items())
 
 
-def _time(seconds: int | None) -> str:
+def _time(name: str, seconds: int | None) -> str:
     if seconds is None:
-        return "not planned"
+        return UNKNOWN_TIMES.get(name, "unknown")
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 

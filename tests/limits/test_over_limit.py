@@ -174,6 +174,17 @@ async def test_usage_moves_to_a_new_owner_with_both_or_with_neither(client: Clie
     assert [(await limits.load(user)).check("projects").used for user in ("ada", "bob")] == [2, 3]
 
 
+async def test_what_is_reserved_is_not_transferred(client: Client, clock: Clock) -> None:
+    await subscribe(client, clock)
+    await consume(client, "ada", "projects", 1)
+    service = client.app.state.billing
+    async with service.limits.reserve("ada", "projects", 2):
+        with pytest.raises(InvalidRequest, match="reserved"):
+            async with service.database.session() as session:
+                await limits.transfer(session, "ada", "bob", "projects", 3)
+        assert [(await limits.load(user)).look("projects").used for user in ("ada", "bob")] == [3, 0]
+
+
 @pytest.mark.rest_in_long(1)
 async def test_transfers_to_and_fro_at_once_lose_and_make_nothing(client: Client, clock: Clock) -> None:
     database = client.app.state.billing.database

@@ -203,6 +203,20 @@ async def test_silence_is_announced_once_and_again_only_after_an_event_came(
 # Messages
 
 
+@pytest.mark.parametrize(
+    ("signal", "facts", "says"),
+    [
+        ("webhooks_silent", {"last": None}, "No event from Stripe since this service started"),
+        ("webhooks_silent", {"last": START}, "No event from Stripe since 2030-01-01 00:00 UTC"),
+        ("first_payment_failed", {"failed_at": None}, "failed at unknown"),
+        ("payment_failed", {"next_payment_attempt": None}, "the next one is not planned"),
+        ("payment_refunded", {}, "credits or a plan that were bought once are taken back"),
+    ],
+)
+def test_a_message_says_what_is_not_known(signal: str, facts: dict[str, Any], says: str) -> None:
+    assert says in "\n".join(render(Reaction(id="r", signal=signal, at=START, facts=facts)))
+
+
 class Inbox:
     """A server of somebody's messages; the first `refusals` are refused."""
 

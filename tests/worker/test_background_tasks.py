@@ -62,7 +62,8 @@ async def test_a_task_that_fails_starts_again(sqlite_database: str, monkeypatch:
         async with running(sqlite_database):
             await until(lambda: starts == 2)
     failed = [entry for entry in logs if entry["event"] == "task_failed"]
-    assert [(entry["task"], entry["error"]) for entry in failed] == [("worker", "LookupError")]
+    [(task, error)] = [(entry["task"], entry["exc_info"]) for entry in failed]
+    assert (task, repr(error)) == ("worker", "LookupError('a fault of ours')")
 
 
 async def test_the_inbox_goes_on_after_a_fault_of_its_own(
@@ -78,8 +79,10 @@ async def test_the_inbox_goes_on_after_a_fault_of_its_own(
 
         monkeypatch.setattr(inbox._locked, "forget", fault)
         body = orjson.dumps({"id": "evt_1", "object": "event", "type": "customer.updated", "created": START})
-        with pytest.raises(Unavailable):
+        with pytest.raises(Unavailable), capture_logs() as logs:
             await asyncio.wait_for(inbox.accept(receive(body, signature=None, received_at=START)), 30)
+        [failed] = [entry for entry in logs if entry["log_level"] == "error"]
+        assert (failed["event"], type(failed["exc_info"])) == ("batch_failed", LookupError)
         await client.deliver(*account.events)
         expected = truth(account)
         assert await stored(service_of(client).database, expected) == expected
