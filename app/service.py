@@ -11,7 +11,6 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from .concurrency import keep_running
 from .config import Settings
 from .db import Database, open_database
 from .db.migrations import behind, migrate_async
@@ -45,6 +44,7 @@ from .worker.outage import OutageAlert
 from .worker.over_limits import OverLimits
 from .worker.overages import Overages
 from .worker.pruning import Pruner
+from .worker.restarts import keep_running
 from .worker.user_states import UserStates
 from .worker.worker import Worker
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from app.concurrency import keep_running, run_all
+from app.concurrency import run_all
 
 
 async def test_when_one_fails_the_rest_finish_first() -> None:
@@ -41,25 +41,3 @@ async def test_who_is_cancelled_leaves_nothing_running() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert ended == [0, 1, 2]
-
-
-async def test_a_task_that_fails_runs_again_until_it_returns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.concurrency.RESTART_SECONDS", 0)
-    runs = 0
-
-    async def work() -> None:
-        nonlocal runs
-        runs += 1
-        if runs < 3:
-            raise LookupError("not yet")
-
-    await asyncio.wait_for(keep_running("work", work), 30)
-    assert runs == 3
-
-
-async def test_a_task_that_is_cancelled_does_not_run_again() -> None:
-    task = asyncio.create_task(keep_running("work", asyncio.Event().wait))
-    await asyncio.sleep(0)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(task, 30)

@@ -16,6 +16,7 @@ import structlog
 from ..db import Database
 from ..errors import NotStorable, ServiceError, Unavailable
 from ..observability import metrics
+from ..observability.redaction import described
 from ..plans import Catalogue
 from ..reactions.outbox import Outbox
 from ..stripe.own_account import OwnAccount
@@ -118,7 +119,7 @@ class Inbox:
                 try:
                     await self._process(batch)
                 except Exception as error:  # a fault of ours must not end the task that commits
-                    log.error("batch_failed", events=len(batch), exc_info=error)
+                    log.error("batch_failed", events=len(batch), raised=described(error))
                     _fail(batch)
                 self._waiting.end(batch)
                 self._woken.set()
