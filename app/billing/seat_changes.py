@@ -50,20 +50,25 @@ class SeatChanges:
 
     async def make_due(self) -> int:
         """Make the changes that are due; how many were tried."""
-        taken = await self._take_due()
-        for row in taken:
-            try:
-                subscription_id, quantity = await sync(self._service, row)
-            except ServiceError as error:
-                await self._failed(row, error.detail)
-            except Exception as error:
-                await self._failed(row, type(error).__name__)
-            else:
-                await self._done(row, subscription_id, quantity)
-        return len(taken)
+        tried = 0
+        for row in await self._due():
+            if await self._lease(row):  # only now: those before it may have taken minutes
+                tried += 1
+                await self._make(row)
+        return tried
 
-    async def _take_due(self) -> Sequence[SeatRequest]:
-        """The rows that are due and that this process has now. Each is taken by the lease that it had."""
+    async def _make(self, row: SeatRequest) -> None:
+        try:
+            subscription_id, quantity = await sync(self._service, row)
+        except ServiceError as error:
+            await self._failed(row, error.detail)
+        except Exception as error:
+            await self._failed(row, type(error).__name__)
+        else:
+            await self._done(row, subscription_id, quantity)
+
+    async def _due(self) -> Sequence[SeatRequest]:
+        """The rows that are due, and that no process has."""
         now = int(self._service.clock())
         lost = col(SeatRequest.leased_until) > now + LEASE_SECONDS + LONGEST_WAIT_SECONDS
         is_due = or_(col(SeatRequest.due_at) <= now, col(SeatRequest.due_at) > now + LONGEST_WAIT_SECONDS)
@@ -71,16 +76,18 @@ class SeatChanges:
         is_pending = col(SeatRequest.wanted) != col(SeatRequest.done)
         query = select(SeatRequest).where(is_pending, is_due, is_free).order_by(col(SeatRequest.due_at))
         async with self._service.database.reading() as session:
-            found = list(await session.exec(query.limit(AT_ONCE)))
-        return [row for row in found if await self._lease(row, now)]
+            return list(await session.exec(query.limit(AT_ONCE)))
 
-    async def _lease(self, row: SeatRequest, now: int) -> bool:
+    async def _lease(self, row: SeatRequest) -> bool:
+        """Take the row, unless it has been taken, or asked for again, since it was read."""
         same = (
             col(SeatRequest.user_id) == row.user_id,
             col(SeatRequest.leased_until) == row.leased_until,
             col(SeatRequest.wanted) == row.wanted,
+            col(SeatRequest.done) == row.done,
+            col(SeatRequest.due_at) == row.due_at,
         )
-        return await self._update(*same, leased_until=now + LEASE_SECONDS) == 1
+        return await self._update(*same, leased_until=int(self._service.clock()) + LEASE_SECONDS) == 1
 
     async def _done(self, row: SeatRequest, subscription_id: str | None, quantity: int | None) -> None:
         """What was asked for meanwhile is still pending."""

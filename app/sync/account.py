@@ -1,5 +1,9 @@
 """Learns from Stripe which account the key is of, so that the events of another one are recognised."""
 
+import math
+import time
+from collections.abc import Callable
+
 import structlog
 
 from ..errors import StripeRefused
@@ -9,25 +13,31 @@ from ..stripe.own_account import OwnAccount
 
 log = structlog.get_logger(__name__)
 
+ASK_AGAIN_SECONDS = 600
+"""After a refusal: a restricted key may be allowed to read the account meanwhile, in Stripe's Dashboard."""
+
 
 class AccountLookup:
-    """Asks once, unless STRIPE_ACCOUNT says it."""
+    """Asks until it knows, unless STRIPE_ACCOUNT says it. `clock` gives seconds, from whenever."""
 
-    def __init__(self, api: StripeApi, account: OwnAccount) -> None:
+    def __init__(
+        self, api: StripeApi, account: OwnAccount, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._api = api
         self._account = account
-        self._refused = False
+        self._clock = clock
+        self._ask_at = -math.inf
 
     async def learn(self) -> None:
-        """Learn the account's id where it is not known. A key that may not read it is asked for no more.
+        """Learn the account's id where it is not known. With a key that was refused, minutes later again.
 
         Raises:
             StripeUnavailable: it is asked for again.
         """
-        if self._account.id is not None or self._refused:
+        if self._account.id is not None or self._clock() < self._ask_at:
             return
         try:
             self._account.id = as_id((await self._api.get("/v1/account")).content.get("id"))
         except StripeRefused:
-            self._refused = True
+            self._ask_at = self._clock() + ASK_AGAIN_SECONDS
             log.warning("account_unknown", remedy="set STRIPE_ACCOUNT")

@@ -16,9 +16,9 @@ import structlog
 from ..backoff import has_come
 from ..concurrency import run_all
 from ..db import Database
-from ..errors import NotFound, StripeRefused
+from ..errors import NotFound, NotStorable, StripeRefused
 from ..inbox.arrivals import Arrivals
-from ..inbox.delivery import receive
+from ..inbox.delivery import Delivery, receive
 from ..inbox.handlers import stripe_types
 from ..inbox.inbox import Inbox
 from ..stripe.client import StripeApi, type_groups
@@ -186,8 +186,15 @@ class CatchUp:
         deliveries = [
             receive(orjson.dumps(event), signature=None, received_at=now, source="catch-up") for event in new
         ]
-        await run_all(self._inbox.accept(delivery) for delivery in deliveries)
+        await run_all(self._accept(delivery) for delivery in deliveries)
         # Beside every thin event that no snapshot says there are snapshots of the same change.
         if snapshots := sum(event["object"] == "event" for event in lost):
             self._arrivals.note("catch-up", snapshots)
         return len(lost)
+
+    async def _accept(self, delivery: Delivery) -> None:
+        """Take one in. What the database refuses, as it is, keeps none of the others out."""
+        try:
+            await self._inbox.accept(delivery)
+        except NotStorable:
+            log.error("listed_event_refused", event_id=delivery.event.id)

@@ -17,7 +17,7 @@ from ..db import Database
 from ..db.keyset import in_key_order
 from ..db.manual import SETTLE
 from ..db.models import Customer, EventState, Invoice, Subscription, WebhookEvent
-from ..errors import NotFound, ServiceError, Stale, StripeUnavailable, Unavailable
+from ..errors import InvalidPayload, NotFound, ServiceError, Stale, StripeUnavailable, Unavailable
 from ..inbox.kinds import KINDS
 from ..stripe.client import Answer, StripeApi
 from ..stripe.events import StripeEvent, parse
@@ -38,6 +38,8 @@ RETRY_SECONDS = 600
 GONE = "Stripe has no such object, or not in the mode of STRIPE_API_KEY."
 
 OTHER_MODE = "The event is of {}, and STRIPE_API_KEY is not: set the key of that mode, or LIVEMODE."
+
+UNREADABLE = "The stored body cannot be read."
 
 NO_EVENT = (-1, "")
 
@@ -97,22 +99,31 @@ class PendingFetches:
         except (Stale, Unavailable) as error:
             log.warning("reading_failed", kind=object[0], object_id=object[1], error=type(error).__name__)
         except ServiceError as error:
-            self._not_before[object] = self._clock() + RETRY_SECONDS
-            log.error("reading_refused", kind=object[0], object_id=object[1], error=error.detail)
+            self._put_off(object, error.detail)
+        except Exception as error:  # what Stripe sent, or what it was applied to, is not as it should be
+            if self._database.lies_under(error):
+                raise
+            self._put_off(object, type(error).__name__)
         else:
-            await self._mark(events, EventState.PROCESSED, None)
+            await self._mark([event.id for event in events], EventState.PROCESSED, None)
             self._not_before.pop(object, None)
             return True
         return False
+
+    def _put_off(self, object: Object, error: str) -> None:
+        self._not_before[object] = self._clock() + RETRY_SECONDS
+        log.error("reading_refused", kind=object[0], object_id=object[1], error=error)
 
     async def _finish_gone(self, object: Object, events: Sequence[StripeEvent]) -> None:
         """Finish the events of an object that Stripe no longer has; some are applied as deletions."""
         log.warning("object_not_at_stripe", kind=object[0], object_id=object[1])
         self._not_before[object] = self._clock() + RETRY_SECONDS
         await self._resolve_manual(*object)
-        deletions = [event for event in events if await self._thin.tell_deletion(event)]
+        deletions = [event.id for event in events if await self._thin.tell_deletion(event)]
         await self._mark(deletions, EventState.PROCESSED, None)
-        await self._mark([event for event in events if event not in deletions], EventState.IGNORED, GONE)
+        await self._mark(
+            [event.id for event in events if event.id not in deletions], EventState.IGNORED, GONE
+        )
 
     async def _read(self, object: Object, events: Sequence[StripeEvent]) -> None:
         kind, object_id = object
@@ -137,12 +148,18 @@ class PendingFetches:
         self._last_event = (rows[-1].received_at, rows[-1].id) if len(rows) == BATCH else NO_EVENT
         waiting: dict[Object, list[StripeEvent]] = defaultdict(list)
         for row in rows:
-            event = parse(row.body.encode())
-            if event.livemode in (None, self._api.livemode):
-                waiting[named_object(event)].append(event)
-            elif row.last_error is None:
-                mode = "live mode" if event.livemode else "test mode"
-                await self._mark([event], EventState.PENDING, OTHER_MODE.format(mode))
+            try:
+                event = parse(row.body.encode())
+            except InvalidPayload:
+                problem = UNREADABLE
+            else:
+                if event.livemode in (None, self._api.livemode):
+                    waiting[named_object(event)].append(event)
+                    continue
+                problem = OTHER_MODE.format("live mode" if event.livemode else "test mode")
+            if row.last_error is None:
+                log.error("stored_event_not_fetched", event_id=row.id, error=problem)
+                await self._mark([row.id], EventState.PENDING, problem)
         return waiting
 
     async def _marked(self) -> list[Object]:
@@ -165,15 +182,15 @@ class PendingFetches:
             async with self._database.session() as session:
                 await (await session.connection()).execute(text(SETTLE[kind]), {"id": object_id})
 
-    async def _mark(self, events: Sequence[StripeEvent], state: str, error: str | None) -> None:
+    async def _mark(self, ids: Sequence[str], state: str, error: str | None) -> None:
         """Say what became of thin events."""
-        if not events:
+        if not ids:
             return
         done = None if state == EventState.PENDING else int(self._clock())
         processed = done if state == EventState.PROCESSED else None
         first = func.coalesce(col(WebhookEvent.first_processed_at), processed)
         values = {"state": state, "last_error": error, "processed_at": done, "first_processed_at": first}
-        waiting = col(WebhookEvent.id).in_([event.id for event in events])
+        waiting = col(WebhookEvent.id).in_(ids)
         still = col(WebhookEvent.state) == EventState.PENDING
         async with self._database.session() as session:
             await (await session.connection()).execute(

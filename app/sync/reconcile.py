@@ -17,7 +17,7 @@ from ..concurrency import run_all
 from ..db import Database
 from ..db.keyset import in_key_order
 from ..db.models import Customer, EventState, Invoice, Subscription
-from ..errors import NotFound, ServiceError, Stale, StripeRefused
+from ..errors import NotFound, NotStorable, ServiceError, Stale, StripeRefused
 from ..inbox.handlers.internal import OWN_COLUMNS
 from ..inbox.handlers.snapshots import current_position
 from ..inbox.handlers.subscription_columns import subscription_columns
@@ -206,7 +206,7 @@ class Reconcile:
     async def _repair(self, kind: str, content: Json, at: int, version: int | None, report: Report) -> None:
         try:
             outcome = await self._take_over(kind, content, at, version)
-        except (NotFound, Stale) as error:
+        except (NotFound, NotStorable, Stale) as error:
             why = type(error).__name__
         else:
             why = outcome.state

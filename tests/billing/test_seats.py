@@ -10,6 +10,7 @@ from app.billing.seat_changes import LEASE_SECONDS, SeatChanges
 from app.billing.seats import DEBOUNCE_SECONDS, LONGEST_DELAY_SECONDS
 from app.db.models import SeatRequest
 from app.operations.checks import check_service
+from app.service import Service
 from app.simulator import Subscription
 
 from ..client import AUTH
@@ -241,3 +242,25 @@ async def test_a_row_that_a_clock_far_ahead_wrote_is_not_left_for_years(sqlite_d
             await (await session.connection()).execute(ahead.where(col(SeatRequest.user_id) == USER))
         assert await due(here) == 1 and subscription.items[0].quantity == 3
         assert (await here.client.http.get(f"/internal/{SEATS}", headers=AUTH)).status_code == 200
+
+
+async def test_a_row_is_taken_when_its_turn_comes_however_long_those_before_it_take(
+    sqlite_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with shop(sqlite_database) as here:
+        for user_id in ("user_1", "user_2", "user_3"):
+            await here.done(f"users/{user_id}/seats", {"members": 2})
+        here.account.advance(DEBOUNCE_SECONDS)
+        left: list[int] = []
+
+        async def slow(service: Service, row: SeatRequest) -> tuple[None, None]:
+            async with service.database.reading() as session:
+                taken = await session.get(SeatRequest, row.user_id)
+            assert taken is not None
+            left.append(taken.leased_until - here.account.now)
+            here.account.advance(LEASE_SECONDS - 10)
+            return None, None
+
+        monkeypatch.setattr("app.billing.seat_changes.sync", slow)
+        assert await SeatChanges(here.service).make_due() == 3
+        assert left == [LEASE_SECONDS] * 3

@@ -12,9 +12,10 @@ from app.errors import StripeRefused, StripeUnavailable
 from app.simulator import NEW, Account, event_body, thin_event
 from app.stripe.client import Answer
 from app.stripe.own_account import UNKNOWN, OwnAccount
-from app.sync.account import AccountLookup
+from app.sync.account import ASK_AGAIN_SECONDS, AccountLookup
 from app.worker.worker import Worker
 from tests.client import Client, running
+from tests.limits.helpers import Clock
 
 pytestmark = pytest.mark.postgresql_in_long
 
@@ -125,9 +126,13 @@ async def test_the_account_is_learned_once_with_the_key() -> None:
     assert own.id == OURS
 
 
-async def test_a_key_that_may_not_read_the_account_is_asked_once() -> None:
-    own = OwnAccount()
-    lookup = AccountLookup(Stripe(StripeRefused("may not")), own)  # type: ignore[arg-type]
+async def test_a_key_that_may_not_read_the_account_is_tried_again_minutes_later() -> None:
+    own, clock = OwnAccount(), Clock()
+    stripe = Stripe(StripeRefused("may not"), Answer({"id": OURS}, 1))
+    lookup = AccountLookup(stripe, own, clock=clock)  # type: ignore[arg-type]
     for _ in range(3):
         await lookup.learn()
     assert own.id is None
+    clock.now += ASK_AGAIN_SECONDS
+    await lookup.learn()
+    assert own.id == OURS

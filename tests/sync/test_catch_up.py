@@ -8,8 +8,10 @@ import pytest
 from sqlmodel import col, select
 
 from app.db.models import EventArrival, WebhookEvent
-from app.errors import StripeRefused, StripeUnavailable
+from app.errors import NotStorable, StripeRefused, StripeUnavailable
+from app.inbox.delivery import Delivery
 from app.inbox.handlers import handled, stripe_types
+from app.inbox.outcome import Outcome
 from app.inbox.unit_of_work import UnitOfWork
 from app.operations.checks import check_service
 from app.signals import event_signal
@@ -287,3 +289,28 @@ async def test_a_key_that_may_not_list_thin_events_catches_up_with_snapshots_and
         assert finding.level == "warning" and f"v1.{PRICE_CHANGED}" in finding.what
         await catch_up(both)
         assert (await check_service(both.service))["catch-up"] == []
+
+
+async def test_an_event_that_the_database_refuses_keeps_no_other_out(
+    database_url: str, beside: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = Account(1, start=NOW)
+    refused, taken = (account.create_customer().id for _ in range(2))
+    async with beside(database_url, account) as both:
+        refuse(both, refused, monkeypatch)
+        await catch_up(both)
+        assert both.service.catch_up is not None and not await both.service.catch_up.is_due(3600)
+        assert (await both.client.get(f"/internal/customers/{refused}")).status_code == 404
+        assert (await both.client.get(f"/internal/customers/{taken}")).status_code == 200
+
+
+def refuse(both: Beside, object_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the database refuse the events of an object."""
+    accept = both.service.inbox.accept
+
+    async def unless_refused(delivery: Delivery) -> Outcome:
+        if delivery.event.object_id == object_id:
+            raise NotStorable("The event cannot be stored.")
+        return await accept(delivery)
+
+    monkeypatch.setattr(both.service.inbox, "accept", unless_refused)

@@ -9,8 +9,9 @@ from sqlalchemy import text
 
 from app.db.models import EventState
 from app.simulator import Account, thin_event, truth
+from app.stripe.client import Answer
 from app.sync import leases
-from app.sync.pending import PAUSE_SECONDS, UNCHANGED_SECONDS
+from app.sync.pending import PAUSE_SECONDS, RETRY_SECONDS, UNCHANGED_SECONDS, UNREADABLE
 from tests.records import stored
 from tests.waiting import until_idle
 
@@ -233,13 +234,13 @@ async def test_a_fetch_that_breaks_off_releases_its_lease(
     async with beside(database_url, account) as both:
         await deliver_thin(both, *account.events)
         monkeypatch.setattr("app.sync.objects.StripeObjects.refresh", broken)
-        with pytest.raises(ZeroDivisionError):
+        with pytest.raises(TimeoutError):
             await both.refresh()
         assert await leases.acquire(both.service.database, "refresh", NOW, holder="another process")
 
 
 async def broken(*_: object, **__: object) -> None:
-    raise ZeroDivisionError
+    raise TimeoutError
 
 
 async def test_two_processes_do_not_read_the_same(database_url: str, beside: Start) -> None:
@@ -251,3 +252,50 @@ async def test_two_processes_do_not_read_the_same(database_url: str, beside: Sta
         assert await both.refresh() == 0
         account.advance(leases.LEASE_SECONDS)
         assert await both.refresh() > 0
+
+
+async def test_a_stored_event_that_cannot_be_read_keeps_no_other_waiting(
+    database_url: str, beside: Start
+) -> None:
+    account = Account(1, start=NOW)
+    for _ in range(2):
+        account.create_customer()
+    first, second = (thin_event(event) for event in account.events)
+    async with beside(database_url, account) as both:
+        await deliver_thin(both, *account.events)
+        async with both.service.database.session() as session:
+            cut_off = text("UPDATE billing_event SET body = '{' WHERE id = :id")
+            await (await session.connection()).execute(cut_off, {"id": first["id"]})
+        assert await both.refresh() == 1
+        assert (await both.client.read(f"/internal/events/{second['id']}"))["state"] == EventState.PROCESSED
+        unread = await both.client.read(f"/internal/events/{first['id']}")
+        assert (unread["state"], unread["last_error"]) == (EventState.PENDING, UNREADABLE)
+
+
+async def test_an_object_that_cannot_be_applied_keeps_no_other_waiting(
+    database_url: str, beside: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = Account(1, start=NOW)
+    subscription = account.create_subscription(account.create_customer(), "price_team")
+    async with beside(database_url, account) as both:
+        await deliver_thin(both, *account.events)
+        api = both.service.stripe
+        assert api is not None
+        read, asked = api.read, []
+
+        async def read_badly(kind: str, object_id: str) -> Answer:
+            asked.append(kind)
+            answer = await read(kind, object_id)
+            return Answer({}, answer.at) if kind == "customer" else answer
+
+        with monkeypatch.context() as patched:
+            patched.setattr(api, "read", read_badly)
+            assert await both.refresh() > 0, "the subscription"
+            assert await both.refresh() == 0
+        assert asked.count("customer") == 1, "it is put off"
+        account.advance(RETRY_SECONDS + 1)
+        await refresh_all(both)
+        assert await states(both) <= {EventState.PROCESSED, EventState.IGNORED}
+        expected = truth(account)
+        assert await stored(both.service.database, expected) == expected
+        assert subscription.id in expected["subscriptions"]

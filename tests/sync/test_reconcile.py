@@ -13,7 +13,7 @@ from tests.client import AUTH
 from tests.records import stored
 
 from .conftest import Beside, Start
-from .test_catch_up import NOW, lived
+from .test_catch_up import NOW, lived, refuse
 
 pytestmark = pytest.mark.postgresql_in_long
 
@@ -186,3 +186,15 @@ async def test_open_invoices_are_compared_and_imported(database_url: str, beside
         assert {"status", "amount_paid"} <= columns
         report = await reconcile.run(repair=False)
         assert report is not None and report.differences == []
+
+
+async def test_an_object_that_the_database_refuses_keeps_no_other_from_being_repaired(
+    database_url: str, beside: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = Account(1, start=NOW)
+    refused, taken = (account.create_customer().id for _ in range(2))
+    async with beside(database_url, account) as both:
+        refuse(both, refused, monkeypatch)
+        report = await reconcile(both, repair=True)
+        assert (report.not_repaired, report.repaired) == ([refused], 1)
+        assert (await both.client.get(f"/internal/customers/{taken}")).status_code == 200
