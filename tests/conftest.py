@@ -19,10 +19,10 @@ from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadGroupScheduling
 
 from app.api import metrics
-from app.db import postgres
+from app.db import base, postgres
 from app.db.migrations import migrate
 from app.doctor import storage
-from app.inbox import inbox, locked, readiness, webhook
+from app.inbox import inbox, locked, readiness, spool, webhook
 from app.main import GARBAGE_THRESHOLDS
 from app.operations import links
 
@@ -157,8 +157,10 @@ TIME_LIMITS = (
     (links, "UPDATE_TIMEOUT_SECONDS"),
     (readiness, "TIMEOUT_SECONDS"),
     (metrics, "DATABASE_TIMEOUT_SECONDS"),
+    (spool, "DISK_SECONDS"),
     (storage, "DATABASE_TIMEOUT_SECONDS"),
     (postgres, "CONNECT_TIMEOUT_SECONDS"),
+    (base, "POOL_SECONDS"),
 )
 """How long the service waits for its database. A busy machine exceeds them now and then."""
 

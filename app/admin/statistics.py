@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 import structlog
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from ..backoff import has_come
 from ..checks.finding import LIVE
 from ..db.manual import TO_REFRESH
 from ..db.models import Job
@@ -107,7 +108,8 @@ class Cached(Generic[T]):
 
     def refresh(self) -> asyncio.Task[None] | None:
         """Start to compute the value again if it is too old. Returns the running task, if there is one."""
-        if self._clock() - self._at >= self._seconds and (self._task is None or self._task.done()):
+        is_old = has_come(self._at + self._seconds, self._clock(), within=self._seconds)
+        if is_old and (self._task is None or self._task.done()):
             self._task = asyncio.create_task(self._renew())
         return None if self._task is None or self._task.done() else self._task
 

@@ -71,7 +71,8 @@ class Throttle:
         self._attempts.pop(_key("pair", name, network_of(address)), None)
 
     def _recent(self, key: bytes, now: float) -> list[float]:
-        return [at for at in self._attempts.get(key, ()) if at > now - WINDOW_SECONDS]
+        # One of the future was counted before the clock was set back: it would lock people out for long.
+        return [at for at in self._attempts.get(key, ()) if now - WINDOW_SECONDS < at <= now]
 
 
 def _keys(name: str, address: str, browser: str | None) -> Iterable[tuple[bytes, int]]:

@@ -39,7 +39,7 @@ async def get_metrics(request: Request, service: Running) -> Response:
     """Everything that is counted, as Prometheus reads it. 200 also while the database is down."""
     state, backlog = await asyncio.gather(service.readiness(), _backlog(service))
     unmapped = await _unmapped(service) if backlog is not None else None
-    spool = await asyncio.to_thread(_spool, service)
+    spool = await _spool(service)
     values = gauges(
         backlog, spool, service.clock(), database_up=backlog is not None and state.database is None
     )
@@ -69,9 +69,9 @@ async def _unmapped(service: Service) -> int | None:
         return None
 
 
-def _spool(service: Service) -> Contents | None:
+async def _spool(service: Service) -> Contents | None:
     try:
-        return service.spool.contents()
+        return await service.spool.count()
     except OSError as error:
         log.warning("spool_not_read", error=type(error).__name__)
         return None

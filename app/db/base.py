@@ -7,12 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from sqlalchemy import Column, Table
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from .table import KEPT_ONCE_WRITTEN
 
 Row = dict[str, Any]
+
+POOL_SECONDS = 8
+"""How long a session waits for a connection while all are in use: no request waits for 10 s."""
 
 INSERT_ONLY = "insert_only"
 """In a table's `info`: a row that is there stays as it is."""
@@ -166,7 +170,7 @@ class Database(ABC):
     def lies_under(self, error: BaseException | None) -> bool:
         """Whether the database's being unavailable is what caused an error, such as SQLAlchemy's."""
         while error is not None:
-            if self.is_unavailable(error):
+            if isinstance(error, NoConnectionFree) or self.is_unavailable(error):
                 return True
             error = error.__cause__
         return False

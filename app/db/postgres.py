@@ -15,6 +15,7 @@ from sqlalchemy import Table, text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from ..errors import ConfigurationError
+from . import base
 from .base import COUNT_UP, Database, Locks
 from .postgres_batch import STATEMENT_TIMEOUT_SECONDS, USERS_CHANNEL, PostgresBatch, locks
 from .postgres_errors import CannotConnect, why_not_writable
@@ -81,6 +82,7 @@ class PostgresDatabase(Database):
                 "postgresql+asyncpg://",
                 async_creator=self._connect,
                 json_deserializer=read_json,
+                pool_timeout=base.POOL_SECONDS,
                 connect_args=ONE_TIME_STATEMENTS if pooled else {},
             )
         )

@@ -15,6 +15,7 @@ from sqlalchemy import JSON, URL, Column, Connection, Table, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from ..errors import ConfigurationError
+from . import base
 from .base import COUNT_UP, INSERT_ONLY, UNITED, Database, Row, changed_columns, newest_change
 from .sqlite_trial import try_to_write, why_not_writable
 from .table import read_json
@@ -123,7 +124,10 @@ def make_engine(path: Path) -> AsyncEngine:
         ) from None
     url = URL.create("sqlite+aiosqlite", database=str(path))
     engine = create_async_engine(
-        url, connect_args={"timeout": SESSION_BUSY_SECONDS}, json_deserializer=read_json
+        url,
+        connect_args={"timeout": SESSION_BUSY_SECONDS},
+        json_deserializer=read_json,
+        pool_timeout=base.POOL_SECONDS,
     )
 
     @event.listens_for(engine.sync_engine, "do_connect")

@@ -77,7 +77,7 @@ class Inbox:
         self._tasks = [asyncio.create_task(self._run()) for _ in range(self.database.batches_at_once)]
 
     async def stop(self) -> None:
-        """Commit what has been accepted, then end."""
+        """Commit what somebody still waits for, then end."""
         self._stopping = True
         self._woken.set()
         await asyncio.gather(*self._tasks)
@@ -114,7 +114,7 @@ class Inbox:
 
     async def _run(self) -> None:
         """Commit batch after batch."""
-        while self._waiting or not self._stopping:
+        while self._goes_on():
             if batch := self._waiting.take():
                 try:
                     await self._process(batch)
@@ -126,6 +126,13 @@ class Inbox:
             else:
                 self._woken.clear()
                 await self._woken.wait()
+
+    def _goes_on(self) -> bool:
+        """Whether there are, or may come, events to commit. A stop would wait for minutes for those that were
+        given up while the database did not answer."""
+        if self._stopping:
+            self._waiting.forget_given_up()
+        return bool(self._waiting) or not self._stopping
 
     async def _process(self, batch: Sequence[Waiting]) -> None:
         """Commit the batch and give each of its requests the result."""

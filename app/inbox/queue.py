@@ -86,6 +86,11 @@ class WaitingEvents:
         self._queue.append(waiting)
         self._bytes += len(waiting.delivery.event.body)
 
+    def forget_given_up(self) -> None:
+        """Drop what nobody waits for any more: whoever brought it keeps it elsewhere, or sends it again."""
+        left = [waiting for waiting in self._queue if not waiting.outcome.done()]
+        self._queue, self._bytes = deque(left), sum(len(each.delivery.event.body) for each in left)
+
     @property
     def _worth_another(self) -> int:
         """How many a batch beside the one under way has at least: as many, or the two would stay small."""

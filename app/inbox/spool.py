@@ -39,6 +39,8 @@ DRAIN_AT_ONCE = 200
 TRY_AT_ONCE = 8
 """How many files are tried while the database could take none the last time."""
 THREADS = 4
+DISK_SECONDS = 5
+"""How long the disk is waited for: one on a network may not answer for hours."""
 LOOK_AGAIN_SECONDS = 600
 """How often what the database has refused is tried again, and leftovers are swept."""
 LEFTOVER_SECONDS = 3600
@@ -147,6 +149,14 @@ class Spool:
             self._threads.submit(self._count, self._folder)  # whoever asks need not wait for it
         return self._counted
 
+    async def count(self) -> Contents:
+        """As `contents`, off the event loop.
+
+        Raises:
+            OSError: when the folder cannot be read, or the disk does not answer.
+        """
+        return await self._in_thread(self.contents)
+
     async def drain(self, inbox: Inbox, on_progress: Callable[[int], object] = bool) -> int:
         """Hand what waits to the inbox; how many it took. Stops where the database cannot take more.
 
@@ -195,13 +205,20 @@ class Spool:
         return True
 
     async def _in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+        """
+        Raises:
+            TimeoutError: when the disk does not answer; what has begun may be done yet.
+        """
+        async with asyncio.timeout(DISK_SECONDS):
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
 
     async def _drain_one(self, file: Path, inbox: Inbox) -> _Drained:
         try:
             delivery = await self._in_thread(spool_files.read, file, self._secrets)
         except FileNotFoundError:
             return _Drained.DONE  # another process was quicker
+        except TimeoutError:
+            return _Drained.NOT_NOW
         except OSError as error:
             log.error("spooled_event_unreadable", file=file.name, error=type(error).__name__)
             await self._in_thread(self._set_aside, file, REFUSED)
@@ -250,6 +267,8 @@ class Spool:
         )
 
     def _why(self, folder: Path, error: OSError) -> str:
+        if isinstance(error, TimeoutError):  # to look closer would take as long
+            return f"The disk of the spool {folder} does not answer within {DISK_SECONDS} s: look at it."
         return not_writable("The spool", folder, error, ELSEWHERE)
 
     def _remove(self, file: Path) -> None:

@@ -45,7 +45,8 @@ class Cache:
     def get(self, user_id: str, now: float) -> Entry | None:
         with self._lock:
             entry = self._entries.get(user_id)
-            if entry is None or now >= entry.expires_at:
+            # One that was read later than now was read before the clock went back: it would be kept for long.
+            if entry is None or not entry.entitlements.as_of <= now < entry.expires_at:
                 return None
             self._entries.move_to_end(user_id)
             return entry

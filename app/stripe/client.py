@@ -8,7 +8,7 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
@@ -40,6 +40,7 @@ MAX_BACKGROUND = 5
 PROMPTLY_SECONDS = 25
 """How long somebody who waits for the answer is kept waiting for Stripe, all repetitions included."""
 PAGE = 100
+NOT_STRIPES = "What answered is not Stripe's API. Look at the proxy before it, and try again later."
 MAX_EVENT_TYPES = 20
 """How many types one list of events may name ("List all events", `types`)."""
 
@@ -250,7 +251,7 @@ class StripeApi:
             except stripe.StripeError as error:
                 raise translated(error, path) from None
         replayed = response.headers.get("Idempotent-Replayed") == "true"
-        return Answer(orjson.loads(response.body), _dated(response.headers), replayed)
+        return Answer(_object_in(response.body), _dated(response.headers), replayed)
 
 
 def next_page(answer: Answer) -> str | None:
@@ -303,5 +304,23 @@ def type_groups(types: Sequence[str]) -> list[list[str]]:
     return [ordered[first : first + MAX_EVENT_TYPES] for first in range(0, len(ordered), MAX_EVENT_TYPES)]
 
 
+def _object_in(body: str | bytes) -> Json:
+    """
+    Raises:
+        StripeUnavailable: when it is no JSON object: something between has answered.
+    """
+    with suppress(ValueError):
+        if isinstance(content := orjson.loads(body), dict):
+            return content
+    raise StripeUnavailable(NOT_STRIPES)
+
+
 def _dated(headers: Mapping[str, str]) -> int:
-    return int(parsedate_to_datetime(headers["Date"]).timestamp()) - 1
+    """
+    Raises:
+        StripeUnavailable: when the answer has no date: it is none of Stripe's.
+    """
+    try:
+        return int(parsedate_to_datetime(headers["Date"]).timestamp()) - 1
+    except (KeyError, ValueError):
+        raise StripeUnavailable(NOT_STRIPES) from None

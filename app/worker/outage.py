@@ -59,15 +59,15 @@ class OutageAlert:
             if self._failed:
                 self._failed = await self._outbox.call_durable(self._announced, self._failed)
         elif now - self._since >= ANNOUNCE_AFTER_SECONDS:
-            self._announced = self._reaction(self._since, found)
+            self._announced = await self._reaction(self._since, found)
             self._outbox.announce([self._announced])
             self._failed = await self._outbox.call_durable(self._announced)
 
-    def _reaction(self, since: int, found: Readiness) -> Reaction:
-        facts = {"since": since, "reason": found.database, "spool": found.spool or self._waiting()}
+    async def _reaction(self, since: int, found: Readiness) -> Reaction:
+        facts = {"since": since, "reason": found.database, "spool": found.spool or await self._waiting()}
         return Reaction(
             id=f"{database_down.name}:{since}", signal=database_down.name, at=int(self._clock()), facts=facts
         )
 
-    def _waiting(self) -> str:
-        return f"Events that wait in the spool until then: {self._spool.contents().files}."
+    async def _waiting(self) -> str:
+        return f"Events that wait in the spool until then: {(await self._spool.count()).files}."

@@ -9,7 +9,7 @@ import pytest
 
 from app.admin import passwords
 from app.admin.passwords import MAX_WAITING, PasswordCheck, TooManyLogIns
-from app.admin.throttle import NAME_LIMIT, Throttle, network_of
+from app.admin.throttle import NAME_LIMIT, PAIR_LIMIT, Throttle, network_of
 
 from .visitor import PASSWORD, USERNAME, Clock, Visitor, admin, logged_in, password_hash
 
@@ -113,3 +113,14 @@ async def test_head_does_nothing(sqlite_database: str) -> None:
         assert (await visitor.http.head("/admin/logout")).status_code in (404, 405)
         assert (await visitor.http.head("/admin/action/link")).status_code == 200
         await visitor.open("/audit")
+
+
+def test_attempts_that_a_clock_counted_ahead_of_time_lock_nobody_out() -> None:
+    clock = Clock()
+    throttle = Throttle(clock)
+    clock.now += 86_400
+    for _ in range(PAIR_LIMIT):
+        throttle.count("grace", "10.0.0.1")
+    assert throttle.wait("grace", "10.0.0.1") > 0
+    clock.now -= 86_400
+    assert throttle.wait("grace", "10.0.0.1") == 0

@@ -177,6 +177,8 @@ async def test_slow_statistics_are_computed_once_and_cached() -> None:
     assert await statistics_of(cached) == (1, 59)
     clock.now += 1
     assert await statistics_of(cached) == (2, 0)
+    clock.now -= 86_400
+    assert await statistics_of(cached) == (3, 0), "they are of a time that has not come"
     await cached.close()
 
 

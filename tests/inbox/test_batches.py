@@ -9,15 +9,19 @@ import orjson
 import pytest
 from sqlalchemy import text
 
-from app.db import Database, postgres_batch
+from app.db import Database, open_database, postgres_batch
 from app.errors import Unavailable
 from app.inbox import locked
 from app.inbox.delivery import Delivery, receive
 from app.inbox.inbox import Inbox
+from app.inbox.outcome import Outcome
 from app.inbox.queue import MAX_BATCH_EVENTS, WORTH_ANOTHER_BATCH
 from app.main import create_app
+from app.plans import load_catalogue
+from app.reactions.outbox import Outbox
 from app.service import Service
 
+from .. import ROOT
 from ..client import Client, running, settings_for
 from ..limits.helpers import START
 from ..waiting import LONGEST_SECONDS
@@ -195,3 +199,33 @@ async def test_a_locked_record_is_looked_at_again_until_it_is_free(
         assert (
             await states(inbox, [event_of("cus_7", number) for number in (17, 27, 37)]) == ["processed"] * 3
         )
+
+
+async def test_a_stop_waits_for_no_event_that_its_sender_has_given_up(
+    sqlite_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the database did not answer, they were refused or spooled: it may not answer for minutes more."""
+    database = open_database(sqlite_database)
+    outbox = Outbox(database, clock=lambda: START)
+    catalogue = load_catalogue(ROOT / "plans.toml")
+    inbox = Inbox(database, catalogue=catalogue, outbox=outbox, livemode=None, clock=lambda: START)
+    goes_on, batches = asyncio.Event(), 0
+
+    async def stalls(deliveries: Sequence[Delivery], *, patient: bool = True) -> list[Outcome]:
+        nonlocal batches
+        batches += 1
+        await goes_on.wait()
+        raise TimeoutError
+
+    monkeypatch.setattr(inbox.transactions, "commit", stalls)
+    inbox.start()
+    sent = [inbox.accept(event_of("cus_1", number), timeout_seconds=0) for number in range(20)]
+    outcomes = await asyncio.gather(*sent, return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} == {Unavailable}
+    later = [inbox.accept(event_of("cus_2", number), timeout_seconds=0) for number in range(20)]
+    await asyncio.gather(*later, return_exceptions=True)
+    stopping = asyncio.create_task(inbox.stop())
+    goes_on.set()
+    await asyncio.wait_for(stopping, LONGEST_SECONDS)
+    assert batches == 1
+    await database.close()

@@ -7,6 +7,7 @@ import pytest
 from app import limits
 from app.limits import LimitExceeded
 from app.limits.cache import MAX_AGE_SECONDS
+from app.signals import users_changed
 
 from ..client import Client, running
 from .helpers import Clock, consume, subscribe
@@ -62,3 +63,26 @@ async def test_a_stale_answer_never_lets_too_many_through(
     service.limits.snapshots._cache._entries["ada"] = remembered
     with pytest.raises(LimitExceeded):
         await consume(client, "ada", "projects", 4)
+
+
+async def test_what_was_read_before_the_clock_was_set_back_is_read_again(
+    client: Client, clock: Clock, database_url: str, plans_file: Path
+) -> None:
+    here = client.app.state.billing.limits
+    clock.now += 86_400
+    assert (await here.load("ada")).plan == "free"
+    clock.now -= 86_400
+    users_changed.disconnect(here.snapshots.on_users_changed)  # as of another process
+    async with running(database_url, clock=clock, plans_file=plans_file) as other:
+        await subscribe(other, clock)
+    assert (await here.load("ada")).plan == "team"
+
+
+async def test_metrics_are_read_after_the_clock_was_set_back(client: Client, clock: Clock) -> None:
+    here = client.app.state.billing.limits
+    clock.now += 86_400
+    await here.load("ada")
+    assert (await client.get("/metrics")).status_code == 200
+    clock.now -= 86_400
+    await here.load("ada")
+    assert (await client.get("/metrics")).status_code == 200

@@ -4,6 +4,7 @@ import asyncio
 import json
 import sqlite3
 import stat
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from app.inbox import spool as spool_module
+from app.inbox import spool_files
 from app.inbox.webhook import DATABASE_TIMEOUT_SECONDS
 from app.simulator import Account, Event, event_body, truth
 from app.simulator.render import NEW
@@ -18,6 +20,7 @@ from app.simulator.render import NEW
 from ...client import Client, running
 from ...databases import PostgresServer
 from ...records import stored
+from ...waiting import LONGEST_SECONDS
 from .helpers import drain, files, no_inbox_table
 
 
@@ -147,3 +150,28 @@ async def test_the_service_starts_and_takes_events_while_postgresql_is_down(fold
             assert (await client.http.get("/readyz")).json()["status"] == "ready"
     finally:
         await asyncio.to_thread(server.remove)
+
+
+async def test_a_disk_that_does_not_answer_holds_up_no_webhook_no_metrics_and_no_worker(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one on a network may not for hours."""
+    await client.app.state.billing.readiness()  # the look of the start is over
+    answers = threading.Event()
+
+    def hangs(*_: object) -> None:
+        answers.wait(LONGEST_SECONDS)
+
+    with monkeypatch.context() as hanging:
+        hanging.setattr(spool_module, "DISK_SECONDS", 0.05)
+        for work in ("write", "names", "count"):
+            hanging.setattr(spool_files, work, hangs)
+        try:
+            async with asyncio.timeout(LONGEST_SECONDS / 2), no_inbox_table(client):
+                assert (await post(client, signed_up().events[0])).status_code == 503
+                metrics = await client.get("/metrics")
+                assert metrics.status_code == 200 and "\nbilling_spool_bytes " not in metrics.text
+                with pytest.raises(TimeoutError):
+                    await drain(client)
+        finally:
+            answers.set()
