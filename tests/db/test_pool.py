@@ -17,7 +17,7 @@ CONNECTIONS = 15
 """How many SQLAlchemy opens at most."""
 
 
-async def test_a_request_that_gets_no_connection_is_told_to_come_again(
+async def test_a_request_that_gets_no_connection_is_answered_with_503(
     any_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for task in (Worker, Outbox, Backfill):
