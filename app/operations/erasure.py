@@ -15,7 +15,16 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ..db import Database
 from ..db.audit import audit_entry
-from ..db.models import AuditEntry, Customer, Grant, Invoice, Override, Subscription, WebhookEvent
+from ..db.models import (
+    AuditEntry,
+    Customer,
+    Grant,
+    Invoice,
+    Override,
+    SeatRequest,
+    Subscription,
+    WebhookEvent,
+)
 from ..inbox.erased import impersonal_columns
 from ..stripe.reduction import reduced, reduced_value
 from .personal_data import (
@@ -104,6 +113,9 @@ async def _erase_overrides(database: Database, data: PersonalData) -> int:
         for row in rows:
             actor = _without_addresses(row.actor, data.emails)
             _set(session, row, {"reason": None, "actor": actor})
+        if (seats := await session.get(SeatRequest, data.user_id)) is not None:
+            actor = _without_addresses(seats.actor, data.emails)
+            _set(session, seats, {"actor": actor, "last_error": None})
     return len(overrides)
 
 

@@ -6,7 +6,7 @@ import orjson
 import pytest
 from sqlmodel import select
 
-from app.db.models import AuditEntry, Customer, Subscription, WebhookEvent
+from app.db.models import AuditEntry, Customer, SeatRequest, Subscription, WebhookEvent
 from app.errors import NotFound
 from app.operations.erasure import erase_user
 from app.simulator import NEW, Account, event_body, play, truth
@@ -43,6 +43,17 @@ async def grow(client: Client) -> Account:
         json={"op": "add", "value": 2, "reason": PERSONAL[3], "actor": "support"},
         headers=AUTH,
     )
+    async with client.app.state.billing.database.session() as session:
+        session.add(
+            SeatRequest(
+                user_id="ada",
+                members=3,
+                actor=PERSONAL[0],
+                requested_at=START,
+                due_at=START,
+                last_error=f"No card of {PERSONAL[0]} on file.",
+            )
+        )
     return account
 
 
@@ -50,7 +61,7 @@ async def everything(client: Client) -> str:
     """All that the database holds, as text."""
     found: list[Any] = []
     async with client.app.state.billing.database.reading() as session:
-        for model in (Customer, Subscription, WebhookEvent, AuditEntry):
+        for model in (Customer, Subscription, WebhookEvent, AuditEntry, SeatRequest):
             found += [row.model_dump() for row in await session.exec(select(model))]
     return str(found)
 

@@ -222,6 +222,22 @@ async def test_a_scheduled_change_holds_from_the_renewal_on_and_can_be_taken_bac
     assert subscription.schedule is None and subscription.items[0].price.id == "price_starter"
 
 
+async def test_a_test_clock_moves_the_account_and_what_is_due_in_it() -> None:
+    account, subscription = subscribed()
+    async with connected(account) as client:
+        made = plain(
+            await client.v1.subscription_schedules.create_async({"from_subscription": subscription.id})
+        )
+        clocks, end = client.v1.test_helpers.test_clocks, made["phases"][0]["end_date"]
+        clock = await clocks.create_async({"frozen_time": account.now})
+        for wanted in (account.now - 1, 10**17):
+            with pytest.raises(stripe.InvalidRequestError, match="advanced"):
+                await clocks.advance_async(clock.id, {"frozen_time": wanted})
+        assert subscription.schedule == made["id"]
+        await clocks.advance_async(clock.id, {"frozen_time": end + 1})
+    assert (account.now, subscription.schedule) == (end + 1, None)
+
+
 async def test_a_portal_session_may_be_for_one_task_of_the_customers_own_subscription() -> None:
     account, subscription = subscribed()
     other = account.create_customer()
