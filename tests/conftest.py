@@ -9,28 +9,20 @@ import signal
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import stripe
 import uvloop
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadGroupScheduling
 
-from app.api import metrics
-from app.db import base, postgres
-from app.db.migrations import migrate
-from app.doctor import storage
-from app.inbox import inbox, locked, readiness, spool, webhook
-from app.main import GARBAGE_THRESHOLDS
-from app.operations import links
-
-from .database_pool import DatabasePool, copy_database, drop_database
-from .databases import PostgresServer, run_sql, with_database
-from .shared_routes import share_routes
-from .shared_work import share_work
 from .waiting import LONGEST_SECONDS
+
+# The process that only gives out the tests would take three seconds to import the application.
+if TYPE_CHECKING:
+    from .database_pool import DatabasePool
 
 # The same examples each time in `make test`; others each time, and ten times as many, in `make test-deep`.
 settings.register_profile(
@@ -48,11 +40,8 @@ MEMORY, ROOM = Path("/dev/shm"), 4 * 2**30  # noqa: S108
 if "TMPDIR" not in os.environ and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM:
     os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
 
-share_routes()
-share_work()
-
-stripe.HTTPClient.INITIAL_DELAY = 0.01
-"""Seconds that Stripe's client waits before it tries again."""
+STRIPE_WAITS_SECONDS = 0.01
+"""How long Stripe's client waits before it tries again."""
 
 TEST_SECONDS, LONGER = 600, 6
 """When a test has hung; and how many times as long those take that are left out of `make test`."""
@@ -60,6 +49,20 @@ LEFT_OUT = ("long", "deep", "fuzz", "chaos", "browser")
 """What `make test` leaves out."""
 
 _numbers = itertools.count(1)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Before tests are collected, in each process that runs some: not in the one that gives them out."""
+    if session.config.option.dist != "no":
+        return
+    import stripe
+
+    from .shared_routes import share_routes
+    from .shared_work import share_work
+
+    share_routes()
+    share_work()
+    stripe.HTTPClient.INITIAL_DELAY = STRIPE_WAITS_SECONDS
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -122,6 +125,8 @@ def pytest_collection_finish() -> None:
 
     That took a fifth of the processor time of tests.
     """
+    from app.main import GARBAGE_THRESHOLDS
+
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GARBAGE_THRESHOLDS)
@@ -150,17 +155,17 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 TIME_LIMITS = (
-    (webhook, "DATABASE_TIMEOUT_SECONDS"),
-    (inbox, "BATCH_TIMEOUT_SECONDS"),
-    (inbox, "SPLIT_SECONDS"),
-    (locked, "LOOK_TIMEOUT_SECONDS"),
-    (links, "UPDATE_TIMEOUT_SECONDS"),
-    (readiness, "TIMEOUT_SECONDS"),
-    (metrics, "DATABASE_TIMEOUT_SECONDS"),
-    (spool, "DISK_SECONDS"),
-    (storage, "DATABASE_TIMEOUT_SECONDS"),
-    (postgres, "CONNECT_TIMEOUT_SECONDS"),
-    (base, "POOL_SECONDS"),
+    "app.inbox.webhook.DATABASE_TIMEOUT_SECONDS",
+    "app.inbox.inbox.BATCH_TIMEOUT_SECONDS",
+    "app.inbox.inbox.SPLIT_SECONDS",
+    "app.inbox.locked.LOOK_TIMEOUT_SECONDS",
+    "app.operations.links.UPDATE_TIMEOUT_SECONDS",
+    "app.inbox.readiness.TIMEOUT_SECONDS",
+    "app.api.metrics.DATABASE_TIMEOUT_SECONDS",
+    "app.inbox.spool.DISK_SECONDS",
+    "app.doctor.storage.DATABASE_TIMEOUT_SECONDS",
+    "app.db.postgres.CONNECT_TIMEOUT_SECONDS",
+    "app.db.base.POOL_SECONDS",
 )
 """How long the service waits for its database. A busy machine exceeds them now and then."""
 
@@ -169,8 +174,11 @@ TIME_LIMITS = (
 def patient_service(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """The service waits as long as its database takes, unless the test is marked `real_time_limits`."""
     if request.node.get_closest_marker("real_time_limits") is None:
-        for module, name in TIME_LIMITS:
-            monkeypatch.setattr(module, name, LONGEST_SECONDS)
+        from app.db import postgres
+
+        for place in TIME_LIMITS:
+            module, _, name = place.rpartition(".")
+            monkeypatch.setattr(import_module(module), name, LONGEST_SECONDS)
         arguments = postgres.PostgresDatabase.__init__.__kwdefaults__
         assert arguments is not None
         monkeypatch.setitem(arguments, "statement_timeout", LONGEST_SECONDS)
@@ -182,6 +190,8 @@ def postgres_url() -> Iterator[str]:
     if url := os.environ.get("TEST_DATABASE_URL"):
         yield url
         return
+    from .databases import PostgresServer
+
     server = PostgresServer()
     server.start()
     yield server.url
@@ -191,6 +201,11 @@ def postgres_url() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def postgres_template(postgres_url: str) -> Iterator[str]:
     """The name of a migrated database that others are copied from."""
+    from app.db.migrations import migrate
+
+    from .database_pool import drop_database
+    from .databases import run_sql, with_database
+
     name = f"billing_template_{os.getpid()}"
     asyncio.run(run_sql(postgres_url, f"CREATE DATABASE {name}"))
     migrate(with_database(postgres_url, name))
@@ -199,14 +214,16 @@ def postgres_template(postgres_url: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def postgres_databases(postgres_url: str, postgres_template: str) -> Iterator[DatabasePool]:
+def postgres_databases(postgres_url: str, postgres_template: str) -> Iterator["DatabasePool"]:
+    from .database_pool import DatabasePool
+
     pool = DatabasePool(postgres_url, postgres_template)
     yield pool
     pool.close()
 
 
 @pytest.fixture
-def postgres_database(postgres_databases: DatabasePool) -> Iterator[str]:
+def postgres_database(postgres_databases: "DatabasePool") -> Iterator[str]:
     """The address of a migrated PostgreSQL database without rows."""
     with postgres_databases.database() as url:
         yield url
@@ -215,6 +232,9 @@ def postgres_database(postgres_databases: DatabasePool) -> Iterator[str]:
 @pytest.fixture
 def empty_postgres_database(postgres_url: str) -> Iterator[str]:
     """The address of a fresh PostgreSQL database without any table."""
+    from .database_pool import copy_database, drop_database
+    from .databases import with_database
+
     name = f"billing_empty_{os.getpid()}_{next(_numbers)}"
     copy_database(postgres_url, name, "template0")
     yield with_database(postgres_url, name)
@@ -224,6 +244,8 @@ def empty_postgres_database(postgres_url: str) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated SQLite file that others are copied from."""
+    from app.db.migrations import migrate
+
     path = tmp_path_factory.mktemp("template") / "template.db"
     migrate(f"sqlite:///{path}")
     return path
