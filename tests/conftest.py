@@ -9,8 +9,10 @@ import signal
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
+from functools import cache
 from importlib import import_module
 from pathlib import Path
+from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -47,6 +49,9 @@ TEST_SECONDS, LONGER = 600, 6
 """When a test has hung; and how many times as long those take that are left out of `make test`."""
 LEFT_OUT = ("long", "deep", "fuzz", "chaos", "browser")
 """What `make test` leaves out."""
+
+STARTING = ("tests.processes", "tests.faults.servers")
+"""The modules that start processes of the application."""
 
 _numbers = itertools.count(1)
 
@@ -91,6 +96,17 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker(pytest.mark.long)
     elif on_postgresql or any("postgres" in name for name in getattr(item, "fixturenames", ())):
         item.add_marker(pytest.mark.xdist_group("postgresql"))  # so that one process starts a server
+    elif _starts_processes(getattr(item, "module", None)):
+        item.add_marker(
+            pytest.mark.xdist_group("processes")
+        )  # so that one process imports the application again
+
+
+@cache
+def _starts_processes(module: ModuleType | None) -> bool:
+    """Whether the tests of a module start processes of the application: they are forked from another one."""
+    named = () if module is None else vars(module).values()
+    return any(each.__module__ in STARTING for each in named if isinstance(each, type | FunctionType))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
