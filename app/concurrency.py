@@ -1,10 +1,14 @@
-"""Tasks that run at once."""
+"""Tasks that run at once, and computations that let others run."""
 
 import asyncio
+import time
 from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+SLICE_SECONDS = 0.02
+"""How long a computation keeps all other tasks waiting, before it lets them run."""
 
 
 async def run_all(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
@@ -17,3 +21,16 @@ async def run_all(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
         if isinstance(result, BaseException):
             raise result
     return [result for result in results if not isinstance(result, BaseException)]
+
+
+class Slices:
+    """Lets other tasks run now and then during a long computation."""
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+
+    async def rest(self) -> None:
+        """Let other tasks run, if this one has run for long."""
+        if time.perf_counter() - self._began > SLICE_SECONDS:
+            await asyncio.sleep(0)
+            self._began = time.perf_counter()

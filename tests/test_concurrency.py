@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from app.concurrency import run_all
+from app.concurrency import Slices, run_all
 
 
 async def test_when_one_fails_the_rest_finish_first() -> None:
@@ -41,3 +41,26 @@ async def test_who_is_cancelled_leaves_nothing_running() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert ended == [0, 1, 2]
+
+
+async def test_a_long_computation_lets_others_run_after_each_slice(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = 0
+
+    async def other() -> None:
+        nonlocal ran
+        while True:
+            ran += 1
+            await asyncio.sleep(0)
+
+    async def compute() -> int:
+        before, slices = ran, Slices()
+        for _ in range(10):
+            await slices.rest()
+        return ran - before
+
+    task = asyncio.create_task(other())
+    monkeypatch.setattr("app.concurrency.SLICE_SECONDS", 3600)
+    assert await compute() == 0
+    monkeypatch.setattr("app.concurrency.SLICE_SECONDS", -1)
+    assert await compute() == 10
+    task.cancel()

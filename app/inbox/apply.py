@@ -74,7 +74,7 @@ class Applier:
             return self.failed(delivery, f"{type(error).__name__}: {error}", unit_of_work)
         is_snapshot = not delivery.is_internal and event.read_for is None
         if is_snapshot and event.object_id in unit_of_work.history:
-            unit_of_work.history[event.object_id].append(event)
+            unit_of_work.history[event.object_id].add(event)
         return Outcome(delivery, EventState.PROCESSED)
 
     def failed(self, delivery: Delivery, error: str, unit_of_work: UnitOfWork) -> Outcome:

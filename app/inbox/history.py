@@ -6,12 +6,13 @@ from typing import Any, cast
 
 import orjson
 
+from ..concurrency import Slices
 from ..db import Batch, Row
 from ..db.models import Customer, Price, Record, Subscription
 from ..plans import price_ids
 from ..stripe.events import StripeEvent, parse
 from ..stripe.objects import as_text
-from ..stripe.ordering import contested, position
+from ..stripe.ordering import Snapshots, contested, position
 from .handlers.snapshots import current_position
 from .kinds import KINDS
 from .unit_of_work import UnitOfWork
@@ -29,21 +30,23 @@ async def load_history(batch: Batch, unit_of_work: UnitOfWork, events: Iterable[
         is_snapshot = not event.problem and event.read_for is None
         if kind in (Subscription, Customer) and event.object_id and is_snapshot:
             arrivals[kind, event.object_id].append(event)
+    slices = Slices()
     for (model, object_id), group in arrivals.items():
         row = cast(Subscription | Customer | None, unit_of_work.find(model, object_id))
         current = current_position(row)
         burst = row.snapshot_burst if row else 0
         if contested(current, burst, [position(event) for event in group]):
             since = min(event.created for event in group)
-            known = await _history(batch, object_id, min(since, current.created)) if current else []
+            bodies = await _history(batch, object_id, min(since, current.created)) if current else []
             arriving = {event.id for event in group}  # one that is retried may have been applied elsewhere
-            # A thin event says nothing of its object, though it counts as processed once that was read; and
-            # what its receivers were called with is no further snapshot.
-            unit_of_work.history[object_id] = [
-                event
-                for event in known
-                if event.id not in arriving and not event.thin and event.read_for is None
-            ]
+            known = unit_of_work.history[object_id] = Snapshots()
+            for body in bodies:
+                event = parse(body.encode())
+                # A thin event says nothing of its object, though it counts as processed once that was read;
+                # and what its receivers were called with is no further snapshot.
+                if event.id not in arriving and not event.thin and event.read_for is None:
+                    known.add(event)
+                await slices.rest()
 
 
 async def load_prices(batch: Batch, unit_of_work: UnitOfWork) -> None:
@@ -71,8 +74,8 @@ def _decoded(value: Any) -> Any:
     return orjson.loads(value) if isinstance(value, str) else value
 
 
-async def _history(batch: Batch, object_id: str, since: int) -> list[StripeEvent]:
-    """The object's events that were applied, from `since` (Unix seconds) on, and some from before."""
+async def _history(batch: Batch, object_id: str, since: int) -> list[str]:
+    """The bodies of the object's applied events, from `since` (Unix seconds) on, and some from before."""
     select = (
         "SELECT body FROM billing_event "
         "WHERE object_id = ? AND state = 'processed' AND source <> 'internal' AND created"
@@ -81,4 +84,4 @@ async def _history(batch: Batch, object_id: str, since: int) -> list[StripeEvent
     earlier = await batch.fetch(
         f"{select} < ? ORDER BY created DESC LIMIT ?", object_id, since, EARLIER_SNAPSHOTS
     )
-    return [parse(row["body"].encode()) for row in recent + earlier]
+    return [row["body"] for row in recent + earlier]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 import structlog
 from sqlalchemy import Table
 
+from ..concurrency import Slices
 from ..db import Batch, Database, Row
 from ..db.models import AuditEntry, EventState, OutboxEntry, WebhookEvent, table_of
 from ..observability import metrics
@@ -80,7 +81,7 @@ class Transactions:
             await load_dependents(batch, unit_of_work, handled)
             await load_payers(batch, unit_of_work, handled)
             await load_buyers(batch, unit_of_work, handled)
-            applied = {delivery.event.id: self._applier.apply(delivery, unit_of_work) for delivery in fresh}
+            applied = await self._apply(fresh, unit_of_work)
             await drop_announced(batch, unit_of_work)
             unit_of_work.audit += _audited(applied.values())
             users = unit_of_work.users()
@@ -90,6 +91,14 @@ class Transactions:
             self._send_users_changed(users)
         self._outbox.announce(unit_of_work.reactions)
         return [_outcome_of(delivery, applied.get(delivery.event.id)) for delivery in deliveries]
+
+    async def _apply(self, fresh: Sequence[Delivery], unit_of_work: UnitOfWork) -> dict[str, Outcome]:
+        """The outcomes by the events' ids. Requests that wait for nothing here go on meanwhile."""
+        applied, slices = {}, Slices()
+        for delivery in fresh:
+            applied[delivery.event.id] = self._applier.apply(delivery, unit_of_work)
+            await slices.rest()
+        return applied
 
     async def change(
         self, named: Mapping[str, Collection[str]], change: Callable[[UnitOfWork], None]

@@ -25,6 +25,7 @@ from ..errors import MalformedEvent
 from ..plans import Catalogue, KnownPrice, PriceList
 from ..signals import Reaction, is_heard
 from ..stripe.events import StripeEvent
+from ..stripe.ordering import Snapshots
 from .delivery import Delivery
 from .kinds import DEFAULT_ROWS, KINDS, RULED, make_row, model_of
 
@@ -74,8 +75,8 @@ class UnitOfWork:
         self.link_keys = link_keys
         self.catalogue = catalogue
         self.prices = PriceList(catalogue, _KnownPrices(self))
-        self.history: dict[str, list[StripeEvent]] = {}
-        """The earlier events of the objects whose newest snapshot their positions leave open."""
+        self.history: dict[str, Snapshots] = {}
+        """The snapshots of the objects whose newest one their positions leave open."""
         self.payers: dict[str, Payer] = {}
         """Who paid what a dispute, a warning or a refund, by its id, is about."""
         self.drawn: dict[str, dict[str, int]] = {}
@@ -278,6 +279,8 @@ class UnitOfWork:
             yield
         except BaseException:
             self._take_back(self._undo)
+            if (known := self.history.get(delivery.event.object_id or "")) is not None:
+                known.discard(delivery.event)
             self.reactions[:] = announced
             del self.audit[recorded:]
             raise

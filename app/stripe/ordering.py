@@ -5,10 +5,8 @@ webhook docs). So the order of arrival counts for nothing here. The rules, and w
 in `docs/ordering.md`.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -99,9 +97,7 @@ def overlay_applies(overlay: Mapping[str, Any] | None, place: Position | None) -
 
 def judge(events: Iterable[StripeEvent]) -> Judgement:
     """The newest of an object's snapshots. The order of `events` does not matter; there is at least one."""
-    ordered = sorted(events, key=lambda event: (_read(event).position, event.id), reverse=True)
-    bursts = groupby(ordered, key=lambda event: _read(event).position)
-    return _judge([list(burst) for _, burst in bursts])
+    return Snapshots(events).judge()
 
 
 def contested(current: Position | None, burst: int, arrivals: Sequence[Position]) -> bool:
@@ -127,65 +123,141 @@ def _read(event: StripeEvent) -> _Parts:
     """What judging needs of an event. Each one of a burst is judged beside all others, but read only once."""
     parts = _parts_by_event.get(event)
     if parts is None:
-        parts = _parts_by_event[event] = _Parts(position(event), canonical(event.object), step_of(event))
+        state = canonical(event.object)
+        parts = _parts_by_event[event] = _Parts(position(event), state, _step_to(state, event))
     return parts
 
 
-def _judge(bursts: list[list[StripeEvent]]) -> Judgement:
-    burst = bursts[0]
-    newest, certain = _newest_of(burst, lambda: _judge(bursts[1:]) if len(bursts) > 1 else None)
-    return Judgement(newest, position(newest), len(burst), certain)
+class Snapshots:
+    """The snapshots of one object. One more costs the same however many share its second."""
+
+    def __init__(self, events: Iterable[StripeEvent] = ()) -> None:
+        self._bursts: dict[Position, _Burst] = {}
+        for event in events:
+            self.add(event)
+
+    def add(self, event: StripeEvent) -> None:
+        """Count an event's snapshot; one that is counted already changes nothing."""
+        place = _read(event).position
+        burst = self._bursts.get(place)
+        if burst is None:
+            burst = self._bursts[place] = _Burst()
+        if event.id not in burst.events:
+            burst.add(event)
+
+    def discard(self, event: StripeEvent) -> None:
+        """Count an event no more."""
+        place = _read(event).position
+        others = dict(self._bursts.pop(place, _Burst()).events)
+        others.pop(event.id, None)
+        for other in others.values():
+            self.add(other)
+
+    def judge(self) -> Judgement:
+        """The newest of the snapshots; there is at least one."""
+        return self._judge(max(self._bursts))
+
+    def _judge(self, place: Position) -> Judgement:
+        burst = self._bursts[place]
+        newest, certain = burst.newest(lambda: self._before(place))
+        return Judgement(newest, place, len(burst.events), certain)
+
+    def _before(self, place: Position) -> Judgement | None:
+        earlier = [each for each in self._bursts if each < place]
+        return self._judge(max(earlier)) if earlier else None
 
 
 Earlier = Callable[[], Judgement | None]
 """What was the newest before a burst: asked only where its steps close a circle."""
 
 
-def _newest_of(burst: list[StripeEvent], earlier: Earlier) -> tuple[StripeEvent, bool]:
-    """The newest of the events that share a position (the greatest id first), and whether that is certain."""
-    if len({_read(event).state for event in burst}) == 1:
-        return burst[0], True
-    if deletions := [event for event in burst if is_deletion(event)]:
-        return deletions[0], True
-    steps = {event.id: step for event in burst if (step := _read(event).step)}
-    if not steps:
-        return burst[0], False
-    state, certain = _end_of(list(steps.values()), earlier)
-    stepped = [event for event in burst if event.id in steps]
-    reached = [event for event in stepped if steps[event.id].after == state]
-    return (reached or stepped)[0], certain and bool(reached)
+class _Burst:
+    """The events that share a position, and what judging needs of them all."""
+
+    def __init__(self) -> None:
+        self.events: dict[str, StripeEvent] = {}
+        self._states: set[State] = set()
+        self._steps: set[Step] = set()
+        self._counted, self._once = _Balance(), _Balance()
+        self._reached: dict[State, StripeEvent] = {}
+        """By each state in which a step ends, the event with the greatest id."""
+        self._greatest: StripeEvent | None = None
+        self._stepped: StripeEvent | None = None
+        self._deletion: StripeEvent | None = None
+
+    def add(self, event: StripeEvent) -> None:
+        parts = _read(event)
+        self.events[event.id] = event
+        self._states.add(parts.state)
+        self._greatest = _greater(event, self._greatest)
+        if is_deletion(event):
+            self._deletion = _greater(event, self._deletion)
+        if (step := parts.step) is not None:
+            self._stepped = _greater(event, self._stepped)
+            self._reached[step.after] = _greater(event, self._reached.get(step.after))
+            self._counted.add(step)
+            if step not in self._steps:
+                self._steps.add(step)
+                self._once.add(step)
+
+    def newest(self, earlier: Earlier) -> tuple[StripeEvent, bool]:
+        """The newest of the events, and whether that is certain."""
+        assert self._greatest is not None  # there is at least one event
+        if len(self._states) == 1:
+            return self._greatest, True
+        if self._deletion is not None:
+            return self._deletion, True
+        if self._stepped is None:
+            return self._greatest, False
+        state, certain = self._end(earlier)
+        reached = self._reached.get(state) if state is not None else None
+        return reached or self._stepped, certain and reached is not None
+
+    def _end(self, earlier: Earlier) -> tuple[State | None, bool]:
+        """The state in which the steps end, None if they do not show it; and whether that is certain."""
+        counted, once = self._counted.end(earlier), self._once.end(earlier)
+        if counted is not None:
+            # Stripe now and then sends one change as two events. Where that would matter, it is not certain.
+            return counted, counted == once
+        return once, False
 
 
-def _end_of(steps: list[Step], earlier: Earlier) -> tuple[State | None, bool]:
-    """The state in which the steps end, None if they do not show it; and whether that is certain."""
-    counted, once = _end(steps, earlier), _end(set(steps), earlier)
-    if counted is not None:
-        # Stripe now and then sends one change as two events. Where that would matter, it is not certain.
-        return counted, counted == once
-    return once, False
+class _Balance:
+    """How many times more often each state is reached than left."""
+
+    def __init__(self) -> None:
+        self._visited: set[State] = set()
+        self._open: dict[State, int] = {}
+        """The states that are not reached as often as they are left."""
+
+    def add(self, step: Step) -> None:
+        for state, by in ((step.after, 1), (step.before, -1)):
+            self._visited.add(state)
+            if count := self._open.pop(state, 0) + by:
+                self._open[state] = count
+
+    def end(self, earlier: Earlier) -> State | None:
+        """The state that is reached once more often than left; in a circle, the one before the steps."""
+        if not self._open:
+            before = earlier()
+            start = _read(before.newest).state if before else None
+            return start if start in self._visited else None
+        if len(self._open) != 2:
+            return None
+        ends = [state for state, count in self._open.items() if count == 1]
+        return ends[0] if len(ends) == 1 else None
 
 
-def _end(steps: Iterable[Step], earlier: Earlier) -> State | None:
-    """The state that is reached once more often than it is left; in a circle, the one before the steps."""
-    balance: Counter[State] = Counter()
-    for step in steps:
-        balance[step.after] += 1
-        balance[step.before] -= 1
-    open_ends = {state: count for state, count in balance.items() if count}
-    if not open_ends:
-        before = earlier()
-        start = _read(before.newest).state if before else None
-        return start if start in balance else None
-    ends = [state for state, count in open_ends.items() if count == 1]
-    return ends[0] if len(ends) == 1 and len(open_ends) == 2 else None
+def _greater(event: StripeEvent, other: StripeEvent | None) -> StripeEvent:
+    """The one with the greater id."""
+    return event if other is None or event.id > other.id else other
 
 
-def step_of(event: StripeEvent) -> Step | None:
+def _step_to(after: State, event: StripeEvent) -> Step | None:
     """The step that the event describes; None without `previous_attributes`, or where nothing changed."""
     if not event.previous_attributes:
         return None
     before = canonical(put_back(event.object, event.previous_attributes))
-    after = canonical(event.object)
     return Step(before, after) if before != after else None
 
 
@@ -201,14 +273,19 @@ def put_back(content: dict[str, Any], previous: dict[str, Any]) -> dict[str, Any
     return merged
 
 
-def canonical(content: Any) -> State:
+def canonical(content: dict[str, Any]) -> State:
     """The content as bytes; null and absent are the same, as they are to Stripe."""
     return orjson.dumps(_without_nulls(content), option=orjson.OPT_SORT_KEYS)
 
 
 def _without_nulls(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _without_nulls(entry) for key, entry in value.items() if entry is not None}
-    if isinstance(value, list):
-        return [_without_nulls(entry) for entry in value]
-    return value
+        return {
+            key: _without_nulls(entry) if isinstance(entry, _NESTED) else entry
+            for key, entry in value.items()
+            if entry is not None
+        }
+    return [_without_nulls(entry) if isinstance(entry, _NESTED) else entry for entry in value]
+
+
+_NESTED = (dict, list)

@@ -13,12 +13,15 @@ from hypothesis import strategies as st
 
 from app.config import SHIPPED_PLANS
 from app.db import Database, open_database
+from app.db.models import Subscription
 from app.inbox import handlers
 from app.inbox.delivery import receive
 from app.inbox.inbox import Inbox
 from app.plans import load_catalogue
 from app.reactions.outbox import Outbox
+from app.signals import event_signal
 from app.simulator import NEW, OLD, SCENARIOS, Account, Event, Shape, event_body, play, random_history, truth
+from app.stripe.events import StripeEvent
 
 from ..records import stored
 
@@ -102,3 +105,30 @@ async def test_every_scenario_ends_in_the_truth(database_url: str, shape: Shape,
         await take_in(inbox, [events[n : n + 7] for n in range(0, len(events), 7)], shape)
         expected = truth(account)
         assert await stored(inbox.database, expected) == expected
+
+
+async def test_a_change_whose_receiver_fails_does_not_count_among_those_of_its_second(
+    database_url: str,
+) -> None:
+    account = Account(next(_account_seeds))
+    subscription = account.create_subscription(account.create_customer())
+    account.advance(60)
+    account.change_quantity(subscription, 2)
+    account.change_quantity(subscription, 3)
+    change, failing = account.events[-2:]
+    twin = account.send_twice(change)
+
+    def raising(event: StripeEvent, unit_of_work: object) -> None:
+        if event.id == failing.id:
+            raise ValueError("not today")
+
+    async with inbox_on(database_url) as inbox:
+        await take_in(inbox, [account.events[:-3]], NEW)
+        event_signal(failing.type).connect(raising)
+        try:
+            statuses = await take_in(inbox, [[change, failing, twin]], NEW)
+        finally:
+            event_signal(failing.type).disconnect(raising)
+        async with inbox.database.reading() as session:
+            row = await session.get(Subscription, subscription.id)
+    assert (statuses, row and row.quantity) == (["processed", "deferred", "processed"], 2)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.stripe.events import StripeEvent
-from app.stripe.ordering import Position, canonical, contested, judge, position, put_back
+from app.stripe.ordering import Position, Snapshots, canonical, contested, judge, position, put_back
 
 SECOND = 1_893_456_000
 
@@ -64,6 +64,23 @@ def random_burst(rng: random.Random, start: dict[str, Any], steps: int) -> list[
         events.append(snapshot(f"evt_{number}", following, previous=previous))
         current = following
     return events
+
+
+def test_snapshots_are_judged_alike_one_by_one_and_together() -> None:
+    rng = random.Random(20_260_102)
+    for _ in range(200):
+        start = random_content(rng)
+        events = [snapshot("evt_zz", start, created=SECOND - 1), *random_burst(rng, start, 6)]
+        events += [snapshot(f"{event.id}_again", event.object) for event in rng.sample(events, 1)]
+        rng.shuffle(events)
+        known = Snapshots()
+        for number, event in enumerate(events, 1):
+            undone = snapshot("evt_undone", random_content(rng), previous={"quantity": rng.randint(1, 3)})
+            known.add(undone)
+            known.discard(undone)
+            known.add(event)
+            known.add(event)  # one that is counted changes nothing
+            assert known.judge() == judge(events[:number])
 
 
 @pytest.mark.long

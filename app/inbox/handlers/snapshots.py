@@ -4,7 +4,7 @@ from typing import Any
 
 from ...db.models import Customer, Subscription
 from ...stripe.events import StripeEvent
-from ...stripe.ordering import READING, Judgement, Position, customer_position, judge, position
+from ...stripe.ordering import READING, Judgement, Position, customer_position, position
 from ..unit_of_work import Reapplied, UnitOfWork
 
 
@@ -53,9 +53,10 @@ def judge_snapshot(
         return _judge_again(event, row, known)
     if (reading := _judge_reading(event, row, unit_of_work)) is not None:
         return reading
-    earlier = unit_of_work.history.get(row.id)
-    if earlier is not None:
-        return judge([*earlier, event])
+    snapshots = unit_of_work.history.get(row.id)
+    if snapshots is not None:
+        snapshots.add(event)
+        return snapshots.judge()
     current, place = current_position(row), position(event)
     if current is not None and place < current:
         return None

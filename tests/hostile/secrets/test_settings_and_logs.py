@@ -65,6 +65,12 @@ def test_what_an_error_is_about_stays_and_whom_it_is_about_goes() -> None:
     assert kept.startswith("KeyError: 'price' of sub_1, past_due, ")
 
 
+@pytest.mark.parametrize("value", ["it's me", 'say "me"', "back\\slash", "two\nlines", "Zoë", "plain me"])
+def test_whom_an_error_is_about_goes_however_it_is_written(value: str) -> None:
+    said = f"ValueError: {value}, {value!r}, {json.dumps(value)}"
+    assert redacted(said, {"name": value}).count("[redacted]") == 3
+
+
 @pytest.mark.parametrize("value", ["\ud800", 2**70, "\x9b", b"\xff", "ü"])
 def test_a_log_line_is_ascii_json_whatever_it_holds(value: object) -> None:
     line = to_json(None, "info", {"event": "here", "value": value})
