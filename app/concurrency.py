@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -21,6 +22,15 @@ async def run_all(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
         if isinstance(result, BaseException):
             raise result
     return [result for result in results if not isinstance(result, BaseException)]
+
+
+async def run_aside(work: Callable[[], T]) -> T:
+    """Run a long computation in a thread, where it takes turns with the event loop's own."""
+    return await asyncio.get_running_loop().run_in_executor(_aside, work)
+
+
+# Of its own: receivers that block the threads of the loop must not keep anybody waiting for a limit.
+_aside = ThreadPoolExecutor(1, thread_name_prefix="long computations")
 
 
 class Slices:

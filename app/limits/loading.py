@@ -1,12 +1,14 @@
 """Read all that a user's entitlements are made of."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
+from ..concurrency import run_aside
 from ..db.models import Customer, Invoice, Override, Subscription, table_of
 from ..db.ownership import subscriptions_of
 from ..entitlements import Balance, Entitlements, entitle
@@ -17,6 +19,9 @@ from . import statements
 from .cache import Entry, entry_of
 from .grants import drawn_since, read_grants, read_version
 from .prices import read_prices
+
+MANY_SUBSCRIPTIONS = 100
+"""From so many on, what a user has is computed in a thread: other requests would wait for it."""
 
 
 async def read_entry(connection: AsyncConnection, user_id: str, catalogue: Catalogue, now: int) -> Entry:
@@ -41,9 +46,20 @@ async def read_entry(connection: AsyncConnection, user_id: str, catalogue: Catal
     overrides = await _rows(connection, Override, col(Override.user_id) == user_id)
     known = await read_prices(connection, subscriptions)
     grants = await read_grants(connection, user_id, now) if has_grants else []
-    made = entitle(
-        user_id, subscriptions, invoices, customers, overrides, catalogue, now, known=known, grants=grants
+    work = partial(
+        entitle,
+        user_id,
+        subscriptions,
+        invoices,
+        customers,
+        overrides,
+        catalogue,
+        now,
+        known=known,
+        grants=grants,
     )
+    many = len(subscriptions) >= MANY_SUBSCRIPTIONS and isinstance(connection, AsyncConnection)
+    made = await run_aside(work) if many else work()
     return entry_of(made.with_usage(*await read_usage(connection, made)), version)
 
 
