@@ -6,6 +6,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -60,6 +61,27 @@ UNAVAILABLE = (
 )
 
 
+FIRST_REPLAN = 8
+"""PostgreSQL keeps the plan of a statement from its sixth execution on ("PREPARE")."""
+
+
+@dataclass(slots=True)
+class _BatchConnection:
+    """A connection for batches, and how many it has had."""
+
+    connection: asyncpg.Connection
+    batches: int = 0
+    idle_since: float = 0.0
+
+    def needs_new_plans(self) -> bool:
+        """Whether the kept plans may be too old: the tables may have been all but empty when they were made.
+
+        Then each batch would read every event, until the next ANALYZE. Plans are made again whenever the
+        number of batches has doubled, so that the tables have hardly more than doubled since.
+        """
+        return self.batches >= FIRST_REPLAN and self.batches & (self.batches - 1) == 0
+
+
 class PostgresDatabase(Database):
     """asyncpg connections for batches, and an SQLAlchemy engine on the same address."""
 
@@ -76,7 +98,7 @@ class PostgresDatabase(Database):
         if pooled:
             self._arguments["statement_cache_size"] = 0
         self._statement_timeout = statement_timeout
-        self._idle: list[tuple[asyncpg.Connection, float]] = []
+        self._idle: list[_BatchConnection] = []
         super().__init__(
             create_async_engine(
                 "postgresql+asyncpg://",
@@ -107,9 +129,10 @@ class PostgresDatabase(Database):
 
     @asynccontextmanager
     async def batch(self) -> AsyncIterator[PostgresBatch]:
-        connection = self._idle_connection() or await self._connect()
+        kept = self._idle_connection() or _BatchConnection(await self._connect())
+        connection = kept.connection
         try:
-            yield PostgresBatch(connection)
+            yield PostgresBatch(connection, replan=kept.needs_new_plans())
             await connection.execute("COMMIT")
         except (asyncio.CancelledError, TimeoutError, asyncpg.ReadOnlySQLTransactionError):
             # Nobody may be there to answer any more, and rolling back would wait for it. A server that is
@@ -124,23 +147,24 @@ class PostgresDatabase(Database):
                 await _roll_back(connection)
             raise
         finally:
-            self._idle.append((connection, time.monotonic()))
+            kept.batches, kept.idle_since = kept.batches + 1, time.monotonic()
+            self._idle.append(kept)
 
-    def _idle_connection(self) -> asyncpg.Connection | None:
+    def _idle_connection(self) -> "_BatchConnection | None":
         """The connection that was used last. Batches come one after the other on one or two connections, and
         leave nothing to reset; asyncpg's pool would cost each as much as two of its round trips.
         """
         while self._idle:
-            connection, since = self._idle.pop()
-            if time.monotonic() - since > IDLE_SECONDS:
-                connection.terminate()  # something between may have forgotten it, and say nothing
-            if not connection.is_closed():
-                return connection
+            kept = self._idle.pop()
+            if time.monotonic() - kept.idle_since > IDLE_SECONDS:
+                kept.connection.terminate()  # something between may have forgotten it, and say nothing
+            if not kept.connection.is_closed():
+                return kept
         return None
 
     def _close_idle(self) -> None:
-        for connection, _ in self._idle:
-            connection.terminate()
+        for kept in self._idle:
+            kept.connection.terminate()
         self._idle.clear()
 
     async def count_up(self, session: AsyncSession, user_id: str) -> None:
@@ -188,9 +212,9 @@ class PostgresDatabase(Database):
                 await connection.close(timeout=LISTEN_AGAIN_SECONDS)
 
     async def close(self) -> None:
-        for connection, _ in self._idle:
+        for kept in self._idle:
             with suppress(*UNAVAILABLE):
-                await connection.close(timeout=CLOSE_TIMEOUT_SECONDS)
+                await kept.connection.close(timeout=CLOSE_TIMEOUT_SECONDS)
         self._idle.clear()
         await self.engine.dispose()
 

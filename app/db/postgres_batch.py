@@ -12,6 +12,7 @@ from .base import COUNTED_UP, INSERT_ONLY, UNITED, Row, changed_columns, newest_
 
 USERS_CHANNEL = "billing_users"
 
+FORGET_PLANS = "DISCARD PLANS"
 BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 # A plan that was made while a table was small must not stay a sequential scan when it has grown.
 PLAN_BY_INDEX = "SET LOCAL enable_seqscan = off"
@@ -53,13 +54,17 @@ DURABLE = (
 class PostgresBatch:
     """Begin with locks, load, write, commit: four round trips."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, *, replan: bool = False) -> None:
+        """`replan`: forget the plans that the connection has kept."""
         self._connection = connection
+        self._before = f"{FORGET_PLANS}; " if replan else ""
 
     async def begin(self, lock: Sequence[str], *, patient: bool = True) -> None:
         # A row that does not exist yet locks nothing, so the names are locked instead, in one order.
         time_limits = PATIENCE if patient else SHORT_PATIENCE
-        await self._connection.execute(f"{BEGIN}; {PLAN_BY_INDEX}; {time_limits}; {locks(lock)}")
+        await self._connection.execute(
+            f"{self._before}{BEGIN}; {PLAN_BY_INDEX}; {time_limits}; {locks(lock)}"
+        )
 
     async def locked_names(self, names: Collection[str]) -> set[str]:
         """Which names another batch has locked; the others are locked by this one. Waits for nobody."""
