@@ -6,11 +6,12 @@ customer portal until the next change, end or resumption here uses or releases i
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import structlog
 
-from ..errors import Conflict, StripeRefused
+from ..errors import Conflict, ServiceError, StripeRefused
 from ..plans import HeldItem
 from ..stripe.client import Answer, StripeApi
 from ..stripe.objects import Values, as_seconds
@@ -151,3 +152,14 @@ def planned_items(current: Current) -> Planned | None:
         for price, quantity in planned.items
     ]
     return Planned(planned.at, items)
+
+
+async def plan_again(api: StripeApi, current: Current, planned: Planned) -> bool:
+    """Plan once more what was released for a change that Stripe has refused; whether it is planned now."""
+    try:
+        answer = await api.read("subscription", current.id)
+        await plan_change(api, replace(current, content=answer.content), planned.items, planned.at)
+    except ServiceError as error:
+        log.error("plan_lost", subscription_id=current.id, error=error.detail)
+        return False
+    return True

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import structlog
 
-from ..errors import Conflict, NotFound, PaymentRefused, ServiceError
+from ..errors import Conflict, NotFound, PaymentRefused, ServiceError, StripeRefused
 from ..plans import PauseCause, When, pause_cause
 from ..service import Service
 from ..stripe.client import Answer, StripeApi, promptly
@@ -18,7 +18,15 @@ from ..stripe.objects import ENDED, Values, as_dict, as_id, as_seconds, as_text
 from .before_changes import check_limits, read_current
 from .change_targets import Change, Direction, Target, target_of
 from .customers import stripe_of
-from .scheduled_changes import check_replaceable, period_end, plan_change, plans_exactly, release
+from .scheduled_changes import (
+    check_replaceable,
+    period_end,
+    plan_again,
+    plan_change,
+    planned_items,
+    plans_exactly,
+    release,
+)
 from .stripe_changes import Current, make_change
 
 log = structlog.get_logger(__name__)
@@ -32,6 +40,8 @@ HOW_TO_RESUME: dict[PauseCause, str] = {
     "unknown": f"where a payment method is missing, send the user to the portal to add one; {IN_STRIPE}",
 }
 """What to do about a pause of the whole subscription ("Pause subscriptions"), by its cause."""
+
+TAKEN_BACK = "What was planned for the period's end has been taken back: plan it again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,18 +129,27 @@ async def _change_now(
     actor: str,
     proration_date: int | None,
 ) -> Changed:
+    planned = planned_items(current)
+
     async def change() -> Answer:
         await release(api, current)  # before: it would undo the change at the period's end
-        return await api.post(current.path, **change_params(current, target, proration_date))
+        try:
+            return await api.post(current.path, **change_params(current, target, proration_date))
+        except StripeRefused as refused:
+            if planned is not None and not await plan_again(api, current, planned):
+                raise type(refused)(f"{refused.detail} {TAKEN_BACK}", **refused.facts) from None
+            raise
 
     answer = await make_change(service, current, change(), actor=actor, action="subscription.changed")
     if waits := as_dict(answer.content.get("pending_update")):
-        raise await _payment_refused(api, answer.content, waits)
+        raise await _payment_refused(api, answer.content, waits, was_planned=planned is not None)
     return Changed("changed", target.direction)
 
 
-async def _payment_refused(api: StripeApi, content: Values, waits: Values) -> PaymentRefused:
-    """What to tell of a change that waits for its payment."""
+async def _payment_refused(
+    api: StripeApi, content: Values, waits: Values, *, was_planned: bool
+) -> PaymentRefused:
+    """What to tell of a change that waits for its payment. Nothing can be planned while it does."""
     pay_url, invoice_id = None, as_id(content.get("latest_invoice"))
     try:
         if invoice_id is not None:
@@ -140,7 +159,7 @@ async def _payment_refused(api: StripeApi, content: Values, waits: Values) -> Pa
         log.warning("invoice_not_read", invoice_id=invoice_id, error=error.detail)
     return PaymentRefused(
         "The payment did not go through, so the subscription stays as it is. Send the user to pay_url to "
-        "pay: then the change holds.",
+        f"pay: then the change holds.{f' {TAKEN_BACK}' if was_planned else ''}",
         invoice_id=invoice_id,
         pay_url=pay_url,
         expires_at=as_seconds(waits.get("expires_at")),
