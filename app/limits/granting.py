@@ -68,7 +68,8 @@ async def grant(
     if known is not None:
         if not _same(known, values):
             raise Conflict("The key was used for another grant. Use a new key for another grant.")
-        return as_grant(known), False
+        return as_grant(known), False  # it may be over by now
+    _check_lasts(values["starts_at"], values["expires_at"], now)
     await _check_count(connection, order.user_id, now)
     await connection.execute(insert(table).values(**values))
     return as_grant(StoredGrant(**values)).at(now), True
@@ -118,7 +119,7 @@ def _checked(catalogue: Catalogue, order: GrantOrder, now: int) -> dict[str, Any
     if as_id(order.user_id) is None:
         raise InvalidRequest(f"user_id: a text of 1 to {MAX_ID_LENGTH} printable characters.")
     starts_at = now if order.starts_at is None else order.starts_at
-    _check_times(starts_at, order.expires_at, now)
+    _check_times(starts_at, order.expires_at)
     priority = order.priority
     if isinstance(priority, bool) or not isinstance(priority, int) or abs(priority) > MAX_PRIORITY:
         raise InvalidRequest(f"priority: a whole number from -{MAX_PRIORITY} to {MAX_PRIORITY}.")
@@ -166,12 +167,15 @@ def _amount(catalogue: Catalogue, order: GrantOrder) -> int | None:
     return amount
 
 
-def _check_times(starts_at: int, expires_at: int | None, now: int) -> None:
+def _check_times(starts_at: int, expires_at: int | None) -> None:
     for name, moment in (("starts_at", starts_at), ("expires_at", expires_at)):
         if moment is not None and (
             isinstance(moment, bool) or not isinstance(moment, int) or not 0 <= moment <= MAX_SECONDS
         ):
             raise InvalidRequest(f"{name}: a moment up to the year 9999, in whole Unix seconds.")
+
+
+def _check_lasts(starts_at: int, expires_at: int | None, now: int) -> None:
     if expires_at is not None and expires_at <= max(starts_at, now):
         raise InvalidRequest(
             f"expires_at: {expires_at} is not after the start ({starts_at}) and now ({now}), so the grant "

@@ -259,9 +259,12 @@ async def test_an_ended_grant_gives_nothing_more(client: Client) -> None:
             await limits.end_grant(session, "bob", given)
 
 
-async def test_a_key_grants_once(client: Client) -> None:
-    assert await grant(client, key="k") == await grant(client, key="k")
+async def test_a_key_grants_once(client: Client, clock: Clock) -> None:
+    given = await grant(client, key="k", expires_at=START + 10)
+    assert await grant(client, key="k", expires_at=START + 10) == given
     assert len(await left()) == 1
+    clock.now = START + 20
+    assert await grant(client, key="k", expires_at=START + 10) == given, "also once it is over"
     with pytest.raises(Conflict):
         await grant(client, amount=11, key="k")
 
