@@ -44,6 +44,7 @@ def no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 async def client(database_url: str, tmp_path: Path) -> AsyncIterator[Client]:
     async with running(database_url, spool_dir=tmp_path / "spool", livemode=False) as client:
+        await readyz(client)  # else a test's own question may be answered by the trial of the start
         yield client
 
 
@@ -298,7 +299,6 @@ async def test_a_disk_that_hangs_is_named_after_its_time_limit(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     released = threading.Event()
-    await readyz(client)  # the trial of the start has ended: it would wait for longer
     monkeypatch.setattr("app.inbox.readiness.TIMEOUT_SECONDS", 0.5)
     monkeypatch.setattr(spool_files, "write_on_trial", lambda folder: released.wait(20))
     try:
