@@ -11,7 +11,7 @@ from ..entitlements import Entitlements
 MAX_AGE_SECONDS = 9
 """A change by another process is seen at the latest after this, where no notification arrived."""
 MAX_USERS = 10_000
-"""Each takes about 6 KB. Within the age of an entry a process reads fewer: the others would have ended."""
+"""An entry takes about 6 KB. A process reads fewer users than this before the first entry expires."""
 
 
 @dataclass(frozen=True, slots=True)

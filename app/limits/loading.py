@@ -21,7 +21,7 @@ from .grants import drawn_since, read_grants, read_version
 from .prices import read_prices
 
 MANY_SUBSCRIPTIONS = 100
-"""From so many on, what a user has is computed in a thread: other requests would wait for it."""
+"""With at least so many, what a user has is computed in a thread, so that other requests need not wait."""
 
 
 async def read_entry(connection: AsyncConnection, user_id: str, catalogue: Catalogue, now: int) -> Entry:

@@ -138,7 +138,7 @@ TEMPLATES: dict[str, tuple[str, str]] = {
 TIMES = ("next_payment_attempt", "failed_at", "trial_end", "grace_ends_at", "waiting_since", "since", "last")
 
 UNKNOWN_TIMES = {"next_payment_attempt": "not planned", "last": "this service started"}
-"""What a time that there is none of means, where it is more than unknown."""
+"""What a message says in place of a time that is not there. Any other time is then unknown."""
 
 
 def log_reaction(reaction: Reaction) -> None:

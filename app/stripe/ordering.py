@@ -146,7 +146,7 @@ class Snapshots:
             burst.add(event)
 
     def discard(self, event: StripeEvent) -> None:
-        """Count an event no more."""
+        """Take an event out again."""
         place = _read(event).position
         others = dict(self._bursts.pop(place, _Burst()).events)
         others.pop(event.id, None)
@@ -223,7 +223,7 @@ class _Burst:
 
 
 class _Balance:
-    """How many times more often each state is reached than left."""
+    """How often each state is reached, less how often it is left."""
 
     def __init__(self) -> None:
         self._visited: set[State] = set()
@@ -249,7 +249,7 @@ class _Balance:
 
 
 def _greater(event: StripeEvent, other: StripeEvent | None) -> StripeEvent:
-    """The one with the greater id."""
+    """The event that has the greater id of the two."""
     return event if other is None or event.id > other.id else other
 
 
