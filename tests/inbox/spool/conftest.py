@@ -25,4 +25,5 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 async def client(database_url: str, folder: Path) -> AsyncIterator[Client]:
     async with running(database_url, spool_dir=folder) as client:
+        await client.http.get("/readyz")  # else the file of the trial of the start may lie in the folder
         yield client
