@@ -5,7 +5,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import structlog
 
@@ -46,6 +46,15 @@ class Readiness:
         return "not ready" if self.is_behind or self.spool is not None else "degraded"
 
 
+class _Counts(NamedTuple):
+    """How many batches were committed, how many the database was not available for, and how many events the
+    spool refused."""
+
+    committed: int = 0
+    unavailable: int = 0
+    refused: int = 0
+
+
 class ReadinessCheck:
     """Looks, for however many who ask at once, and remembers for a moment. `clock` gives seconds."""
 
@@ -63,17 +72,16 @@ class ReadinessCheck:
         self._clock = clock
         self._last = Readiness()
         self._looked_at: float | None = None
-        self._contradicted = (0, 0)
-        self._looking: asyncio.Task[Readiness] | None = None
+        self._counted = _Counts()
+        self._looking: asyncio.Task[None] | None = None
 
     async def __call__(self) -> Readiness:
         """How it stands, as of a moment ago at most."""
-        if self._holds():
-            return self._last
-        looking = self._looking
-        if looking is None or looking.done() or looking.get_loop() is not asyncio.get_running_loop():
-            looking = self._looking = asyncio.create_task(self._look(), name="readiness")
-        return await asyncio.shield(looking)  # one who hangs up must not end it for the others
+        if not self._holds():
+            await self._look_once()
+            if self._is_contradicted():  # while it was under way
+                await self._look_once()
+        return self._last
 
     async def stop(self) -> None:
         """End the trial that is under way, if one is: its connection must not outlive the database."""
@@ -85,28 +93,45 @@ class ReadinessCheck:
         await asyncio.gather(looking, return_exceptions=True)
 
     def _holds(self) -> bool:
-        """Whether the last answer is young, and neither a batch nor an event for the spool contradicts it."""
+        """Whether the last answer is young, and nothing contradicts it."""
         if self._looked_at is None or self._clock() - self._looked_at >= CHECK_AGAIN_SECONDS:
             return False
-        return self._contradicted == self._contradicting()
+        return not self._is_contradicted()
 
-    def _contradicting(self) -> tuple[int, int]:
-        """How many batches, and how many events for the spool, ended otherwise than the last answer says."""
-        refused = self._spool.refused if self._last.spool is None else 0
-        if self._inbox is None:
-            return 0, refused
-        return (self._inbox.unavailable if self._last.database is None else self._inbox.committed), refused
+    def _is_contradicted(self) -> bool:
+        """Whether a batch or an event for the spool ended otherwise than the answer says since its trial."""
+        now, then = self._count(), self._counted
+        if self._last.spool is None and now.refused > then.refused:
+            return True
+        return (
+            now.unavailable > then.unavailable
+            if self._last.database is None
+            else now.committed > then.committed
+        )
 
-    async def _look(self) -> Readiness:
+    def _count(self) -> _Counts:
+        inbox = self._inbox
+        return _Counts(
+            inbox.committed if inbox else 0, inbox.unavailable if inbox else 0, self._spool.refused
+        )
+
+    async def _look_once(self) -> None:
+        """Look, or wait for the look that is under way."""
+        looking = self._looking
+        if looking is None or looking.done() or looking.get_loop() is not asyncio.get_running_loop():
+            looking = self._looking = asyncio.create_task(self._look(), name="readiness")
+        await asyncio.shield(looking)  # one who hangs up must not end it for the others
+
+    async def _look(self) -> None:
+        counted = self._count()
         (database, schema), spool = await asyncio.gather(self._try_database(), self._try_spool())
         behind = schema.problem if schema else None
         note = schema.note if schema and database is None else None
         before, self._last = self._last, Readiness(behind or database, spool, behind is not None, note)
-        self._looked_at, self._contradicted = self._clock(), self._contradicting()
+        self._looked_at, self._counted = self._clock(), counted
         if self._inbox is not None and self._last.status != before.status:
             say = log.info if self._last.database is None else log.warning
             say("readiness_changed", status=self._last.status, database=self._last.database, spool=spool)
-        return self._last
 
     async def _try_database(self) -> tuple[str | None, Schema | None]:
         """Why it takes no event, and its schema where that is known."""

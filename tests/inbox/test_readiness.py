@@ -6,16 +6,12 @@ import os
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from app.db import open_database
 from app.inbox import spool_files
-from app.inbox.readiness import CHECK_AGAIN_SECONDS, ReadinessCheck
-from app.inbox.spool import Spool
 from app.service import Service
 from app.simulator import NEW, Account, event_body
 from app.worker.worker import Worker
@@ -208,35 +204,6 @@ async def test_a_database_that_a_newer_release_has_migrated_is_ready_with_a_note
         assert (await started_on_it.post_signed(body)).json()["status"] == "processed"
 
 
-async def test_however_many_ask_the_database_is_tried_once_in_a_while(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("app.inbox.readiness.CHECK_AGAIN_SECONDS", CHECK_AGAIN_SECONDS)
-    now, tried = [1_000.0], 0
-    database = open_database(database_url)
-    try:
-        try_batch = database.try_batch
-
-        async def counted(*arguments: Any) -> Any:
-            nonlocal tried
-            tried += 1
-            return await try_batch(*arguments)
-
-        monkeypatch.setattr(database, "try_batch", counted)
-        check = ReadinessCheck(database, Spool(None, secrets=()), clock=lambda: now[0])
-        states = await asyncio.gather(*(check() for _ in range(50)))
-        assert {state.status for state in states} == {"ready"}
-        assert tried == 1
-        now[0] += CHECK_AGAIN_SECONDS - 0.1
-        await check()
-        assert tried == 1
-        now[0] += 0.2
-        await check()
-        assert tried == 2
-    finally:
-        await database.close()
-
-
 async def test_what_batches_show_meanwhile_is_not_hidden_by_the_cache(
     database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -252,18 +219,6 @@ async def test_what_batches_show_meanwhile_is_not_hidden_by_the_cache(
                 await connection.execute(text(f"ALTER TABLE {name} RENAME TO {other}"))
             assert (await client.post_signed(body)).status_code == 200
             assert (await readyz(client))[1] == status
-
-
-async def test_one_who_hangs_up_does_not_end_the_check_for_the_others(sqlite_database: str) -> None:
-    database = open_database(sqlite_database)
-    try:
-        check = ReadinessCheck(database, Spool(None, secrets=()))
-        first, second = asyncio.create_task(check()), asyncio.create_task(check())
-        await asyncio.sleep(0)
-        first.cancel()
-        assert (await second).status == "ready"
-    finally:
-        await database.close()
 
 
 async def test_no_trial_outlives_the_service(sqlite_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
