@@ -35,6 +35,8 @@ KEPT_SECONDS = 30 * DAY
 OVERLAP_SECONDS = 3600
 """Listed again each time, since events may be made late."""
 
+LISTING = "listing"
+"""In the job's result while it runs: the types of each list. The cursor's `group` is a place among these."""
 NOT_LISTED = "not_listed"
 """In the job's result: the types of thin events that Stripe refused to list."""
 
@@ -82,8 +84,8 @@ class CatchUp:
     ) -> Cursor | None:
         """Catch up with all events since `since` (Unix seconds), or since the last time; what was found.
 
-        One that was interrupted goes on where it was, unless it began later than what is asked for now.
-        None when another process is doing it.
+        One that was interrupted goes on where it was, unless it began later than what is asked for now, or
+        listed other types. None when another process is doing it.
 
         Raises:
             StripeRefused, StripeUnavailable, Unavailable: it goes on from there the next time.
@@ -92,10 +94,11 @@ class CatchUp:
         if not await leases.acquire(self._database, JOB, now):
             return None
         async with leases.released_after(self._database, JOB):
-            cursor = await self._interrupted()
+            lists = await self._lists()
+            cursor = await self._interrupted(lists)
             if cursor is None or (since is not None and since < cursor.since):
                 cursor = Cursor(await self._since(since), now)
-            return await self._list(cursor, on_progress)
+            return await self._list(lists, cursor, on_progress)
 
     async def is_due(self, every_seconds: float) -> bool:
         """Whether the last one finished so long ago, or was interrupted."""
@@ -109,9 +112,20 @@ class CatchUp:
             )
         )
 
-    async def _interrupted(self) -> Cursor | None:
+    async def _lists(self) -> list[EventList]:
+        thin_types = await self._missing.awaited_thin_types()
+        lists: list[EventList] = [SnapshotList(types) for types in type_groups(stripe_types())]
+        return lists + [ThinList(types) for types in type_groups(thin_types)]
+
+    async def _interrupted(self, lists: Sequence[EventList]) -> Cursor | None:
+        """Where it was. A release or a receiver that came since may have added types: then at the start."""
         job = await leases.load_job(self._database, JOB)
-        return Cursor(**job.cursor) if job and job.cursor else None
+        if job is None or not job.cursor:
+            return None
+        cursor = Cursor(**job.cursor)
+        if (job.result or {}).get(LISTING) != _types_of(lists):
+            cursor.group, cursor.after = 0, None
+        return cursor
 
     async def _reached(self, cursor: Cursor) -> int | None:
         """Up to when nothing is missing: as before, where this one did not go back so far."""
@@ -129,11 +143,12 @@ class CatchUp:
             asked = last - OVERLAP_SECONDS if last is not None and is_usable else oldest
         return max(asked, oldest)
 
-    async def _list(self, cursor: Cursor, on_progress: OnProgress) -> Cursor:
-        await leases.update_job(self._database, JOB, started_at=cursor.began_at, cursor=cursor.as_json())
-        thin_types = await self._missing.awaited_thin_types()
-        lists: list[EventList] = [SnapshotList(types) for types in type_groups(stripe_types())]
-        lists += [ThinList(types) for types in type_groups(thin_types)]
+    async def _list(self, lists: Sequence[EventList], cursor: Cursor, on_progress: OnProgress) -> Cursor:
+        job = await leases.load_job(self._database, JOB)
+        listing = ((job.result if job else None) or {}) | {LISTING: _types_of(lists)}
+        await leases.update_job(
+            self._database, JOB, started_at=cursor.began_at, cursor=cursor.as_json(), result=listing
+        )
         not_listed: list[str] = []
         for number in range(cursor.group, len(lists)):
             cursor.group = number
@@ -198,3 +213,7 @@ class CatchUp:
             await self._inbox.accept(delivery)
         except NotStorable:
             log.error("listed_event_refused", event_id=delivery.event.id)
+
+
+def _types_of(lists: Sequence[EventList]) -> list[list[str]]:
+    return [list(each.types) for each in lists]
