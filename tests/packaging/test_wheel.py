@@ -16,12 +16,12 @@ from app.simulator import NEW, Account, event_body, sign
 
 from .. import ROOT
 from ..databases import free_port
+from ..waiting import LONGEST_SECONDS
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("wheel")]
 
 SECRET = "whsec_test_wheel_0123456789abcdef"
 KEY = "key_test_wheel_0123456789abcdef0123"
-START_SECONDS = 60
 
 
 def environment(folder: Path, wheel: Path, *extras: str, beside: tuple[str, ...] = ()) -> Path:
@@ -72,7 +72,7 @@ def server(everything: Path, tmp_path: Path) -> Iterator[str]:
     process = subprocess.Popen(command, cwd=tmp_path, env=variables(tmp_path), stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"
     try:
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + LONGEST_SECONDS
         while not _is_ready(url):
             assert process.poll() is None, (tmp_path / "server.log").read_text()
             assert time.monotonic() < deadline, (tmp_path / "server.log").read_text()
