@@ -21,6 +21,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from ..observability import metrics
+from .answers import AnswerTransport
 from .server import MARK
 
 log = structlog.get_logger(__name__)
@@ -162,7 +163,10 @@ class BoundedHttp(HttpToolsProtocol):
         if size > MAX_HEAD_BYTES:
             self._refuse(431)
             raise ValueError("the header section is too large")  # ends the parser's work on this piece
+        before = self.cycle
         super().on_headers_complete()
+        if self.cycle is not before and self.scope["method"] != "HEAD":
+            self.cycle.transport = AnswerTransport(self.transport)
 
     def on_body(self, body: bytes) -> None:
         if self._phase is Phase.BODY:

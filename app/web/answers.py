@@ -1,0 +1,37 @@
+"""An answer's head goes out together with the first part of its body: one system call, one TCP segment.
+
+ASGI has the server wait for that part ("HTTP & WebSocket ASGI Message Format", Response Start), but uvicorn
+writes the head at once, and uvloop sends at once whatever is written.
+"""
+
+import asyncio
+
+INTERIM = b"HTTP/1.1 100 "
+"""How an answer begins that another one follows: the client waits for it to send its body."""
+
+
+class AnswerTransport(asyncio.Transport):
+    """The transport of one answer that has a body, empty as it may be."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        super().__init__()
+        self._transport = transport
+        self._head: bytes | None = None
+        """None until it was written; empty once it has gone out."""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if self._head is None and data[: len(INTERIM)] != INTERIM:
+            self._head = bytes(data)
+            return
+        if self._head:
+            data, self._head = self._head + data, b""
+        self._transport.write(data)
+
+    def close(self) -> None:
+        """Close the connection. The head of an application that fails before its body goes out."""
+        if self._head:
+            self._transport.write(self._head)
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
