@@ -168,7 +168,7 @@ def _array(number: int, sql_type: str) -> str:
     return f"${number}::text[]" if sql_type == "text" else f"${number}::text::{sql_type}[]"
 
 
-def _columns(table: Table, rows: Sequence[Row]) -> list[list[Any] | str]:
+def _columns(table: Table, rows: Sequence[Row]) -> list[list[Any] | str | None]:
     return [_encoded(kind, [row[name] for row in rows]) for name, kind in _kinds(table)]
 
 
@@ -178,7 +178,9 @@ def _kinds(table: Table) -> list[tuple[str, str]]:
     return [(column.name, "json" if _is_json(column) else _sql_type(column)) for column in table.columns]
 
 
-def _encoded(kind: str, values: list[Any]) -> list[Any] | str:
+def _encoded(kind: str, values: list[Any]) -> list[Any] | str | None:
+    if values[0] is None and all(value is None for value in values):
+        return None  # `unnest` fills a shorter array up with nulls; many columns hold nothing else
     if kind == "json":
         # asyncpg takes a list in a jsonb[] for a second dimension: JSON goes as text.
         return [None if value is None else orjson.dumps(value).decode() for value in values]
