@@ -66,7 +66,7 @@ class Transactions:
         """
         named = _named(deliveries)
         async with self._database.batch() as batch:
-            await batch.begin(_lock_names(named, deliveries), patient=patient)
+            await batch.begin(lock_names(deliveries), patient=patient)
             loaded, known = await batch.load(tables_of(named), known=(table_of(WebhookEvent), named["event"]))
             unit_of_work = UnitOfWork(int(self._clock()), self._catalogue, named, self.link_keys)
             for model in KINDS.values():
@@ -197,12 +197,15 @@ def _audited(outcomes: Iterable[Outcome]) -> list[AuditEntry]:
 
 def lock_names(deliveries: Collection[Delivery]) -> list[str]:
     """The names under which a batch of these events locks what they may touch, such as `customer:cus_1`."""
-    return _lock_names(_named(deliveries), deliveries)
-
-
-def _lock_names(named: Mapping[str, Collection[str]], deliveries: Iterable[Delivery]) -> list[str]:
-    recorded = [f"{kind}:{id}" for kind, ids in named.items() if kind not in UNLOCKED for id in ids]
-    return recorded + unrecorded_objects(delivery.event for delivery in deliveries)
+    events = [delivery.event for delivery in deliveries]
+    recorded = {
+        f"{kind}:{id}"
+        for event in events
+        for kind, ids in event.names.items()
+        if ids and kind not in UNLOCKED
+        for id in ids
+    }
+    return [*(f"event:{event.id}" for event in events), *recorded, *unrecorded_objects(events)]
 
 
 def _named(deliveries: Iterable[Delivery]) -> dict[str, set[str]]:
