@@ -51,11 +51,11 @@ async def load_history(batch: Batch, unit_of_work: UnitOfWork, events: Iterable[
 
 async def load_prices(batch: Batch, unit_of_work: UnitOfWork) -> None:
     """Load the prices that the loaded subscriptions had before, where the catalogue lists them by no id."""
-    named = [
+    named = {
         price
         for row in unit_of_work.loaded(Subscription)
         for price in price_ids(row.items, row.item_history, row.plan_id)
-    ]
+    }
     prices = unit_of_work.prices
     missing = {price for price in named if price not in prices.known and prices.is_unmapped(price)}
     if missing:

@@ -102,12 +102,14 @@ class UnitOfWork:
         """For an object that was fetched from Stripe: the version of its record before; else None."""
         return self.delivery.read_at_version if self.delivery else None
 
-    def fill(self, model: type[Record], rows: Iterable[Mapping[str, Any]]) -> None:
+    def fill(self, model: type[Record], rows: Collection[Mapping[str, Any]]) -> None:
         """Take in loaded rows."""
         for values in rows:
             self._rows[model, values["id"]] = make_row(model, values)
-            if model is Subscription and values["customer_id"] is not None:
-                self._by_customer[values["customer_id"]].add(values["id"])
+        if model is Subscription:
+            for values in rows:
+                if values["customer_id"] is not None:
+                    self._by_customer[values["customer_id"]].add(values["id"])
 
     def fill_missing(self, model: type[Record], rows: Iterable[Mapping[str, Any]]) -> None:
         """Take in loaded rows that are not here yet."""
@@ -120,11 +122,12 @@ class UnitOfWork:
 
     def find(self, model: type[R], id: str | None) -> R | None:
         """The row, or None. Only what the event names has been loaded."""
-        return cast("R | None", self._rows.get((model, id)) if id is not None else None)
+        row: Any = self._rows.get((model, id)) if id is not None else None
+        return row  # a cast would cost as much as the look-up
 
     def loaded(self, model: type[R]) -> list[R]:
         """The rows of a model that are here."""
-        return [cast("R", row) for (kind, _), row in self._rows.items() if kind is model]
+        return cast("list[R]", [row for (kind, _), row in self._rows.items() if kind is model])
 
     def add(self, model: type[R], id: str, **values: Any) -> R:
         """A new row; columns that are not given have their defaults.
@@ -142,9 +145,10 @@ class UnitOfWork:
 
     def change(self, row: Record, **values: Any) -> None:
         """Change columns of a row."""
-        state, model = row.__dict__, model_of(row)
+        state = row.__dict__
         if values.items() <= state.items():
             return
+        model = model_of(row)
         self._remember((model, row.id), state)
         state.update(values)
         if model is Subscription and (customer_id := state["customer_id"]) is not None:
@@ -288,9 +292,13 @@ class UnitOfWork:
             self._undo = self.delivery = None
 
     def _remember(self, key: Key, state: dict[str, Any] | None) -> None:
-        for journal in (self._before, self._undo):
-            if journal is not None and key not in journal:
-                journal[key] = dict(state) if state is not None else None
+        undo = self._undo
+        if key in self._before and (undo is None or key in undo):
+            return
+        copy = dict(state) if state is not None else None  # one for both journals: nothing changes it
+        self._before.setdefault(key, copy)
+        if undo is not None:
+            undo.setdefault(key, copy)
 
     def _take_back(self, journal: dict[Key, dict[str, Any] | None]) -> None:
         for key, state in journal.items():
