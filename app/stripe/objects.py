@@ -208,22 +208,26 @@ class SeenPrice(NamedTuple):
 
 def prices_before(content: Values, previous: Values | None) -> list[SeenPrice]:
     """The same as they were before the event, where its `previous_attributes` say so."""
-    stated = {name: value for name, value in (previous or {}).items() if name in ("items", "lookup_key")}
+    stated = (
+        {name: previous[name] for name in ("items", "lookup_key") if name in previous} if previous else {}
+    )
     return seen_prices(content | stated) if stated else []
 
 
 def seen_prices(content: Values) -> list[SeenPrice]:
     """The price that the object is, or the prices of a subscription's items."""
-    shown = [content] if content.get("object") == "price" else [_price(item) for item in _items(content)]
+    kind = content.get("object")
+    if kind == "price":
+        shown = [content]
+    elif kind == "subscription":
+        shown = [_price(item) for item in list_of(content.get("items"))]
+    else:
+        return []
     return [
         SeenPrice(price_id, as_id(price.get("product")), as_text(price.get("lookup_key")) or None)
         for price in shown
         if (price_id := as_id(price.get("id")))
     ]
-
-
-def _items(content: Values) -> list[Values]:
-    return list_of(content.get("items")) if content.get("object") == "subscription" else []
 
 
 def _price(item: Values) -> Values:
@@ -272,7 +276,9 @@ OBJECT_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")  # nothing else becomes part of 
 
 def as_object_id(value: Any) -> str | None:
     """The id of a subscription, a customer or an invoice; None for what is none of Stripe's."""
-    return found if (found := as_id(value)) and OBJECT_ID.fullmatch(found) else None
+    if isinstance(value, dict):
+        value = value.get("id")
+    return value if isinstance(value, str) and OBJECT_ID.fullmatch(value) else None
 
 
 def as_text(value: Any) -> str | None:
