@@ -122,8 +122,7 @@ class UnitOfWork:
 
     def find(self, model: type[R], id: str | None) -> R | None:
         """The row, or None. Only what the event names has been loaded."""
-        row: Any = self._rows.get((model, id)) if id is not None else None
-        return row  # a cast would cost as much as the look-up
+        return cast("R | None", self._rows.get((model, id)) if id is not None else None)
 
     def loaded(self, model: type[R]) -> list[R]:
         """The rows of a model that are here."""
