@@ -10,11 +10,12 @@ from ..concurrency import Slices
 from ..db import Batch, Row
 from ..db.models import Customer, Price, Record, Subscription
 from ..plans import price_ids
-from ..stripe.events import StripeEvent, parse
+from ..stripe.events import StripeEvent
 from ..stripe.objects import as_text
 from ..stripe.ordering import Snapshots, contested, position
 from .handlers.snapshots import current_position
 from .kinds import KINDS
+from .stored_snapshots import StoredSnapshots
 from .unit_of_work import UnitOfWork
 
 PRICE_COLUMNS = tuple(Price.model_fields)
@@ -22,7 +23,9 @@ EARLIER_SNAPSHOTS = 20
 """How many snapshots from before a contested second are read, to find the one that a circle returns to."""
 
 
-async def load_history(batch: Batch, unit_of_work: UnitOfWork, events: Iterable[StripeEvent]) -> None:
+async def load_history(
+    batch: Batch, unit_of_work: UnitOfWork, events: Iterable[StripeEvent], stored: StoredSnapshots
+) -> None:
     """Load the earlier events of the objects of `events` that are contested, into the unit of work."""
     arrivals: dict[tuple[type[Record], str], list[StripeEvent]] = defaultdict(list)
     for event in events:
@@ -41,11 +44,9 @@ async def load_history(batch: Batch, unit_of_work: UnitOfWork, events: Iterable[
             arriving = {event.id for event in group}  # one that is retried may have been applied elsewhere
             known = unit_of_work.history[object_id] = Snapshots()
             for body in bodies:
-                event = parse(body.encode())
-                # A thin event says nothing of its object, though it counts as processed once that was read;
-                # and what its receivers were called with is no further snapshot.
-                if event.id not in arriving and not event.thin and event.read_for is None:
-                    known.add(event)
+                snapshot = stored.of(body)
+                if snapshot is not None and snapshot.id not in arriving:
+                    known.add_stored(snapshot, body)
                 await slices.rest()
 
 

@@ -23,6 +23,7 @@ from .history import load_history, load_prices
 from .kinds import KINDS, UNLOCKED, tables_of
 from .outcome import Outcome, event_row
 from .payers import load_buyers, load_payers
+from .stored_snapshots import StoredSnapshots
 from .unit_of_work import UnitOfWork
 
 log = structlog.get_logger(__name__)
@@ -53,6 +54,7 @@ class Transactions:
         self._catalogue = catalogue
         self._outbox = outbox
         self._applier = Applier(livemode=livemode, clock=clock, account=account)
+        self._stored = StoredSnapshots()
         self._clock = clock
         self.link_keys = link_keys
 
@@ -77,7 +79,7 @@ class Transactions:
             fresh = [delivery for delivery in _once(deliveries) if delivery.event.id not in known]
             handled = [delivery.event for delivery in fresh if self._applier.is_handled(delivery)]
             await load_prices(batch, unit_of_work)
-            await load_history(batch, unit_of_work, handled)
+            await load_history(batch, unit_of_work, handled, self._stored)
             await load_dependents(batch, unit_of_work, handled)
             await load_payers(batch, unit_of_work, handled)
             await load_buyers(batch, unit_of_work, handled)
@@ -96,7 +98,11 @@ class Transactions:
         """The outcomes by the events' ids. Requests that wait for nothing here go on meanwhile."""
         applied, slices = {}, Slices()
         for delivery in fresh:
-            applied[delivery.event.id] = self._applier.apply(delivery, unit_of_work)
+            event = delivery.event
+            outcome = applied[event.id] = self._applier.apply(delivery, unit_of_work)
+            is_applied = outcome.state == EventState.PROCESSED and not delivery.is_internal
+            if is_applied and event.object_id in unit_of_work.history:
+                self._stored.note(event)
             await slices.rest()
         return applied
 

@@ -7,19 +7,20 @@ in `docs/ordering.md`.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import orjson
 
-from .events import StripeEvent
+from .events import StripeEvent, parse
 from .objects import ENDED, as_text
 
 READING = "reread_"
 """What the ids of those snapshots begin with that were read from Stripe's API."""
 
 State = bytes
-"""An object's whole content in one canonical form: equal bytes, equal state."""
+"""The hash of an object's whole content in one canonical form: equal bytes, equal state."""
 
 
 class Position(NamedTuple):
@@ -110,22 +111,29 @@ def contested(current: Position | None, burst: int, arrivals: Sequence[Position]
     return burst > 1 and any(current is not None and place < current for place in arrivals)
 
 
-class _Parts(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What judging needs of an event: little, however large the event is."""
+
+    id: str
     position: Position
     state: State
     step: Step | None
+    is_deletion: bool
 
 
-_parts_by_event: WeakKeyDictionary[StripeEvent, _Parts] = WeakKeyDictionary()
+_snapshots: WeakKeyDictionary[StripeEvent, Snapshot] = WeakKeyDictionary()
 
 
-def _read(event: StripeEvent) -> _Parts:
-    """What judging needs of an event. Each one of a burst is judged beside all others, but read only once."""
-    parts = _parts_by_event.get(event)
-    if parts is None:
-        state = canonical(event.object)
-        parts = _parts_by_event[event] = _Parts(position(event), state, _step_to(state, event))
-    return parts
+def snapshot_of(event: StripeEvent) -> Snapshot:
+    """What judging needs of the event. Each of a burst is judged beside all others, and read only once."""
+    found = _snapshots.get(event)
+    if found is None:
+        state = state_of(event.object)
+        step = _step_to(state, event)
+        found = Snapshot(event.id, position(event), state, step, is_deletion(event))
+        _snapshots[event] = found
+    return found
 
 
 class Snapshots:
@@ -138,71 +146,86 @@ class Snapshots:
 
     def add(self, event: StripeEvent) -> None:
         """Count an event's snapshot; one that is counted already changes nothing."""
-        place = _read(event).position
-        burst = self._bursts.get(place)
-        if burst is None:
-            burst = self._bursts[place] = _Burst()
-        if event.id not in burst.events:
-            burst.add(event)
+        self._count(snapshot_of(event), event)
+
+    def add_stored(self, snapshot: Snapshot, body: str) -> None:
+        """As `add`, by what is known of the event with this body."""
+        self._count(snapshot, body)
 
     def discard(self, event: StripeEvent) -> None:
         """Take an event out again."""
-        place = _read(event).position
-        others = dict(self._bursts.pop(place, _Burst()).events)
-        others.pop(event.id, None)
-        for other in others.values():
-            self.add(other)
+        burst = self._bursts.pop(snapshot_of(event).position, None)
+        for id, (other, source) in burst.counted.items() if burst is not None else ():
+            if id != event.id:
+                self._count(other, source)
 
     def judge(self) -> Judgement:
         """The newest of the snapshots; there is at least one."""
-        return self._judge(max(self._bursts))
-
-    def _judge(self, place: Position) -> Judgement:
+        place = max(self._bursts)
+        newest, certain = self._newest_at(place)
         burst = self._bursts[place]
-        newest, certain = burst.newest(lambda: self._before(place))
-        return Judgement(newest, place, len(burst.events), certain)
+        return Judgement(burst.event(newest.id), place, len(burst.counted), certain)
 
-    def _before(self, place: Position) -> Judgement | None:
+    def _count(self, snapshot: Snapshot, source: StripeEvent | str) -> None:
+        burst = self._bursts.get(snapshot.position)
+        if burst is None:
+            burst = self._bursts[snapshot.position] = _Burst()
+        if snapshot.id not in burst.counted:
+            burst.add(snapshot, source)
+
+    def _newest_at(self, place: Position) -> tuple[Snapshot, bool]:
+        return self._bursts[place].newest(lambda: self._state_before(place))
+
+    def _state_before(self, place: Position) -> State | None:
         earlier = [each for each in self._bursts if each < place]
-        return self._judge(max(earlier)) if earlier else None
+        return self._newest_at(max(earlier))[0].state if earlier else None
 
 
-Earlier = Callable[[], Judgement | None]
-"""What was the newest before a burst: asked only where its steps close a circle."""
+Earlier = Callable[[], State | None]
+"""What was the newest state before a burst: asked only where its steps close a circle."""
 
 
 class _Burst:
-    """The events that share a position, and what judging needs of them all."""
+    """The snapshots that share a position, and what judging needs of them all."""
 
     def __init__(self) -> None:
-        self.events: dict[str, StripeEvent] = {}
+        self.counted: dict[str, tuple[Snapshot, StripeEvent | str]] = {}
+        """By its id, each event: what judging needs of it, and itself or its body, which is parsed for the
+        newest alone."""
         self._states: set[State] = set()
         self._steps: set[Step] = set()
         self._counted, self._once = _Balance(), _Balance()
-        self._reached: dict[State, StripeEvent] = {}
-        """By each state in which a step ends, the event with the greatest id."""
-        self._greatest: StripeEvent | None = None
-        self._stepped: StripeEvent | None = None
-        self._deletion: StripeEvent | None = None
+        self._reached: dict[State, Snapshot] = {}
+        """By each state in which a step ends, the snapshot of the event with the greatest id."""
+        self._greatest: Snapshot | None = None
+        self._stepped: Snapshot | None = None
+        self._deletion: Snapshot | None = None
 
-    def add(self, event: StripeEvent) -> None:
-        parts = _read(event)
-        self.events[event.id] = event
-        self._states.add(parts.state)
-        self._greatest = _greater(event, self._greatest)
-        if is_deletion(event):
-            self._deletion = _greater(event, self._deletion)
-        if (step := parts.step) is not None:
-            self._stepped = _greater(event, self._stepped)
-            self._reached[step.after] = _greater(event, self._reached.get(step.after))
+    def event(self, id: str) -> StripeEvent:
+        """One of the events."""
+        snapshot, source = self.counted[id]
+        if isinstance(source, str):
+            source = parse(source.encode())
+            self.counted[id] = snapshot, source
+        return source
+
+    def add(self, snapshot: Snapshot, source: StripeEvent | str) -> None:
+        self.counted[snapshot.id] = snapshot, source
+        self._states.add(snapshot.state)
+        self._greatest = _greater(snapshot, self._greatest)
+        if snapshot.is_deletion:
+            self._deletion = _greater(snapshot, self._deletion)
+        if (step := snapshot.step) is not None:
+            self._stepped = _greater(snapshot, self._stepped)
+            self._reached[step.after] = _greater(snapshot, self._reached.get(step.after))
             self._counted.add(step)
             if step not in self._steps:
                 self._steps.add(step)
                 self._once.add(step)
 
-    def newest(self, earlier: Earlier) -> tuple[StripeEvent, bool]:
-        """The newest of the events, and whether that is certain."""
-        assert self._greatest is not None  # there is at least one event
+    def newest(self, earlier: Earlier) -> tuple[Snapshot, bool]:
+        """The newest of the snapshots, and whether that is certain."""
+        assert self._greatest is not None  # there is at least one
         if len(self._states) == 1:
             return self._greatest, True
         if self._deletion is not None:
@@ -239,8 +262,7 @@ class _Balance:
     def end(self, earlier: Earlier) -> State | None:
         """The state that is reached once more often than left; in a circle, the one before the steps."""
         if not self._open:
-            before = earlier()
-            start = _read(before.newest).state if before else None
+            start = earlier()
             return start if start in self._visited else None
         if len(self._open) != 2:
             return None
@@ -248,16 +270,16 @@ class _Balance:
         return ends[0] if len(ends) == 1 else None
 
 
-def _greater(event: StripeEvent, other: StripeEvent | None) -> StripeEvent:
-    """The event that has the greater id of the two."""
-    return event if other is None or event.id > other.id else other
+def _greater(snapshot: Snapshot, other: Snapshot | None) -> Snapshot:
+    """That of the event that has the greater id of the two."""
+    return snapshot if other is None or snapshot.id > other.id else other
 
 
 def _step_to(after: State, event: StripeEvent) -> Step | None:
     """The step that the event describes; None without `previous_attributes`, or where nothing changed."""
     if not event.previous_attributes:
         return None
-    before = canonical(put_back(event.object, event.previous_attributes))
+    before = state_of(put_back(event.object, event.previous_attributes))
     return Step(before, after) if before != after else None
 
 
@@ -273,7 +295,12 @@ def put_back(content: dict[str, Any], previous: dict[str, Any]) -> dict[str, Any
     return merged
 
 
-def canonical(content: dict[str, Any]) -> State:
+def state_of(content: dict[str, Any]) -> State:
+    """The state in which an object with this content is."""
+    return sha256(canonical(content)).digest()
+
+
+def canonical(content: dict[str, Any]) -> bytes:
     """The content as bytes; null and absent are the same, as they are to Stripe."""
     return orjson.dumps(_without_nulls(content), option=orjson.OPT_SORT_KEYS)
 

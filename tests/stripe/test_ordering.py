@@ -9,8 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.stripe import ordering
 from app.stripe.events import StripeEvent
-from app.stripe.ordering import Position, Snapshots, canonical, contested, judge, position, put_back
+from app.stripe.ordering import (
+    Position,
+    Snapshots,
+    canonical,
+    contested,
+    judge,
+    position,
+    put_back,
+    snapshot_of,
+)
 
 SECOND = 1_893_456_000
 
@@ -81,6 +91,29 @@ def test_snapshots_are_judged_alike_one_by_one_and_together() -> None:
             known.add(event)
             known.add(event)  # one that is counted changes nothing
             assert known.judge() == judge(events[:number])
+
+
+def test_stored_events_are_judged_alike_and_only_the_newest_is_parsed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng, parsed = random.Random(20_260_103), list[bytes]()
+    for _ in range(50):
+        start = random_content(rng)
+        events = [snapshot("evt_zz", start, created=SECOND - 1), *random_burst(rng, start, 6)]
+        by_body = {event.id: event for event in events}
+
+        def found(body: bytes, by_body: dict[str, StripeEvent] = by_body) -> StripeEvent:
+            parsed.append(body)
+            return by_body[body.decode()]
+
+        monkeypatch.setattr(ordering, "parse", found)
+        known = Snapshots()
+        for event in events:
+            known.add_stored(snapshot_of(event), event.id)
+        expected = judge(events)
+        parsed.clear()
+        assert [known.judge(), known.judge()] == [expected, expected]
+        assert parsed == [expected.newest.id.encode()]
 
 
 @pytest.mark.long
