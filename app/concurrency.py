@@ -33,6 +33,11 @@ async def run_aside(work: Callable[[], T]) -> T:
 _aside = ThreadPoolExecutor(1, thread_name_prefix="long computations")
 
 
+async def let_others_run() -> None:
+    """Let the other tasks that are ready run before this one goes on."""
+    await asyncio.sleep(0)
+
+
 class Slices:
     """Lets other tasks run now and then during a long computation."""
 
@@ -42,5 +47,5 @@ class Slices:
     async def rest(self) -> None:
         """Let other tasks run, if this one has run for long."""
         if time.perf_counter() - self._began > SLICE_SECONDS:
-            await asyncio.sleep(0)
+            await let_others_run()
             self._began = time.perf_counter()

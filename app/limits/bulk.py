@@ -20,6 +20,7 @@ from ..entitlements import CustomerRecord, Grant, InvoiceRecord, OverrideRecord,
 from ..entitlements.purchases import grants_of
 from ..plans import KnownPrice
 from .grants import as_grant
+from .loading import SUBSCRIPTION_COLUMNS
 from .prices import known_prices, price_ids_of
 
 PAGE = 1000
@@ -34,12 +35,6 @@ USERS = (
     User.id,
 )
 """Where users are named. Users of whom nothing is stored have the default plan, and are not known here."""
-SUBSCRIPTION_COLUMNS = (
-    *(name for name in vars(SubscriptionRecord) if not name.startswith("_")),
-    "user_id",
-    "links",
-)
-"""Those that entitlements are made of: to parse the others would take half of the time."""
 
 
 @dataclass(slots=True)

@@ -1,27 +1,39 @@
 """Read all that a user's entitlements are made of."""
 
-from collections.abc import Iterable
-from functools import partial
-from typing import Any
+from collections.abc import Callable, Collection, Iterable
+from functools import cache, partial
+from typing import Any, TypeVar
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
-from ..concurrency import run_aside
+from ..concurrency import let_others_run, run_aside
 from ..db.models import Customer, Invoice, Override, Subscription, table_of
 from ..db.ownership import subscriptions_of
-from ..entitlements import Balance, Entitlements, entitle
+from ..entitlements import Balance, Entitlements, SubscriptionRecord, entitle
 from ..errors import InvalidRequest
 from ..plans import Catalogue
 from ..stripe.objects import MAX_ID_LENGTH, as_id
 from . import statements
 from .cache import Entry, entry_of
 from .grants import drawn_since, read_grants, read_version
-from .prices import read_prices
+from .prices import known_prices, prices_named_by
+
+T = TypeVar("T")
 
 MANY_SUBSCRIPTIONS = 100
 """With at least so many, what a user has is computed in a thread, so that other requests need not wait."""
+ROWS_AT_ONCE = 100
+"""So many rows are made of what the database answered before other requests may go on."""
+IDS_AT_ONCE = 500
+"""So many ids one statement names: to write down thousands would keep other requests waiting."""
+SUBSCRIPTION_COLUMNS = (
+    *(name for name in vars(SubscriptionRecord) if not name.startswith("_")),
+    "user_id",
+    "links",
+)
+"""Those that entitlements are made of: to parse the others would take half of the time."""
 
 
 async def read_entry(connection: AsyncConnection, user_id: str, catalogue: Catalogue, now: int) -> Entry:
@@ -40,11 +52,12 @@ async def read_entry(connection: AsyncConnection, user_id: str, catalogue: Catal
     invoices: list[Row[Any]] = []
     if subscriptions:
         paying = {each.customer_id for each in subscriptions if each.customer_id} - ids
-        customers += await _rows(connection, Customer, col(Customer.id).in_(paying)) if paying else []
-        theirs = col(Invoice.subscription_id).in_([each.id for each in subscriptions])
-        invoices = await _rows(connection, Invoice, theirs & (col(Invoice.status) == "open"))
+        customers += await _rows_with(connection, Customer, Customer.id, paying)
+        theirs, is_open = [each.id for each in subscriptions], col(Invoice.status) == "open"
+        invoices = await _rows_with(connection, Invoice, Invoice.subscription_id, theirs, is_open)
     overrides = await _rows(connection, Override, col(Override.user_id) == user_id)
-    known = await read_prices(connection, subscriptions)
+    many = len(subscriptions) >= MANY_SUBSCRIPTIONS and isinstance(connection, AsyncConnection)
+    known = await known_prices(connection, await _compute(partial(prices_named_by, subscriptions), many))
     grants = await read_grants(connection, user_id, now) if has_grants else []
     work = partial(
         entitle,
@@ -58,8 +71,7 @@ async def read_entry(connection: AsyncConnection, user_id: str, catalogue: Catal
         known=known,
         grants=grants,
     )
-    many = len(subscriptions) >= MANY_SUBSCRIPTIONS and isinstance(connection, AsyncConnection)
-    made = await run_aside(work) if many else work()
+    made = await _compute(work, many)
     return entry_of(made.with_usage(*await read_usage(connection, made)), version)
 
 
@@ -102,5 +114,37 @@ def used_since(row: Row[Any], start: int) -> int:
     return 0 if row.period_start < start else int(row.used)
 
 
-async def _rows(connection: AsyncConnection, model: Any, condition: Any) -> list[Row[Any]]:
-    return list(await connection.execute(select(table_of(model)).where(condition)))
+async def _compute(work: Callable[[], T], many: bool) -> T:
+    return await run_aside(work) if many else work()
+
+
+async def _rows_with(
+    connection: AsyncConnection, model: Any, column: Any, values: Collection[str], *conditions: Any
+) -> list[Row[Any]]:
+    """The rows whose column has one of these values, under further conditions."""
+    ordered, found = sorted(values), list[Row[Any]]()
+    for start in range(0, len(ordered), IDS_AT_ONCE):
+        some = col(column).in_(ordered[start : start + IDS_AT_ONCE])
+        found += await _rows(connection, model, some, *conditions)
+    return found
+
+
+async def _rows(connection: AsyncConnection, model: Any, *conditions: Any) -> list[Row[Any]]:
+    """The rows that meet the conditions. Where there are many, other requests go on meanwhile: the database
+    has answered, so this is still one view."""
+    result = await connection.execute(_query(model).where(*conditions))
+    rows = list(result.fetchmany(ROWS_AT_ONCE))
+    has_event_loop = isinstance(connection, AsyncConnection)
+    while rows and len(rows) % ROWS_AT_ONCE == 0 and (more := result.fetchmany(ROWS_AT_ONCE)):
+        if has_event_loop:
+            await let_others_run()
+        rows += more
+    result.close()
+    return rows
+
+
+@cache
+def _query(model: Any) -> Select[Any]:
+    table = table_of(model)
+    names = (*SUBSCRIPTION_COLUMNS, "schedules") if model is Subscription else table.c.keys()
+    return select(*(table.c[name] for name in names))

@@ -14,11 +14,15 @@ from ..stripe.schedules import scheduled_prices
 
 
 async def read_prices(connection: AsyncConnection, subscriptions: Iterable[Any]) -> dict[str, KnownPrice]:
-    """What was seen of the prices of these subscriptions' records, those that they had before and those
-    that are scheduled included."""
+    """What was seen of the prices that these subscriptions' records name."""
+    return await known_prices(connection, prices_named_by(subscriptions))
+
+
+def prices_named_by(subscriptions: Iterable[Any]) -> set[str]:
+    """The prices of these subscriptions' records, those that they had before and those that are scheduled
+    included."""
     rows = list(subscriptions)
-    scheduled = {price for row in rows for price in scheduled_prices(row.schedules)}
-    return await known_prices(connection, price_ids_of(rows) | scheduled)
+    return price_ids_of(rows) | {price for row in rows for price in scheduled_prices(row.schedules)}
 
 
 def price_ids_of(subscriptions: Iterable[Any]) -> set[str]:
