@@ -1,7 +1,8 @@
 """An answer's head goes out together with the first part of its body: one system call, one TCP segment.
 
-ASGI has the server wait for that part ("HTTP & WebSocket ASGI Message Format", Response Start), but uvicorn
-writes the head at once, and uvloop sends at once whatever is written.
+Uvicorn writes the head at once, and uvloop sends at once whatever is written. Here the head waits for the
+rest of the event loop's turn, in which nearly every application sends the body too. A stream's head does not
+wait for its first part.
 """
 
 import asyncio
@@ -22,6 +23,7 @@ class AnswerTransport(asyncio.Transport):
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if self._head is None and data[: len(INTERIM)] != INTERIM:
             self._head = bytes(data)
+            asyncio.get_running_loop().call_soon(self._send_head)
             return
         if self._head:
             data, self._head = self._head + data, b""
@@ -29,9 +31,13 @@ class AnswerTransport(asyncio.Transport):
 
     def close(self) -> None:
         """Close the connection. The head of an application that fails before its body goes out."""
-        if self._head:
-            self._transport.write(self._head)
+        self._send_head()
         self._transport.close()
 
     def is_closing(self) -> bool:
         return self._transport.is_closing()
+
+    def _send_head(self) -> None:
+        if self._head:
+            self._transport.write(self._head)
+            self._head = b""
