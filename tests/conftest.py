@@ -143,7 +143,6 @@ def pytest_collection_finish() -> None:
     """
     from app.main import GARBAGE_THRESHOLDS
 
-    gc.collect()
     gc.freeze()
     gc.set_threshold(*GARBAGE_THRESHOLDS)
     gc.enable()

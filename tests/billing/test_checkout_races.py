@@ -74,7 +74,7 @@ async def everything(here: Shop) -> Any:
 @pytest.mark.parametrize(
     "orders",
     [
-        5,
+        2,
         pytest.param(20, marks=[pytest.mark.long, pytest.mark.postgresql_in_deep]),
         pytest.param(50, marks=pytest.mark.deep),
     ],

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, get_args
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -97,6 +98,7 @@ def test_order_counts_for_nothing(user: dict[str, Any], now: int, dice: random.R
     assert entitled(user, now, **shuffled) == entitled(user, now)
 
 
+@pytest.mark.long
 @given(users, moments, st.sampled_from(["more", "sso"]), quantities, st.data())
 def test_an_addon_more_never_lowers_a_limit(
     user: dict[str, Any], now: int, price: str, quantity: int | None, data: st.DataObject
@@ -111,6 +113,7 @@ def test_an_addon_more_never_lowers_a_limit(
     assert all(height(after, feature) >= height(before, feature) for feature in after.features)
 
 
+@pytest.mark.long
 @given(users, st.sampled_from(["starter", "team"]), quantities)
 def test_a_plan_more_never_lowers_what_other_plans_give(
     user: dict[str, Any], price: str, quantity: int | None
@@ -122,6 +125,7 @@ def test_a_plan_more_never_lowers_what_other_plans_give(
     assert all(after.feature(key).soft >= each.soft for key, each in before.features.items())
 
 
+@pytest.mark.long
 @given(users)
 def test_unlimited_wins(user: dict[str, Any]) -> None:
     plain = user | {"overrides": [], "customers": []}
@@ -129,6 +133,7 @@ def test_unlimited_wins(user: dict[str, Any]) -> None:
     assert entitlements.limit("calls") is None
 
 
+@pytest.mark.long
 @given(users, moments, st.sampled_from(sorted(CATALOGUE.features)), st.integers(0, 200), st.integers(0, 200))
 def test_no_decision_grants_more_than_the_limit(
     user: dict[str, Any], now: int, feature: str, used: int, requested: int
@@ -148,6 +153,7 @@ def test_no_decision_grants_more_than_the_limit(
     assert str(entitlements.explain(feature)).startswith(feature)
 
 
+@pytest.mark.long
 @given(users, moments, st.integers(0, 100 * DAY))
 def test_periods_hold_the_moment_and_follow_each_other(user: dict[str, Any], now: int, later: int) -> None:
     entitlements = entitled(user, now)

@@ -143,6 +143,7 @@ def test_a_subscription_without_customer_or_status_is_malformed(changes: dict[st
         subscription_values(subscription(**changes))
 
 
+@pytest.mark.long
 @given(
     st.dictionaries(st.sampled_from([*subscription(**PERIOD), "pause_collection", "metadata"]), json_values)
 )
