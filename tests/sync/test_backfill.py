@@ -15,7 +15,8 @@ from app.db.migrations import migrate
 from app.db.models import Customer, Invoice, Price, Subscription, follows_rules, table_of
 from app.service import Service
 from app.signals import reactions
-from app.sync.backfill import count_outdated
+from app.sync.backfill import Backfill, count_outdated
+from app.worker.worker import Worker
 
 from ..client import Client, running
 from ..inbox.items.helpers import MONTH as MONTH_SECONDS
@@ -36,8 +37,9 @@ UNCOMPARED = {"recorded_at", "version", "updated_at", "rules_row_version"}
 
 @pytest.fixture
 async def client(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Client]:
-    """A service whose backfill begins when a test says so."""
-    monkeypatch.setattr("app.sync.backfill.Backfill.run", lambda backfill: asyncio.sleep(0))
+    """A service whose backfill begins when a test says so, and whose worker announces nothing beside it."""
+    for task in (Backfill, Worker):
+        monkeypatch.setattr(task, "run", lambda task: asyncio.sleep(0))
     async with running(database_url, clock=lambda: NOW) as client:
         yield client
 
