@@ -149,7 +149,7 @@ async def _change_now(
 async def _payment_refused(
     api: StripeApi, content: Values, waits: Values, *, was_planned: bool
 ) -> PaymentRefused:
-    """What to tell of a change that waits for its payment. Nothing can be planned while it does."""
+    """The message for a change that waits for its payment. Nothing can be planned until it is paid."""
     pay_url, invoice_id = None, as_id(content.get("latest_invoice"))
     try:
         if invoice_id is not None:

@@ -99,7 +99,7 @@ class ReadinessCheck:
         return not self._is_contradicted()
 
     def _is_contradicted(self) -> bool:
-        """Whether a batch or an event for the spool ended otherwise than the answer says since its trial."""
+        """Whether a batch, or an event for the spool, has contradicted the answer since its trial began."""
         now, then = self._count(), self._counted
         if self._last.spool is None and now.refused > then.refused:
             return True

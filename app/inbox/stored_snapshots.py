@@ -1,4 +1,4 @@
-"""What judging needs of stored events, remembered by their bodies.
+"""Remembers what judging needs of stored events, by their bodies.
 
 A burst of one object is judged in several batches, and each of them reads the events of those before. To
 parse them all again in each would cost more than to apply the batch.

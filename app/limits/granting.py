@@ -68,7 +68,7 @@ async def grant(
     if known is not None:
         if not _same(known, values):
             raise Conflict("The key was used for another grant. Use a new key for another grant.")
-        return as_grant(known), False  # it may be over by now
+        return as_grant(known), False  # it may have expired since
     _check_lasts(values["starts_at"], values["expires_at"], now)
     await _check_count(connection, order.user_id, now)
     await connection.execute(insert(table).values(**values))

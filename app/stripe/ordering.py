@@ -271,7 +271,7 @@ class _Balance:
 
 
 def _greater(snapshot: Snapshot, other: Snapshot | None) -> Snapshot:
-    """That of the event that has the greater id of the two."""
+    """The snapshot of the event with the greater id."""
     return snapshot if other is None or snapshot.id > other.id else other
 
 

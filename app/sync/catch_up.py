@@ -118,7 +118,7 @@ class CatchUp:
         return lists + [ThinList(types) for types in type_groups(thin_types)]
 
     async def _interrupted(self, lists: Sequence[EventList]) -> Cursor | None:
-        """Where it was. A release or a receiver that came since may have added types: then at the start."""
+        """Where the interrupted one was; at the start if the types have changed since, as by a release."""
         job = await leases.load_job(self._database, JOB)
         if job is None or not job.cursor:
             return None

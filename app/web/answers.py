@@ -8,11 +8,11 @@ wait for its first part.
 import asyncio
 
 INTERIM = b"HTTP/1.1 100 "
-"""How an answer begins that another one follows: the client waits for it to send its body."""
+"""How an interim answer begins. The client waits for it to send its body; the final answer follows."""
 
 
 class AnswerTransport(asyncio.Transport):
-    """The transport of one answer that has a body, empty as it may be."""
+    """The transport of one answer. Its body may be empty."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         super().__init__()
