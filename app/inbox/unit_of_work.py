@@ -74,7 +74,6 @@ class UnitOfWork:
         self.now = now
         self.link_keys = link_keys
         self.catalogue = catalogue
-        self.prices = PriceList(catalogue, _KnownPrices(self))
         self.history: dict[str, Snapshots] = {}
         """The snapshots of the objects whose newest one their positions leave open."""
         self.payers: dict[str, Payer] = {}
@@ -92,6 +91,7 @@ class UnitOfWork:
         """Set while the stored events of a record are applied once more."""
         self._named = {model: named.get(kind, ()) for kind, model in KINDS.items()}
         self._rows: dict[Key, Record] = {}
+        self.prices = PriceList(catalogue, _KnownPrices(self._rows))
         self._before: dict[Key, dict[str, Any] | None] = {}
         self._undo: dict[Key, dict[str, Any] | None] | None = None
         self._by_customer: dict[str, set[str]] = defaultdict(set)
@@ -310,19 +310,21 @@ class UnitOfWork:
 
 
 class _KnownPrices(Mapping[str, KnownPrice]):
-    """What the loaded rows say of prices, also of those that an event of this batch has changed."""
+    """What the loaded rows say of prices, also of those that an event of this batch has changed.
 
-    def __init__(self, unit_of_work: UnitOfWork) -> None:
-        self._unit_of_work = unit_of_work
+    It refers to the rows alone. A reference to the unit of work, which refers to it, would be a cycle: only
+    the garbage collector would free the rows of a batch.
+    """
+
+    def __init__(self, rows: Mapping[Key, Record]) -> None:
+        self._rows = rows
 
     def __getitem__(self, price_id: str) -> KnownPrice:
-        row = self._unit_of_work.find(Price, price_id)
-        if row is None:
-            raise KeyError(price_id)
+        row = cast(Price, self._rows[Price, price_id])
         return KnownPrice.of(row.product_id, row.lookup_keys)
 
     def __iter__(self) -> Iterator[str]:
-        return (price.id for price in self._unit_of_work.loaded(Price))
+        return (id for kind, id in self._rows if kind is Price)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

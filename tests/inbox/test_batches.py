@@ -1,9 +1,12 @@
 """Batches side by side, and what becomes of an event whose batch does not finish."""
 
 import asyncio
+import gc
 import json
+import weakref
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import orjson
 import pytest
@@ -11,11 +14,12 @@ from sqlalchemy import text
 
 from app.db import Database, open_database, postgres_batch
 from app.errors import Unavailable
-from app.inbox import locked
+from app.inbox import locked, transaction
 from app.inbox.delivery import Delivery, receive
 from app.inbox.inbox import Inbox
 from app.inbox.outcome import Outcome
 from app.inbox.queue import MAX_BATCH_EVENTS, WORTH_ANOTHER_BATCH
+from app.inbox.unit_of_work import UnitOfWork
 from app.main import create_app
 from app.plans import load_catalogue
 from app.reactions.outbox import Outbox
@@ -229,3 +233,26 @@ async def test_a_stop_waits_for_no_event_that_its_sender_has_given_up(
     await asyncio.wait_for(stopping, LONGEST_SECONDS)
     assert batches == 1
     await database.close()
+
+
+async def test_nothing_of_a_batch_is_left_to_the_garbage_collector(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[weakref.ref[UnitOfWork]] = []
+
+    class Seen(UnitOfWork):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            made.append(weakref.ref(self))
+
+    async with running(database_url) as client:
+        monkeypatch.setattr(transaction, "UnitOfWork", Seen)
+        gc.disable()
+        try:
+            await service_of(client).inbox.accept(event_of("cus_1", 1))
+            await asyncio.sleep(0)
+            left = [each for each in made if each() is not None]
+        finally:
+            gc.enable()
+    assert made
+    assert not left
