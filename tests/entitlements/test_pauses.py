@@ -265,6 +265,21 @@ async def test_a_card_that_is_refused_first_and_then_pays_is_no_first_payment_th
         assert (answer["status"], answer["access"]) == ("active", "full")
 
 
+async def test_an_invoice_to_be_paid_later_that_is_voided_after_a_refused_card_is_none_either(
+    client: Client,
+) -> None:
+    story = Story(NOW - 20 * DAY)
+    first = "subscription_create"
+    story.invoice("invoice.finalized", NOW - 20 * DAY, billing_reason=first, collection_method="send_invoice")
+    story.invoice("invoice.payment_failed", NOW - 10 * DAY, attempt_count=1)
+    story.invoice("invoice.voided", NOW - 9 * DAY, status="void")
+    for number in range(5):
+        await send_in_any_order(client, story, number)
+        answer = await client.read(f"/internal/users/{story.user}/entitlements")
+        assert (answer["plan"], answer["access"]) == ("team", "full")
+        assert await banner(client, story) is None
+
+
 async def test_never_paid_may_grant_nothing(database_url: str, plans: Path) -> None:
     plans.write_text(PLANS + '[access]\nnever_paid = "none"\n')
     async with running(database_url, clock=lambda: NOW, plans_file=plans) as client:

@@ -135,12 +135,14 @@ def _note_first_payment(
 ) -> None:
     """Whether anything was ever paid, and when the first invoice was given up after a failed payment.
 
-    A bank debit that fails after days leaves the subscription active: Stripe voids its first invoice.
+    A bank debit that fails after days leaves the subscription active: Stripe voids its first invoice. Of the
+    invoices that are sent to be paid later (`collection_method`) it voids none by itself.
     """
     was_never_paid = never_paid(subscription)
     if values["status"] == "paid":
         unit_of_work.change(subscription, ever_paid=True)
     first = values["billing_reason"] == "subscription_create" and values["subscription_id"] == subscription.id
+    first = first and event.object.get("collection_method") != "send_invoice"
     if first and values["status"] in GIVEN_UP and values["attempt_count"] > 0:
         known = subscription.first_payment_failed_at
         failed_at = event.created if known is None else min(known, event.created)
