@@ -273,7 +273,8 @@ def _main(judged: Sequence[JudgedSubscription]) -> JudgedSubscription | None:
         full, blocked = each.access.level == "full", each.access.blocked_by is not None
         position = each.plan.position if each.plan else -1
         item = each.main.rank[1:] if each.main else ()
-        return (each.entitles, blocked, position, full, item, each.expiry_date or 0, each.id)
+        over = 0 if each.entitles or blocked else each.expiry_date or 0
+        return (each.entitles, blocked, over, position, full, item, each.expiry_date or 0, each.id)
 
     return max((each for each in judged if not each.secondary), key=rank, default=None)
 

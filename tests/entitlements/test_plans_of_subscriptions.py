@@ -12,7 +12,7 @@ from app.plans import (
     AccessPolicy,
 )
 
-from .givens import DAY, END, NO_DEFAULT, NOW, WEEK, Bill, Given, Sub, catalogue_of, item, of
+from .givens import DAY, END, NO_DEFAULT, NOW, WEEK, Bill, Given, Sub, catalogue_of, item, of, team
 
 # Which plan and which quantity.
 
@@ -178,6 +178,16 @@ def test_a_user_on_the_default_plan_sees_the_status_that_put_them_there(
 ) -> None:
     user = of(Sub(status=status))
     assert (user.plan, user.status, user.access) == ("free", shown, "none")
+
+
+def test_of_several_that_are_over_the_status_is_that_of_the_last_one() -> None:
+    never_begun = team(status="incomplete_expired", expiry_date=NOW - 300 * DAY)
+    last = Sub(id="sub_0", status="canceled", items=[item("starter")], expiry_date=NOW - DAY)
+    assert of(never_begun, last).status == "canceled"
+    blocked = Sub(id="sub_2", status="unpaid", items=[item("starter")], expiry_date=NOW - 30 * DAY)
+    assert of(never_begun, last, blocked).status == "unpaid"
+    higher = replace(blocked, id="sub_3", status="paused", items=[item("team")], expiry_date=NOW - 90 * DAY)
+    assert of(never_begun, last, blocked, higher).status == "paused"
 
 
 def test_soft_and_warnings_come_from_what_counts() -> None:
