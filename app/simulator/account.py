@@ -186,9 +186,7 @@ class Account(OneTimePurchases, Bulk):
     def refund(self, invoice: Invoice, amount: int | None = None) -> Charge:
         """Refund a paid invoice's charge, wholly or by `amount` in minor units. Its status stays."""
         charge = self.charge(invoice)
-        before = frozen(charge)
-        charge.amount_refunded += charge.amount - charge.amount_refunded if amount is None else amount
-        self._emit("charge.refunded", charge, before)
+        self.refund_charge(charge, amount)
         return charge
 
     def dispute(self, invoice: Invoice) -> Dispute:

@@ -18,7 +18,7 @@ def render_charge(charge: Charge, shape: Shape) -> Json:
         "created": charge.created,
         "currency": charge.currency,
         "customer": charge.customer or None,
-        "description": "Subscription update",
+        "description": "Subscription update" if _invoice(charge) else None,
         "disputed": charge.disputed,
         "failure_code": None,
         "failure_message": None,

@@ -47,7 +47,7 @@ class Ledger(Records):
         self.invoices: dict[str, Invoice] = {}
         self.sessions: dict[str, CheckoutSession] = {}
         self.charges: dict[str, Charge] = {}
-        """By the invoice that they paid."""
+        """By the invoice or checkout session that they paid."""
         self.disputes: dict[str, Dispute] = {}
         self.endpoints: dict[str, WebhookEndpoint] = {}
         self.destinations: dict[str, EventDestination] = {}

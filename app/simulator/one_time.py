@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
-from .checkout import Checkouts
 from .ids import derived_id
-from .model import Charge, CheckoutSession, Dispute, Record, frozen
-from .payments import payment_intent_id, refund_of
+from .model import Charge, CheckoutSession, Dispute
+from .payments import payment_intent_id
+from .refunds import Refunds
 
 
-class OneTimePurchases(Checkouts):
+class OneTimePurchases(Refunds):
     """What an account does with purchases that no subscription follows from."""
 
     def open_once(
@@ -52,12 +52,15 @@ class OneTimePurchases(Checkouts):
         if session.amount_total:
             session.payment_intent = payment_intent_id(session.id)
         session.status, session.url, session.is_delayed = "complete", None, delayed
+        if session.payment_status == "paid":
+            self.charge_of_session(session)
         self._emit("checkout.session.completed", session)
         return session
 
     def complete_delayed_payment(self, session: CheckoutSession) -> None:
         """The delayed payment of a session went through."""
         session.is_delayed = False
+        self.charge_of_session(session)
         self.succeed_async_payment(session)
 
     def charge_of_session(self, session: CheckoutSession) -> Charge:
@@ -76,27 +79,8 @@ class OneTimePurchases(Checkouts):
     def refund_once(self, session: CheckoutSession, amount: int | None = None) -> Charge:
         """Refund a session's charge, wholly or by `amount` in minor units. See `fail_refund`."""
         charge = self.charge_of_session(session)
-        before = frozen(charge)
-        amount = charge.amount - charge.amount_refunded if amount is None else amount
-        self.add_record(refund_of(charge, amount, self.new_id("re"), self.now), "refund")
-        charge.amount_refunded += amount
-        self._emit("charge.refunded", charge, before)
+        self.refund_charge(charge, amount)
         return charge
-
-    def fail_refund(self, refund: Record, *, status: str = "failed") -> None:
-        """The bank sends a refund's money back: "Refunds", failed refunds. Or it is `canceled`.
-
-        The charge no longer counts it, and no event says so of the charge.
-        """
-        members = {"status": status, "failure_reason": "lost_or_stolen_card" if status == "failed" else None}
-        before = frozen(refund)
-        self.change_record(refund, members, "refund")
-        self._emit("charge.refund.updated", refund, before)
-        if status == "failed":
-            self._emit("refund.failed", refund)
-        for charge in self.charges.values():
-            if charge.id == refund.content["charge"]:
-                charge.amount_refunded -= refund.content["amount"]
 
     def dispute_once(self, session: CheckoutSession) -> Dispute:
         """The buyer's bank takes the payment back for now; `close_dispute` ends it."""

@@ -1,7 +1,7 @@
-"""Payments of invoices: each invoice has one, by one payment intent and, once paid, one charge."""
+"""Payments: an invoice or one-time session has one, by one payment intent and, once paid, one charge."""
 
 from .ids import derived_id
-from .model import Charge, Invoice, Record
+from .model import Charge, CheckoutSession, Invoice, Record
 from .shapes import Json
 
 
@@ -82,41 +82,70 @@ def payment_record(invoice: Invoice) -> Record:
 
 def payment_intent_record(invoice: Invoice, payment_method: str | None) -> Record:
     """The payment intent of an invoice that was finalized."""
-    id, created = payment_intent_id(invoice.id), invoice.finalized_at or invoice.created
     paid = invoice.status == "paid"
-    status = "succeeded" if paid else "canceled" if invoice.voided_at else "requires_payment_method"
+    return _intent(
+        payment_intent_id(invoice.id),
+        invoice.finalized_at or invoice.created,
+        {
+            "amount": invoice.amount_due,
+            "amount_received": invoice.amount_paid,
+            "canceled_at": invoice.voided_at,
+            "cancellation_reason": "void_invoice" if invoice.voided_at else None,
+            "currency": invoice.currency,
+            "customer": invoice.customer,
+            "description": "Subscription update",
+            "latest_charge": derived_id("ch", invoice.id) if paid else None,
+            "payment_method": payment_method,
+            "setup_future_usage": "off_session",
+            "status": "succeeded" if paid else "canceled" if invoice.voided_at else "requires_payment_method",
+        },
+    )
+
+
+def session_intent_record(session: CheckoutSession, charge: Charge | None) -> Record:
+    """The payment intent of a one-time session that the buyer has completed; `charge`: once it is paid."""
+    return _intent(
+        payment_intent_id(session.id),
+        session.created if charge is None else charge.created,
+        {
+            "amount": session.amount_total,
+            "amount_received": 0 if charge is None else charge.amount,
+            "currency": session.currency,
+            "customer": session.customer,
+            "latest_charge": None if charge is None else charge.id,
+            "status": "processing" if charge is None else "succeeded",
+        },
+    )
+
+
+def _intent(id: str, created: int, members: Json) -> Record:
     content: Json = {
         "id": id,
         "object": "payment_intent",
         "allowed_payment_method_types": None,
-        "amount": invoice.amount_due,
         "amount_capturable": 0,
         "amount_details": {"tip": {}},
-        "amount_received": invoice.amount_paid,
         "application": None,
         "application_fee_amount": None,
         "automatic_payment_methods": None,
-        "canceled_at": invoice.voided_at,
-        "cancellation_reason": "void_invoice" if invoice.voided_at else None,
+        "canceled_at": None,
+        "cancellation_reason": None,
         "capture_method": "automatic",
         "client_secret": f"{id}_secret_simulated",
         "confirmation_method": "automatic",
         "created": created,
-        "currency": invoice.currency,
-        "customer": invoice.customer,
         "customer_account": None,
-        "description": "Subscription update",
+        "description": None,
         "excluded_payment_method_types": None,
         "hooks": None,
         "last_payment_error": None,
-        "latest_charge": derived_id("ch", invoice.id) if paid else None,
         "livemode": False,
         "managed_payments": None,
         "metadata": {},
         "next_action": None,
         "on_behalf_of": None,
         "payment_details": None,
-        "payment_method": payment_method,
+        "payment_method": None,
         "payment_method_configuration_details": None,
         "payment_method_options": {},
         "payment_method_types": ["card"],
@@ -125,13 +154,12 @@ def payment_intent_record(invoice: Invoice, payment_method: str | None) -> Recor
         "processing": None,
         "receipt_email": None,
         "review": None,
-        "setup_future_usage": "off_session",
+        "setup_future_usage": None,
         "shipping": None,
         "source": None,
         "statement_descriptor": None,
         "statement_descriptor_suffix": None,
-        "status": status,
         "transfer_data": None,
         "transfer_group": None,
     }
-    return Record(id, created, "payment_intent", content)
+    return Record(id, created, "payment_intent", content | members)

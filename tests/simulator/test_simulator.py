@@ -108,7 +108,8 @@ def test_every_handled_event_type_is_played_somewhere() -> None:
     account.refund(invoice, 100)
     bought = account.open_once([("price_team", 1)])
     account.refund_once(account.pay_once(bought))
-    account.fail_refund(*account.records["refund"].values())
+    for refund in account.records["refund"].values():
+        account.fail_refund(refund)
     account.close_dispute(account.dispute(invoice))
     account.update_customer(account.create_customer(), email="new@example.com")
     account.delete_customer(account.create_customer())

@@ -4,21 +4,22 @@ from typing import Any
 
 from ..ids import derived_id
 from ..model import Charge, Dispute, Invoice, Record
-from ..payments import REFUND, payment_intent_id, payment_intent_record, payment_record
+from ..payments import payment_intent_id, payment_record
 from ..shapes import Json
 from . import forms
 from .call import Call, Found
-from .errors import invalid, missing, no_such
+from .errors import invalid, missing
 from .expansion import answer
 from .index import Index
 from .listing import Selection, page
+from .payments import by_charge, by_intent, charge_of, intent_of
 from .resources import Resource
 from .typed import typed
 
 
 def _charges(call: Call) -> dict[str, Charge]:
-    paid = [one for one in call.account.invoices.values() if one.status == "paid" and one.amount_paid]
-    return {derived_id("ch", invoice.id): call.account.charge(invoice) for invoice in paid}
+    account = call.account
+    return {id: charge_of(account, paid) for id, paid in by_charge(account).items()}
 
 
 def get_charge(call: Call) -> Json:
@@ -69,10 +70,8 @@ def list_payment_intents(call: Call) -> Json:
 
 
 def _payment_intents(call: Call) -> dict[str, Record]:
-    return {
-        payment_intent_id(invoice.id): payment_intent_record(invoice, invoice.default_payment_method)
-        for invoice in _finalized(call)
-    }
+    account = call.account
+    return {id: intent_of(account, paid) for id, paid in by_intent(account).items()}
 
 
 def _finalized(call: Call) -> list[Invoice]:
@@ -116,53 +115,57 @@ def _list(call: Call, noun: str, table: Any, filters: tuple[str, ...]) -> Json:
 # Refunds
 
 
-def _refund(call: Call, params: Json) -> Json:
-    invoice = _refunded(call, params)
-    charge = call.account.charge(invoice)
-    left = charge.amount - charge.amount_refunded
-    amount = left if params.get("amount") is None else int(params["amount"])
+REASONS = ("duplicate", "fraudulent", "requested_by_customer")
+
+
+def create_refund(call: Call) -> Json:
+    """Refund a charge, or that of a payment intent: what is left of it, or `amount` of that.
+
+    Raises:
+        ApiError: 400 for what Stripe refuses.
+    """
+    params = typed(call, REFUNDS.created)
+    charge, amount = _refunded(call, params), forms.integer(call.params, "amount")
+    left, reason = charge.amount - charge.amount_refunded, params.get("reason")
+    if reason not in (None, *REASONS):
+        raise invalid(f"Invalid reason: must be one of {', '.join(REASONS)}", "reason")
     if left == 0:
         raise invalid(f"Charge {charge.id} has already been refunded.", None, "charge_already_refunded")
-    if not 0 < amount <= left:
+    if amount is not None and amount < 1:
+        raise invalid("Invalid positive integer", "amount", "parameter_invalid_integer")
+    if amount is not None and amount > left:
         raise invalid(
             f"Refund amount ({amount}) is greater than unrefunded amount on charge ({left})", "amount"
         )
-    call.account.refund(invoice, amount)
-    return {
-        "amount": amount,
-        "charge": charge.id,
-        "currency": charge.currency,
-        "metadata": dict(params.get("metadata") or {}),
-        "payment_intent": payment_intent_id(invoice.id),
-        "reason": params.get("reason"),
-    }
+    metadata = forms.merged_metadata(call.params, {})
+    return answer(call, call.account.refund_charge(charge, amount, reason=reason, metadata=metadata))
 
 
-def _refunded(call: Call, params: Json) -> Invoice:
-    """The invoice whose payment is refunded."""
+def _refunded(call: Call, params: Json) -> Charge:
+    """The charge that a refund is of."""
     charge, intent = params.get("charge"), params.get("payment_intent")
-    if charge is None and intent is None:
-        raise missing("charge")
-    for invoice in call.account.invoices.values():
-        if charge == derived_id("ch", invoice.id) or intent == payment_intent_id(invoice.id):
-            if invoice.status != "paid":
-                raise invalid("This PaymentIntent does not have a successful charge to refund.")
-            return invoice
-    noun, id, param = ("charge", charge, "charge") if charge else ("payment_intent", intent, "payment_intent")
-    raise no_such(noun, str(id), param=param, status=400)
+    if charge is not None and intent is not None:
+        raise invalid("Received both charge and payment_intent parameters. Please pass in only one.")
+    if intent is None:
+        if charge is None:
+            raise missing("charge")
+        return call.find("charge", _charges(call), charge, "charge")
+    paid = call.find("payment_intent", by_intent(call.account), intent, "payment_intent")
+    found = _charges(call).get(derived_id("ch", paid.id))
+    if found is None:
+        raise invalid(f"This PaymentIntent ({intent}) does not have a successful charge to refund.")
+    return found
 
 
 REFUNDS = Resource(
     "refund",
     "refund",
     "re",
-    {name: value for name, value in REFUND.items() if name != "object"},
+    {},
     ("charge", "payment_intent", "amount", "reason", "metadata"),
     ("metadata",),
     filters=("charge", "payment_intent"),
     event="refund",
-    without=("livemode",),
-    fill=_refund,
 )
 
 

@@ -3,14 +3,14 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ..ids import derived_id
 from ..objects import render_discount
-from ..payments import payment_intent_id, payment_intent_record, payment_record
+from ..payments import payment_intent_id, payment_record
 from ..prices import render_currency_options
 from ..shapes import Json
 from . import forms
 from .call import Call, Found
 from .errors import invalid
+from .payments import by_charge, by_intent, charge_of, intent_of
 from .rendering import render_line_items, show
 
 DEEPEST = 4
@@ -86,11 +86,10 @@ def _object(call: Call, id: str, path: str) -> Json:
     for discount in _discounts(call):
         if discount.id == id:
             return render_discount(discount, call.shape)
-    for invoice in account.invoices.values():
-        if id == payment_intent_id(invoice.id):
-            return show(call, payment_intent_record(invoice, invoice.default_payment_method))
-        if id == derived_id("ch", invoice.id) and invoice.status == "paid":
-            return show(call, account.charge(invoice))
+    if (paid := by_intent(account).get(id)) is not None:
+        return show(call, intent_of(account, paid))
+    if (paid := by_charge(account).get(id)) is not None:
+        return show(call, charge_of(account, paid))
     raise _not_expandable(path)
 
 
