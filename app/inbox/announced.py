@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from ..db import Batch, Row
 from ..db.models import OpenedSession, OutboxEntry, OutboxState
 from ..reactions.outbox import entry_of
-from ..signals import checkout_expired, payment_refunded
+from ..signals import checkout_expired
 from ..stripe.events import StripeEvent
 from ..stripe.objects import as_text
 from .unit_of_work import UnitOfWork
@@ -72,21 +72,10 @@ async def _was_announced(batch: Batch, fact: str, events: Iterable[str]) -> bool
     table = OutboxEntry.__tablename__
     if await batch.fetch(f"SELECT id FROM {table} WHERE id = ?", f"{fact}:"):  # noqa: S608 # a name of ours
         return True
-    signal, *named = fact.split(":")
+    signal, _, _ = fact.partition(":")
     for event in events:
-        if signal == payment_refunded.name and await _was_announced_by(
-            batch, ":".join([signal, *named[:2]]), event
-        ):
-            return True
         # Every id that begins with `signal:event:`, by the primary key; ";" follows ":".
         query = f"SELECT id FROM {table} WHERE id >= ? AND id < ? LIMIT 1"  # noqa: S608 # a name of ours
         if await batch.fetch(query, f"{signal}:{event}:", f"{signal}:{event};"):
             return True
     return False
-
-
-async def _was_announced_by(batch: Batch, fact: str, event: str) -> bool:
-    """Whether the event announced the fact. Its name may have changed since: a failed refund became known."""
-    table = OutboxEntry.__tablename__
-    query = f"SELECT id FROM {table} WHERE id >= ? AND id < ? AND event_id = ? LIMIT 1"  # noqa: S608 # a name of ours
-    return bool(await batch.fetch(query, f"{fact}:", f"{fact};", event))

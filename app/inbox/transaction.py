@@ -23,6 +23,7 @@ from .history import load_history, load_prices
 from .kinds import KINDS, UNLOCKED, tables_of
 from .outcome import Outcome, event_row
 from .payers import load_buyers, load_payers
+from .refund_events import load_refund_events, name_refunds
 from .stored_snapshots import StoredSnapshots
 from .unit_of_work import UnitOfWork
 
@@ -83,7 +84,9 @@ class Transactions:
             await load_dependents(batch, unit_of_work, handled)
             await load_payers(batch, unit_of_work, handled)
             await load_buyers(batch, unit_of_work, handled)
+            await load_refund_events(batch, unit_of_work, handled)
             applied = await self._apply(fresh, unit_of_work)
+            await name_refunds(batch, unit_of_work, handled)
             await drop_announced(batch, unit_of_work)
             unit_of_work.audit += _audited(applied.values())
             users = unit_of_work.users()

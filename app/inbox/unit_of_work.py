@@ -80,6 +80,8 @@ class UnitOfWork:
         """Who paid what a dispute, a warning or a refund, by its id, is about."""
         self.drawn: dict[str, dict[str, int]] = {}
         """What was drawn of each feature from the purchases that are loaded, by their ids."""
+        self.stored_refunds: dict[str, StripeEvent] = {}
+        """The earlier refunds of the charges that the batch is about: the stored events, by their ids."""
         self.reactions: list[Reaction] = []
         """The reactions to announce after the commit."""
         self.facts: dict[str, tuple[str, ...]] = {}

@@ -11,23 +11,46 @@ from .purchase import buyer, failed_before, record_dispute, record_refund, recor
 
 
 def charge_refunded(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
-    """Announces `payment_refunded`. What was bought once is clawed back, by the policy of the catalogue.
+    """Announces `payment_refunded`. What was bought once is clawed back, by the policy of the catalogue."""
+    record_refund(event, unit_of_work)
+    _announce_refund(event, unit_of_work)
+
+
+def refunded_total(event: StripeEvent) -> str:
+    """The charge that an event refunds, and how much of it was refunded in all (minor currency units)."""
+    charge = event.object
+    return f"{as_id(charge.get('id')) or event.id}:{as_integer(charge.get('amount_refunded'))}"
+
+
+def refund_fact(event: StripeEvent, unit_of_work: UnitOfWork) -> str:
+    """Which refund an event of a charge tells, as far as is known now.
 
     The total that was refunded distinguishes one refund from the next: each makes it greater. One that fails
     lowers it, so a later one can reach the same total: the refund that failed last distinguishes these.
     """
-    record_refund(event, unit_of_work)
-    charge, failed = event.object, failed_before(event, unit_of_work)
-    charge_id, amount = as_id(charge.get("id")), as_integer(charge.get("amount_refunded"))
+    failed = failed_before(event, unit_of_work)
+    return refunded_total(event) + (f":{failed}" if failed else "")
+
+
+def failed_charge(event: StripeEvent) -> str | None:
+    """The charge of a refund that failed or was canceled, where the event is about one."""
+    refund = event.object
+    is_failed = refund.get("object") == "refund" and as_text(refund.get("status")) in ENDED_IN_VAIN
+    return as_id(refund.get("charge")) if is_failed else None
+
+
+def _announce_refund(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
+    """Have the refund announced that an event of a charge tells; `refund_events` names it, or drops it."""
+    charge = event.object
     unit_of_work.announce(
         payment_refunded,
         event,
-        fact=f"{charge_id or event.id}:{amount}" + (f":{failed}" if failed else ""),
+        fact=f"{refunded_total(event)}:{event.id}",
         user_id=buyer(event, unit_of_work),
         customer_id=as_id(charge.get("customer")),
         invoice_id=as_id(charge.get("invoice")),  # gone since 2025-03-31.basil
-        charge_id=charge_id,
-        amount=amount,
+        charge_id=as_id(charge.get("id")),
+        amount=as_integer(charge.get("amount_refunded")),
         currency=as_text(charge.get("currency")),
     )
 
@@ -35,6 +58,7 @@ def charge_refunded(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
 def refund_changed(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
     """Announces `refund_failed` for one that failed or was canceled: what it had clawed back is restored.
 
+    Another refund of the charge may not be announced yet, because it reached the same total as this one.
     A refund names its charge and its payment intent alone, not the customer: see `payers`.
     """
     record_refund_itself(event, unit_of_work)
@@ -42,6 +66,9 @@ def refund_changed(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
     refund_id, status = as_id(refund.get("id")), as_text(refund.get("status"))
     if status not in ENDED_IN_VAIN:
         return
+    for told in unit_of_work.stored_refunds.values():
+        if told.object_id == failed_charge(event):
+            _announce_refund(told, unit_of_work)
     unit_of_work.announce(
         refund_failed,
         event,
