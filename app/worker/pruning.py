@@ -51,15 +51,18 @@ class Pruner:
         self._stopping = False
 
     def stop(self) -> None:
-        """End after the step that runs now."""
+        """End after the step that runs now, or with the first where none has begun, until `allow`."""
         self._stopping = True
+
+    def allow(self) -> None:
+        """Prune again after a stop."""
+        self._stopping = False
 
     async def run(self) -> None:
         """Prune everything once. Never raises: one kind that fails does not stop the others.
 
         Nothing is pruned while this process's clock and the database's differ by more than a minute.
         """
-        self._stopping = False
         await self._try(self._prune)
 
     async def _prune(self) -> None:

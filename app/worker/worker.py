@@ -96,6 +96,7 @@ class Worker:
             await self._work_until_stopped()
         finally:
             self._stopping, self._woken = False, asyncio.Event()  # it may run again, on another loop
+            self.pruner.allow()
 
     async def _work_until_stopped(self) -> None:
         prune_at, pruning = self._clock(), None
