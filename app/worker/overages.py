@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import insert
 
+from ..backoff import LONGEST_WAIT_SECONDS, has_come
 from ..db import Database
 from ..db.models import OutboxEntry, table_of
 from ..db.skipping import skipped_on_error
@@ -21,6 +22,7 @@ from . import statements
 
 AT_ONCE = 50
 LEASE_SECONDS = 60
+RECOVER_EVERY_SECONDS = 3600
 AGAIN_SECONDS = 300
 """A period that should be over, and whose end has moved, is looked at again so much later."""
 
@@ -35,12 +37,19 @@ class Overages:
         self._limits = limits
         self._outbox = outbox
         self._clock = clock
+        self._recover_at = 0.0
 
     async def announce_due(self) -> int:
         """Look at some of the periods that should be over; how many there were."""
         now = int(self._clock())
         async with self._database.session() as session:
             connection = await session.connection()
+            if has_come(self._recover_at, now, within=RECOVER_EVERY_SECONDS):
+                await connection.execute(
+                    statements.RECOVER_OVERAGES,
+                    {"now": now, "latest": now + LONGEST_WAIT_SECONDS, "margin": OVERAGE_MARGIN_SECONDS},
+                )
+                self._recover_at = now + RECOVER_EVERY_SECONDS
             due = await connection.execute(
                 statements.take_overages(connection.dialect.name),
                 {"now": now, "lease": now + LEASE_SECONDS, "count": AT_ONCE},

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from sqlmodel import col, select
 
-from app.db.models import OutboxEntry
+from app.db.models import OutboxEntry, UsageOverage
 from app.service import Service
 from app.simulator import DAY
 
@@ -76,6 +76,46 @@ async def test_two_workers_announce_an_overage_once(client: Client, listener: Li
     assert await overages(client, listener) == [(230, 200, 30)]
     ids = [each.id for each in await reactions_after(client)]
     assert ids == [f"usage_overage:ada:api_calls:{START}:{listener.name}"]
+
+
+async def test_an_overage_that_a_process_took_whose_clock_is_ahead_waits_no_longer_than_its_period(
+    client: Client, listener: Listener, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await subscribe(client, clock)
+    await consume(client, "ada", "api_calls", 230)
+    found = service_of(client).worker.overages
+    assert found is not None
+    with monkeypatch.context() as killed:
+        killed.setattr(found, "_announce", lambda overage: asyncio.sleep(0))
+        clock.now += 365 * DAY
+        assert await found.announce_due() == 1
+        clock.now -= 365 * DAY
+    assert await overages(client, listener) == []
+    assert await due_in_days(client, clock) == [31]
+    clock.now += 31 * DAY + 60
+    assert await overages(client, listener) == [(230, 200, 30)]
+
+
+async def test_an_overage_that_was_taken_ahead_is_announced_after_its_period_was_closed(
+    client: Client, listener: Listener, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await subscribe(client, clock)
+    await consume(client, "ada", "api_calls", 230)
+    found = service_of(client).worker.overages
+    assert found is not None
+    with monkeypatch.context() as killed:
+        killed.setattr(found, "_announce", lambda overage: asyncio.sleep(0))
+        clock.now += 365 * DAY
+        assert await found.announce_due() == 1
+        clock.now -= 334 * DAY
+    await consume(client, "ada", "api_calls", 5)
+    clock.now += 60
+    assert await overages(client, listener) == [(230, 200, 30)]
+
+
+async def due_in_days(client: Client, clock: Clock) -> list[int]:
+    async with service_of(client).database.reading() as session:
+        return [round((each - clock.now) / DAY) for each in await session.exec(select(UsageOverage.due_at))]
 
 
 async def reactions_after(client: Client) -> list[OutboxEntry]:
