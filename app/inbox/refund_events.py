@@ -53,7 +53,7 @@ async def name_refunds(batch: Batch, unit_of_work: UnitOfWork, events: Iterable[
         notes = await _notes(batch, event)
         notes |= {name: holder for name, holder in noted.items() if _has_total(name, event)}
         if not notes and event.id in unit_of_work.stored_refunds:
-            continue  # nobody listened when it was told first
+            continue  # nobody listened when it came
         name = _free_name(names[event.id], told_as, notes, names)
         if name is not None:
             unit_of_work.facts[name], noted[name] = told_as, event.id
