@@ -22,12 +22,13 @@ from ..db.models import (
     follows_rules,
 )
 from ..errors import MalformedEvent
-from ..plans import Catalogue, KnownPrice, PriceList
+from ..plans import Catalogue, PriceList
 from ..signals import Reaction, is_heard
 from ..stripe.events import StripeEvent
 from ..stripe.ordering import Snapshots
 from .delivery import Delivery
 from .kinds import DEFAULT_ROWS, KINDS, RULED, make_row, model_of
+from .known_prices import KnownPrices
 
 R = TypeVar("R", bound=Record)
 Key = tuple[type[Record], str]
@@ -93,7 +94,7 @@ class UnitOfWork:
         """Set while the stored events of a record are applied once more."""
         self._named = {model: named.get(kind, ()) for kind, model in KINDS.items()}
         self._rows: dict[Key, Record] = {}
-        self.prices = PriceList(catalogue, _KnownPrices(self._rows))
+        self.prices = PriceList(catalogue, KnownPrices(self._rows))
         self._before: dict[Key, dict[str, Any] | None] = {}
         self._undo: dict[Key, dict[str, Any] | None] | None = None
         self._by_customer: dict[str, set[str]] = defaultdict(set)
@@ -309,24 +310,3 @@ class UnitOfWork:
                 self._rows[key].__dict__.update(state)
                 if self._before[key] == state:
                     del self._before[key]
-
-
-class _KnownPrices(Mapping[str, KnownPrice]):
-    """What the loaded rows say of prices, also of those that an event of this batch has changed.
-
-    It refers to the rows alone. A reference to the unit of work, which refers to it, would be a cycle: only
-    the garbage collector would free the rows of a batch.
-    """
-
-    def __init__(self, rows: Mapping[Key, Record]) -> None:
-        self._rows = rows
-
-    def __getitem__(self, price_id: str) -> KnownPrice:
-        row = cast(Price, self._rows[Price, price_id])
-        return KnownPrice.of(row.product_id, row.lookup_keys)
-
-    def __iter__(self) -> Iterator[str]:
-        return (id for kind, id in self._rows if kind is Price)
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
