@@ -2,11 +2,13 @@
 
 import asyncio
 import hashlib
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -55,10 +57,15 @@ STOP_SECONDS = 10
 def import_receivers(modules: Sequence[str]) -> None:
     """Connect our handlers, and import the modules that connect the application's receivers.
 
+    A module is found in the folder that the process started in, too: the script of the installed wheel
+    does not look there by itself, as `python -m` does.
+
     Raises:
         ConfigurationError: when one cannot be imported.
     """
     handlers.connect()
+    if modules and not {"", folder := str(Path.cwd())} & set(sys.path):
+        sys.path.append(folder)
     for name in modules:
         try:
             import_module(name)
