@@ -24,7 +24,12 @@ class Price(Record, table=True):
         partial_index("ix_billing_price_unmapped_at", "unmapped_at IS NOT NULL"),
         Index("ix_billing_price_product_id", "product_id"),
         Index("ix_billing_price_lookup_key", "lookup_key"),
-        {"info": {"united": ("lookup_keys",), "newest": {"shown_at": ("shown", "lookup_key")}}},
+        {
+            "info": {
+                "united": ("lookup_keys",),
+                "newest": {"shown_at": ("shown", "lookup_key"), "currencies_at": ("currencies",)},
+            }
+        },
     )
 
     id: str = Field(primary_key=True, sa_type=IdText)
@@ -39,6 +44,10 @@ class Price(Record, table=True):
     """The one that it has now."""
     shown_at: str | None = Field(default=None, sa_type=IdText)
     """Which statement of Stripe's `shown` is from: a greater one is newer."""
+    currencies: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    """What it costs in other currencies: see `stripe.price_values.currency_values`; null: not known."""
+    currencies_at: str | None = Field(default=None, sa_type=IdText)
+    """The same of `currencies`, which events do not show."""
     recorded_at: int | None = recorded_at_field()
     version: int = Field(default=0, sa_type=BigInteger)
     updated_at: int = Field(default=0, sa_type=BigInteger)

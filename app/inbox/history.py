@@ -67,7 +67,7 @@ async def load_prices(batch: Batch, unit_of_work: UnitOfWork) -> None:
 
 
 def _decoded_price(row: Row) -> Row:
-    return row | {name: _decoded(row[name]) for name in ("lookup_keys", "shown")}
+    return row | {name: _decoded(row[name]) for name in ("lookup_keys", "shown", "currencies")}
 
 
 def _decoded(value: Any) -> Any:

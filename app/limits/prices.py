@@ -52,7 +52,9 @@ async def read_pricing(
     listed = or_(col(Price.id).in_(ids), col(Price.lookup_key).in_(keys), col(Price.product_id).in_(products))
     query = select(table_of(Price)).where(listed, col(Price.shown_at).is_not(None))
     terms = {
-        row.id: PriceTerms.of(row.id, row.shown or {}, product_id=row.product_id, lookup_key=row.lookup_key)
+        row.id: PriceTerms.of(
+            row.id, row.shown or {}, row.currencies, product_id=row.product_id, lookup_key=row.lookup_key
+        )
         for row in await connection.execute(query)
     }
     named = {*products, *(each.product_id for each in terms.values() if each.product_id)}

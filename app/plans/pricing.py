@@ -4,7 +4,7 @@ Amounts in minor currency units.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -38,11 +38,25 @@ class PriceTerms:
     divide_by: int | None = None
     """The quantity that one amount pays for, where that is not 1 ("Package pricing")."""
 
+    others: "tuple[PriceTerms, ...]" = ()
+    """The same price in its other currencies."""
+
     @classmethod
-    def of(cls, price_id: str, shown: Mapping[str, Any], **rest: Any) -> "PriceTerms":
-        """From what is kept of a price, or of an item of a subscription."""
+    def of(
+        cls,
+        price_id: str,
+        shown: Mapping[str, Any],
+        currencies: Mapping[str, Mapping[str, Any]] | None = None,
+        **rest: Any,
+    ) -> "PriceTerms":
+        """From what is kept of a price, or of an item of a subscription.
+
+        `currencies`: the amounts in other currencies.
+        """
         known = {name: shown[name] for name in SHOWN if shown.get(name) is not None}
-        return cls(price_id, **known | rest)
+        terms = cls(price_id, **known | rest)
+        others = [replace(terms, currency=each, **amount) for each, amount in (currencies or {}).items()]
+        return replace(terms, others=tuple(sorted(others, key=lambda other: other.currency or "")))
 
     @property
     def every(self) -> str | None:
@@ -74,7 +88,9 @@ class PriceTerms:
 
 
 SHOWN: Final = tuple(
-    name for name in PriceTerms.__dataclass_fields__ if name not in ("price_id", "product_id", "lookup_key")
+    name
+    for name in PriceTerms.__dataclass_fields__
+    if name not in ("price_id", "product_id", "lookup_key", "others")
 )
 
 
@@ -132,13 +148,17 @@ class Pricing:
         return plan_id if plan is None else self.title(plan)
 
     def sold_at(self, offer: Offer) -> tuple[PriceTerms, ...]:
-        """What it can be bought at: of each interval and currency the first, in the order of the file."""
+        """What it can be bought at: of each interval and currency the first, in the order of the file.
+
+        A price in several currencies is one of each.
+        """
         if not offer.sold:
             return ()
         first: dict[tuple[str | None, str | None, bool], PriceTerms] = {}
         for terms in self._of(offer):
             if terms.active and offer.sells(terms.price_id):
-                first.setdefault((terms.every, terms.currency, terms.metered), terms)
+                for each in (terms, *terms.others):
+                    first.setdefault((each.every, each.currency, each.metered), each)
         return tuple(first.values())
 
     def _of(self, offer: Offer) -> Iterable[PriceTerms]:

@@ -1,10 +1,13 @@
 """What Stripe shows of prices and products, as it is kept. Amounts in minor currency units."""
 
+import re
+
 from .objects import Values, as_bool, as_dict, as_integer, as_text
 
 MAX_LOOKUP_KEY_LENGTH = 255
 MAX_TEXT_LENGTH = 5_000
 MAX_DECIMAL_LENGTH = 40
+CURRENCY = re.compile("[a-z]{3}")
 
 
 def price_values(content: Values, *, deleted: bool = False) -> Values:
@@ -27,6 +30,25 @@ def price_values(content: Values, *, deleted: bool = False) -> Values:
         "tiers": (as_text(content.get("tiers_mode")) or "tiered") if tiers else None,
         "custom": bool(as_dict(content.get("custom_unit_amount"))),
         "divide_by": as_integer(transform.get("divide_by")),
+    }
+
+
+def currency_values(content: Values) -> dict[str, Values] | None:
+    """What a price costs in each currency but its own; None where Stripe was not asked to show it.
+
+    `currency_options` are shown only where they are expanded, so no event has them.
+    """
+    options = content.get("currency_options")
+    if not isinstance(options, dict):
+        return None
+    return {
+        currency: {
+            "unit_amount": as_integer(option.get("unit_amount")),
+            "unit_amount_decimal": _short(option.get("unit_amount_decimal"), MAX_DECIMAL_LENGTH),
+            "custom": bool(as_dict(option.get("custom_unit_amount"))),
+        }
+        for currency, option in options.items()
+        if CURRENCY.fullmatch(currency) and currency != content.get("currency") and isinstance(option, dict)
     }
 
 

@@ -20,7 +20,7 @@ from ..plans import Catalogue, Missing, Offer, Pricing
 from ..stripe.client import Answer, StripeApi, promptly
 from ..stripe.objects import as_id
 from ..stripe.paths import PATHS, segment
-from ..stripe.price_values import current_lookup_key, price_values, product_values
+from ..stripe.price_values import currency_values, current_lookup_key, price_values, product_values
 from .objects import StripeObjects
 
 log = structlog.get_logger(__name__)
@@ -30,6 +30,10 @@ ASK_AGAIN_SECONDS = 300
 """How long Stripe is not asked again for what it does not have, or did not answer."""
 KEYS_AT_ONCE = 10
 """Of lookup keys, by "List all prices"."""
+
+CURRENCIES = "currency_options"
+"""Shown only where it is asked for ("Expanding Responses")."""
+LISTED = ["data.product", f"data.{CURRENCIES}"]
 
 Json = dict[str, Any]
 
@@ -120,17 +124,19 @@ class PriceFetches:
 
     async def _fetch_price(self, price_id: str) -> None:
         try:
-            answer = await self._api.get(PATHS["price"].format(segment(price_id)), expand=["product"])
+            answer = await self._api.get(
+                PATHS["price"].format(segment(price_id)), expand=["product", CURRENCIES]
+            )
         except NotFound:
             return  # `doctor` says so
         await self._apply([answer])
 
     async def _fetch_keys(self, keys: Sequence[str]) -> None:
-        listed = self._api.pages("/v1/prices", lookup_keys=list(keys), expand=["data.product"])
+        listed = self._api.pages("/v1/prices", lookup_keys=list(keys), expand=LISTED)
         await self._apply([each async for each in _each(listed)])
 
     async def _fetch_product(self, product_id: str) -> None:
-        listed = self._api.pages("/v1/prices", product=product_id, active=True, expand=["data.product"])
+        listed = self._api.pages("/v1/prices", product=product_id, active=True, expand=LISTED)
         await self._apply([each async for each in _each(listed)])
 
     async def _apply(self, prices: Iterable[Answer]) -> None:
@@ -152,8 +158,7 @@ class PriceFetches:
             for id, (event_type, answer) in objects.items():
                 if event_type.startswith("price."):
                     price = await session.get(Price, id)
-                    known = (price.shown, price.lookup_key) if price else None
-                    same = known == (price_values(answer.content), current_lookup_key(answer.content))
+                    same = price is not None and _is_known(price, answer.content)
                 else:
                     product = await session.get(Product, id)
                     deleted = event_type == "product.deleted"
@@ -164,6 +169,13 @@ class PriceFetches:
                 if not same:
                     changed.append(id)
         return changed
+
+
+def _is_known(price: Price, content: Json) -> bool:
+    """Whether the price is stored as Stripe shows it."""
+    known, currencies = (price.shown, price.lookup_key), currency_values(content)
+    is_same = known == (price_values(content), current_lookup_key(content))
+    return is_same and currencies in (None, price.currencies)
 
 
 async def _each(pages: AsyncIterator[Answer]) -> AsyncIterator[Answer]:

@@ -1,6 +1,7 @@
 """What a pricing page shows, and where its amounts and names come from."""
 
 import asyncio
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -208,6 +209,71 @@ async def test_of_one_batch_the_newest_counts_too(any_database_url: str, plans: 
         await asyncio.gather(*(client.send(event) for event in events))
         _, product = await rows(client, "price_none", "prod_1")
         assert product.name == "Name 30"
+
+
+async def test_a_price_in_several_currencies_is_shown_in_each(any_database_url: str, plans: Path) -> None:
+    account = account_with_prices()
+    euro = account.prices["price_team_euro"]
+    account.add_price(replace(euro, currency_options={"gbp": 2_300, "usd": 3_100, "jpy": 4_200}))
+    async with shop(any_database_url, account=account, plans_file=plans) as here:
+        team = (await sold(here))["team"]
+        assert [(price["price_id"], price["text"]) for price in team["prices"]] == [
+            ("price_team", "29.00 USD a month"),
+            ("price_team_euro", "25.00 EUR a month"),
+            ("price_team_euro", "23.00 GBP a month"),
+            ("price_team_euro", "4,200 JPY a month"),
+            ("price_team_yearly", "290.00 USD a year"),
+        ], "in dollars the first of the plans file"
+        pounds = (await sold(here, currency="GBP"))["team"]["prices"]
+        assert [(price["currency"], price["unit_amount"]) for price in pounds] == [("gbp", 2300)]
+
+
+async def test_other_currencies_are_as_stripe_shows_them_when_it_was_asked_last(
+    any_database_url: str, plans: Path
+) -> None:
+    account = account_with_prices()
+    async with shop(any_database_url, account=account, plans_file=plans) as here:
+        await here.hear()
+        assert (await sold(here, currency="gbp"))["team"]["prices"] == []
+        prices = here.service.prices
+        assert prices is not None
+        for amount in (2_300, 2_400):
+            euro = account.prices["price_team_euro"]
+            account.prices["price_team_euro"] = replace(euro, currency_options={"gbp": amount})
+            await prices.fetch_all()
+            account.advance(1)
+            account.change_price_object(replace(account.prices["price_team_euro"], nickname=f"{amount}"))
+            await here.hear()  # no event shows them
+            (pounds,) = (await sold(here, currency="gbp"))["team"]["prices"]
+            assert pounds["unit_amount"] == amount
+
+
+async def test_events_in_any_order_leave_the_other_currencies_that_were_read(
+    any_database_url: str, plans: Path
+) -> None:
+    async with running(any_database_url, plans_file=plans) as client:
+        for number, order in enumerate(permutations(range(4))):
+            price = f"price_{number}"
+            events = [
+                price_event(price, "created", 10, unit_amount=2900),
+                price_event(price, "updated", 20, unit_amount=2900, currency_options=options(2300)),
+                price_event(price, "updated", 30, unit_amount=2900, currency_options=options(2400)),
+                price_event(price, "updated", 40, unit_amount=3000),
+            ]
+            for place in order:
+                assert await client.send(events[place]) == "processed"
+            row, _ = await rows(client, price, "prod_0")
+            assert row.shown["unit_amount"] == 3000
+            assert {key: each["unit_amount"] for key, each in row.currencies.items()} == {"gbp": 2400}, order
+
+
+def options(pounds: int) -> dict[str, Any]:
+    return {
+        "eur": {"unit_amount": 2900},
+        "gbp": {"unit_amount": pounds},
+        "much": {"unit_amount": 1},
+        "usd": 5,
+    }
 
 
 def price_event(id: str, step: str, created: int, **content: Any) -> dict[str, Any]:

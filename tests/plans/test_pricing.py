@@ -100,6 +100,23 @@ def test_each_interval_and_currency_has_the_first_price_that_is_sold(pricing: Pr
     assert pricing.sold_at(plans["legacy"]) == ()
 
 
+def test_a_price_in_several_currencies_is_one_of_each(pricing: Pricing) -> None:
+    team, shown = pricing.catalogue.plans["team"], {"currency": "eur", "unit_amount": 2900, "active": True}
+    in_pounds = {"unit_amount": 2300, "unit_amount_decimal": "2300", "custom": False}
+    in_crowns = {"unit_amount": None, "unit_amount_decimal": "99.5", "custom": False}
+    month = PriceTerms.of("team_month", shown | {"interval": "month"}, {"gbp": in_pounds, "dkk": in_crowns})
+    found = replace(pricing, terms={**pricing.terms, "team_month": month})
+    assert [(each.price_id, each.text) for each in found.sold_at(team)] == [
+        ("team_old_currency", "39.00 USD a month"),
+        ("team_month", "29.00 EUR a month"),
+        ("team_month", "0.995 DKK a month"),
+        ("team_month", "23.00 GBP a month"),
+        ("team_year", "290.00 EUR a year"),
+    ]
+    advised = found.from_price(team, "gbp")
+    assert advised is not None and advised.text == "23.00 GBP a month"
+
+
 def test_a_plan_is_called_by_its_name_else_its_product_else_its_id(pricing: Pricing) -> None:
     assert [pricing.title(plan) for plan in pricing.catalogue.plans.values()] == [
         "Team",

@@ -11,7 +11,7 @@ from ...plans import held_items, line_to_add
 from ...signals import price_unmapped
 from ...stripe.events import StripeEvent
 from ...stripe.objects import ENDED, MAX_ID_LENGTH, SeenPrice, as_id, prices_before, seen_prices
-from ...stripe.price_values import current_lookup_key, price_values, product_values
+from ...stripe.price_values import currency_values, current_lookup_key, price_values, product_values
 from ..unit_of_work import UnitOfWork
 from .snapshots import is_reading
 
@@ -25,10 +25,15 @@ def price_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
     """
     learn_prices(event, unit_of_work)
     price, place = unit_of_work.find(Price, as_id(event.object.get("id"))), shown_at(event)
-    if price is not None and place >= (price.shown_at or ""):
+    if price is None:
+        return
+    if place >= (price.shown_at or ""):
         shown = price_values(event.object, deleted=event.type.endswith(".deleted"))
         key = current_lookup_key(event.object)
         unit_of_work.change(price, shown=shown, lookup_key=key, shown_at=place)
+    currencies = currency_values(event.object)
+    if currencies is not None and place >= (price.currencies_at or ""):
+        unit_of_work.change(price, currencies=currencies, currencies_at=place)
 
 
 def product_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
