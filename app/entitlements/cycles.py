@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 MAX_CHANGES = 20
 """How many facts a record keeps: those with the latest starts."""
 
+SHORTEST_MONTH_SECONDS = 28 * 86_400
+
 Fact = dict[str, Any]
 
 
@@ -25,6 +27,16 @@ class Span(NamedTuple):
     start: int
     end: int
     anchor: int
+
+
+class Mark(NamedTuple):
+    """A moment at which a month opened by itself (`anchor` None), or until which months count from `anchor`.
+
+    Both in Unix seconds.
+    """
+
+    at: int
+    anchor: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +62,9 @@ class BillingCycle:
     """Since when it opens none any more: it is over, or paused. None while it renews."""
     lost_at: int | None = None
     """When a renewal that nobody has seen is no longer awaited."""
+    months: "tuple[Mark, ...]" = ()
+    """Where Stripe's periods are of days or weeks: what the months are counted by that go on over renewals.
+    Empty: each of Stripe's periods has monthly steps of its own."""
 
     @property
     def last_end(self) -> int:
@@ -81,11 +96,34 @@ def billing_cycle(
     renewed: tuple[int, ...] = (),
     ended: int | None = None,
     lost_at: int | None = None,
+    by_days: bool = False,
 ) -> BillingCycle:
-    """The cycle of a subscription whose current period at Stripe is from `start` to `end`."""
-    own = start if anchor is None else anchor
-    opened = _opened(Span(start, end, own), _by_start(changes))
-    return BillingCycle(began, opened.start, opened.end, end, opened.anchor, own, renewed, ended, lost_at)
+    """The cycle of a subscription whose current period at Stripe is from `start` to `end`.
+
+    `by_days`: it is billed by days or weeks, which no month is made of.
+    """
+    own, facts = start if anchor is None else anchor, _by_start(changes)
+    opened = _opened(Span(start, end, own), facts)
+    before = start in facts and opened.end - opened.start < SHORTEST_MONTH_SECONDS
+    months = _marks(began, end, own, facts) if by_days or before else ()
+    return BillingCycle(
+        began, opened.start, opened.end, end, opened.anchor, own, renewed, ended, lost_at, months
+    )
+
+
+def _marks(began: int, end: int, own: int, facts: Mapping[int, Mapping[str, Any]]) -> tuple[Mark, ...]:
+    """What opened a period by itself, or moved the anchor, in the order of time.
+
+    That one opened where it begins at Stripe counts where an anchor is: else a renewal began it.
+    """
+    anchors = {own, *(fact.get("anchor") for fact in facts.values())}
+    known = [
+        Mark(fact.get("opened", start), fact.get("anchor"))
+        for start, fact in facts.items()
+        if fact.get("opened") != start or start in anchors
+    ]
+    later = [mark for mark in known if began < mark.at < end]
+    return (Mark(began, None), *sorted(later, key=lambda mark: (mark.at, mark.anchor is None, mark)))
 
 
 def _opened(stripes: Span, facts: Mapping[int, Mapping[str, Any]]) -> Span:

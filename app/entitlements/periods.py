@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ..plans import Reset
 from ..stripe.objects import MAX_SECONDS
-from .cycles import BillingCycle, Span
+from .cycles import BillingCycle, Mark
 
 DAY = 86_400  # seconds
 AWAITED_SECONDS = 300
@@ -57,11 +57,11 @@ def resets_at(period: Period, now: int) -> int | None:
 
 def _of_subscriptions(cycles: Sequence[BillingCycle], now: int, *, monthly: bool) -> Period:
     governing = next((each for each in cycles if each.over_since(now) is None), None)
-    current = _months(now) if governing is None else _period(governing.span(now), now, monthly=monthly)
+    current = _months(now) if governing is None else _period(governing, now, monthly=monthly)
     for each in cycles:
         ended = each.over_since(now)
         if ended is not None and _left_open(each, ended, current, cycles):
-            current = _after(_period(each.span(ended), ended, monthly=monthly), current, now)
+            current = _after(_period(each, ended, monthly=monthly), current, now)
     return current
 
 
@@ -87,12 +87,35 @@ def _after(left: Period, current: Period, now: int) -> Period:
     return Period(left.start, left.end) if now < left.end else Period(left.end, current.end)
 
 
-def _period(span: Span, now: int, *, monthly: bool) -> Period:
+def _period(cycle: BillingCycle, now: int, *, monthly: bool) -> Period:
+    span = cycle.span(now)
     if not monthly:
         return Period(span.start, span.end)
     within = max(span.start, min(now, span.end - 1))
-    number = _steps(span.anchor, within)
-    return Period(max(span.start, _step(span.anchor, number)), min(span.end, _step(span.anchor, number + 1)))
+    if cycle.months:
+        return _month_over_renewals(cycle, within)
+    start, end = _month(span.anchor, within)
+    return Period(max(span.start, start), min(span.end, end))
+
+
+def _month_over_renewals(cycle: BillingCycle, at: int) -> Period:
+    """The month at `at` of who is billed by days or weeks: a renewal opens none.
+
+    Neither does a change of price or interval that moves the anchor: the month that is open then ends first.
+    """
+    start = ends = cycle.months[0].at
+    for mark in (*(each for each in cycle.months[1:] if each.at <= at), Mark(at, cycle.anchor_then)):
+        if mark.anchor is None:
+            start = ends = mark.at
+        elif mark.at >= ends:
+            first, last = _month(mark.anchor, mark.at)
+            start, ends = max(ends, first), last
+    return Period(start, ends)
+
+
+def _month(anchor: int, now: int) -> tuple[int, int]:
+    number = _steps(anchor, now)
+    return _step(anchor, number), _step(anchor, number + 1)
 
 
 def _steps(anchor: int, now: int) -> int:

@@ -1,12 +1,12 @@
 """Each subscription judged by itself: its plan, its add-ons, its access."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..plans import Addon, HeldItem, Limit, Plan, PriceList, held_items
 from ..stripe.objects import ENDED
-from ..stripe.terms import period_ends
+from ..stripe.terms import DAYS, period_ends
 from .access import Access, access, main_paid_through
 from .cycles import BillingCycle, billing_cycle
 from .deletion import ended_with
@@ -178,7 +178,13 @@ def _billing_cycle(subscription: SubscriptionRecord, granted: Access) -> Billing
         renewed=renewed,
         ended=_opens_none_since(subscription, granted, _Bounds(start, end, last_end)),
         lost_at=last_end + RENEWAL_LOST_SECONDS if granted.level == "none" else None,
+        by_days=subscription.status != "trialing" and _main_item(subscription).get("interval") in DAYS,
     )
+
+
+def _main_item(subscription: SubscriptionRecord) -> Mapping[str, Any]:
+    """The item that plan and term come from, as it is stored; empty where there is none."""
+    return next((each for each in subscription.items if each.get("price_id") == subscription.plan_id), {})
 
 
 def _renewed(subscription: SubscriptionRecord, end: int) -> tuple[int, ...]:
@@ -186,9 +192,8 @@ def _renewed(subscription: SubscriptionRecord, end: int) -> tuple[int, ...]:
     paid = main_paid_through(subscription)
     if paid is None or paid <= end:
         return ()
-    main = next((each for each in subscription.items if each.get("price_id") == subscription.plan_id), {})
     anchor = subscription.billing_cycle_anchor
-    return period_ends(end if anchor is None else anchor, main, end, paid)
+    return period_ends(end if anchor is None else anchor, _main_item(subscription), end, paid)
 
 
 class _Bounds(NamedTuple):

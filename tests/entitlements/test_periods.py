@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from .givens import DAY, END, NOW, START, STARTER, WEEK, Sub, item, of
+from .givens import DAY, END, NOW, START, STARTER, WEEK, Sub, catalogue_of, item, of
 
 # Periods.
 
@@ -77,3 +77,34 @@ def test_without_stripes_period_the_term_of_the_internal_update_is_the_period() 
     assert of(internal).period_of("calls", NOW) == (START + 5, END)
     broken = replace(internal, start_date=END)
     assert of(broken).period_of("calls", NOW) == of().period_of("calls", NOW)
+
+
+BILLED_MONTHS = catalogue_of("""
+[features]
+mails = { kind = "consumable", reset = "month", anchor = "billing" }
+[plans.starter]
+prices = ["starter"]
+mails = 100
+""")
+
+
+@pytest.mark.parametrize(("interval", "length"), [("week", WEEK), ("day", DAY)])
+def test_a_month_of_the_billing_day_goes_on_over_renewals_by_days_and_weeks(
+    interval: str, length: int
+) -> None:
+    begun, next_month = seconds(2030, 1, 10), seconds(2030, 2, 10)
+    for start in (begun, begun + length, begun + 2 * length):
+        billed = replace(
+            STARTER,
+            items=[item("starter") | {"interval": interval, "interval_count": 1}],
+            plan_id="starter",
+            start_date=begun,
+            billing_cycle_anchor=begun,
+            current_period_start=start,
+            current_period_end=start + length,
+            expiry_date=start + length,
+        )
+        for now in (start, start + length - 1, start + length + 60):  # the renewal is a minute late
+            user = of(billed, now=now, catalogue=BILLED_MONTHS)
+            assert user.period_of("mails", now) == (begun, next_month)
+            assert user.resets_at("mails", now) == next_month

@@ -43,7 +43,7 @@ def test_facts_merge_alike_in_any_order_and_however_often(found: list[dict[str, 
 
 
 def cycle(
-    began: int, length: int, changes: list[dict[str, Any]], ended: int | None, renewals: int
+    began: int, length: int, changes: list[dict[str, Any]], ended: int | None, renewals: int, by_days: bool
 ) -> BillingCycle:
     start = START + began * DAY
     own = [
@@ -59,16 +59,18 @@ def cycle(
         changes=own,
         renewed=tuple(start + (number + 2) * length * DAY for number in range(renewals)),
         ended=None if ended is None else start + min(ended, length) * DAY,
+        by_days=by_days,
     )
 
 
 cycles = st.builds(
     cycle,
     st.integers(0, 500),
-    st.sampled_from([14, 28, 30, 31, 365]),
+    st.sampled_from([7, 14, 28, 30, 31, 365]),
     st.lists(facts, max_size=1),
     st.none() | st.integers(1, 365),
     st.integers(0, 3),
+    st.booleans(),
 )
 
 

@@ -187,6 +187,60 @@ def yearly_to_monthly_on_the_31st(user: str) -> SubscriptionStory:
     return story
 
 
+def weekly(start: int) -> dict[str, object]:
+    return price_item("pro_weekly", start, start + 7 * DAY, interval="week")
+
+
+def billed_by_the_week(user: str, renewals: int = 3) -> SubscriptionStory:
+    story = SubscriptionStory(user, weekly(JAN_10), at=JAN_10)
+    for number in range(1, renewals + 1):
+        story.change(JAN_10 + 7 * number * DAY, weekly(JAN_10 + 7 * number * DAY))
+    return story
+
+
+def billed_by_many_weeks(user: str) -> SubscriptionStory:
+    return billed_by_the_week(user, 5)
+
+
+def paused_within_weeks(user: str) -> SubscriptionStory:
+    story = SubscriptionStory(user, weekly(JAN_10), at=JAN_10)
+    story.change(JAN_10 + DAY, status="paused")
+    story.change(JAN_10 + 3 * DAY, status="active")
+    story.change(JAN_10 + 7 * DAY, weekly(JAN_10 + 7 * DAY))
+    return story
+
+
+def monthly_to_weekly(user: str) -> SubscriptionStory:
+    story = SubscriptionStory(user, monthly(JAN_10, FEB_10), at=JAN_10)
+    story.change(JAN_20, weekly(JAN_20), billing_cycle_anchor=JAN_20)
+    for number in range(1, 4):
+        story.change(JAN_20 + 7 * number * DAY, weekly(JAN_20 + 7 * number * DAY))
+    return story
+
+
+def weekly_to_monthly_and_back(user: str) -> SubscriptionStory:
+    story = billed_by_the_week(user, 1)
+    story.change(JAN_20, monthly(JAN_20, FEB_20), billing_cycle_anchor=JAN_20)
+    story.change(JAN_20 + DAY, weekly(JAN_20 + DAY), billing_cycle_anchor=JAN_20 + DAY)
+    story.change(JAN_20 + 8 * DAY, weekly(JAN_20 + 8 * DAY))
+    return story
+
+
+def trial_before_weeks(user: str) -> SubscriptionStory:
+    item = price_item("pro_weekly", JAN_10, JAN_20, interval="week")
+    trial = {"status": "trialing", "trial_end": JAN_20, "billing_cycle_anchor": JAN_20}
+    return SubscriptionStory(user, item, at=JAN_10, **trial)
+
+
+def trial_that_became_weeks(user: str) -> SubscriptionStory:
+    story = trial_before_weeks(user)
+    story.change(JAN_20, weekly(JAN_20), status="active")
+    story.change(JAN_20 + 7 * DAY, weekly(JAN_20 + 7 * DAY))
+    return story
+
+
+FEB_1 = day(2030, 2, 1)
+
 CASES = {
     "a renewal": Case(renewed, FEB_20, "calls", (FEB_10, MAR_10)),
     "a renewal that only its invoice tells of": Case(
@@ -252,4 +306,13 @@ CASES = {
     "its next one, until the renewal": Case(
         yearly_to_monthly_on_the_31st, day(2030, 4, 1), "mails", (day(2030, 3, 31), day(2030, 4, 10))
     ),
+    "a month of weeks": Case(billed_by_the_week, FEB_1, "mails", (JAN_10, FEB_10)),
+    "a week": Case(billed_by_the_week, FEB_1, "calls", (JAN_10 + 21 * DAY, JAN_10 + 28 * DAY)),
+    "the month after that of weeks": Case(billed_by_many_weeks, FEB_20, "mails", (FEB_10, MAR_10)),
+    "a resume within weeks": Case(paused_within_weeks, JAN_20, "mails", (JAN_10 + 3 * DAY, FEB_10)),
+    "a trial before weeks": Case(trial_before_weeks, JAN_20 - 1, "mails", (JAN_10, JAN_20)),
+    "a month of weeks after a trial": Case(trial_that_became_weeks, FEB_1, "mails", (JAN_20, FEB_20)),
+    "monthly to weekly, renewed": Case(monthly_to_weekly, FEB_10 - 1, "mails", (JAN_10, FEB_10)),
+    "monthly to weekly, the month after": Case(monthly_to_weekly, FEB_10, "mails", (FEB_10, FEB_20)),
+    "weekly to monthly and back": Case(weekly_to_monthly_and_back, FEB_1, "mails", (JAN_10, FEB_10)),
 }

@@ -39,7 +39,7 @@ mails = { kind = "consumable", reset = "month", anchor = "billing" }
 calls = 10
 mails = 10
 [plans.pro]
-prices = ["pro_monthly", "pro_yearly"]
+prices = ["pro_weekly", "pro_monthly", "pro_yearly"]
 calls = 100
 mails = 100
 """
