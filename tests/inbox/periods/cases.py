@@ -210,12 +210,16 @@ def paused_within_weeks(user: str) -> SubscriptionStory:
     return story
 
 
-def monthly_to_weekly(user: str) -> SubscriptionStory:
+def monthly_to_weekly(user: str, renewals: int = 2) -> SubscriptionStory:
     story = SubscriptionStory(user, monthly(JAN_10, FEB_10), at=JAN_10)
     story.change(JAN_20, weekly(JAN_20), billing_cycle_anchor=JAN_20)
-    for number in range(1, 4):
+    for number in range(1, renewals + 1):
         story.change(JAN_20 + 7 * number * DAY, weekly(JAN_20 + 7 * number * DAY))
     return story
+
+
+def monthly_to_weekly_for_longer(user: str) -> SubscriptionStory:
+    return monthly_to_weekly(user, 3)
 
 
 def weekly_to_monthly_and_back(user: str) -> SubscriptionStory:
@@ -313,6 +317,8 @@ CASES = {
     "a trial before weeks": Case(trial_before_weeks, JAN_20 - 1, "mails", (JAN_10, JAN_20)),
     "a month of weeks after a trial": Case(trial_that_became_weeks, FEB_1, "mails", (JAN_20, FEB_20)),
     "monthly to weekly, renewed": Case(monthly_to_weekly, FEB_10 - 1, "mails", (JAN_10, FEB_10)),
-    "monthly to weekly, the month after": Case(monthly_to_weekly, FEB_10, "mails", (FEB_10, FEB_20)),
+    "monthly to weekly, the month after": Case(
+        monthly_to_weekly_for_longer, FEB_10, "mails", (FEB_10, FEB_20)
+    ),
     "weekly to monthly and back": Case(weekly_to_monthly_and_back, FEB_1, "mails", (JAN_10, FEB_10)),
 }
