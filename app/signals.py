@@ -26,43 +26,56 @@ reactions = Namespace()
 
 subscription_activated = reactions.signal("subscription_activated")
 """A subscription became active or trialing: new, resumed, or paid after it was unpaid. Without a user it is
-announced only after 30 seconds, and once more when its first user becomes known."""
+announced only after 30 seconds, and once more when its first user becomes known. `facts` has `status`,
+`plan_id` (the price) and `changes`."""
 subscription_changed = reactions.signal("subscription_changed")
-"""Any column of a subscription changed, its beginning and end included. `facts["changes"]` is
-`{column: [before, after]}`."""
+"""Any column of a subscription changed, its beginning and end included. `facts` has `status`, `plan_id`
+(the price) and `changes`: `{column: [before, after]}`."""
 subscription_ended = reactions.signal("subscription_ended")
-"""A subscription was canceled, or expired before its first payment."""
+"""A subscription was canceled, or expired before its first payment. `facts` has `status`, `plan_id` and
+`changes`."""
 trial_ending = reactions.signal("trial_ending")
-"""A trial ends in three days, or at once where Stripe was asked to end it."""
+"""A trial ends in three days, or at once where Stripe was asked to end it. `facts` has `trial_end` and
+`plan_id` (the price)."""
 payment_failed = reactions.signal("payment_failed")
-"""An attempt to collect an invoice failed. Not announced when the invoice is already paid."""
+"""An attempt to collect an invoice failed. Not announced when the invoice is already paid. `facts` has
+`amount` (due), `currency`, `attempt_count`, `next_payment_attempt` (null after the last one) and
+`hosted_invoice_url`, where the customer can pay."""
 first_payment_failed = reactions.signal("first_payment_failed")
 """The first payment of a subscription failed late, as a bank debit does, and Stripe keeps the subscription
-active. Once for each subscription."""
+active. Once for each subscription. `facts` has `plan_id` (the price) and `failed_at`."""
 payment_recovered = reactions.signal("payment_recovered")
-"""An invoice was paid after an attempt had failed."""
+"""An invoice was paid after an attempt had failed. `facts` is that of `payment_failed`, with the `amount`
+paid."""
 payment_action_required = reactions.signal("payment_action_required")
-"""The customer has to confirm the payment of an invoice."""
+"""The customer has to confirm the payment of an invoice, at `facts["hosted_invoice_url"]`. `facts` is that
+of `payment_failed`."""
 payment_refunded = reactions.signal("payment_refunded")
-"""A charge was refunded, in full or in part. Access does not change."""
+"""A charge was refunded, in full or in part. Access does not change. `facts` has `charge_id`, `amount`
+(refunded in all) and `currency`."""
 refund_failed = reactions.signal("refund_failed")
 """A refund failed or was canceled later: the money is back in your balance, and what the refund took back of
 a purchase is restored. `facts` has `refund_id`, `charge_id`, `amount`, `currency`, `status` and `reason`."""
 payment_disputed = reactions.signal("payment_disputed")
-"""A dispute about a charge was opened or closed: `facts["status"]` is its status. It names user, customer,
-subscription and invoice where the payment is known here: see `inbox.payers`."""
+"""A dispute about a charge was opened or closed. It names user, customer, subscription and invoice where
+the payment is known here. `facts` has `dispute_id`, `charge_id`, `amount`, `currency`,
+`status` and `reason`."""
 invoice_finalization_failed = reactions.signal("invoice_finalization_failed")
-"""An invoice could not be finalized, and is not collected until its cause is fixed: `facts["code"]`."""
+"""An invoice could not be finalized, and is not collected until its cause is fixed. `facts` has `code` (the
+cause), `amount` and `currency`."""
 fraud_warning = reactions.signal("fraud_warning")
-"""A bank reports that a charge may be fraudulent: a dispute may follow, unless it is refunded."""
+"""A bank reports that a charge may be fraudulent: a dispute may follow, unless it is refunded. `facts` has
+`warning_id`, `charge_id`, `fraud_type` and `actionable`."""
 checkout_payment_failed = reactions.signal("checkout_payment_failed")
-"""The delayed payment of a completed checkout session failed, as a bank debit does."""
+"""The delayed payment of a completed checkout session failed, as a bank debit does. `facts` has
+`session_id`, `client_reference_id`, `amount` and `currency`."""
 checkout_expired = reactions.signal("checkout_expired")
-"""A checkout session expired before anybody completed it. Not announced when another session of its user, or
-a purchase, took its place."""
+"""A checkout session expired before anybody completed it. Not announced when another session of its user,
+or a purchase, took its place. `facts` has `session_id`, `client_reference_id`, `amount` and `currency`."""
 price_unmapped = reactions.signal("price_unmapped")
-"""A live subscription has a price that the plans file does not list. Once for each price; `facts["remedy"]`
-is the line to add."""
+"""A live subscription has a price that the plans file does not list. Once for each price. `facts` has
+`price_id`, `gives` (the plan that is kept, or `nothing`) and `remedy`, the line to add; from an event
+`product_id`, too."""
 entitlements_changed = reactions.signal("entitlements_changed")
 """What a user has differs from what was announced last: plan, status, access, a limit, or why. `facts` is the
 user's whole state as of `at`, numbered by `facts["version"]`; several changes at once make one. Outbound
@@ -72,7 +85,7 @@ bought_twice = reactions.signal("bought_twice")
 subscription; `facts` has `why` (`second_subscription` or `second_trial`) and `earlier_subscription_id`."""
 over_limit = reactions.signal("over_limit")
 """A user has more of an allocated feature in use than the limit, as after a downgrade. Once for each time.
-`facts` has `feature`, `used`, `limit`, `over_since` and, with `[over_limit] days`, `over_until`."""
+`facts` has `feature`, `used`, `limit`, `plan`, `over_since` and, with `[over_limit] days`, `over_until`."""
 usage_threshold_reached = reactions.signal("usage_threshold_reached")
 """A user has used a share of a limit that the plans file lists under `warn_at`: once for each share, limit
 and period. `facts` has `feature`, `used`, `limit`, `share`, `soft`, `plan`, `period_start`, `period_end`. Of
@@ -83,25 +96,29 @@ usage_overage = reactions.signal("usage_overage")
 """A period is over in which a user has used more than a soft limit: once for each. `facts` has `feature`,
 `used`, `limit`, `over`, `period_start`, `period_end` and `plan`."""
 grace_ending = reactions.signal("grace_ending")
-"""The access of a user for whom a payment is due ends within a day."""
+"""The access of a user for whom a payment is due ends within a day. `facts` has `grace_ends_at` and
+`plan_id` (the price)."""
 customer_unlinked = reactions.signal("customer_unlinked")
 """For ten minutes a customer has had a live subscription that belongs to no user."""
 event_dead = reactions.signal("event_dead")
-"""An event failed for three days and is a dead letter: it is not retried by itself."""
+"""An event failed for three days and is a dead letter: it is not retried by itself. `facts` has
+`event_type` and `object_id`."""
 backlog_old = reactions.signal("backlog_old")
-"""The oldest event that is not applied has waited for more than five minutes. Announced again only after the
-backlog was gone."""
+"""The oldest event that is not applied has waited for more than five minutes. Announced again only after
+the backlog was gone. `facts` has `age` in seconds and `waiting_since`."""
 database_down = reactions.signal("database_down")
 """For a minute the database has taken no events: it is down, read-only or full, or it lacks a migration. Each
 process that sees it calls the receivers itself, since nothing can be stored: durable ones again until they
 return, or the process ends. `facts`: `since`, `reason`, and `spool`, what becomes of events meanwhile."""
 webhooks_refused = reactions.signal("webhooks_refused")
-"""Every webhook is refused for its signature: a wrong signing secret, or a wrong clock. Announced again only
-after one was accepted."""
+"""Every webhook is refused for its signature: a wrong signing secret, or a wrong clock. Announced again
+only after one was accepted. `facts` has `what` and `remedy`, both for people."""
 webhooks_missed = reactions.signal("webhooks_missed")
-"""Events come by catch-up, and none by webhook. Announced again only after one was accepted."""
+"""Events come by catch-up, and none by webhook. Announced again only after one was accepted. `facts` has
+`what` and `remedy`, both for people."""
 webhooks_silent = reactions.signal("webhooks_silent")
-"""No event came for longer than `SILENCE_HOURS`. Announced again only after one came."""
+"""No event came for longer than `SILENCE_HOURS`. Announced again only after one came. `facts` has `age` in
+seconds and `last`."""
 
 
 @dataclass(frozen=True, slots=True)

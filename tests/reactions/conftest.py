@@ -14,7 +14,7 @@ from app.worker.worker import Worker
 
 from ..client import Client, running
 from ..limits.helpers import Clock
-from .helpers import HEARD, Listener
+from .helpers import HEARD, Listener, undocumented_facts
 
 
 @pytest.fixture
@@ -25,6 +25,7 @@ def listener() -> Iterator[Listener]:
     yield listener
     for signal in HEARD:
         disconnect_durable(signal, listener.name)
+    assert [f"{each.signal}: {name}" for each in listener.heard for name in undocumented_facts(each)] == []
 
 
 @pytest.fixture

@@ -1,10 +1,12 @@
 """A listener to reactions, and deliveries from the outbox."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 from sqlmodel import select
 
+from app import signals
 from app.db.models import OutboxEntry
 from app.service import Service
 from app.signals import (
@@ -12,12 +14,28 @@ from app.signals import (
     reactions,
 )
 from app.simulator import Account
+from tools.reference import docstrings
 
 from ..client import Client
 from ..limits.helpers import START
 from ..waiting import until_idle
 
+TOLD = docstrings(signals)
+SAME_FACTS = re.compile(r"`facts` is that of `(\w+)`|with the same `(facts)`")
 HEARD = [signal for name, signal in reactions.items()]
+
+
+def documented_facts(signal: str) -> set[str]:
+    """The names that a signal's documentation says `facts` has, or those of the signal that it refers to."""
+    if (same := SAME_FACTS.search(TOLD[signal])) is not None:
+        return documented_facts(same[1] or "usage_threshold_reached")
+    return set(re.findall(r"`(\w+)`", TOLD[signal].partition("`facts`")[2]))
+
+
+def undocumented_facts(reaction: Reaction) -> set[str]:
+    if reaction.signal == "entitlements_changed":  # the user's state: docs/webhooks-out.md
+        return set()
+    return reaction.facts.keys() - documented_facts(reaction.signal)
 
 
 class Listener:

@@ -13,7 +13,7 @@ from app.simulator import DAY, NEW, Account, event_body, play
 
 from ..client import AUTH, Client
 from ..limits.helpers import START, Clock
-from .helpers import Listener, deliver_all, service_of
+from .helpers import Listener, deliver_all, documented_facts, service_of
 
 pytestmark = pytest.mark.postgresql_in_long
 
@@ -62,6 +62,23 @@ async def test_a_refund_and_a_dispute_are_announced_with_their_amounts(
     for each in disputes:  # a stored event of the charge names the customer, who has one subscription
         assert (each.user_id, each.customer_id) == ("ada", subscription.customer)
         assert each.subscription_id == subscription.id
+
+
+async def test_what_few_events_announce_has_the_facts_that_the_reference_lists(
+    client: Client, listener: Listener
+) -> None:
+    account = Account(1, start=START - 60)
+    customer = account.create_customer(user_id="ada")
+    invoice = account.renew(account.create_subscription(customer, "price_team"))
+    account.warn_of_fraud(invoice)
+    session = account.open_checkout([("price_team", 1)], client_reference_id="ada")
+    account.fail_async_payment(session)
+    account.expire_checkout(session)
+    await client.deliver(*account.events)
+    await deliver_all(client, listener)
+    assert {"fraud_warning", "checkout_payment_failed", "checkout_expired"} <= set(listener.signals())
+    assert documented_facts("fraud_warning") == {"warning_id", "charge_id", "fraud_type", "actionable"}
+    assert documented_facts("limit_reached") == documented_facts("usage_threshold_reached")
 
 
 @pytest.mark.parametrize("shape", ["before 2025-03-31.basil", "with expanded payments"])
