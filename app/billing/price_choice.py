@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from .. import COMMAND
 from ..errors import Conflict, InvalidRequest, NotFound
 from ..limits.prices import known_prices
 from ..plans import Catalogue, Ignored, Offer, Plan, PriceList
@@ -133,11 +134,16 @@ async def price_for(api: StripeApi, offer: Offer, *, every: str | None, currency
     )
 
 
+def _not_sold(offer: Offer) -> InvalidRequest:
+    return InvalidRequest(
+        f"{titled(offer)} has no price in the plans file that Stripe sells, so it cannot be bought. "
+        f"`{COMMAND} doctor` names what is missing. A process reads the plans file when it starts."
+    )
+
+
 def _only(found: list[Values], offer: Offer) -> str:
     if not found:
-        raise InvalidRequest(
-            f"{titled(offer)} has no price in the plans file that Stripe sells, so it cannot be bought."
-        )
+        raise _not_sold(offer)
     if len(found) > 1 and not offer.lookup_keys and not offer.prices:
         raise Conflict(
             f"{titled(offer)} has several prices at Stripe. Send the price_id of one of the choices.",
@@ -216,10 +222,12 @@ async def price_like(api: StripeApi, offer: Offer, item: Mapping[str, Any]) -> s
         InvalidRequest: when there is no price at all.
         StripeRefused, StripeUnavailable, Unavailable: when Stripe cannot be asked.
     """
-    title = f"Plan {offer.id!r}" if isinstance(offer, Plan) else f"Add-on {offer.id!r}"
+    title = titled(offer)
     if not (offer.prices or offer.lookup_keys or offer.products):
         raise InvalidRequest(f"{title} has no price in the plans file: cancel the subscription.")
     choices = [_choice(price) for price in await _prices_of(api, offer)]
+    if not choices:
+        raise _not_sold(offer)
     for choice in choices:
         if all(choice[name] == item[name] for name in SAME):
             return str(choice["price_id"])

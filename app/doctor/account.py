@@ -1,14 +1,18 @@
 """The account at Stripe: whether it answers, its clock, its prices."""
 
+from .. import COMMAND
 from ..checks.finding import Finding
 from ..concurrency import run_all
 from ..errors import NotFound, StripeRefused, StripeUnavailable
+from ..stripe.objects import as_text
 from .checks import Check
 from .installation import Installation
 
 SKEW_WARNING_SECONDS = 30
 SKEW_ERROR_SECONDS = 240
 """Signatures hold for 300 s, the way included."""
+MOST_KEYS = 10
+"""As many lookup keys as one request to Stripe may ask for ("List all prices")."""
 DATED_BEFORE = 1.5
 """What is stamped by the second was, on average, half a second ago; `Answer.at` takes one more off."""
 
@@ -22,6 +26,8 @@ async def stripe_answers(installation: Installation) -> list[Finding]:
     except (StripeRefused, StripeUnavailable) as error:
         installation.lacking["stripe"] = "Stripe's API does not answer."
         what, _, remedy = error.detail.partition(". ")
+        if isinstance(error, StripeUnavailable) and (base := installation.settings.stripe_api_base):
+            remedy += f" STRIPE_API_BASE is {base}: start what answers there, or unset it for Stripe itself."
         return [Finding("error", f"{what}.", remedy or "See what Stripe says of this key in its Dashboard.")]
     installation.skew = installation.clock() - answer.at - DATED_BEFORE
     return []
@@ -67,7 +73,34 @@ async def prices_exist(installation: Installation) -> list[Finding]:
         )
         for price, is_missing in zip(owners, missing, strict=True)
         if is_missing
+    ] + await _unused_lookup_keys(installation)
+
+
+async def _unused_lookup_keys(installation: Installation) -> list[Finding]:
+    """A key without a price is a warning: the file may keep one for those who pay a price that had it."""
+    catalogue = installation.catalogue
+    plans = [each for each in catalogue.plans.values() if each.sold]
+    addons = [each for each in catalogue.addons.values() if each.sold]
+    owners = {key: f"plan {each.id}" for each in plans for key in each.lookup_keys}
+    owners |= {key: f"add-on {each.id}" for each in addons for key in each.lookup_keys}
+    keys = list(owners)
+    pages = [keys[first : first + MOST_KEYS] for first in range(0, len(keys), MOST_KEYS)]
+    there = set().union(*await run_all(_have_keys(installation, page) for page in pages))
+    return [
+        Finding(
+            "warning",
+            f"No price at Stripe, in the key's mode, has the lookup key {key} of {owner}: nobody buys by it.",
+            "Give the key to a price at Stripe, or describe the price in the file of PLANS_FILE and run "
+            f"`{COMMAND} plans push`.",
+        )
+        for key, owner in owners.items()
+        if key not in there
     ]
+
+
+async def _have_keys(installation: Installation, keys: list[str]) -> set[str | None]:
+    answer = await installation.api.get("/v1/prices", lookup_keys=keys, limit=100)
+    return {as_text(price.get("lookup_key")) for price in answer.content.get("data") or []}
 
 
 async def _is_missing(installation: Installation, price: str) -> bool:

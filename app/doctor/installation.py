@@ -104,7 +104,7 @@ async def installed(
     """The installation while it is examined; it is closed afterwards."""
     key = settings.stripe_api_key
     api = StripeApi(key.get_secret_value(), settings.stripe_api_base) if key else None
-    installation = Installation(settings, problems, clock, url, api)
+    installation = Installation(settings, problems, clock, url, api, account=settings.stripe_account)
     try:
         yield installation
     finally:

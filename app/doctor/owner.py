@@ -21,9 +21,6 @@ SET_ACCOUNT = (
 async def account_is_the_keys(installation: Installation) -> list[Finding]:
     """Learns the account that the key is of, for the checks that follow."""
     wanted = installation.settings.stripe_account
-    installation.account = wanted
-    if installation.stripe is None or "stripe" in installation.lacking:
-        return []
     try:
         keys = as_id((await installation.api.get("/v1/account")).content.get("id"))
     except StripeRefused:
@@ -100,7 +97,7 @@ async def thin_events_are_of_the_keys_mode(installation: Installation) -> list[F
 
 
 CHECKS = (
-    Check("account", "STRIPE_ACCOUNT is the key's.", account_is_the_keys),
+    Check("account", "STRIPE_ACCOUNT is the key's.", account_is_the_keys, needs=("stripe",)),
     Check("unknown-account", "Every event's account is known.", accounts_are_known, ("records",)),
     Check(
         "events-account", "The latest events are of this account.", events_are_of_the_account, ("records",)

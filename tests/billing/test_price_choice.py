@@ -43,6 +43,17 @@ async def test_a_change_by_the_plans_name_keeps_the_interval(database_url: str) 
         assert again["plan_id"] == "price_team", "the monthly one, though a yearly one is there, too"
 
 
+async def test_a_plan_that_stripe_does_not_sell_offers_no_choice_of_nothing(any_database_url: str) -> None:
+    account = Account(1)
+    account.update_price("price_starter", active=False)
+    async with shop(any_database_url, account=account) as here:
+        subscription = await here.bought(price_id="price_team")
+        answer = await here.post(f"subscriptions/{subscription.id}/change", {"plan": "starter"})
+    assert answer.status_code == 422
+    assert "Plan 'starter' has no price in the plans file that Stripe sells" in answer.json()["detail"]
+    assert "doctor" in answer.json()["detail"]
+
+
 async def test_a_change_to_the_plan_that_there_is_keeps_its_price(database_url: str) -> None:
     async with shop(database_url, account=account_with_prices()) as here:
         subscription = await here.bought(price_id="price_team_yearly")

@@ -1,5 +1,6 @@
 """Mistakes, each made for real."""
 
+import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,17 @@ async def rejected_in_the_spool(patient: Patient) -> None:
 async def price_without_stripe(patient: Patient) -> None:
     plans = Path(patient.environment["PLANS_FILE"])
     plans.write_text(plans.read_text().replace("price_starter", "price_unheard_of"))
+
+
+async def lookup_key_without_price(patient: Patient) -> None:
+    plans = Path(patient.environment["PLANS_FILE"])
+    there = [f"starter_{number}" for number in range(11)]
+    for number, key in enumerate(there):
+        patient.account.create_price(f"price_of_key_{number}", 900)
+        patient.account.update_price(f"price_of_key_{number}", lookup_key=key)
+    keys = json.dumps([*there, "starter_weekly"])
+    old = 'prices = ["price_starter"]'
+    plans.write_text(plans.read_text().replace(old, f"{old}\nlookup_keys = {keys}"))
 
 
 async def sold_by_a_silent_payment_link(patient: Patient) -> None:

@@ -13,6 +13,7 @@ from .mistakes import (
     event_in_the_spool,
     forgotten_migration,
     junk_for_a_database,
+    lookup_key_without_price,
     missing_database,
     newer_database,
     price_without_stripe,
@@ -86,6 +87,9 @@ STORIES_OF_SETTINGS = {
         "stripe", "error", setting(**{API: "sk_test_rolled_long_ago"}), "does not accept", "rolled"
     ),
     "stripe fails": Story("stripe", "error", stripe_fails, "cannot be reached", "Try again later"),
+    "another address does not answer": Story(
+        "stripe", "error", stripe_fails, "cannot be reached", "STRIPE_API_BASE is http://127.0.0.1:"
+    ),
     "api key of the other mode": Story(
         "key-mode",
         "error",
@@ -131,5 +135,8 @@ STORIES_OF_SETTINGS = {
     "clock five minutes behind": Story("clock", "error", skewed(-300), "300 s behind", "NTP"),
     "price not at Stripe": Story(
         "plan-prices", "error", price_without_stripe, "price_unheard_of of plan starter", "PLANS_FILE"
+    ),
+    "lookup key of no price": Story(
+        "plan-prices", "warning", lookup_key_without_price, "starter_weekly of plan starter", "plans push"
     ),
 }

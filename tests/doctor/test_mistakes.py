@@ -13,7 +13,7 @@ from app.errors import StripeRefused
 from app.operations import event_sources
 from app.stripe.client import StripeApi
 
-from .mistakes import failing_event, thin_event_that_nobody_reads
+from .mistakes import failing_event, stripe_fails, thin_event_that_nobody_reads
 from .patient import found, healthy
 from .settings_stories import NOBODY, Story
 from .stories import STORIES
@@ -75,6 +75,18 @@ async def test_a_healthy_installation_has_nothing_wrong_and_nothing_is_skipped(
     assert [name for name, _ in report.findings] == [check.name for check in CHECKS]
     assert (report.ok, list(report.skipped)) == (True, [])
     assert not (tmp_path / "spool").exists(), "it changes nothing"
+
+
+async def test_an_account_that_could_not_be_asked_for_is_not_called_right(
+    any_database_url: str, tmp_path: Path
+) -> None:
+    async with healthy(any_database_url, tmp_path) as patient:
+        await stripe_fails(patient)
+        report = await patient.examine()
+    assert found(report, "account") == []
+    assert [each.why for each in report.skipped if each.check == "account"] == [
+        "Stripe's API does not answer."
+    ]
 
 
 async def test_what_is_young_or_small_is_no_mistake(database_url: str, tmp_path: Path) -> None:
