@@ -80,10 +80,13 @@ def _left_open(over: BillingCycle, ended: int, current: Period, cycles: Iterable
 
 
 def _after(left: Period, current: Period, now: int) -> Period:
-    """The period of a subscription that is over runs until its end, or until that of the user's next one."""
+    """The period of a subscription that is over runs until its end, or until that of the user's next one.
+
+    While the next one awaits a renewal since before, nothing but its own end is known.
+    """
     assert left.end is not None and current.end is not None
     if left.end >= current.end:
-        return Period(left.start, current.end)
+        return Period(left.start, current.end) if left.start < current.end else left
     return Period(left.start, left.end) if now < left.end else Period(left.end, current.end)
 
 

@@ -79,6 +79,23 @@ def test_without_stripes_period_the_term_of_the_internal_update_is_the_period() 
     assert of(broken).period_of("calls", NOW) == of().period_of("calls", NOW)
 
 
+def test_a_period_that_was_left_open_after_another_renewal_got_late_has_its_own_end() -> None:
+    """The canceled one began earlier, so its periods were the user's; the other one's ended before."""
+    start, end, now = END + DAY, END + 31 * DAY, END + 3 * DAY
+    over = replace(
+        STARTER,
+        id="sub_2",
+        status="canceled",
+        start_date=START - 200 * DAY,
+        current_period_start=start,
+        current_period_end=end,
+        expiry_date=END + 2 * DAY,
+    )
+    user = of(STARTER, over, now=now)
+    assert (user.plan, user.period_of("calls", now)) == ("starter", (start, end))
+    assert user.resets_at("calls", now) == end
+
+
 BILLED_MONTHS = catalogue_of("""
 [features]
 mails = { kind = "consumable", reset = "month", anchor = "billing" }
