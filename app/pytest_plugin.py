@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 ENTRY_POINT = "subscription_service"
 """The name under which pytest loads the plugin of an installed wheel by itself."""
+STRIPE_API = "billing_stripe_api"
+"""The fixture that gives the application Stripe's API, where a test names it."""
 _SUITE = pytest.StashKey[Any]()
 """The suite that runs, where the option is given."""
 WITHOUT_ADAPTER = (
@@ -127,8 +129,21 @@ def billing_database_url(tmp_path: Path) -> str:
 
 
 @pytest.fixture
+def billing_stripe_api(billing_account: Account) -> Iterator[str]:
+    """The address of the account's API at the simulator. In a test that names this fixture the application
+    has it and a key, so checkout, portal and changes work."""
+    from .simulator.api import serving_in_thread
+
+    with serving_in_thread(billing_account) as address:
+        yield address
+
+
+@pytest.fixture
 def billing_settings(
-    monkeypatch: pytest.MonkeyPatch, billing_database_url: str, billing_plans_file: Path | None
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    billing_database_url: str,
+    billing_plans_file: Path | None,
 ) -> Settings:
     """The settings of a service under test: the database, brought up to the code, fake keys, and nothing that
     reaches another system. They are in the environment, too."""
@@ -138,7 +153,8 @@ def billing_settings(
     from .testing.environment import variables
 
     plans = str(billing_plans_file) if billing_plans_file else None
-    for name, value in variables(billing_database_url, plans).items():
+    api = request.getfixturevalue(STRIPE_API) if STRIPE_API in request.fixturenames else None
+    for name, value in variables(billing_database_url, plans, api).items():
         monkeypatch.setenv(name, value)
     if not is_sqlite(billing_database_url):  # a SQLite file is when the service starts
         migrate_if_behind(billing_database_url)
@@ -172,12 +188,16 @@ def billing_app(billing_settings: Settings, billing_clock: Clock) -> FastAPI:
 
 
 @pytest.fixture
-def billing(billing_app: FastAPI, billing_account: Account, billing_clock: Clock) -> Iterator[Billing]:
+def billing(
+    request: pytest.FixtureRequest, billing_app: FastAPI, billing_account: Account, billing_clock: Clock
+) -> Iterator[Billing]:
     """The application, running: requests to it, signed deliveries, users on plans, usage."""
     from .testing import Billing
     from .testing.portal import running
 
     with running(billing_app) as started:
         made = Billing(started, billing_account, billing_clock)
+        if STRIPE_API in request.fixturenames:
+            made.make_prices()
         yield made
         made.close()

@@ -11,7 +11,7 @@ from ..service import Service
 from ..simulator import Account, Event, Subscription, signed_event
 from .clock import Clock
 from .portal import RunningApp
-from .subscribers import customer_of, price_of, subscribe
+from .subscribers import customer_of, make_prices, price_of, subscribe
 
 T = TypeVar("T")
 MOST_APART_SECONDS = 300
@@ -110,6 +110,11 @@ class Billing:
         )
         self.deliver()
         return subscription
+
+    def make_prices(self) -> None:
+        """Have every price in the account that the catalogue sells; those that are there stay as they are."""
+        make_prices(self.account, self.service.limits.catalogue)
+        self.deliver()
 
     def change_plan(self, subscription: Subscription, plan: str) -> None:
         """Change a subscription to another plan, and deliver it.

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 WEBHOOK_SECRET = "whsec_test_0123456789abcdef"
 API_KEY = "test-key-of-the-internal-api-0001"
+STRIPE_KEY = "sk_test_fake_simulator"
 
 QUIET: Mapping[str, str] = {
     "STRIPE_WEBHOOK_SECRET": WEBHOOK_SECRET,
@@ -26,7 +27,15 @@ QUIET: Mapping[str, str] = {
 """Whatever the environment and `.env` say: no calls to Stripe, no messages, no outbound webhooks."""
 
 
-def variables(database_url: str, plans_file: str | None = None) -> dict[str, str]:
-    """The environment of a service under test. Without a `plans_file` the application's own is used."""
+def variables(
+    database_url: str, plans_file: str | None = None, stripe_api: str | None = None
+) -> dict[str, str]:
+    """The environment of a service under test. Without a `plans_file` the application's own is used.
+
+    `stripe_api`: the address of the simulator's API. Without it the service has no key, and calls nobody.
+    """
     plans = {"PLANS_FILE": plans_file} if plans_file else {}
-    return {**QUIET, "DATABASE_URL": database_url, **plans}
+    stripe: dict[str, str] = {}
+    if stripe_api:  # the test delivers the events, not a catch-up
+        stripe = {"STRIPE_API_KEY": STRIPE_KEY, "STRIPE_API_BASE": stripe_api, "CATCH_UP_MINUTES": "0"}
+    return {**QUIET, "DATABASE_URL": database_url, **plans, **stripe}

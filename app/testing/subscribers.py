@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..errors import ConfigurationError
-from ..plans import Catalogue, Plan
+from ..plans import Catalogue, Offer
 from ..simulator import Account, Customer, Subscription
 from ..simulator.model import Price
 
@@ -12,12 +12,12 @@ AMOUNT = 1000
 """What a price costs that the account does not have yet, in minor currency units."""
 
 
-def has_price(plan: Plan) -> bool:
-    """Whether the plan can be subscribed to."""
-    return bool(plan.prices or plan.lookup_keys or plan.products)
+def has_price(offer: Offer) -> bool:
+    """Whether the plan can be subscribed to, or the add-on bought."""
+    return bool(offer.prices or offer.lookup_keys or offer.products)
 
 
-def price_of(account: Account, plan: Plan) -> str:
+def price_of(account: Account, plan: Offer) -> str:
     """The id of a price at the simulator that buys the plan; made where there is none. Monthly, if new.
 
     Raises:
@@ -35,6 +35,20 @@ def price_of(account: Account, plan: Plan) -> str:
     if price.id not in account.prices:
         account.add_price(replace(price, created=account.now))
     return price.id
+
+
+def make_prices(account: Account, catalogue: Catalogue) -> None:
+    """Have every price at the simulator by which the catalogue sells something. Monthly, if new."""
+    for offer in (*catalogue.plans.values(), *catalogue.addons.values()):
+        if not has_price(offer):
+            continue
+        price_of(account, offer)
+        keys = offer.lookup_keys if offer.prices else offer.lookup_keys[1:]
+        others = [Price(id, AMOUNT) for id in offer.prices[1:]]
+        others += [Price(f"price_test_{key}", AMOUNT, lookup_key=key) for key in keys]
+        for price in others:
+            if price.id not in account.prices:
+                account.add_price(replace(price, created=account.now))
 
 
 def customer_of(

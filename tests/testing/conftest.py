@@ -8,6 +8,7 @@ from app.pytest_plugin import (
     billing_database_url,
     billing_plans_file,
     billing_settings,
+    billing_stripe_api,
 )
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "billing_database_url",
     "billing_plans_file",
     "billing_settings",
+    "billing_stripe_api",
 ]

@@ -27,7 +27,7 @@ projects = { kind = "allocated" }
 [plans.free]
 projects = 1
 [plans.by_key]
-lookup_keys = ["team"]
+lookup_keys = ["team", "yearly"]
 projects = { limit = 5, per_unit = true }
 [plans.by_product]
 products = ["prod_big"]
@@ -171,11 +171,28 @@ def test_the_conformance_test_without_an_adapter_says_what_to_write(tmp_path: Pa
 @pytest.mark.long
 def test_the_tests_on_the_page_pass(tmp_path: Path) -> None:
     files = re.findall(r'```\w+ title="([\w.]+)"\n(.*?)```', PAGE.read_text(), re.DOTALL)
-    assert {name for name, _ in files} == {"conftest.py", "test_billing.py", "plans.toml"}
+    assert {name for name, _ in files} == {"conftest.py", "test_billing.py", "test_checkout.py", "plans.toml"}
     for name, text in files:
         (tmp_path / name).write_text(text)
-    code, output = pytest_in(tmp_path)
-    assert (code, "1 passed" in output) == (0, True), output
+    ignored = re.search(r"`(ignore:[^`]+)`", PAGE.read_text())
+    assert ignored
+    code, output = pytest_in(tmp_path, "-W", ignored[1])
+    assert (code, "2 passed" in output) == (0, True), output
+
+
+def test_a_test_that_names_the_api_has_every_price_that_the_catalogue_sells(
+    billing: Billing, billing_stripe_api: str
+) -> None:
+    assert billing.service.settings.stripe_api_base == billing_stripe_api
+    account, prices = billing.account, set(billing.account.prices)
+    assert {"price_test_by_key", "price_test_by_product", "price_test_yearly"} <= prices
+    billing.make_prices()
+    billing.subscribe("ada", "by_key")
+    assert set(account.prices) == prices, "no lookup key is given away twice"
+
+
+def test_a_test_that_does_not_name_the_api_calls_nobody(billing: Billing) -> None:
+    assert billing.service.settings.stripe_api_key is None
 
 
 def test_the_adapter_on_the_page_is_the_examples() -> None:
