@@ -15,6 +15,7 @@ from .api import health, metrics
 from .api.home import home
 from .api.problem_schemas import add_problem_schemas
 from .billing.seat_changes import syncing_seats
+from .billing.set_aside_plans import restoring_plans
 from .config import Settings, load_settings
 from .errors import ConfigurationError, ServiceError
 from .inbox import handlers, webhook
@@ -116,7 +117,12 @@ def _run_with(app: FastAPI, service: Service) -> None:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[Any]:
-        async with service.running(), syncing_seats(service), applications_own(app) as state:
+        async with (
+            service.running(),
+            syncing_seats(service),
+            restoring_plans(service),
+            applications_own(app) as state,
+        ):
             yield state
 
     app.router.lifespan_context = lifespan

@@ -5,7 +5,7 @@ plans the change. A process that is killed between them leaves a schedule that p
 customer portal until the next change, end or resumption here uses or releases it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -143,15 +143,19 @@ def planned_items(current: Current) -> Planned | None:
     planned = next_phase(phases, current.read_at)
     if planned is None:
         return None
+    return Planned(planned.at, items_planned(current, planned.items))
+
+
+def items_planned(current: Current, planned: Iterable[tuple[str | None, int | None]]) -> list[TargetItem]:
+    """The items of these prices and quantities, each beside the one that has its price now."""
     by_price = {each.price_id: each for each in current.held}
-    items = [
+    return [
         TargetItem(
             HeldItem("", price, current.prices.offer(price), quantity, metered=quantity is None),
             by_price.get(price),
         )
-        for price, quantity in planned.items
+        for price, quantity in planned
     ]
-    return Planned(planned.at, items)
 
 
 async def plan_again(api: StripeApi, current: Current, planned: Planned) -> bool:

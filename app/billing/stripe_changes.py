@@ -117,12 +117,13 @@ async def _made_after_all(
         return None
     if is_made is not None:
         return answer if is_made(answer.content) else None
-    is_changed = _items_of(now) != _items_of(current.values) or _shown(now) != _shown(current.values)
+    is_changed = items_of(now) != items_of(current.values) or _shown(now) != _shown(current.values)
     waits, waited = (as_dict(each.get("pending_update")) for each in (answer.content, current.content))
     return answer if is_changed or waits != waited else None
 
 
-def _items_of(values: Values) -> list[tuple[Any, ...]]:
+def items_of(values: Values) -> list[tuple[Any, ...]]:
+    """Id, price and quantity of each item, by which it is seen whether anything has changed."""
     return sorted((each["item_id"] or "", each["price_id"], each["quantity"]) for each in values["items"])
 
 

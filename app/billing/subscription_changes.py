@@ -27,6 +27,7 @@ from .scheduled_changes import (
     plans_exactly,
     release,
 )
+from .set_aside_plans import forget, set_aside
 from .stripe_changes import Current, make_change
 
 log = structlog.get_logger(__name__)
@@ -130,6 +131,7 @@ async def _change_now(
     proration_date: int | None,
 ) -> Changed:
     planned = planned_items(current)
+    await set_aside(service, current, planned)
 
     async def change() -> Answer:
         await release(api, current)  # before: it would undo the change at the period's end
@@ -140,7 +142,12 @@ async def _change_now(
                 raise type(refused)(f"{refused.detail} {TAKEN_BACK}", **refused.facts) from None
             raise
 
-    answer = await make_change(service, current, change(), actor=actor, action="subscription.changed")
+    try:
+        answer = await make_change(service, current, change(), actor=actor, action="subscription.changed")
+    except StripeRefused:
+        await forget(service, current)
+        raise
+    await forget(service, current)
     if waits := as_dict(answer.content.get("pending_update")):
         raise await _payment_refused(api, answer.content, waits, was_planned=planned is not None)
     return Changed("changed", target.direction)
@@ -170,6 +177,7 @@ async def _plan(service: Service, api: StripeApi, current: Current, target: Targ
     """Have the change made at the period's end."""
     end = period_end(current)
     now = current.read_at
+    await set_aside(service, current, None)
     if not plans_exactly(current.content, target.items, end, now):
         await make_change(
             service,
@@ -209,6 +217,8 @@ async def cancel_subscription(
     if not confirm:
         await check_limits(service, current, None)
 
+    await set_aside(service, current, None)
+
     async def cancel() -> Answer:
         if not at_period_end:
             return await _cancel_now(api, current)
@@ -239,6 +249,7 @@ async def resume_subscription(service: Service, subscription_id: str, *, actor: 
 
 async def _resume(service: Service, api: StripeApi, current: Current, changes: Values, actor: str) -> None:
     check_replaceable(current)
+    await set_aside(service, current, None)
 
     async def resume() -> Answer:
         await release(api, current)

@@ -8,6 +8,7 @@ from sqlmodel import Field
 
 from .grant_models import Grant, Purchase
 from .history_models import RecordHistory, StoredCatalogue
+from .plan_model import SetAsidePlan
 from .price_model import Price, Product
 from .rules import RULES_VERSION, RuledRow, follows_rules
 from .seat_model import SeatRequest
@@ -35,6 +36,7 @@ __all__ = [
     "RecordHistory",
     "RuledRow",
     "SeatRequest",
+    "SetAsidePlan",
     "StoredCatalogue",
     "Subscription",
     "Table",
