@@ -113,6 +113,7 @@ async def test_a_kill_before_the_release_leaves_the_plan_as_it_is(sqlite_databas
         assert await later(here) == 1
         assert await rows(here) == [] and len(schedules(here)) == 1
         assert (await planned(here))["plan"] == "starter"
+        assert len(await here.audited(subscription.id)) == 1
 
 
 async def test_a_kill_while_it_is_planned_again_is_made_good_too(sqlite_database: str) -> None:
@@ -189,6 +190,7 @@ async def test_of_several_processes_one_plans_it_again(database_url: str) -> Non
         here.account.advance(LEASE_SECONDS)
         await asyncio.gather(*(restore_due(here.service) for _ in range(3)))
         assert len(schedules(here)) == 2 and len(schedules(here, "active")) == 1
+        assert [each.actor for each in await here.audited(subscription.id)].count(ACTOR) == 1
         assert await rows(here) == []
 
 
