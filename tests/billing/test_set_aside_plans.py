@@ -182,12 +182,15 @@ async def test_a_change_that_is_made_or_refused_leaves_no_row(sqlite_database: s
         assert await later(here) == 0
 
 
-async def test_of_several_processes_one_plans_it_again(database_url: str) -> None:
+async def test_of_several_processes_one_plans_it_again(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with shop(database_url) as here:
         subscription = await planning(here)
         with killed(here, "/release"):
             await upgrade(here, subscription)
         here.account.advance(LEASE_SECONDS)
+        monkeypatch.setattr(set_aside_plans, "_due", AsyncMock(return_value=await rows(here)))  # all see it
         await asyncio.gather(*(restore_due(here.service) for _ in range(3)))
         assert len(schedules(here)) == 2 and len(schedules(here, "active")) == 1
         assert [each.actor for each in await here.audited(subscription.id)].count(ACTOR) == 1
