@@ -104,7 +104,7 @@ async def _lease(service: Service, row: SetAsidePlan, until: int) -> bool:
 
 
 async def _delete(service: Service, subscription_id: str, leased: int) -> None:
-    """Delete the row, unless it has been written anew meanwhile."""
+    """Delete the row, unless it was written again meanwhile."""
     own = (col(SetAsidePlan.subscription_id) == subscription_id, col(SetAsidePlan.due_at) == leased)
     async with service.database.session() as session:
         await (await session.connection()).execute(delete(SetAsidePlan).where(*own))
