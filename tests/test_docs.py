@@ -2,7 +2,9 @@
 
 import ast
 import doctest
+import functools
 import importlib
+import inspect
 import os
 import pkgutil
 import re
@@ -11,6 +13,7 @@ import sys
 import textwrap
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -195,6 +198,45 @@ def test_what_the_python_examples_import_is_there() -> None:
     wrong = {page.name: missing for page in pages if (missing := missing_imports(page.read_text()))}
     assert wrong == {}
     assert missing_imports("```python\nfrom app import nowhere\n```\n") == ["app.nowhere"]
+
+
+WITHIN = r"(?:app|subscription_service)(|\..*)$"
+
+
+def calls_that_do_not_fit(text: str) -> list[str]:
+    """The calls in the Python examples of a page with arguments that a function of this package refuses."""
+    wrong = []
+    for block in re.findall(r"^ *```python[^\n]*\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL):
+        nodes = list(ast.walk(ast.parse(textwrap.dedent(block))))
+        known: dict[str, Any] = {}
+        for node in nodes:
+            if isinstance(node, ast.ImportFrom) and (name := re.match(WITHIN, str(node.module))):
+                module = importlib.import_module(f"app{name[1]}")
+                known |= {each.asname or each.name: getattr(module, each.name) for each in node.names}
+        wrong += [ast.unparse(node) for node in nodes if isinstance(node, ast.Call) and not fits(node, known)]
+    return wrong
+
+
+def fits(call: ast.Call, known: dict[str, Any]) -> bool:
+    root, *path = ast.unparse(call.func).split(".")
+    function = functools.reduce(lambda found, name: getattr(found, name, None), path, known.get(root))
+    names = [each.arg for each in call.keywords]
+    if not callable(function) or None in names or any(isinstance(each, ast.Starred) for each in call.args):
+        return True
+    try:
+        inspect.signature(function).bind(*call.args, **{str(name): None for name in names})
+    except TypeError:
+        return False
+    return True
+
+
+def test_every_call_in_the_python_examples_has_arguments_that_the_function_takes() -> None:
+    wrong = {page.name: found for page in undated() if (found := calls_that_do_not_fit(page.read_text()))}
+    assert wrong == {}
+    example = (
+        "```python\nfrom app.billing import portal\nportal.create_portal_session(service, person=1)\n```\n"
+    )
+    assert calls_that_do_not_fit(example) == ["portal.create_portal_session(service, person=1)"]
 
 
 def test_the_glossary_is_sorted_and_each_of_its_terms_is_used() -> None:
