@@ -21,7 +21,7 @@ from . import Database, open_database
 FIRST = Path("versions") / "0001_records.py"
 """What distinguishes our migrations from those of the application that the folder was copied into."""
 VERSION_TABLE = "billing_alembic_version"
-REMEDY = f"run `{COMMAND} migrate` (or `make migrate`) with the same DATABASE_URL"
+REMEDY = f"run `{COMMAND} migrate` with the same DATABASE_URL"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ import ssl
 
 import asyncpg
 
+from .. import COMMAND
+
 
 class CannotConnect(ConnectionError):
     """No connection could be made; the cause says why."""
@@ -47,7 +49,7 @@ REASONS: tuple[tuple[Kind, str], ...] = (
     ),
     (
         (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError),
-        "The database lacks a migration: run the command migrate with the same DATABASE_URL.",
+        f"The database lacks a migration: run `{COMMAND} migrate` with the same DATABASE_URL.",
     ),
     (
         asyncpg.TargetServerAttributeNotMatched,

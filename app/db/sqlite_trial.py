@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from .. import COMMAND
 from .disk import disk_of
 
 BUSY_SECONDS = 1.5
@@ -58,7 +59,7 @@ def why_not_writable(path: Path, error: BaseException) -> str:
                 f"{file} cannot be written durably ({error}; {disk}): free space there, or look at the disk."
             )
         case sqlite3.SQLITE_ERROR if "no such" in str(error):
-            return f"{file} lacks a migration: run the command migrate with the same DATABASE_URL."
+            return f"{file} lacks a migration: run `{COMMAND} migrate` with the same DATABASE_URL."
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
             return (
                 f"{file} is damaged, or no SQLite file: bring it back from a backup, or correct DATABASE_URL."

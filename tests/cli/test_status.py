@@ -33,7 +33,7 @@ def test_status_is_fine_where_all_is_well(shell: Shell) -> None:
             "UPDATE billing_event SET state = 'pending', received_at = 1",
             "cannot be applied until Stripe is asked",
         ),
-        ("DELETE FROM billing_alembic_version", "make migrate"),
+        ("DELETE FROM billing_alembic_version", "run `python -m app migrate`"),
         (
             "INSERT INTO billing_outbox (id, signal, receiver, reaction, created_at, state, attempts, "
             "next_attempt_at) VALUES ('a', 's', 'r', '{}', 1, 'dead', 9, 0)",

@@ -120,7 +120,9 @@ STORIES_OF_SETTINGS = {
         "catalogue", "error", setting(PLANS_FILE="none.toml"), "none.toml", "PLANS_FILE"
     ),
     "database newer": Story("database", "hint", newer_database, "newer than", "roll-out"),
-    "migration forgotten": Story("database", "error", forgotten_migration, "migration 0004", "make migrate"),
+    "migration forgotten": Story(
+        "database", "error", forgotten_migration, "migration 0004", "python -m app migrate"
+    ),
     "database down": Story("database", "error", setting(**{DB: NOBODY}), "refuses connections", DB),
     "database junk": Story("database", "error", junk_for_a_database, "no SQLite file", DB),
     "database not there": Story("database", "hint", missing_database, "not there yet", "Start the service"),

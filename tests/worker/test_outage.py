@@ -67,7 +67,7 @@ async def test_an_outage_is_announced_once_after_a_minute_and_again_only_after_i
         assert (reaction.id, reaction.facts["since"]) == (f"database_down:{began}", began)
         title, message = render(reaction)
         assert title.startswith("The database takes no events since 20")
-        assert "run the command migrate" in message
+        assert "run `python -m app migrate`" in message
         assert f"Events that wait in the spool until then: {times + 1}." in message
         clock.now += 10 * ANNOUNCE_AFTER_SECONDS
         assert await heard(client, listener) == []
