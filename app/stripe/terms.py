@@ -34,7 +34,7 @@ def with_periods(items: list[Values], content: Values) -> ShownItems:
         if item["current_period_end"] is not None:
             found.append(item)
             continue
-        if _length(item) > shortest:
+        if _length(item) > shortest and (anchor is None or anchor < end):
             counted = True
             period = anchored_period(anchor, item["interval"], item["interval_count"] or 1, start)
         known = period or (None, None)

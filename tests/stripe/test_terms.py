@@ -56,6 +56,23 @@ def test_an_older_version_and_a_newer_one_give_the_same_periods() -> None:
     assert (counted_new, counted_old) == (False, True)
 
 
+@pytest.mark.parametrize("status", ["trialing", "active"])
+def test_until_an_anchor_that_is_to_come_all_items_have_the_period_that_is_shown(status: str) -> None:
+    """A trial, and a first period up to a billing date that was set, end for every item with the anchor."""
+    begun, anchor = at(2030, 4, 3), at(2030, 4, 15)
+    content = OLD | {
+        "status": status,
+        "billing_cycle_anchor": anchor,
+        "current_period_start": begun,
+        "current_period_end": anchor,
+    }
+    items, counted = with_periods(subscription_items(content), content)
+    assert [(each["current_period_start"], each["current_period_end"]) for each in items] == 2 * [
+        (begun, anchor)
+    ]
+    assert not counted
+
+
 def test_one_interval_alone_is_counted_from_nothing() -> None:
     content = subscription(
         item("month", None),
