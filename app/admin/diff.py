@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..stripe.objects import MAX_SECONDS
-from ..stripe.ordering import put_back
+from ..stripe.steps import put_back
 from .formatting import day, money
 
 MOST_CHANGES = 30

@@ -5,22 +5,18 @@ webhook docs). So the order of arrival counts for nothing here. The rules, and w
 in `docs/ordering.md`.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
-import orjson
-
 from .events import StripeEvent, parse
+from .mixed_versions import MAX_STEPS, newest_of
 from .objects import ENDED, as_text
+from .steps import Balance, Earlier, State, Step, put_back, state_of
 
 READING = "reread_"
 """What the ids of those snapshots begin with that were read from Stripe's API."""
-
-State = bytes
-"""The hash of an object's whole content in one canonical form: equal bytes, equal state."""
 
 
 class Position(NamedTuple):
@@ -32,13 +28,6 @@ class Position(NamedTuple):
 
     rank: int
     created: int
-
-
-class Step(NamedTuple):
-    """What an event with `previous_attributes` says: the object went from one state to another."""
-
-    before: State
-    after: State
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +109,7 @@ class Snapshot:
     state: State
     step: Step | None
     is_deletion: bool
+    api_version: str | None = None
 
 
 _snapshots: WeakKeyDictionary[StripeEvent, Snapshot] = WeakKeyDictionary()
@@ -131,7 +121,7 @@ def snapshot_of(event: StripeEvent) -> Snapshot:
     if found is None:
         state = state_of(event.object)
         step = _step_to(state, event)
-        found = Snapshot(event.id, position(event), state, step, is_deletion(event))
+        found = Snapshot(event.id, position(event), state, step, is_deletion(event), event.api_version)
         _snapshots[event] = found
     return found
 
@@ -174,15 +164,26 @@ class Snapshots:
             burst.add(snapshot, source)
 
     def _newest_at(self, place: Position) -> tuple[Snapshot, bool]:
-        return self._bursts[place].newest(lambda: self._state_before(place))
+        burst = self._bursts[place]
+        newest, certain = burst.newest(lambda: self._state_before(place))
+        if certain or not (versions := burst.versions()):
+            return newest, certain
+        earlier = self._newest_before(place)
+        if len(versions | ({earlier.api_version} if earlier is not None else set())) == 1:
+            return newest, certain
+        found = newest_of([burst.event(id) for id in burst.counted], lambda: self._event(earlier))
+        return (burst.counted[found.id][0], True) if found is not None else (newest, False)
 
     def _state_before(self, place: Position) -> State | None:
+        earlier = self._newest_before(place)
+        return earlier.state if earlier is not None else None
+
+    def _newest_before(self, place: Position) -> Snapshot | None:
         earlier = [each for each in self._bursts if each < place]
-        return self._newest_at(max(earlier))[0].state if earlier else None
+        return self._newest_at(max(earlier))[0] if earlier else None
 
-
-Earlier = Callable[[], State | None]
-"""What was the newest state before a burst: asked only where its steps close a circle."""
+    def _event(self, snapshot: Snapshot | None) -> StripeEvent | None:
+        return self._bursts[snapshot.position].event(snapshot.id) if snapshot is not None else None
 
 
 class _Burst:
@@ -194,7 +195,7 @@ class _Burst:
         newest alone."""
         self._states: set[State] = set()
         self._steps: set[Step] = set()
-        self._counted, self._once = _Balance(), _Balance()
+        self._counted, self._once = Balance(), Balance()
         self._reached: dict[State, Snapshot] = {}
         """By each state in which a step ends, the snapshot of the event with the greatest id."""
         self._greatest: Snapshot | None = None
@@ -208,6 +209,11 @@ class _Burst:
             source = parse(source.encode())
             self.counted[id] = snapshot, source
         return source
+
+    def versions(self) -> set[str | None]:
+        """The API versions in which its steps came; none where those are too many to compare."""
+        steps = [snapshot for snapshot, _ in self.counted.values() if snapshot.step is not None]
+        return {step.api_version for step in steps} if len(steps) <= MAX_STEPS else set()
 
     def add(self, snapshot: Snapshot, source: StripeEvent | str) -> None:
         self.counted[snapshot.id] = snapshot, source
@@ -245,31 +251,6 @@ class _Burst:
         return once, False
 
 
-class _Balance:
-    """How often each state is reached, less how often it is left."""
-
-    def __init__(self) -> None:
-        self._visited: set[State] = set()
-        self._open: dict[State, int] = {}
-        """The states that are not reached as often as they are left."""
-
-    def add(self, step: Step) -> None:
-        for state, by in ((step.after, 1), (step.before, -1)):
-            self._visited.add(state)
-            if count := self._open.pop(state, 0) + by:
-                self._open[state] = count
-
-    def end(self, earlier: Earlier) -> State | None:
-        """The state that is reached once more often than left; in a circle, the one before the steps."""
-        if not self._open:
-            start = earlier()
-            return start if start in self._visited else None
-        if len(self._open) != 2:
-            return None
-        ends = [state for state, count in self._open.items() if count == 1]
-        return ends[0] if len(ends) == 1 else None
-
-
 def _greater(snapshot: Snapshot, other: Snapshot | None) -> Snapshot:
     """The snapshot of the event with the greater id."""
     return snapshot if other is None or snapshot.id > other.id else other
@@ -281,38 +262,3 @@ def _step_to(after: State, event: StripeEvent) -> Step | None:
         return None
     before = state_of(put_back(event.object, event.previous_attributes))
     return Step(before, after) if before != after else None
-
-
-def put_back(content: dict[str, Any], previous: dict[str, Any]) -> dict[str, Any]:
-    """The object as it was: nested hashes hold only what changed, arrays are whole, absent keys are null."""
-    merged = dict(content)
-    for key, value in previous.items():
-        current = content.get(key)
-        if isinstance(value, dict) and isinstance(current, dict):
-            merged[key] = put_back(current, value)
-        else:
-            merged[key] = value
-    return merged
-
-
-def state_of(content: dict[str, Any]) -> State:
-    """The state in which an object with this content is."""
-    return sha256(canonical(content)).digest()
-
-
-def canonical(content: dict[str, Any]) -> bytes:
-    """The content as bytes; null and absent are the same, as they are to Stripe."""
-    return orjson.dumps(_without_nulls(content), option=orjson.OPT_SORT_KEYS)
-
-
-def _without_nulls(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {
-            key: _without_nulls(entry) if isinstance(entry, _NESTED) else entry
-            for key, entry in value.items()
-            if entry is not None
-        }
-    return [_without_nulls(entry) if isinstance(entry, _NESTED) else entry for entry in value]
-
-
-_NESTED = (dict, list)

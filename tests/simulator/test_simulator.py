@@ -25,7 +25,7 @@ from app.simulator import (
     thin_events,
     truth,
 )
-from app.stripe.ordering import canonical, put_back
+from app.stripe.steps import canonical, put_back
 
 from .. import SHARED
 

@@ -14,13 +14,12 @@ from app.stripe.events import StripeEvent
 from app.stripe.ordering import (
     Position,
     Snapshots,
-    canonical,
     contested,
     judge,
     position,
-    put_back,
     snapshot_of,
 )
+from app.stripe.steps import canonical, put_back
 
 SECOND = 1_893_456_000
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from ...stripe.events import StripeEvent
 from ...stripe.objects import Values, as_item, is_cut
-from ...stripe.ordering import put_back
+from ...stripe.steps import put_back
 
 MAX_SIGHTINGS = 100
 """Of so many items and prices the newest are kept: Stripe allows 20 items on a subscription."""
