@@ -50,9 +50,9 @@ class Decision(NamedTuple):
     limit: int | None
     """None is unlimited."""
     used: int
-    """Before what is requested."""
+    """Before what is requested; in what `consume` and `release` return, after it."""
     remaining: int | None
-    """What may be taken within the limit, before what is requested. None is unlimited."""
+    """What may be taken within the limit: `limit` less `used`, never below 0. None is unlimited."""
     requested: int
     resets_at: int | None
     plan: str | None

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from .. import limits
 from ..inbox import webhook
+from ..web.server import MARK
 from .trace import traced
 
 T = TypeVar("T")
@@ -35,7 +36,7 @@ class RunningApp:
         return httpx.AsyncClient(transport=transport, base_url=BASE_URL, follow_redirects=False)
 
     async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
-        scope["state"] = dict(self._state)
+        scope["state"] = self._state | {MARK: True}  # there are no connections that could stay open
         trace = traced.get()
         try:
             await self.app(scope, receive, send)

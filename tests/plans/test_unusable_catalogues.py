@@ -1,5 +1,7 @@
 """What is wrong with a catalogue or an override is refused, with its place and the remedy."""
 
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -10,12 +12,36 @@ from app.plans import (
     read_override,
 )
 
+from ..test_docs import undated
 from .catalogue_file import FEATURES, load
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     return tmp_path / "plans.toml"
+
+
+SHOWN_FEATURES = """
+[features]
+projects = { kind = "allocated" }
+members = { kind = "allocated" }
+api_calls = { kind = "consumable", reset = "month" }
+sso = { kind = "boolean" }
+"""
+
+
+def test_every_piece_of_a_catalogue_that_the_documentation_shows_can_be_used(file: Path) -> None:
+    pages = [(page.name, page.read_text()) for page in undated()]
+    pieces = [(name, piece) for name, text in pages for piece in re.findall(r"```toml.*\n([^`]+)```", text)]
+    assert len(pieces) > 12
+    for name, piece in pieces:
+        shown = tomllib.loads(piece)
+        rest = "" if "features" in shown else SHOWN_FEATURES
+        rest += "" if "plans" in shown else "[plans.of_this_test]\n"
+        try:
+            load(file, f"{piece}\n{rest}")
+        except ConfigurationError as error:
+            pytest.fail(f"{name}: {error.detail}\n{piece}")
 
 
 PLAN = FEATURES + '[plans.a]\nprices = ["price_a"]\n'

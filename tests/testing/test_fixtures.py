@@ -191,6 +191,13 @@ def test_a_test_that_names_the_api_has_every_price_that_the_catalogue_sells(
     assert set(account.prices) == prices, "no lookup key is given away twice"
 
 
+def test_a_test_is_not_warned_of_connections_that_it_does_not_have(
+    billing: Billing, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert billing.request("GET", "/money/healthz").status_code == 200
+    assert [line for line in caplog.messages if "connections_without_deadlines" in line] == []
+
+
 def test_a_test_that_does_not_name_the_api_calls_nobody(billing: Billing) -> None:
     assert billing.service.settings.stripe_api_key is None
 
