@@ -8,7 +8,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from ..billing.portal_configuration import MAX_PRODUCTS, set_up_portal
+from ..billing.portal_configuration import MAX_PRODUCTS, PortalSetup, set_up_portal
 from ..config import Settings, examine_settings
 from ..errors import ServiceError
 from ..observability.logs import configure_logging
@@ -127,8 +127,11 @@ def portal(
     apply: Annotated[bool, typer.Option("--apply", help="Make it so. Without it, only show it.")] = False,
 ) -> None:
     """Configure the customer portal from the plans file: what is sold can be chosen there."""
-    catalogue = load_catalogue(examine_settings()[0].plans_file)
-    result = _asked(lambda api: set_up_portal(api, catalogue, apply=apply))
+
+    async def configure(api: StripeApi) -> PortalSetup:
+        return await set_up_portal(api, load_catalogue(examine_settings()[0].plans_file), apply=apply)
+
+    result = _asked(configure)
     verb = {"created": "Create", "updated": "Update", "unchanged": "Nothing to change at"}[result.action]
     done = {"created": "Created", "updated": "Updated"}.get(result.action, verb) if apply else verb
     typer.echo(f"{done} {result.id or 'a configuration'}.")
@@ -152,7 +155,6 @@ def _asked(call: Callable[[StripeApi], Awaitable[T]]) -> T:
     """What Stripe answers to a call with the configured key."""
     configure_logging()
     settings, _ = examine_settings()
-    import_receivers(settings.receivers)
 
     async def asked() -> T:
         key = settings.stripe_api_key
@@ -163,6 +165,7 @@ def _asked(call: Callable[[StripeApi], Awaitable[T]]) -> T:
             await api.close()
 
     try:
+        import_receivers(settings.receivers)
         return asyncio.run(asked())
     except ServiceError as error:
         raise complaint(error.detail) from None
