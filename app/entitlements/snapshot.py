@@ -273,7 +273,8 @@ def _main(judged: Sequence[JudgedSubscription]) -> JudgedSubscription | None:
         full, blocked = each.access.level == "full", each.access.blocked_by is not None
         position = each.plan.position if each.plan else -1
         item = each.main.rank[1:] if each.main else ()
-        over = 0 if each.entitles or blocked else each.expiry_date or 0
+        deleted = each.access.reason == "customer_deleted"  # it ended before what its record says
+        over = 0 if each.entitles or blocked or deleted else each.expiry_date or 0
         return (each.entitles, blocked, over, position, full, item, each.expiry_date or 0, each.id)
 
     return max((each for each in judged if not each.secondary), key=rank, default=None)

@@ -188,6 +188,9 @@ def test_of_several_that_are_over_the_status_is_that_of_the_last_one() -> None:
     assert of(never_begun, last, blocked).status == "unpaid"
     higher = replace(blocked, id="sub_3", status="paused", items=[item("team")], expiry_date=NOW - 90 * DAY)
     assert of(never_begun, last, blocked, higher).status == "paused"
+    deleted = Customer(id="cus_2", deleted=True, deleted_at=NOW - 9 * DAY)
+    gone = Sub(id="sub_4", customer_id="cus_2", items=[item("team")], expiry_date=NOW + 300 * DAY)
+    assert of(last, gone, customers=[Customer(id="cus_1"), deleted]).status == "canceled"
 
 
 def test_soft_and_warnings_come_from_what_counts() -> None:
