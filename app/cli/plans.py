@@ -10,7 +10,8 @@ import orjson
 import typer
 
 from ..config import examine_settings
-from ..errors import ServiceError
+from ..errors import NotFound, ServiceError
+from ..limits.catalogues import catalogue_at, shown
 from ..observability.logs import configure_logging
 from ..operations.plans_check import CHANGES, PlansCheck, UserChange, check_plans
 from ..operations.plans_sync import Write
@@ -44,15 +45,18 @@ def check(
 ) -> None:
     """List the users who would gain, lose or be over a limit with another catalogue; nothing is written.
 
-    The catalogue of PLANS_FILE is compared with the new one, for every user of the live database. Exit code
-    1 if a payer loses something that `--allow` does not name, or a price in use would be in no plan.
+    The catalogue of PLANS_FILE is compared with the new one, for every user of the live database. The file
+    of PLANS_FILE itself is compared with the catalogue that a server has last started with. Exit code 1 if a
+    payer loses something that `--allow` does not name, or a price in use would be in no plan.
     """
+    if not file.exists():
+        raise complaint(f"There is no file {file}: name the new plan catalogue. Nothing was compared.")
     try:
         new = load_catalogue(file)
     except ServiceError as error:
         raise complaint(error.detail) from None
     listed = _JsonDocument() if json else _FirstChanges()
-    found = run(lambda service: _check(service, new, allow or [], listed, quiet=json))
+    found = run(lambda service: _check(service, file, new, allow or [], listed, quiet=json))
     listed.end(found)
     raise typer.Exit(FINE if found.is_fine else NEEDS_ATTENTION)
 
@@ -128,19 +132,37 @@ async def _closing(api: StripeApi, work: Callable[[StripeApi], Awaitable[T]]) ->
 
 
 async def _check(
-    service: Service, new: Catalogue, allow: Sequence[str], listed: "_Listed", *, quiet: bool
+    service: Service, file: Path, new: Catalogue, allow: Sequence[str], listed: "_Listed", *, quiet: bool
 ) -> PlansCheck:
+    old = service.limits.catalogue
+    if _is_in_use(file, service):  # edited in its place
+        old = await _last_started_with(service) or old
     with progress(quiet=quiet) as bar:
         task = bar.add_task("Comparing", total=None)
         return await check_plans(
             service.database,
-            service.limits.catalogue,
+            old,
             new,
             int(service.clock()),
             allow=allow,
             on_change=listed.add,
             on_progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
+
+
+def _is_in_use(file: Path, service: Service) -> bool:
+    return file.samefile(service.settings.plans_file)
+
+
+async def _last_started_with(service: Service) -> Catalogue | None:
+    """The catalogue that a server has stored at its start; None before the first one."""
+    async with service.database.reading() as session:
+        try:
+            found = await catalogue_at(await session.connection(), int(service.clock()))
+        except NotFound:
+            return None
+    typer.echo(f"Compared with the plan catalogue that is in force since {shown(found.since)}.", err=True)
+    return found.catalogue
 
 
 class _Listed:
