@@ -171,10 +171,9 @@ def relink(unit_of_work: UnitOfWork, customer: Customer, links: Links, event: St
     """Store a customer's claims, and what they come to for the customer and its subscriptions."""
     if links == customer.links:
         return
-    before, was = customer.links, customer.user_id
-    owner = owner_of_customer(links)
-    moved = any(links.get(name) != before.get(name) for name in ("internal", "moves", "base"))
-    reaches = moved or owner != Owner(customer.user_id, customer.link_source)
+    was, owner = customer.user_id, owner_of_customer(links)
+    # Whom an internal link took the customer from depends on all that was claimed before it.
+    reaches = "internal" in links or owner != Owner(customer.user_id, customer.link_source)
     unit_of_work.change(customer, links=links, user_id=owner.user_id, link_source=owner.source)
     for subscription in unit_of_work.subscriptions_of(customer.id) if reaches else ():
         known = subscription.user_id if subscription.links is not None else was

@@ -1,5 +1,6 @@
 """Links and updates of the internal API decide whose a customer and a subscription are."""
 
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -70,6 +71,25 @@ async def test_a_link_means_the_same_whatever_was_known_when_it_was_made(client:
         for event in order[known:]:
             await client.send(event)
         assert await users_of(client, story, "AB") == {"A": "eve", "B": "org"}, number
+
+
+@pytest.mark.parametrize("number", range(6))
+async def test_a_session_that_comes_after_a_link_says_whom_the_customer_was_taken_from(
+    client: Client, number: int
+) -> None:
+    """Its reference had linked the customer to whom its metadata name: the link takes both along."""
+    story = Story(str(number))
+    story.customer()
+    story.subscription("A")
+    story.subscription("B", metadata=named(story, "ada"))
+    story.session("A", 1, metadata=named(story, "ada"), client_reference_id=story.id("ada"))
+    first, *later = story.events
+    await client.send(first)
+    await link(client, story, "eve" if number % 2 else None)
+    for event in list(permutations(later))[number]:
+        await client.send(event)
+    follows = "eve" if number % 2 else None
+    assert await users_of(client, story, "AB") == {"A": follows, "B": follows}
 
 
 async def test_what_the_metadata_says_after_a_link_counts(client: Client) -> None:
