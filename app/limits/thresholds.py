@@ -60,7 +60,7 @@ async def announce_reached(
     amount: int = 0,
 ) -> None:
     """Announce what `amount` more has reached, at `now` (Unix seconds). `row` is what the statement that took
-    it returned."""
+    or measured it returned; what was measured may be less than before."""
     own = entitlements.feature(feature)
     thresholds = thresholds_of(own.limit, own.warn_at, soft=own.soft and own.kind == "consumable")
     used = int(row.taken)

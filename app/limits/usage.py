@@ -223,11 +223,14 @@ async def set_used(
     has_grants = draws_from_grants(entry, request.feature)
     if has_grants:
         await connection.execute(statements.ENSURE_ROW, values)
+    # What was used until now tells a threshold that is reached from below from one that was announced.
+    before = (await connection.execute(statements.lock(connection.dialect.name), values)).first()
     statement = statements.set_usage(connection.dialect.name, granted=has_grants)
     row = (await connection.execute(statement, values)).first()
     if row is None:
         return None
-    await announce_reached(connection, entry.entitlements, request.feature, row, now)
+    more = 0 if before is None else int(row.taken) - int(before.used)
+    await announce_reached(connection, entry.entitlements, request.feature, row, now, amount=more)
     decision = released(entry.entitlements, request.feature, int(row.used), 0)
     if request.key is not None:
         await connection.execute(statements.SET_KEY, request.scope | {"decision": as_json(decision)})

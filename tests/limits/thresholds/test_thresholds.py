@@ -178,6 +178,21 @@ async def test_several_features_at_once_and_a_measured_usage_are_announced(
     assert await announced(client, listener) == [("usage_threshold_reached", 0.8, 80)]
 
 
+async def test_what_is_measured_is_announced_whenever_it_reaches_a_threshold_from_below(
+    client: Client, listener: Listener
+) -> None:
+    async def measure(used: int) -> list[tuple[str, float, int]]:
+        async with service_of(client).database.session() as session:
+            await limits.set_usage(session, "ada", "projects", used)
+        return await announced(client, listener)
+
+    assert await measure(8) == [("usage_threshold_reached", 0.8, 8)]
+    assert await measure(8) == await measure(9) == await measure(7) == []
+    assert await measure(9) == [("usage_threshold_reached", 0.8, 9)]
+    await release(client, "ada", "projects", 5)
+    assert await measure(8) == [("usage_threshold_reached", 0.8, 8)]
+
+
 async def test_a_synchronous_session_without_a_service_announces_too(
     client: Client, listener: Listener, database_url: str
 ) -> None:
