@@ -25,13 +25,15 @@ class Entry:
     """False once more was used, or where a transaction that may yet be rolled back has read it."""
 
 
-def entry_of(entitlements: Entitlements, version: int) -> Entry:
-    """An entry that ends with the first answer in it that time alone changes."""
+def entry_of(entitlements: Entitlements, version: int, held_until: int | None = None) -> Entry:
+    """An entry that ends with the first answer in it that time alone changes.
+
+    `held_until`: when the first of the user's holds expires, in Unix seconds.
+    """
     now = entitlements.as_of
     resets = (entitlements.resets_at(feature, now) for feature in entitlements.features)
-    moments = [
-        moment for moment in (entitlements.valid_until, *resets) if moment is not None and moment > now
-    ]
+    changes = (entitlements.valid_until, held_until, *resets)
+    moments = [moment for moment in changes if moment is not None and moment > now]
     return Entry(entitlements, version, min([now + MAX_AGE_SECONDS, *moments]))
 
 

@@ -72,25 +72,17 @@ async def read_entry(connection: AsyncConnection, user_id: str, catalogue: Catal
         grants=grants,
     )
     made = await _compute(work, many)
-    return entry_of(made.with_usage(*await read_usage(connection, made)), version)
-
-
-async def read_usage(
-    connection: AsyncConnection, entitlements: Entitlements
-) -> tuple[dict[str, int], dict[str, int], dict[str, Balance]]:
-    """What the user has used of each feature in the period that is open now, live holds included; since when
-    what is over its limit is; and what was drawn from grants."""
-    now = entitlements.as_of
-    found = await connection.execute(
-        statements.usage_of(connection.dialect.name), {"user_id": entitlements.user_id, "now": now}
-    )
-    return usage_in(found, entitlements)
+    usage_of = statements.usage_of(connection.dialect.name)
+    rows = list(await connection.execute(usage_of, {"user_id": user_id, "now": now}))
+    held_until = min((int(row.held_until) for row in rows if row.held_until is not None), default=None)
+    return entry_of(made.with_usage(*usage_in(rows, made)), version, held_until)
 
 
 def usage_in(
     rows: Iterable[Any], entitlements: Entitlements
 ) -> tuple[dict[str, int], dict[str, int], dict[str, Balance]]:
-    """As `read_usage`, from rows of usage with what is `held`."""
+    """What the user has used of each feature in the period that is open now, live holds included; since when
+    what is over its limit is; and what was drawn from grants. From rows of usage with what is `held`."""
     now = entitlements.as_of
     usage: dict[str, int] = {}
     over_since: dict[str, int] = {}

@@ -210,10 +210,11 @@ PUT_OVERAGE = text(
 
 @cache
 def usage_of(dialect: str) -> TextClause:
-    """What the user has used of every feature, live holds included."""
+    """What the user has used of every feature, live holds included, and until when those stay as they are."""
     words = Words(dialect)
     return text(
-        f"SELECT feature, used, {words.held()} AS held, period_start, period_end, over_since, drawn "
+        f"SELECT feature, used, {words.held()} AS held, {words.held_until()} AS held_until, period_start, "
+        "period_end, over_since, drawn "
         "FROM billing_usage AS usage WHERE user_id = :user_id"
     )
 

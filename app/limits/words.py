@@ -49,7 +49,8 @@ class Words:
             self.array, self.empty = "json_group_array(json(hold.value))", "'[]'"
             self.append = "json_insert(({0}), '$[#]', " + self.json + ")"
         self.amount = f"CAST({member.format('amount')} AS BIGINT)"
-        self.lives = f"CAST({member.format('expires_at')} AS BIGINT) > {NOW}"
+        self.expires = f"CAST({member.format('expires_at')} AS BIGINT)"
+        self.lives = f"{self.expires} > {NOW}"
         self.others = f"{member.format('id')} <> CAST(:hold_id AS TEXT)"
         self.mine = f"{member.format('id')} = CAST(:hold_id AS TEXT)"
 
@@ -62,6 +63,10 @@ class Words:
         where = " AND ".join((self.lives, *conditions))
         total = f"(SELECT COALESCE(SUM({self.amount}), 0) FROM {self.each} WHERE {where})"
         return f"CASE WHEN usage.holds = {self.empty} THEN 0 ELSE {total} END"
+
+    def held_until(self) -> str:
+        """When the first of the live holds expires; NULL where there is none."""
+        return f"(SELECT MIN({self.expires}) FROM {self.each} WHERE {self.lives})"
 
     def kept(self, *conditions: str) -> str:
         """The array of the live holds."""

@@ -39,6 +39,21 @@ async def test_a_hold_past_its_time_counts_no_more_and_commits_as_an_ordinary_co
         assert (await hold.commit(600)).used == 1000
 
 
+async def test_what_is_remembered_of_a_user_counts_no_hold_past_its_time(
+    client: Client, clock: Clock
+) -> None:
+    async with limits.reserve("ada", "projects", 2, ttl=60), limits.reserve("ada", "api_calls", 4, ttl=63):
+        clock.now += 59
+        assert (await limits.load("ada")).usage == {"projects": 2, "api_calls": 4}
+        clock.now += 1
+        entitlements = await limits.load("ada")
+        assert entitlements.usage == {"projects": 0, "api_calls": 4} and entitlements.check(
+            "projects", None, 3
+        )
+        clock.now += 3
+        assert (await limits.load("ada")).usage == {"projects": 0, "api_calls": 0}
+
+
 async def test_more_than_was_held_is_taken_only_within_the_limit(client: Client, clock: Clock) -> None:
     await subscribe(client, clock)
     async with limits.reserve("ada", "tokens", 100) as hold:
