@@ -186,6 +186,19 @@ TIME_LIMITS = (
 
 
 @pytest.fixture(autouse=True)
+def own_log() -> Iterator[None]:
+    """No test leaves the process's log on an output of its own: that is closed when the next test writes."""
+    import structlog
+
+    yield
+    if isinstance(structlog.get_config()["logger_factory"], structlog.WriteLoggerFactory):
+        structlog.reset_defaults()
+        pytest.fail(
+            "The test has configured logging for the process: see `keep_logging` in tests/cli/shell.py"
+        )
+
+
+@pytest.fixture(autouse=True)
 def patient_service(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """The service waits as long as its database takes, unless the test is marked `real_time_limits`."""
     if request.node.get_closest_marker("real_time_limits") is None:

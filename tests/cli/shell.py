@@ -5,6 +5,7 @@ import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,14 @@ from app.simulator import Account
 from ..client import KEY, SECRET, Client, running
 
 ADA = "ada@example.com"
+CONFIGURING = ("app.cli", "app.cli.doctor", "app.cli.output", "app.cli.plans", "app.cli.stripe")
+"""The modules of commands that configure logging."""
+
+
+def keep_logging(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no command configure logging: lines would go to a runner's output, which is closed by then."""
+    for module in CONFIGURING:
+        monkeypatch.setattr(import_module(module), "configure_logging", lambda *_: None)
 
 
 class Shell:
@@ -66,7 +75,7 @@ def shell(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     shell = Shell(database_url, tmp_path)
     for name, value in shell.settings.items():
         monkeypatch.setenv(name, value)
-    # The real one would send this process's lines to a runner's output that is closed by then.
+    keep_logging(monkeypatch)
     monkeypatch.setattr(
         output,
         "configure_logging",

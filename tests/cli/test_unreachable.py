@@ -11,6 +11,7 @@ from app.db import shown
 
 from ..client import KEY, SECRET
 from ..databases import run_sql, with_database
+from .shell import keep_logging
 
 PASSWORD = "pw-of-the-database"
 
@@ -85,8 +86,7 @@ def run(monkeypatch: pytest.MonkeyPatch, folder: Path, url: str, *command: str) 
         "SPOOL_DIR": str(folder / "spool"),
     }.items():
         monkeypatch.setenv(name, value)
-    for module in ("app.cli", "app.cli.output"):  # it would write to a runner's output that is closed by then
-        monkeypatch.setattr(f"{module}.configure_logging", lambda *_: None)
+    keep_logging(monkeypatch)
     result = CliRunner().invoke(cli, command)
     return result.exit_code, result.output.strip()
 

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from app.cli import cli
 
+from .shell import keep_logging
 from .test_documented_commands import ROOT_COMMAND
 
 SERVERS = {("serve",), ("run",), ("worker",), ("demo",)}
@@ -45,6 +46,7 @@ ALL = list(commands())
 def test_no_command_ends_in_a_traceback(
     setting: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    keep_logging(monkeypatch)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("STRIPE_WEBHOOK_SECRET", "whsec_test_of_wrong_settings_0123456789")
     monkeypatch.setenv("INTERNAL_API_KEY", "key-of-the-test-of-wrong-settings-0001")
