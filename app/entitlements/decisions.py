@@ -97,7 +97,7 @@ def decide(holdings: Holdings, feature: str, used: int, requested: int, now: int
         plan=holdings.plan,
         status=holdings.status,
         grace_ends_at=grace_ends_at(holdings, entitlement),
-        upgrade_to=() if allowed else _upgrades(holdings, feature, total),
+        upgrade_to=() if allowed else _upgrades(holdings, entitlement, used, requested),
         as_of=now,
         act=blocked.access.act if blocked else None,
         pay_url=blocked.access.pay_url if blocked else None,
@@ -137,9 +137,21 @@ def _denial(holdings: Holdings, entitlement: FeatureEntitlement, used: int, tota
     return "over_limit" if entitlement.limit is not None and used > entitlement.limit else "limit_reached"
 
 
-def _upgrades(holdings: Holdings, feature: str, total: int) -> tuple[str, ...]:
-    plans = find_alternatives(holdings, feature).plans
-    return tuple([plan for plan, ceiling in plans if total <= ceiling])
+def _upgrades(
+    holdings: Holdings, entitlement: FeatureEntitlement, used: int, requested: int
+) -> tuple[str, ...]:
+    if first_subscription_resets(holdings, entitlement.feature):
+        # What was drawn from grants is part of the ceilings, and drawn for good.
+        used = min(used, sum(each.drawn.in_period for each in entitlement.grants))
+    plans = find_alternatives(holdings, entitlement.feature).plans
+    return tuple([plan for plan, ceiling in plans if used + requested <= ceiling])
+
+
+def first_subscription_resets(holdings: Holdings, feature: str) -> bool:
+    """Whether a purchase would open a period of its own, in which nothing is used yet."""
+    known = holdings.catalogue.features[feature]
+    follows_the_subscription = known.reset == "period" or known.anchor == "billing"
+    return follows_the_subscription and not holdings.entitling
 
 
 def find_alternatives(holdings: Holdings, feature: str) -> Alternatives:

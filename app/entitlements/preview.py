@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..errors import InvalidRequest, NotFound
-from ..plans import Feature, HeldItem, Offer, Plan, PriceList
+from ..plans import HeldItem, Offer, Plan, PriceList
 from .balances import entitle_as
-from .decisions import with_plan
+from .decisions import first_subscription_resets, with_plan
 from .holdings import Holdings
 from .subscriptions import JudgedSubscription, bought
 
@@ -81,18 +81,14 @@ def preview_purchase(
     used in those.
     """
     catalogue = holdings.catalogue
-    held = holdings.entitling
     limited = trialing and catalogue.access.trialing.level == "limited"
-    changed = [*held, replace(bought(*items), limited=limited)]
+    changed = [*holdings.entitling, replace(bought(*items), limited=limited)]
     return {
-        key: _compare(holdings, key, 0 if not held and _follows(feature) else usage.get(key, 0), changed)
-        for key, feature in catalogue.features.items()
+        key: _compare(
+            holdings, key, 0 if first_subscription_resets(holdings, key) else usage.get(key, 0), changed
+        )
+        for key in catalogue.features
     }
-
-
-def _follows(feature: Feature) -> bool:
-    """Whether its usage periods are those of the subscription."""
-    return feature.reset == "period" or feature.anchor == "billing"
 
 
 def _of_price(price_id: str | None, prices: PriceList) -> Offer:

@@ -8,7 +8,21 @@ import pytest
 from app.entitlements import Decision, Entitlements, Reason, decide
 from app.errors import InvalidRequest, NotFound
 
-from .givens import CATALOGUE, DAY, NO_DEFAULT, NOW, STARTER, WEEK, Bill, Given, Sub, item, of, team
+from .givens import (
+    CATALOGUE,
+    DAY,
+    NO_DEFAULT,
+    NOW,
+    STARTER,
+    WEEK,
+    Bill,
+    Given,
+    Sub,
+    catalogue_of,
+    item,
+    of,
+    team,
+)
 
 LATE = [Bill()]
 
@@ -146,6 +160,44 @@ def test_upgrades_are_the_plans_that_would_allow_it(
     user: Entitlements, feature: str, used: int, plans: tuple[str, ...]
 ) -> None:
     assert user.check(feature, used=used).upgrade_to == plans
+
+
+RESETS = catalogue_of(
+    """
+default_plan = "free"
+[features]
+tokens = { kind = "consumable", reset = "period" }
+exports = { kind = "consumable", reset = "month" }
+[plans.free]
+tokens = 5
+exports = 5
+[plans.starter]
+prices = ["starter"]
+tokens = 50
+exports = 50
+[plans.team]
+prices = ["team"]
+tokens = 60
+exports = 60
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("user", "feature", "requested", "plans"),
+    [
+        (of(catalogue=RESETS), "tokens", 50, ("starter", "team")),
+        (of(catalogue=RESETS), "tokens", 51, ("team",)),
+        (of(catalogue=RESETS), "exports", 50, ("team",)),
+        (of(team(status="canceled"), catalogue=RESETS), "tokens", 50, ("starter", "team")),
+        (of(STARTER, catalogue=RESETS), "tokens", 50, ("team",)),
+        (of(STARTER, catalogue=RESETS), "tokens", 56, ()),
+    ],
+)
+def test_what_was_used_before_a_first_subscription_is_not_used_of_its_first_period(
+    user: Entitlements, feature: str, requested: int, plans: tuple[str, ...]
+) -> None:
+    assert user.check(feature, 5, requested).upgrade_to == plans
 
 
 def test_usage_loaded_with_the_snapshot_is_what_is_checked() -> None:

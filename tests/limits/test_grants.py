@@ -159,6 +159,18 @@ async def test_a_plan_without_the_feature_leaves_the_grant_to_be_used(client: Cl
     assert await left(feature="tokens") == {given: 0}
 
 
+async def test_a_plan_is_advised_whose_first_period_and_what_is_left_of_the_grant_suffice(
+    client: Client,
+) -> None:
+    await grant(client, feature="tokens", amount=100)
+    await consume(client, "ada", "tokens", 60)
+    entitlements = await limits.load("ada")
+    assert entitlements.check("tokens", None, 1040).upgrade_to == ("team",)
+    assert entitlements.check("tokens", None, 1041).upgrade_to == ()
+    entitlements = await limits.load("bob")
+    assert entitlements.check("tokens", 900, 1000).upgrade_to == ("team",)
+
+
 async def test_a_key_draws_once(client: Client) -> None:
     given = await grant(client, amount=10)
     for _ in range(2):
