@@ -6,7 +6,7 @@ again.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
@@ -45,6 +45,11 @@ class StripeObjects:
         self._inbox = inbox
         self._api = api
         self._clock = clock
+
+    @property
+    def link_keys(self) -> Sequence[str]:
+        """The metadata keys that name a user."""
+        return self._inbox.transactions.link_keys
 
     async def refresh(self, kind: str, object_id: str, *, stated: tuple[int, str] | None = None) -> Outcome:
         """Fetch a subscription or a customer, and make its record what Stripe says.
@@ -107,16 +112,23 @@ class StripeObjects:
         """What must be read with an object of which there is no record, or too little, to know what it means:
         the checkout session that claims it; the invoices of a subscription that is past due."""
         found: list[Delivery] = []
-        is_named = named_user(content, self._inbox.transactions.link_keys) is not None
-        if version == 0 and not is_named and content.get("deleted") is not True:
+        is_named = named_user(content, self.link_keys) is not None
+        is_living = content.get("deleted") is not True
+        if not is_named and is_living and await self._is_unclaimed(kind, str(content["id"]), version):
             for session, completed_at in await claiming_sessions(self._api, kind, content, at):
-                # Under a name of its own: it may have been applied before the record was lost.
-                fetched = self._delivery(f"{session['id']}_{at}", SESSION_COMPLETED, session, completed_at)
-                fetched.stated = completed_at, fetched.event.id
-                found.append(fetched)
+                found.append(self._claim(session, completed_at, at))
         if kind == "subscription" and content.get("status") in DUE:
             found += await self._invoices_of_import(str(content["id"]))
         return found
+
+    async def _is_unclaimed(self, kind: str, object_id: str, version: int) -> bool:
+        """Whether nothing is known of an object but that another one names it, or not even that."""
+        if version == 0:
+            return True
+        async with self._database.reading() as session:
+            row = await session.get(KINDS[kind], object_id)
+        assert row is None or isinstance(row, Subscription | Customer)
+        return row is None or (row.snapshot_rank is None and row.user_id is None)
 
     async def _invoices_of_import(self, subscription_id: str) -> list[Delivery]:
         """The invoices that show since when a subscription is past due that was never seen running here.
@@ -136,6 +148,20 @@ class StripeObjects:
             self._delivery(f"{each.content['id']}_{each.at}", "invoice.finalized", each.content, each.at)
             for each in found
         ]
+
+    def _claim(self, session: Json, completed_at: int, at: int) -> Delivery:
+        # Under a name of its own: it may have been applied before the record was lost.
+        fetched = self._delivery(f"{session['id']}_{at}", SESSION_COMPLETED, session, completed_at)
+        fetched.stated = completed_at, fetched.event.id
+        return fetched
+
+    async def apply_claim(self, session: Json, completed_at: int, at: int) -> Outcome:
+        """Apply the checkout session that claims an object, again where that was lost. Times in Unix seconds.
+
+        Raises:
+            Unavailable: when the database cannot take it now.
+        """
+        return await self._inbox.accept(self._claim(session, completed_at, at))
 
     async def apply_checkout(self, content: Json, completed_at: int) -> Outcome:
         """Apply a completed checkout session that was fetched: the link of its customer.

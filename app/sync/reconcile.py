@@ -28,6 +28,7 @@ from ..stripe.client import Answer, StripeApi
 from ..stripe.objects import customer_values, invoice_values, seen_prices
 from ..stripe.ordering import overlay_applies
 from . import leases
+from .claiming_sessions import LostClaims
 from .objects import StripeObjects
 
 log = structlog.get_logger(__name__)
@@ -121,6 +122,7 @@ class Reconcile:
         self._api = api
         self._catalogue = catalogue
         self._clock = clock
+        self._claims = LostClaims(database, api, objects.link_keys)
 
     async def run(
         self, *, repair: bool, on_progress: OnProgress = lambda kind, compared, differing: None
@@ -162,11 +164,15 @@ class Reconcile:
             contents = [await self._whole(kind, content, page.at) for content in page.content["data"]]
             rows = await self._rows(model, [content["id"] for content in contents])
             prices = await self._prices(rows.values(), contents)
+            lost = await self._claims.find(contents, rows, page.at)
             differing = []
             for content in contents:
                 seen.add(_digest(content["id"]))
                 row = rows.get(content["id"])
-                if found := list(self._differences(kind, row, content, page.at, prices)):
+                found = list(self._differences(kind, row, content, page.at, prices))
+                if (claim := lost.get(content["id"])) is not None:
+                    found.append(Difference(kind, content["id"], "user_id", None, claim.user_id))
+                if found:
                     report.add(found)
                     # A row that was read after the page may be newer than it: then the object is read again.
                     differing.append((content, None if row else 0))
@@ -174,6 +180,10 @@ class Reconcile:
             if repair:
                 await run_all(
                     self._repair(kind, content, page.at, version, report) for content, version in differing
+                )
+                await run_all(
+                    self._objects.apply_claim(each.session, each.completed_at, page.at)
+                    for each in lost.values()
                 )
             await leases.renew(self._database, JOB, int(self._clock()))
             on_progress(kind, report.compared, report.differing)

@@ -9,6 +9,7 @@ from app.errors import StripeRefused
 from app.simulator import Account
 from app.simulator.api import complete_checkout
 from app.stripe.client import Answer, StripeApi
+from tests.client import AUTH
 
 from .conftest import Beside, Start
 from .test_catch_up import NOW
@@ -101,3 +102,58 @@ async def test_a_key_that_may_not_read_sessions_imports_the_rest(
     async with beside(any_database_url, account) as both:
         await repair(both, account)
         assert await user_of(both, subscription_id) is None
+
+
+@pytest.mark.parametrize("claim", [BY_METADATA, BY_REFERENCE], ids=["metadata", "client_reference_id"])
+@pytest.mark.parametrize("first", ["customer.subscription.updated", "invoice.paid", "customer.updated"])
+@pytest.mark.rest_in_long(2)
+async def test_an_import_knows_what_the_session_says_of_what_an_event_brought_before_it(
+    any_database_url: str, beside: Start, claim: Any, first: str
+) -> None:
+    account = Account(1, start=NOW)
+    subscription = account.subscriptions[bought(account, claim)]
+    account.advance(3600)
+    known = len(account.events)
+    account.renew(subscription)
+    account.announce("customer.updated", account.customers[subscription.customer])
+    [event] = [each for each in account.events[known:] if each.type == first]
+    async with beside(any_database_url, account) as both:
+        await both.client.deliver(event)
+        await repair(both, account)
+        assert await user_of(both, subscription.id) == "ada"
+        account.advance(600)
+        assert both.service.reconcile is not None
+        again = await both.service.reconcile.run(repair=False)
+        assert again is not None and again.differences == []
+
+
+@pytest.mark.parametrize("claim", [BY_METADATA, BY_REFERENCE], ids=["metadata", "client_reference_id"])
+async def test_a_renewal_that_comes_before_the_import_is_claimed_when_it_is_read(
+    any_database_url: str, beside: Start, claim: Any
+) -> None:
+    account = Account(1, start=NOW)
+    subscription = account.subscriptions[bought(account, claim)]
+    account.advance(3600)
+    account.renew(subscription)
+    async with beside(any_database_url, account) as both:
+        await both.client.deliver(account.events[-1])
+        account.advance(10)
+        assert await both.refresh() == 2
+        assert await user_of(both, subscription.id) == "ada"
+
+
+async def test_whom_nobody_claims_by_an_internal_link_stays_nobodys(
+    any_database_url: str, beside: Start
+) -> None:
+    account = Account(1, start=NOW)
+    subscription = account.subscriptions[bought(account, BY_REFERENCE)]
+    async with beside(any_database_url, account) as both:
+        await both.client.deliver(*account.events)
+        link = f"/internal/customers/{subscription.customer}"
+        answer = await both.client.http.put(link, json={"user_id": None}, headers=AUTH)
+        assert answer.status_code == 200, answer.text
+        account.advance(600)
+        assert both.service.reconcile is not None
+        report = await both.service.reconcile.run(repair=True)
+        assert report is not None and report.differences == []
+        assert await user_of(both, subscription.id) is None
