@@ -54,6 +54,11 @@ class StripeEvent:
         return as_id(self.object.get("id"))
 
     @property
+    def happened_at(self) -> int:
+        """When it happened (Unix seconds): what was read for a thin event was read later."""
+        return self.read_for[0] if self.read_for is not None else self.created
+
+    @property
     def owners(self) -> set[str]:
         """The accounts that the event names as its own: none, one, or two that contradict each other."""
         last = self.context.rpartition("/")[2] if self.context is not None else None

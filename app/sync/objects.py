@@ -6,6 +6,7 @@ again.
 """
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -144,10 +145,7 @@ class StripeObjects:
         except (NotFound, StripeRefused) as error:
             log.warning("invoices_not_read", subscription_id=subscription_id, error=error.detail)
             return []
-        return [
-            self._delivery(f"{each.content['id']}_{each.at}", "invoice.finalized", each.content, each.at)
-            for each in found
-        ]
+        return [self._delivery(_name_of(each), "invoice.finalized", each.content, each.at) for each in found]
 
     def _claim(self, session: Json, completed_at: int, at: int) -> Delivery:
         # Under a name of its own: it may have been applied before the record was lost.
@@ -183,7 +181,7 @@ class StripeObjects:
         Raises:
             Unavailable: when the database cannot take it now.
         """
-        name = f"{answer.content['id']}_{answer.at}"
+        name = _name_of(answer)
         return await self._inbox.accept(self._delivery(name, event_type, answer.content, answer.at))
 
     async def tell(self, event: StripeEvent, event_type: str, answer: Answer) -> Outcome:
@@ -208,7 +206,7 @@ class StripeObjects:
             invoices = list(row.cut_invoices or ()) if row else []
         for invoice_id in invoices:
             answer = await self._api.read("invoice", invoice_id)
-            name = f"{invoice_id}_{answer.at}"
+            name = _name_of(answer)
             await self._inbox.accept(self._delivery(name, "invoice.paid", answer.content, answer.at))
 
     def _delivery(
@@ -245,3 +243,10 @@ def _type_of(kind: str, content: Json) -> str:
         return "customer.deleted" if content.get("deleted") is True else "customer.updated"
     ended = content.get("status") in ENDED
     return "customer.subscription.deleted" if ended else "customer.subscription.updated"
+
+
+def _name_of(answer: Answer) -> str:
+    """The same for the same content: what was fetched twice within one second may have changed in between."""
+    content = orjson.dumps(answer.content, option=orjson.OPT_SORT_KEYS)
+    digest = hashlib.blake2b(content, digest_size=8).hexdigest()
+    return f"{answer.content['id']}_{answer.at}_{digest}"

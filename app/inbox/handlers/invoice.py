@@ -24,7 +24,7 @@ from .customer import ensure_customer
 from .links import resolve_owner
 from .paid_through import known_lines, with_lines
 from .past_due import note_invoice
-from .snapshots import is_reading
+from .snapshots import READING_MARGIN_SECONDS, is_reading
 from .subscription import ensure_subscription
 
 
@@ -107,15 +107,25 @@ def _merged(invoice: Invoice, values: Values) -> Values:
 
 
 def _is_unsure(event: StripeEvent, invoice: Invoice, values: Values) -> bool:
-    """Whether the invoice is to be fetched: it was before, or two events of one second differ.
-
-    What was fetched determines it.
+    """Whether the invoice is to be fetched: it was before, or two snapshots differ that are so near that
+    either may be the newer one. Else what was fetched determines it.
     """
-    if is_reading(event.id):
+    unsure = (
+        _are_near(event, invoice)
+        and _progress(values)[:-2] == _progress(invoice.__dict__)[:-2]
+        and any(getattr(invoice, name) != values[name] for name in UNDETERMINED)
+    )
+    return unsure or (invoice.needs_refresh and not is_reading(event.id))
+
+
+def _are_near(event: StripeEvent, invoice: Invoice) -> bool:
+    """Whether the record's snapshot is another one of the same second; of an event and of what was fetched,
+    whether the clocks that stamp them leave it open which is newer."""
+    known = invoice.snapshot_event_id
+    if invoice.snapshot_created is None or event.id == known:
         return False
-    same = values["snapshot_created"] == invoice.snapshot_created and event.id != invoice.snapshot_event_id
-    same = same and _progress(values)[:-2] == _progress(invoice.__dict__)[:-2]
-    return invoice.needs_refresh or (same and any(getattr(invoice, n) != values[n] for n in UNDETERMINED))
+    margin = READING_MARGIN_SECONDS if is_reading(event.id) != is_reading(known) else 0
+    return abs(event.created - invoice.snapshot_created) <= margin
 
 
 def with_payment(unit_of_work: UnitOfWork, invoice: Invoice, payment: str | None) -> None:
@@ -128,6 +138,8 @@ def with_payment(unit_of_work: UnitOfWork, invoice: Invoice, payment: str | None
 
 
 GIVEN_UP = frozenset({"void", "uncollectible"})
+GIVING_UP = frozenset({"invoice.voided", "invoice.marked_uncollectible"})
+"""The types of the events that say when: what another one was read for may have happened long before."""
 
 
 def _note_first_payment(
@@ -145,7 +157,8 @@ def _note_first_payment(
     first = first and event.object.get("collection_method") != "send_invoice"
     if first and values["status"] in GIVEN_UP and values["attempt_count"] > 0:
         known = subscription.first_payment_failed_at
-        failed_at = event.created if known is None else min(known, event.created)
+        given_up_at = event.happened_at if event.type in GIVING_UP else event.created
+        failed_at = given_up_at if known is None else min(known, given_up_at)
         unit_of_work.change(subscription, first_payment_failed_at=failed_at)
     if never_paid(subscription) and not was_never_paid:
         announce_first_payment_failed(unit_of_work, event, subscription)

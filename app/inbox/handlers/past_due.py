@@ -49,7 +49,7 @@ def evidence_of_thin(event: StripeEvent) -> Evidence | None:
 
     A subscription becomes past due while it is active, as far as nothing else is said.
     """
-    at = event.read_for[0] if event.read_for is not None else event.created
+    at = event.happened_at
     before, after = (as_text(as_dict(event.changes.get(name)).get("status")) for name in ("before", "after"))
     if after is not None:
         return _evidence(at, before, after)
@@ -91,7 +91,7 @@ def note_invoice(
     known = subscription.due_invoices or {}
     id = event.object_id or ""
     was = known.get(id, {"created": 0, "due": None, "failed": None, "over": False})
-    tried = event.created if event.type == "invoice.payment_failed" else None
+    tried = event.happened_at if event.type == "invoice.payment_failed" else None
     failed = [at for at in (was["failed"], tried, failed_at(event.object)) if at is not None]
     now = {
         "created": max(was["created"], invoice["created"] or 0),

@@ -124,7 +124,7 @@ def record_refund_itself(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
     row = _ensure(unit_of_work, id)
     at, failed_at = as_seconds(refund.get("created")) or event.created, None
     if as_text(refund.get("status")) in ENDED_IN_VAIN:
-        failed_at = _happened_at(event) if event.type == "refund.failed" else event.created
+        failed_at = event.happened_at if event.type == "refund.failed" else event.created
     known = row.refunds.get(refund_id)
     if isinstance(known, dict):
         amount, at = max(amount, known["amount"]), min(at, known["at"])
@@ -142,7 +142,7 @@ def buyer(event: StripeEvent, unit_of_work: UnitOfWork) -> str | None:
 def failed_before(event: StripeEvent, unit_of_work: UnitOfWork) -> str | None:
     """The refund of the event's purchase that failed last before the event."""
     row = unit_of_work.find(Purchase, purchase_id(event.object))
-    return last_failed(row.refunds, _happened_at(event)) if row is not None else None
+    return last_failed(row.refunds, event.happened_at) if row is not None else None
 
 
 def record_dispute(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
@@ -168,11 +168,6 @@ def record_dispute(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
 
 def _ensure(unit_of_work: UnitOfWork, id: str) -> Purchase:
     return unit_of_work.find(Purchase, id) or unit_of_work.add(Purchase, id, refunds={}, disputes={})
-
-
-def _happened_at(event: StripeEvent) -> int:
-    """When it happened (Unix seconds): what was read for a thin event was read later."""
-    return event.read_for[0] if event.read_for is not None else event.created
 
 
 def _place_of_dispute(state: Values) -> tuple[int, bool, str]:
