@@ -21,6 +21,8 @@ Object = tuple[str, str]
 """Its kind, in Stripe's word, and its id; the path of one without an id, the event of no object."""
 
 EVENT = "event"
+V1_CUSTOMER_DELETED = "v1.customer.deleted"
+"""What it says ends subscriptions, so it is applied also where Stripe has no such customer any more."""
 NO_PATH = "The event names an object without a path that it can be read at."
 
 
@@ -78,8 +80,11 @@ class ThinEvents:
         if not event.type.endswith(".deleted") or not names or event.object_id is None:
             return False
         content = {"id": event.object_id, "object": kind_of(event), "deleted": True}
+        answer = Answer(content, event.created)
+        if event.type == V1_CUSTOMER_DELETED:
+            await self._objects.apply_object(plain_type(event.type), answer)
         for name in names:
-            await self._objects.tell(event, name, Answer(content, event.created))
+            await self._objects.tell(event, name, answer)
         return True
 
     async def _fetch(self, object: Object, event: StripeEvent | None) -> Answer:

@@ -28,8 +28,11 @@ def price_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
     if price is None:
         return
     if place >= (price.shown_at or ""):
-        shown = price_values(event.object, deleted=event.type.endswith(".deleted"))
-        key = current_lookup_key(event.object)
+        deleted = event.type.endswith(".deleted")
+        if is_bare(event):
+            shown, key = (price.shown or price_values({})) | {"active": False}, price.lookup_key
+        else:
+            shown, key = price_values(event.object, deleted=deleted), current_lookup_key(event.object)
         unit_of_work.change(price, shown=shown, lookup_key=key, shown_at=place)
     currencies = currency_values(event.object)
     if currencies is not None and place >= (price.currencies_at or ""):
@@ -44,7 +47,12 @@ def product_snapshot(event: StripeEvent, unit_of_work: UnitOfWork) -> None:
     product = unit_of_work.find(Product, product_id) or unit_of_work.add(Product, product_id)
     if place >= (product.shown_at or ""):
         values = product_values(event.object, deleted=event.type.endswith(".deleted"))
-        unit_of_work.change(product, **values, shown_at=place)
+        unit_of_work.change(product, **({"active": False} if is_bare(event) else values), shown_at=place)
+
+
+def is_bare(event: StripeEvent) -> bool:
+    """Whether the event tells of a deletion, and nothing of what was deleted: Stripe has it no longer."""
+    return event.object.get("deleted") is True and "active" not in event.object
 
 
 def shown_at(event: StripeEvent) -> str:
