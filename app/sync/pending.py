@@ -43,7 +43,7 @@ UNREADABLE = "The stored body cannot be read."
 
 NO_EVENT = (-1, "")
 
-IN_TURN = ("customer", "subscription", "invoice", "invoice_payment", "other")
+IN_TURN = ("customer", "subscription", "invoice", "invoice_payment", "payment_intent", "charge", "other")
 
 
 def _turn_of(object: Object) -> str:
