@@ -85,7 +85,7 @@ class CatchUp:
         """Catch up with all events since `since` (Unix seconds), or since the last time; what was found.
 
         One that was interrupted goes on where it was, unless it began later than what is asked for now, or
-        listed other types. None when another process is doing it.
+        listed other types; what was made since it began is listed then. None while another process does it.
 
         Raises:
             StripeRefused, StripeUnavailable, Unavailable: it goes on from there the next time.
@@ -98,7 +98,11 @@ class CatchUp:
             cursor = await self._interrupted(lists)
             if cursor is None or (since is not None and since < cursor.since):
                 cursor = Cursor(await self._since(since), now)
-            return await self._list(lists, cursor, on_progress)
+            done = await self._list(lists, cursor, on_progress)
+            if done.began_at < now:
+                rest = Cursor(await self._since(None), now, listed=done.listed, missing=done.missing)
+                done = await self._list(lists, rest, on_progress)
+            return done
 
     async def is_due(self, every_seconds: float) -> bool:
         """Whether the last one finished so long ago, or was interrupted."""
