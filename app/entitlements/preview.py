@@ -33,7 +33,7 @@ def preview(
     """Each feature, were the user's main subscription on another plan or price, or had it an add-on more.
 
     Its add-ons, the user's other subscriptions and overrides stay. Without a quantity, that of the
-    subscription is kept.
+    subscription is kept. For who has none it is as in `preview_purchase`.
 
     Raises:
         NotFound: when the catalogue has no such plan or price.
@@ -49,7 +49,9 @@ def preview(
         changed: Sequence[JudgedSubscription] = with_plan(holdings, target, price_id, quantity)
     else:
         changed = _with_addon(holdings, HeldItem("", price_id, target, quantity))
-    return {key: _compare(holdings, key, usage.get(key, 0), changed) for key in catalogue.features}
+    return {
+        key: _compare(holdings, key, _used_then(holdings, usage, key), changed) for key in catalogue.features
+    }
 
 
 def preview_subscription(
@@ -84,11 +86,13 @@ def preview_purchase(
     limited = trialing and catalogue.access.trialing.level == "limited"
     changed = [*holdings.entitling, replace(bought(*items), limited=limited)]
     return {
-        key: _compare(
-            holdings, key, 0 if first_subscription_resets(holdings, key) else usage.get(key, 0), changed
-        )
-        for key in catalogue.features
+        key: _compare(holdings, key, _used_then(holdings, usage, key), changed) for key in catalogue.features
     }
+
+
+def _used_then(holdings: Holdings, usage: Mapping[str, int], feature: str) -> int:
+    """What counts as used after a purchase; see `preview_purchase`."""
+    return 0 if first_subscription_resets(holdings, feature) else usage.get(feature, 0)
 
 
 def _of_price(price_id: str | None, prices: PriceList) -> Offer:

@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from app.entitlements import Decision, Entitlements, Reason, decide
+from app.entitlements import Decision, Entitlements, Reason, decide, preview
 from app.errors import InvalidRequest, NotFound
 
 from .givens import (
@@ -198,6 +198,13 @@ def test_what_was_used_before_a_first_subscription_is_not_used_of_its_first_peri
     user: Entitlements, feature: str, requested: int, plans: tuple[str, ...]
 ) -> None:
     assert user.check(feature, 5, requested).upgrade_to == plans
+
+
+@pytest.mark.parametrize(("user", "used"), [(of(catalogue=RESETS), 0), (of(STARTER, catalogue=RESETS), 70)])
+def test_a_preview_counts_no_use_from_before_a_first_subscription(user: Entitlements, used: int) -> None:
+    previewed = preview(user, {"tokens": 70, "exports": 70}, plan="starter")
+    assert previewed["tokens"].used == used
+    assert previewed["exports"].used == 70
 
 
 def test_usage_loaded_with_the_snapshot_is_what_is_checked() -> None:
