@@ -11,6 +11,7 @@ from ..api.events import State, get_event, list_events
 from ..api.schemas import EventOut
 from ..db.audit import shell_user
 from ..db.models import WebhookEvent
+from ..formatting import counted
 from ..operations.backlog import read_backlog
 from ..operations.replay import REPLAYABLE
 from ..operations.replay import replay as make_due
@@ -137,11 +138,11 @@ def replay(
     if json:
         print_json({"due": due} | ({"failed": failed, "left": left} if now else {}))
     elif now:
-        typer.echo(f"{due - left} events were tried again; {failed} in the inbox are failed or dead now.")
+        typer.echo(f"{counted(due - left, 'event')} tried again; failed or dead in the inbox now: {failed}.")
         if left:
-            typer.echo(f"{left} are left to a server: nothing here handles events of their type.")
+            typer.echo(f"{counted(left, 'event')} left to a server: nothing here handles such types.")
     else:
-        typer.echo(f"{due} events are due now.")
+        typer.echo(f"{counted(due, 'event')} due now.")
     raise typer.Exit(NEEDS_ATTENTION if failed else FINE)
 
 

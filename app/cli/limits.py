@@ -9,6 +9,7 @@ import typer
 from ..db.migrations import behind
 from ..entitlements import Entitlements
 from ..errors import ConfigurationError, NotFound, ServiceError
+from ..formatting import counted
 from ..limits.catalogues import shown
 from ..operations.compare_rules import Comparison, compare_rules
 from ..operations.lookup import find_one
@@ -152,7 +153,9 @@ def _print_comparison(found: Comparison) -> None:
     ]
     if rows:
         console().print(table("Changes", ("user", "what", "before", "after", "why"), rows))
-    typer.echo(f"{found.compared} users compared, {len(found.changed)} differ. Nothing was changed.")
+    typer.echo(
+        f"{counted(found.compared, 'user')} compared; different: {len(found.changed)}. Nothing was changed."
+    )
 
 
 async def _entitlements(service: Service, user: str, feature: str | None) -> Entitlements:

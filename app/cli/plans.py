@@ -11,6 +11,7 @@ import typer
 
 from ..config import examine_settings
 from ..errors import NotFound, ServiceError
+from ..formatting import counted
 from ..limits.catalogues import catalogue_at, shown
 from ..observability.logs import configure_logging
 from ..operations.plans_check import CHANGES, PlansCheck, UserChange, check_plans
@@ -222,8 +223,8 @@ class _FirstChanges(_Listed):
             out.print(f"Price {price.id} of {price.subscriptions} live subscriptions {since} in no plan.")
             out.print(f"  {price.remedy}")
         typer.echo(
-            f"{found.users} users compared, {found.changed} would gain, lose or be over; "
-            f"{found.blocking} losses of payers are not allowed. Nothing was written."
+            f"{counted(found.users, 'user')} compared; would gain, lose or be over: {found.changed}; "
+            f"losses of payers that are not allowed: {found.blocking}. Nothing was written."
         )
 
 

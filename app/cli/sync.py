@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ..formatting import counted
 from ..service import Service
 from ..stripe.client import required
 from ..sync.catch_up import Cursor
@@ -32,7 +33,7 @@ def catch_up(
     found = run(lambda service: _catch_up(service, start))
     if found is None:
         raise complaint(BUSY)
-    typer.echo(f"{found.listed} events listed, {found.missing} were missing and are applied.")
+    typer.echo(f"{counted(found.listed, 'event')} listed; missing, and applied now: {found.missing}.")
 
 
 async def _catch_up(service: Service, since: int | None) -> Cursor | None:
@@ -44,7 +45,7 @@ async def _catch_up(service: Service, since: int | None) -> Cursor | None:
             return await service.catch_up.run(
                 since,
                 lambda listed, missing: bar.update(
-                    task, description=f"{listed} events listed, {missing} were missing"
+                    task, description=f"{counted(listed, 'event')} listed; missing: {missing}"
                 ),
             )
 

@@ -7,6 +7,7 @@ import typer
 
 from ..config.webhook_destinations import new_secret
 from ..db.audit import shell_user
+from ..formatting import counted
 from ..operations.webhooks_out import DestinationStatus, read_destinations, resend_states
 from ..service import Service
 from .output import FINE, NEEDS_ATTENTION, Json, console, moment, print_json, run, table
@@ -54,4 +55,4 @@ def resend(
     if json:
         print_json({"users": count})
     else:
-        typer.echo(f"The state of {count} users is due to be sent.")
+        typer.echo(f"The state of {counted(count, 'user')} is due to be sent.")

@@ -92,7 +92,7 @@ def test_dead_events_are_replayed_and_worked_on_from_the_shell(tmp_path: Path) -
         row = ("evt_1", "customer.created", "stripe", json.dumps(body), 1, "dead", 9)
         database.execute(f"INSERT INTO billing_event {columns} VALUES (?, ?, ?, ?, ?, ?, ?)", row)
     replayed = app("events", "replay", "--state", "dead", cwd=tmp_path, **settings)
-    assert replayed.stdout == "1 events are due now.\n"
+    assert replayed.stdout == "1 event due now.\n"
     command = [sys.executable, "-m", "app", "worker"]
     worker = Process(command, cwd=tmp_path, env=environment() | settings, stderr=subprocess.DEVNULL)
     try:

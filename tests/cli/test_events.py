@@ -45,7 +45,7 @@ def test_a_dead_event_is_replayed_here_and_now(shell: Shell) -> None:
     with broken("customer.subscription.created"):
         result = shell("events", "replay", "--state", "dead", "--now")
     assert result.exit_code == 1
-    assert result.stdout == "1 events were tried again; 1 in the inbox are failed or dead now.\n"
+    assert result.stdout == "1 event tried again; failed or dead in the inbox now: 1.\n"
     assert shell.json("replay", "--event-id", dead) == {"due": 1}
     assert shell.json("events", "replay", "--event-id", dead, "--now") == {"due": 1, "failed": 0, "left": 0}
     assert shell.json("events", "show", dead)["state"] == "processed"

@@ -105,5 +105,5 @@ def test_receivers_that_cannot_be_imported_are_named(tmp_path: Path, sqlite_data
 def test_compare_rules_lists_nobody_where_the_rules_are_followed(shell: Shell) -> None:
     result = shell("limits", "compare-rules")
     assert result.exit_code == 0, result.output
-    assert "0 differ. Nothing was changed." in result.output
+    assert "different: 0. Nothing was changed." in result.output
     assert shell.json("limits", "compare-rules")["changed"] == []
