@@ -43,7 +43,7 @@ ACTOR = "set-aside-plan"
 
 
 async def set_aside(service: Service, current: Current, planned: Planned | None) -> None:
-    """Store what is planned before it is released; None: forget what was set aside, for something else."""
+    """Store what is planned, before it is released. None deletes what was set aside before."""
     row = planned and SetAsidePlan(
         subscription_id=current.id,
         at=planned.at,
@@ -61,7 +61,7 @@ async def set_aside(service: Service, current: Current, planned: Planned | None)
 
 
 async def forget(service: Service, current: Current) -> None:
-    """The change was made, or what was planned is planned again. A row that stays is looked at later."""
+    """Delete what was set aside: nothing has to be restored. A row that stays is looked at later."""
     try:
         await set_aside(service, current, None)
     except Exception as error:
@@ -69,7 +69,7 @@ async def forget(service: Service, current: Current) -> None:
 
 
 async def restore_due(service: Service) -> int:
-    """Look at what was set aside some minutes ago, and is still there; how many there were."""
+    """Restore the plans that were set aside some minutes ago and are still there; how many there were."""
     rows = await _due(service)
     for row in rows:
         leased = int(service.clock()) + LEASE_SECONDS
@@ -111,7 +111,8 @@ async def _delete(service: Service, subscription_id: str, leased: int) -> None:
 
 
 async def _restore(service: Service, row: SetAsidePlan) -> None:
-    """
+    """Plan again what was set aside, unless the subscription has changed since.
+
     Raises:
         StripeRefused, StripeUnavailable, Unavailable: when it cannot be done, or not now.
     """

@@ -102,7 +102,7 @@ def _period(cycle: BillingCycle, now: int, *, monthly: bool) -> Period:
 
 
 def _month_over_renewals(cycle: BillingCycle, at: int) -> Period:
-    """The month at `at` of who is billed by days or weeks: a renewal opens none.
+    """The month at `at` for a subscriber who is billed by days or weeks: a renewal opens no month.
 
     Neither does a change of price or interval that moves the anchor: the month that is open then ends first.
     """

@@ -64,11 +64,12 @@ async def name_refunds(batch: Batch, unit_of_work: UnitOfWork, events: Iterable[
 def _free_name(
     name: str, told_as: Iterable[str], notes: Mapping[str, str], names: Mapping[str, str]
 ) -> str | None:
-    """What to announce a refund as whose name is `name`; None where it was announced.
+    """The name under which a refund is announced; None where it was announced before.
 
-    `told_as`: the events that may have announced it. `notes`: which event announced which name. `names`: the
-    names of what the events tell, as they are today. A refund was announced under the name of an earlier one
-    if the failure between them was not known then: the earlier one takes the name that this left free.
+    `name`: its name as far as is known today. `told_as`: the events that may have announced it. `notes`:
+    which event announced which name. `names`: today's names of what the events tell. A refund was announced
+    under the name of an earlier one if the failure between them was not known then: the earlier one takes the
+    name that this left free.
     """
     if not set(told_as).isdisjoint(notes.values()):
         return None

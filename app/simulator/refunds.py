@@ -1,4 +1,4 @@
-"""Refunds: of what paid an invoice and of what paid a checkout session alike."""
+"""Refunds of the charges of invoices and of checkout sessions."""
 
 from collections.abc import Mapping
 

@@ -56,7 +56,7 @@ class LostClaim:
 
 
 class LostClaims:
-    """Finds whom their sessions name of subscriptions that go on and belong to nobody here.
+    """Finds the users of running subscriptions that have none here, by the checkout sessions that name them.
 
     An event of a subscription may come before the first import: its record is whole then, but for the user.
     """

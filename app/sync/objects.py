@@ -123,7 +123,7 @@ class StripeObjects:
         return found
 
     async def _is_unclaimed(self, kind: str, object_id: str, version: int) -> bool:
-        """Whether nothing is known of an object but that another one names it, or not even that."""
+        """Whether an object has no record, or only one that was made because another object names it."""
         if version == 0:
             return True
         async with self._database.reading() as session:
@@ -246,7 +246,7 @@ def _type_of(kind: str, content: Json) -> str:
 
 
 def _name_of(answer: Answer) -> str:
-    """The same for the same content: what was fetched twice within one second may have changed in between."""
+    """A name for what was fetched. It depends on the content, which may change within one second."""
     content = orjson.dumps(answer.content, option=orjson.OPT_SORT_KEYS)
     digest = hashlib.blake2b(content, digest_size=8).hexdigest()
     return f"{answer.content['id']}_{answer.at}_{digest}"

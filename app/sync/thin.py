@@ -22,7 +22,7 @@ Object = tuple[str, str]
 
 EVENT = "event"
 V1_CUSTOMER_DELETED = "v1.customer.deleted"
-"""What it says ends subscriptions, so it is applied also where Stripe has no such customer any more."""
+"""It ends subscriptions, so it is applied even if Stripe's API does not have the customer any more."""
 NO_PATH = "The event names an object without a path that it can be read at."
 
 

@@ -51,7 +51,7 @@ class Pruner:
         self._stopping = False
 
     def stop(self) -> None:
-        """End after the step that runs now, or with the first where none has begun, until `allow`."""
+        """End after the step that runs now, or before the first one. This holds until `allow`."""
         self._stopping = True
 
     def allow(self) -> None:

@@ -80,8 +80,8 @@ RECOVER_OVERAGES = text(
     "AND billing_usage.period_start = billing_usage_overage.period_start "
     "AND billing_usage.period_end >= billing_usage_overage.due_at - :margin)"
 )
-"""None is due later than its period ends, but for a short lease: what is was written by a clock that has been
-set back since, or its period has ended sooner."""
+"""An overage is due no later than a short lease after its period ends. A later time was written by a clock
+that was ahead, or the period has ended sooner."""
 OVERAGE_OF = "user_id = :user_id AND feature = :feature AND period_start = :period_start"
 MOVE_OVERAGE = text(f"UPDATE billing_usage_overage SET due_at = :due_at WHERE {OVERAGE_OF}")
 END_OVERAGE = text(f"DELETE FROM billing_usage_overage WHERE {OVERAGE_OF} RETURNING feature")

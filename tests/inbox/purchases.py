@@ -1,6 +1,12 @@
 """Events about what is bought once, and the catalogue that sells it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+from blinker import NamedSignal
+
+from app.signals import Reaction
 
 START = 1_893_456_000
 PLANS = """
@@ -116,3 +122,16 @@ def lines(*sold: tuple[str, str | None, int]) -> dict[str, Any]:
     """The lines of a session: price, lookup key and quantity of each."""
     data = [{"price": {"id": id, "lookup_key": key}, "quantity": many} for id, key, many in sold]
     return {"object": "list", "data": data}
+
+
+@contextmanager
+def heard_of(signal: NamedSignal) -> Iterator[list[Reaction]]:
+    """The reactions of a signal that are announced while the block runs."""
+    heard: list[Reaction] = []
+
+    async def hear(reaction: Reaction) -> None:
+        heard.append(reaction)
+
+    signal.connect(hear)
+    yield heard
+    signal.disconnect(hear)

@@ -27,6 +27,7 @@ from .purchases import (
     UPDATED,
     charge,
     event,
+    heard_of,
     refund,
     session,
 )
@@ -53,14 +54,8 @@ async def client(database_url: str, clock: Clock, tmp_path: Path) -> AsyncIterat
 
 @pytest.fixture
 def told() -> Iterator[list[Reaction]]:
-    heard: list[Reaction] = []
-
-    async def hear(reaction: Reaction) -> None:
-        heard.append(reaction)
-
-    refund_failed.connect(hear)
-    yield heard
-    refund_failed.disconnect(hear)
+    with heard_of(refund_failed) as heard:
+        yield heard
 
 
 async def send(client: Client, *events: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from app.signals import Reaction, payment_refunded
 
 from ..client import Client, running
 from ..limits.helpers import Clock
-from .purchases import FAILED, PLANS, REFUNDED, START, UPDATED, charge, event, refund
+from .purchases import FAILED, PLANS, REFUNDED, START, UPDATED, charge, event, heard_of, refund
 
 pytestmark = pytest.mark.postgresql_in_long
 
@@ -45,14 +45,8 @@ async def client(database_url: str, tmp_path: Path) -> AsyncIterator[Client]:
 
 @pytest.fixture
 def told() -> Iterator[list[Reaction]]:
-    heard: list[Reaction] = []
-
-    async def hear(reaction: Reaction) -> None:
-        heard.append(reaction)
-
-    payment_refunded.connect(hear)
-    yield heard
-    payment_refunded.disconnect(hear)
+    with heard_of(payment_refunded) as heard:
+        yield heard
 
 
 def of_charge(each: dict[str, Any], number: int) -> dict[str, Any]:

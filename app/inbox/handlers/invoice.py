@@ -119,8 +119,10 @@ def _is_unsure(event: StripeEvent, invoice: Invoice, values: Values) -> bool:
 
 
 def _are_near(event: StripeEvent, invoice: Invoice) -> bool:
-    """Whether the record's snapshot is another one of the same second; of an event and of what was fetched,
-    whether the clocks that stamp them leave it open which is newer."""
+    """Whether the event and the record's snapshot are too near in time to say which is newer.
+
+    Two events: of one second. An event and what was fetched: within a margin, because two clocks stamp them.
+    """
     known = invoice.snapshot_event_id
     if invoice.snapshot_created is None or event.id == known:
         return False
@@ -139,7 +141,7 @@ def with_payment(unit_of_work: UnitOfWork, invoice: Invoice, payment: str | None
 
 GIVEN_UP = frozenset({"void", "uncollectible"})
 GIVING_UP = frozenset({"invoice.voided", "invoice.marked_uncollectible"})
-"""The types of the events that say when: what another one was read for may have happened long before."""
+"""The types of events that say when an invoice was given up. Others may come long after that."""
 
 
 def _note_first_payment(

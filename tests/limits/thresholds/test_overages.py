@@ -83,13 +83,7 @@ async def test_an_overage_that_a_process_took_whose_clock_is_ahead_waits_no_long
 ) -> None:
     await subscribe(client, clock)
     await consume(client, "ada", "api_calls", 230)
-    found = service_of(client).worker.overages
-    assert found is not None
-    with monkeypatch.context() as killed:
-        killed.setattr(found, "_announce", lambda overage: asyncio.sleep(0))
-        clock.now += 365 * DAY
-        assert await found.announce_due() == 1
-        clock.now -= 365 * DAY
+    await take_a_year_ahead(client, clock, monkeypatch)
     assert await overages(client, listener) == []
     assert await due_in_days(client, clock) == [31]
     clock.now += 31 * DAY + 60
@@ -101,16 +95,22 @@ async def test_an_overage_that_was_taken_ahead_is_announced_after_its_period_was
 ) -> None:
     await subscribe(client, clock)
     await consume(client, "ada", "api_calls", 230)
+    await take_a_year_ahead(client, clock, monkeypatch)
+    clock.now += 31 * DAY
+    await consume(client, "ada", "api_calls", 5)
+    clock.now += 60
+    assert await overages(client, listener) == [(230, 200, 30)]
+
+
+async def take_a_year_ahead(client: Client, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process whose clock is a year ahead leases the overage, and is killed before it announces it."""
     found = service_of(client).worker.overages
     assert found is not None
     with monkeypatch.context() as killed:
         killed.setattr(found, "_announce", lambda overage: asyncio.sleep(0))
         clock.now += 365 * DAY
         assert await found.announce_due() == 1
-        clock.now -= 334 * DAY
-    await consume(client, "ada", "api_calls", 5)
-    clock.now += 60
-    assert await overages(client, listener) == [(230, 200, 30)]
+        clock.now -= 365 * DAY
 
 
 async def due_in_days(client: Client, clock: Clock) -> list[int]:
